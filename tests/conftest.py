@@ -1,0 +1,33 @@
+"""What holds in every test process: two CPU devices, determinism, and where the shared material lies."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Sets TensorFlow up before any test module is imported: later, its devices are fixed."""
+    if config.getoption("dist", "no") != "no":
+        return  # pytest-xdist's controller, which runs no test
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.experimental.enable_op_determinism()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared material, with `data/` and `reference/`; skips the test if there is none."""
+    named = os.environ.get("TF_DARTS_SHARED")
+    folder = Path(named) if named else ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(
+            "shared material not found: set TF_DARTS_SHARED to the folder that holds data/ and reference/"
+        )
+    return folder

@@ -1,0 +1,131 @@
+"""What the programs share: their flags, and errors as one line.
+
+TensorFlow is imported by the stages, not here, so that --help and errors in flags come at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+import ml_collections
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from tf_darts import config as config_lib
+from tf_darts import spaces
+from tf_darts.errors import UserError
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; a run is continued there.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "The same as --config.data.path: tfds data directory, .npz file, or image folder."
+)
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Config file, as configs/quickstart.py; fields are set by --config.FIELD=VALUE. After a search it may"
+    " be left out: the work directory's config is used.",
+)
+
+
+def load_config(may_be_recorded: bool = False) -> ml_collections.ConfigDict:
+    """The valid config that the flags give.
+
+    Args:
+      may_be_recorded: whether the work directory's own config serves where --config is left out.
+
+    Raises:
+      UserError: no config, or one that is not valid.
+    """
+    if _CONFIG.value is not None:
+        config = _CONFIG.value.copy_and_resolve_references()
+    elif may_be_recorded:
+        from tf_darts.runtime.workdir import recorded_config
+
+        config = recorded_config(workdir())
+    else:
+        raise UserError("--config: missing; give a config file, for example --config=configs/quickstart.py")
+    if _DATA_DIR.value is not None:
+        with config.unlocked():
+            config.data.path = _DATA_DIR.value
+    return config_lib.validate(config)
+
+
+def workdir() -> str:
+    """The value of --workdir.
+
+    Raises:
+      UserError: it is missing, or a file.
+    """
+    if not _WORKDIR.value:
+        raise UserError("--workdir: missing; give the folder for the results")
+    if os.path.exists(_WORKDIR.value) and not os.path.isdir(_WORKDIR.value):
+        raise UserError(
+            f"--workdir: {_WORKDIR.value!r} is a file; allowed: a folder, new or of an earlier run"
+        )
+    return _WORKDIR.value
+
+
+def method_flag() -> flags.FlagHolder:
+    """A flag --method that stands for --config.selection.method."""
+    return flags.DEFINE_enum(
+        "method",
+        None,
+        ["magnitude", "perturbation"],
+        "The same as --config.selection.method.",
+    )
+
+
+def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_collections.ConfigDict:
+    """A valid copy of the config with another selection method (None: the same)."""
+    config = ml_collections.ConfigDict(config.to_dict())
+    if method is not None:
+        config.selection.method = method
+    return config_lib.validate(config)
+
+
+class Run:
+    """A program's config, space, data and strategy: checked in this order, before anything is written."""
+
+    def __init__(self, config: ml_collections.ConfigDict):
+        self.config = config
+        self.space = spaces.get(config.space)
+        from tf_darts.data import sources
+
+        self.data = sources.load(config.data, config.seed)
+        from tf_darts.runtime import strategy
+
+        self.strategy = strategy.start(config.runtime)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """Parses the flags; whatever is wrong with them or with the config file is one line."""
+    try:
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1:
+            raise UserError(f"{rest[1]!r} is not a flag; flags start with --")
+        return rest
+    except (flags.Error, UserError) as error:
+        _fail(error)
+    except OSError as error:
+        _fail(f"--config: {error.filename!r} cannot be read: {error.strerror}")
+    except Exception as error:  # a config file is a program and may fail in any way
+        _fail(f"--config: {type(error).__name__}: {error}")
+
+
+def _fail(error: Exception | str) -> None:
+    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    sys.exit(2)
+
+
+def run(program: Callable[[], int | None]) -> None:
+    """Runs a program: parses flags, and turns a `UserError` into one line and exit status 2."""
+
+    def main(_: list[str]) -> int | None:
+        if flags.FLAGS["verbosity"].using_default_value:
+            logging.set_verbosity(logging.ERROR)  # TensorFlow logs every checkpoint and traced function
+        try:
+            return program()
+        except UserError as error:
+            _fail(error)
+
+    app.run(main, flags_parser=_parse)

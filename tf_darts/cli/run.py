@@ -1,0 +1,46 @@
+"""The whole way: search, select by each method from the same supernet, train each, compare.
+
+bin/run --config=configs/quickstart.py --workdir=runs/mine
+"""
+
+import pathlib
+
+from tf_darts.cli import common
+
+
+def program() -> None:
+    """Runs all stages; prints the comparison and where its picture is."""
+    config, workdir = common.load_config(), common.workdir()
+    run = common.Run(config)
+    from tf_darts.cli import stages
+    from tf_darts.report import table
+    from tf_darts.report.cell_diagram import save_genotype_picture
+
+    stages.search(run, workdir)
+    # Alpha that was never trained has no magnitude to select by.
+    methods = ["magnitude", "perturbation"] if config.search.method != "fixed_alpha" else ["perturbation"]
+    genotypes, rows = {}, []
+    for method in methods:
+        run.config = common.with_method(config, method)
+        _, genotypes[method] = stages.select(run, workdir)
+    for method, genotype in genotypes.items():
+        run.config = common.with_method(config, method)
+        _, result = stages.train(run, workdir, method, genotype)
+        rows.append(table.Row(method, result["genotype"], result["parameters"], result["test_accuracy"]))
+    picture = pathlib.Path(workdir) / "report" / "genotypes.png"
+    picture.parent.mkdir(exist_ok=True)
+    save_genotype_picture(picture, run.space, genotypes)
+    print()
+    print(table.comparison_table(rows))
+    print()
+    print(f"The cells are drawn in {picture}")
+    print(f"Next: tensorboard --logdir={workdir}")
+
+
+def main() -> None:
+    """The entry point."""
+    common.run(program)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The three stages as functions of a run and its work directory: what the programs consist of."""
+
+import pathlib
+from typing import Any
+
+import ml_collections
+
+from tf_darts import genotype as genotype_lib
+from tf_darts.cli.common import Run
+from tf_darts.errors import UserError
+from tf_darts.genotype import Genotype
+from tf_darts.runtime.workdir import Stage
+from tf_darts.search import loop as search_loop
+from tf_darts.search import setup as search_setup
+from tf_darts.selection import loop as selection_loop
+from tf_darts.training import loop as training_loop
+
+SEARCH = "search"
+
+
+def search_stage(workdir: str, config: ml_collections.ConfigDict) -> Stage:
+    """The folder of the search."""
+    return Stage(workdir, SEARCH, config, ("data", "search"))
+
+
+def search(run: Run, workdir: str) -> pathlib.Path:
+    """Searches; gives the folder."""
+    stage = search_stage(workdir, run.config)
+    stage.check()
+    setup = search_setup.make(run.config, run.space, run.data, run.strategy)
+    folder = stage.open()
+    search_loop.run(setup, folder)
+    return folder
+
+
+def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
+    """Selects from the work directory's supernet; gives the folder and the genotype.
+
+    Raises:
+      UserError: the search there is missing, unfinished, or of another config.
+    """
+    searched = search_stage(workdir, run.config)
+    searched.check()
+    if not (searched.path / "result.json").exists():
+        raise UserError(f"--workdir: {searched.path} holds no finished search; run bin/search there first")
+    method = run.config.selection.method
+    stage = Stage(workdir, f"selection/{method}", run.config, ("data", "search", "selection"))
+    stage.check()
+    finished = stage.path / "genotype.json"
+    if finished.exists():
+        return stage.path, genotype_lib.load(finished, run.space)
+    setup = search_setup.make(run.config, run.space, run.data, run.strategy)
+    folder = stage.open()
+    return folder, selection_loop.run(setup, searched.path, folder)
+
+
+def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathlib.Path, dict[str, Any]]:
+    """Trains a genotype from scratch; gives the folder and the result."""
+    depends = {"genotype": genotype.to_text(run.space)}
+    stage = Stage(workdir, f"training/{name}", run.config, ("data", "training"), depends)
+    stage.check()
+    setup = training_loop.make(run.config, run.space, genotype, run.data, run.strategy)
+    folder = stage.open()
+    return folder, training_loop.run(setup, folder, name)
+
+
+def selected(workdir: str, method: str, space) -> Genotype:
+    """The genotype that a method selected in this work directory.
+
+    Raises:
+      UserError: it has not, or the file is damaged.
+    """
+    path = pathlib.Path(workdir) / "selection" / method / "genotype.json"
+    if not path.exists():
+        raise UserError(f"--workdir: {path} is missing; run bin/select --method={method} first")
+    return genotype_lib.load(path, space)

@@ -1,0 +1,50 @@
+"""Trains a genotype from scratch: bin/train --workdir=runs/mine, or with --genotype=FILE --name=NAME."""
+
+import re
+
+from absl import flags
+
+from tf_darts.cli import common
+from tf_darts.errors import UserError
+
+_METHOD = common.method_flag()
+_GENOTYPE = flags.DEFINE_string(
+    "genotype",
+    None,
+    "A genotype to train instead of a selected one: a file (JSON or published text form) or the text.",
+)
+_NAME = flags.DEFINE_string("name", "given", "With --genotype: the folder under training/.")
+
+
+def program() -> None:
+    """Trains and prints the test accuracy."""
+    config = common.with_method(common.load_config(may_be_recorded=True), _METHOD.value)
+    workdir = common.workdir()
+    if not re.fullmatch(r"[\w.-]+", _NAME.value) or _NAME.value.startswith("."):
+        raise UserError(f"--name: {_NAME.value!r}; allowed: letters, digits, _ . - (not first a dot)")
+    from tf_darts import genotype as genotype_lib
+    from tf_darts import spaces
+    from tf_darts.cli import stages
+
+    space, name = spaces.get(config.space), config.selection.method
+    if _GENOTYPE.value is not None:
+        name, genotype = _NAME.value, genotype_lib.read(_GENOTYPE.value, space)
+    else:
+        genotype = stages.selected(workdir, name, space)
+    run = common.Run(config)
+    folder, result = stages.train(run, workdir, name, genotype)
+    print(
+        f"Test accuracy {100 * result['test_accuracy']:.2f} % after the last epoch"
+        f" (best {100 * result['best_test_accuracy']:.2f} %), {result['parameters']:,} parameters."
+    )
+    print(f"The network is in {folder} (figures in {folder / 'result.json'}).")
+    print(f"Next: tensorboard --logdir={workdir}")
+
+
+def main() -> None:
+    """The entry point."""
+    common.run(program)
+
+
+if __name__ == "__main__":
+    main()

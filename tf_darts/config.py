@@ -1,0 +1,218 @@
+"""Every setting: its default, what is allowed, and what it means; and the check of a whole config.
+
+`default()` is the DARTS space on CIFAR-10 with the published settings (DARTS-PT, section 5 and the
+authors' release). A file in `configs/` says only what differs from it.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import ml_collections
+
+from tf_darts import spaces
+from tf_darts.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One setting: default value, meaning, and the test that a value has to pass."""
+
+    default: Any
+    doc: str
+    allowed: str
+    check: Callable[[Any], bool]
+
+
+def _integer(default: int, doc: str, least: int = 0) -> Field:
+    return Field(default, doc, f"an integer of at least {least}", lambda v: v >= least)
+
+
+def _number(default: float, doc: str, low: float = 0.0, high: float = float("inf")) -> Field:
+    allowed = f"a number from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
+    return Field(default, doc, allowed, lambda v: low <= v <= high)
+
+
+def _one_of(default: str, doc: str, *names: str) -> Field:
+    return Field(default, doc, "one of " + ", ".join(names), lambda v: v in names)
+
+
+def _flag(default: bool, doc: str) -> Field:
+    return Field(default, doc, "True or False", lambda v: True)
+
+
+def _text(default: str, doc: str) -> Field:
+    return Field(default, doc, "a text", lambda v: True)
+
+
+FIELDS: dict[str, dict[str, Field]] = {
+    "": {
+        "seed": _integer(0, "seed of every random draw"),
+        "space": _one_of("darts", "search space", *spaces.SPACES),
+    },
+    "data": {
+        "source": _one_of("tfds", "where images come from", "digits", "tfds", "npz", "folder"),
+        "name": _text("cifar10", "tfds name, for source tfds"),
+        "path": _text("", "tfds data directory, .npz file, or folder of images by class"),
+        "image_size": _integer(32, "side to which source folder resizes its images, pixels", 1),
+        "test_fraction": _number(0.2, "share of source folder held out where it has no test/", 0.01, 0.9),
+        "limit_train": _integer(0, "use only the first so many training images; 0: all"),
+        "limit_test": _integer(0, "use only the first so many test images; 0: all"),
+        "train_fraction": _number(0.5, "share of the training images that fits the weights", 0.01, 0.99),
+        "split": _one_of("seed", "how halves are made: shuffled by seed, or in file order", "seed", "order"),
+        "crop_padding": _integer(4, "pixels of black padding before the random crop; 0: no crop"),
+        "flip": _flag(True, "random horizontal flips"),
+    },
+    "search": {
+        "method": _one_of("darts", "how alpha is treated", "darts", "fixed_alpha"),
+        "channels": _integer(16, "initial channels C of the supernet", 1),
+        "cells": _integer(8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
+        "epochs": _integer(50, "epochs of bilevel search", 1),
+        "batch_size": _integer(64, "global batch of both halves", 1),
+        "learning_rate": _number(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
+        "learning_rate_min": _number(0.001, "where the cosine ends"),
+        "momentum": _number(0.9, "SGD momentum", 0.0, 1.0),
+        "weight_decay": _number(3e-4, "L2 coefficient on the weights, added after clipping"),
+        "clip_norm": _number(5.0, "largest global norm of the weight gradient; 0: no clipping"),
+        "alpha_learning_rate": _number(3e-4, "Adam learning rate of alpha"),
+        "alpha_beta1": _number(0.5, "Adam decay of the first moment", 0.0, 0.9999),
+        "alpha_beta2": _number(0.999, "Adam decay of the second moment", 0.0, 0.99999),
+        "alpha_epsilon": _number(1e-8, "Adam epsilon, added after bias correction"),
+        "alpha_weight_decay": _number(1e-3, "L2 coefficient on alpha, added to its gradient"),
+        "alpha_scale": _number(1e-3, "standard deviation of alpha's start"),
+        "fixed_alpha_scale": _number(
+            0.0, "the same for method fixed_alpha: 0 as the paper says; the authors' code has 1e-3"
+        ),
+        "cutout_length": _integer(0, "side of the cutout square in the search, pixels; 0: none"),
+        "evaluate_every": _integer(1, "epochs between evaluations of the supernet; 0: never"),
+    },
+    "selection": {
+        "method": _one_of("perturbation", "how the architecture is chosen", "magnitude", "perturbation"),
+        "criterion": _one_of("accuracy", "what a probe measures", "accuracy", "loss"),
+        "interval": _integer(5, "epochs of fine-tuning between two decision events", 0),
+        "learning_rate": _number(0.0025, "constant SGD learning rate of fine-tuning"),
+        "augment_probes": _flag(True, "probe on augmented validation images, as published"),
+    },
+    "training": {
+        "channels": _integer(36, "initial channels C of the network", 1),
+        "cells": _integer(20, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
+        "epochs": _integer(600, "epochs of training from scratch", 1),
+        "batch_size": _integer(96, "global batch", 1),
+        "learning_rate": _number(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
+        "learning_rate_min": _number(0.0, "where the cosine ends"),
+        "momentum": _number(0.9, "SGD momentum", 0.0, 1.0),
+        "weight_decay": _number(3e-4, "L2 coefficient on all weights, added after clipping"),
+        "clip_norm": _number(5.0, "largest global norm of the gradient; 0: no clipping"),
+        "auxiliary_weight": _number(0.4, "weight of the auxiliary head's loss; 0: no auxiliary head"),
+        "drop_path": _number(0.2, "drop-path probability reached at the end (linear)", 0.0, 0.95),
+        "cutout_length": _integer(16, "side of the cutout square, pixels; 0: none"),
+        "label_smoothing": _number(0.0, "label smoothing", 0.0, 0.99),
+        "evaluate_every": _integer(1, "epochs between test evaluations; the last is always done", 1),
+    },
+    "runtime": {
+        "strategy": _one_of("one_device", "tf.distribute strategy", "one_device", "mirrored"),
+        "logical_devices": _integer(0, "split the CPU into so many devices, to try mirrored; 0: do not"),
+        "steps_per_call": _integer(20, "compiled steps per call from the host", 1),
+        "checkpoint_minutes": _number(10.0, "time between checkpoints inside an epoch; each epoch has one"),
+        "deterministic": _flag(True, "only operations whose result does not depend on timing"),
+        "tensorboard": _flag(True, "write TensorBoard events"),
+    },
+}
+
+
+def default() -> ml_collections.ConfigDict:
+    """The published settings for the DARTS space on CIFAR-10, as a config that the caller may change."""
+    config = ml_collections.ConfigDict()
+    for section, fields in FIELDS.items():
+        values = {name: field.default for name, field in fields.items()}
+        if section:
+            config[section] = values
+        else:
+            config.update(values)
+    return config
+
+
+def _unknown(name: str, known: list[str]) -> UserError:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; allowed: {', '.join(known)}"
+    return UserError(f"config: unknown field {name!r}{hint}")
+
+
+def _checked(name: str, value: Any, field: Field) -> Any:
+    kind = type(field.default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind or value != value or not field.check(value):
+        raise UserError(f"config: {name} is {value!r}; allowed: {field.allowed}")
+    return value
+
+
+def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Checks a config whole, before any device is touched.
+
+    Args:
+      config: a config as a file in `configs/` returns it, with overrides applied.
+
+    Returns:
+      A frozen-type copy with every field present and of its declared type.
+
+    Raises:
+      UserError: an unknown or missing field, a wrong type, a value that is not allowed, or settings that
+        contradict each other; the message names the field, its value and what is allowed.
+    """
+    names = [f"{s}.{n}" if s else n for s, fields in FIELDS.items() for n in fields]
+    checked = default()
+    for top, value in config.items():
+        if top in FIELDS and top:
+            if not isinstance(value, ml_collections.ConfigDict | dict):
+                raise UserError(f"config: {top} is {value!r}; allowed: a group of fields")
+            for name, item in value.items():
+                full = f"{top}.{name}"
+                if name not in FIELDS[top]:
+                    raise _unknown(full, names)
+                checked[top][name] = _checked(full, item, FIELDS[top][name])
+        elif top in FIELDS[""]:
+            checked[top] = _checked(top, value, FIELDS[""][top])
+        else:
+            raise _unknown(top, names + [s for s in FIELDS if s])
+    _check_together(checked)
+    return checked
+
+
+def _check_together(config: ml_collections.ConfigDict) -> None:
+    data, runtime = config.data, config.runtime
+    if data.source in ("npz", "folder") and not data.path:
+        raise UserError(f"config: data.path is empty; data.source {data.source!r} needs a path")
+    if data.source == "tfds" and not data.name:
+        raise UserError("config: data.name is empty; data.source 'tfds' needs the name of a data set")
+    if config.search.method == "fixed_alpha" and config.selection.method == "magnitude":
+        raise UserError(
+            "config: selection.method is 'magnitude' with search.method 'fixed_alpha': alpha was never"
+            " trained, so its size says nothing; allowed: perturbation"
+        )
+    for section in ("search", "training"):
+        if config[section].learning_rate_min > config[section].learning_rate:
+            raise UserError(
+                f"config: {section}.learning_rate_min is {config[section].learning_rate_min!r}; allowed: at"
+                f" most {section}.learning_rate, {config[section].learning_rate!r}"
+            )
+        if runtime.strategy == "mirrored" and runtime.logical_devices:
+            size = config[section].batch_size
+            if size % runtime.logical_devices:
+                raise UserError(
+                    f"config: {section}.batch_size is {size}; allowed: a multiple of"
+                    f" runtime.logical_devices, {runtime.logical_devices}"
+                )
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Fields in which two configs (as plain nested dictionaries) differ, as `name: old -> new`."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a!r} -> {b!r}")
+    return found

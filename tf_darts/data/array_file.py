@@ -1,0 +1,84 @@
+"""Images from one .npz file."""
+
+import os
+import zipfile
+
+import ml_collections
+import numpy as np
+
+from tf_darts.data.common import Arrays, bad
+from tf_darts.errors import UserError
+
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+MOST_CLASSES = 65536  # beyond it the labels are surely something else, and the classifier would not fit
+
+
+def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
+    """Reads `data.path`, a .npz file with x_train, y_train, x_test, y_test and maybe class_names.
+
+    Images are [N, H, W, C] or [N, H, W] (one channel), uint8 or floats in [0, 1]; labels are
+    integers [N] from 0 on. Without class_names there are as many classes as the largest label says.
+
+    Raises:
+      UserError: the file or a key of it is missing, or an array has the wrong rank, type or values.
+    """
+    del seed  # nothing is drawn
+    found = _read(data.path)
+    x_train, x_test = (_images(data.path, key, found[key]) for key in ("x_train", "x_test"))
+    y_train, y_test = (_labels(data.path, key, found[key]) for key in ("y_train", "y_test"))
+    if "class_names" in found:
+        names = tuple(str(name) for name in found["class_names"].ravel())
+    else:
+        names = tuple(str(k) for k in range(1 + max(int(y.max(initial=0)) for y in (y_train, y_test))))
+    return Arrays(x_train, y_train, x_test, y_test, names)
+
+
+def _read(path: str) -> dict[str, np.ndarray]:
+    """All arrays of the file that matter, by key."""
+    allowed = f"a .npz file with the keys {', '.join(KEYS)}"
+    full = os.path.expanduser(path)
+    if not os.path.isfile(full):
+        raise bad("data.path", path, "no such file", allowed)
+    try:
+        # Pickled arrays are refused: reading one runs code from the file.
+        file = np.load(full, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise bad("data.path", path, "not a .npz file", allowed)
+        with file:
+            missing = [key for key in KEYS if key not in file.files]
+            if missing:
+                fault = f"lacks the key {', '.join(missing)} (it has {', '.join(file.files) or 'none'})"
+                raise bad("data.path", path, fault, allowed)
+            return {key: file[key] for key in (*KEYS, "class_names") if key in file.files}
+    except UserError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise bad("data.path", path, f"cannot be read ({error})", allowed + ", none pickled") from error
+
+
+def _images(path: str, key: str, images: np.ndarray) -> np.ndarray:
+    """One image array as uint8 [N, H, W, C]."""
+    if images.ndim not in (3, 4):
+        raise bad("data.path", path, f"{key} has the shape {images.shape}", "[N, H, W, C] or [N, H, W]")
+    if np.issubdtype(images.dtype, np.floating):
+        # Written so that NaN fails too.
+        if images.size and not (images.min() >= 0 and images.max() <= 1):
+            fault = f"{key} has values from {images.min():g} to {images.max():g}"
+            raise bad("data.path", path, fault, "uint8 images, or floats in [0, 1]")
+        images = np.rint(images * 255).astype(np.uint8)
+    if images.dtype != np.uint8:
+        fault = f"{key} has the type {images.dtype}"
+        raise bad("data.path", path, fault, "uint8 images, or floats in [0, 1]")
+    return images if images.ndim == 4 else images[..., None]
+
+
+def _labels(path: str, key: str, labels: np.ndarray) -> np.ndarray:
+    """One label array, checked, as it is in the file."""
+    if labels.ndim != 1:
+        raise bad("data.path", path, f"{key} has the shape {labels.shape}", "[N]")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise bad("data.path", path, f"{key} has the type {labels.dtype}", "integer labels")
+    if labels.size and not (labels.min() >= 0 and labels.max() < MOST_CLASSES):
+        fault = f"{key} has labels from {labels.min()} to {labels.max()}"
+        raise bad("data.path", path, fault, f"labels from 0 to {MOST_CLASSES - 1}")
+    return labels

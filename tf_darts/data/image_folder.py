@@ -1,0 +1,105 @@
+"""Images from a folder with one sub-folder for every class."""
+
+import os
+from typing import NamedTuple
+
+import ml_collections
+import numpy as np
+from PIL import Image
+
+from tf_darts.data.common import Arrays, bad, held_out, some
+from tf_darts.runtime import seeds
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+LAYOUTS = "a folder with train/CLASS/ and test/CLASS/, or with CLASS/, of .png and .jpg files"
+
+
+class _Listing(NamedTuple):
+    """Image files (full paths), their labels int32 [N], and the class names, sorted."""
+
+    files: list[str]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+
+def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
+    """Reads `data.path`: train/CLASS/* and test/CLASS/*, or CLASS/* that is split by the seed.
+
+    Images become RGB squares of `data.image_size`. Within each part their order is shuffled by the seed:
+    in the order of the folders, the first so many images (or a half "in file order") would hold only the
+    first classes.
+
+    Raises:
+      UserError: no such folder, no classes, a class without images, classes that differ between train and
+        test, images that cannot be read.
+    """
+    root = os.path.expanduser(data.path)
+    if not os.path.isdir(root):
+        raise bad("data.path", data.path, "no such folder", LAYOUTS)
+    folders = _folders(root)
+    if "train" in folders and "test" in folders:
+        train, test = (_list(data.path, os.path.join(root, part)) for part in ("train", "test"))
+        if train.class_names != test.class_names:
+            differ = sorted(set(train.class_names) ^ set(test.class_names))
+            fault = f"only one of train and test has the classes {some(differ)}"
+            raise bad("data.path", data.path, fault, "the same classes in both")
+        parts = [
+            (listing, np.random.default_rng(seeds.fold(seed, "folder", part)).permutation(len(listing.files)))
+            for part, listing in (("train", train), ("test", test))
+        ]
+    elif "train" in folders or "test" in folders:
+        missing = "test" if "train" in folders else "train"
+        raise bad("data.path", data.path, f"has no folder {missing}", LAYOUTS)
+    else:
+        listing = _list(data.path, root)
+        parts = [(listing, indices) for indices in held_out(listing.labels, data.test_fraction, seed)]
+
+    unreadable: list[str] = []
+    arrays = []
+    for (listing, order), limit in zip(parts, (data.limit_train, data.limit_test), strict=True):
+        order = order[: limit or None]  # before decoding, which is what takes the time
+        files = [listing.files[k] for k in order]
+        arrays += [_decode(files, data.image_size, root, unreadable), listing.labels[order]]
+    if unreadable:
+        raise bad("data.path", data.path, f"cannot read {some(unreadable)}", "8-bit .png and .jpg images")
+    return Arrays(*arrays, class_names=parts[0][0].class_names)
+
+
+def _folders(path: str) -> list[str]:
+    """Names of the visible sub-folders, sorted."""
+    return sorted(e.name for e in os.scandir(path) if e.is_dir() and not e.name.startswith("."))
+
+
+def _list(path: str, root: str) -> _Listing:
+    """The image files below root/CLASS/; `path` is data.path, for errors."""
+    names = _folders(root)
+    if len(names) < 2:
+        fault = f"{root} has {len(names)} class folders"
+        raise bad("data.path", path, fault, "at least 2 classes, one folder each")
+    files, labels = [], []
+    for label, name in enumerate(names):
+        folder = os.path.join(root, name)
+        images = sorted(f for f in os.listdir(folder) if f.lower().endswith(SUFFIXES) and f[0] != ".")
+        if not images:
+            raise bad("data.path", path, f"{folder} has no images", "at least one .png or .jpg file a class")
+        files += [os.path.join(folder, image) for image in images]
+        labels += [label] * len(images)
+    return _Listing(files, np.array(labels, np.int32), tuple(names))
+
+
+def _decode(files: list[str], side: int, root: str, unreadable: list[str]) -> np.ndarray:
+    """The images as uint8 [N, side, side, 3]; names of those that fail are appended to `unreadable`."""
+    images = np.zeros((len(files), side, side, 3), np.uint8)
+    for k, file in enumerate(files):
+        try:
+            with Image.open(file) as image:
+                if image.mode[0] in "IF":
+                    # Pillow would clip 16-bit grey values at 255 instead of scaling them.
+                    raise ValueError("more than 8 bits")
+                rgb = image.convert("RGB")
+                if rgb.size != (side, side):
+                    rgb = rgb.resize((side, side), Image.Resampling.BILINEAR)
+                images[k] = np.asarray(rgb)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            unreadable.append(os.path.relpath(file, root))
+    return images

@@ -1,0 +1,133 @@
+"""Where images come from: one function for every `data.source`, and one kind of result.
+
+A new source is a function `(config.data, seed) -> Arrays`, an entry in `SOURCES`, and its name in
+`config.py`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import ml_collections
+import numpy as np
+from sklearn import datasets
+
+from tf_darts.data import array_file, image_folder, tfds_source
+from tf_darts.data.common import Arrays, bad, held_out
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageData:
+    """A classification data set in memory.
+
+    Attributes:
+      x_train: uint8 [N, H, W, C], training images.
+      y_train: int32 [N], their labels, from 0 to num_classes - 1.
+      x_test: uint8 [M, H, W, C], test images.
+      y_test: int32 [M].
+      class_names: a name for each label.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.x_train.shape[1:]
+
+    @property
+    def mean(self) -> np.ndarray:
+        """float32 [C], mean of each channel over the training images, scaled to [0, 1]."""
+        return self._moments[0]
+
+    @property
+    def std(self) -> np.ndarray:
+        """float32 [C], standard deviation of each channel of the training images, scaled to [0, 1]."""
+        return self._moments[1]
+
+    @functools.cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        # Sums of integers are exact, so a constant channel has a deviation of exactly 0. The products
+        # below need more than 64 bits, hence Python integers.
+        channels = self.x_train.shape[-1]
+        pixels = self.x_train.size // channels
+        total, squares = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
+        for start in range(0, len(self.x_train), 1000):  # in blocks, to save memory
+            block = self.x_train[start : start + 1000].reshape(-1, channels).astype(np.int64)
+            total += block.sum(axis=0)
+            squares += (block * block).sum(axis=0)
+        spread = [pixels * int(s) - int(t) ** 2 for s, t in zip(squares, total, strict=True)]
+        mean = total / pixels / 255
+        std = np.sqrt(np.array(spread, np.float64)) / pixels / 255
+        return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _digits(data: ml_collections.ConfigDict, seed: int) -> Arrays:
+    """The 1,797 handwritten digits of scikit-learn, 8x8x1, with `data.test_fraction` of them held out."""
+    digits = datasets.load_digits()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]  # 17 grey levels, 0 to 16
+    train, test = held_out(digits.target, data.test_fraction, seed)
+    names = tuple(str(name) for name in digits.target_names)
+    return Arrays(images[train], digits.target[train], images[test], digits.target[test], names)
+
+
+SOURCES: dict[str, Callable[[ml_collections.ConfigDict, int], Arrays]] = {
+    "digits": _digits,
+    "tfds": tfds_source.load,
+    "npz": array_file.load,
+    "folder": image_folder.load,
+}
+
+
+def load(data: ml_collections.ConfigDict, seed: int) -> ImageData:
+    """Loads the data set that the config names.
+
+    Args:
+      data: `config.data`, validated.
+      seed: the run's seed; it decides which images are held out where the source has no test part.
+
+    Returns:
+      The data set, with the first `limit_train` training and the first `limit_test` test images.
+
+    Raises:
+      UserError: the data set is missing, unreadable or of no use; the message names the field, its value
+        and what is allowed.
+    """
+    arrays = SOURCES[data.source](data, seed)
+    _check(data, arrays)
+    return ImageData(
+        x_train=np.ascontiguousarray(arrays.x_train[: data.limit_train or None]),
+        y_train=np.asarray(arrays.y_train[: data.limit_train or None], np.int32),
+        x_test=np.ascontiguousarray(arrays.x_test[: data.limit_test or None]),
+        y_test=np.asarray(arrays.y_test[: data.limit_test or None], np.int32),
+        class_names=arrays.class_names,
+    )
+
+
+def _check(data: ml_collections.ConfigDict, arrays: Arrays) -> None:
+    """What has to hold whatever the source is."""
+    field = {"digits": "data.source", "tfds": "data.name"}.get(data.source, "data.path")
+    value = data[field.removeprefix("data.")]
+    for part in ("train", "test"):
+        images, labels = getattr(arrays, f"x_{part}"), getattr(arrays, f"y_{part}")
+        if len(images) != len(labels):
+            fault = f"x_{part} has {len(images)} images and y_{part} has {len(labels)} labels"
+            raise bad(field, value, fault, "one label for each image")
+        if not images.size:
+            raise bad(field, value, f"no pixels in the {part} part", "at least one image in each part")
+        if labels.min() < 0 or labels.max() >= len(arrays.class_names):
+            fault = f"{part} labels go from {labels.min()} to {labels.max()}"
+            raise bad(field, value, fault, f"0 to {len(arrays.class_names) - 1}, as there are class names")
+    if len(arrays.class_names) < 2:
+        raise bad(field, value, f"{len(arrays.class_names)} class", "at least 2 classes")
+    if arrays.x_train.shape[1:] != arrays.x_test.shape[1:]:
+        fault = f"training images {arrays.x_train.shape[1:]}, test images {arrays.x_test.shape[1:]}"
+        raise bad(field, value, fault, "one shape for all images")

@@ -1,0 +1,88 @@
+"""How good a model is on a whole set of images: evaluation, and the measure of a probe."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tf_darts.data.pipeline import ImageSet
+from tf_darts.runtime.steps import PassSteps
+from tf_darts.search.bilevel import loss_and_correct
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """The result of one pass.
+
+    Attributes:
+      correct: number of images classified correctly.
+      images: number of images seen.
+      loss: mean cross-entropy.
+    """
+
+    correct: int
+    images: int
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct images, 0 to 1."""
+        return self.correct / self.images
+
+
+class Evaluator:
+    """Passes over a set of images, compiled once whatever changes in the model's variables.
+
+    Args:
+      strategy: where it runs.
+      images: the set.
+      batch_size: global batch.
+      forward: images float32 [B, H, W, C] -> logits float32 [B, classes].
+      purpose: for the order and the augmentation of each pass.
+      augment: whether images are augmented and their order is shuffled, or neither.
+      steps_per_call: batches per call from the host.
+    """
+
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        images: ImageSet,
+        batch_size: int,
+        forward: Callable[[tf.Tensor], tf.Tensor],
+        purpose: str,
+        augment: bool,
+        steps_per_call: int,
+    ):
+        replicas = strategy.num_replicas_in_sync
+
+        def make_step(count: int):
+            def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
+                batch, labels = images.pass_batch(
+                    purpose,
+                    number // self._steps.per_pass,
+                    number % self._steps.per_pass,
+                    batch_size,
+                    count,
+                    augment=augment,
+                    shuffle=augment,
+                    replicas=replicas,
+                    replica=replica,
+                )
+                loss, correct = loss_and_correct(forward(batch), labels, 1)
+                return {"loss": loss, "correct": correct}
+
+            return step
+
+        self._steps = PassSteps(
+            strategy, images.size, batch_size, make_step, ("loss", "correct"), steps_per_call
+        )
+
+    def __call__(self, pass_index: int = 0) -> Score:
+        """One pass; passes of one index see the same images in the same order and augmentation."""
+        loss, correct, done = 0.0, 0, 0
+        while done < self._steps.per_pass:
+            rows, count = self._steps(pass_index * self._steps.per_pass + done)
+            loss += float(rows["loss"].sum(dtype="float64"))
+            correct += round(float(rows["correct"].sum(dtype="float64")))
+            done += count
+        return Score(correct, self._steps.images, loss / self._steps.images)

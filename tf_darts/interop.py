@@ -1,0 +1,162 @@
+"""Weights of the authors' PyTorch release (and of code that follows it), to and from our models.
+
+PyTorch names a parameter by its place in the module tree (`cells.1._ops.4._ops.3.op.1.weight`) and keeps
+convolution kernels as OIHW. `names(model)` lists, for every variable of a supernet or network of any
+space, width and depth, its PyTorch name and the change of layout; `load` and `export` use it.
+
+The NAS-Bench-201 stand-alone network follows the names of the benchmark's own code
+(`cells.0.layers.3.op.1.weight`).
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import keras
+import numpy as np
+
+from tf_darts.errors import UserError
+from tf_darts.layers import operations as ops
+from tf_darts.layers.base import BatchNorm
+from tf_darts.layers.body import Cell, ResidualBlock
+from tf_darts.layers.edges import ChosenEdge, MixedEdge
+from tf_darts.network import Network
+from tf_darts.spaces import Space
+from tf_darts.supernet import Supernet
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A change of layout between PyTorch and TensorFlow."""
+
+    from_torch: Callable[[np.ndarray], np.ndarray]
+    to_torch: Callable[[np.ndarray], np.ndarray]
+
+
+KERNEL = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))  # OIHW, HWIO
+DEPTHWISE = Layout(lambda a: a.transpose(2, 3, 0, 1), lambda a: a.transpose(2, 3, 0, 1))  # C1HW, HWC1
+DENSE = Layout(np.transpose, np.transpose)
+VECTOR = Layout(lambda a: a, lambda a: a)
+
+# Where the parts of an operation stand in its PyTorch module: attribute of ours -> their name.
+PARTS: dict[type, dict[str, str]] = {
+    ops.ReluConvBN: {"conv": "op.1", "norm": "op.2"},
+    ops.FactorizedReduce: {"conv_1": "conv_1", "conv_2": "conv_2", "norm": "bn"},
+    ops.SeparableConv: {
+        "depthwise_1": "op.1",
+        "pointwise_1": "op.2",
+        "norm_1": "op.3",
+        "depthwise_2": "op.5",
+        "pointwise_2": "op.6",
+        "norm_2": "op.7",
+    },
+    ops.DilatedConv: {"depthwise": "op.1", "pointwise": "op.2", "norm": "op.3"},
+    ops.Conv1x7And7x1: {"conv_1x7": "1", "conv_7x1": "2", "norm": "3"},
+    ResidualBlock: {"conv_a": "conv_a", "conv_b": "conv_b", "shortcut": "downsample.1"},
+}
+
+Named = tuple[keras.Variable, str, Layout]
+
+
+def operation_names(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
+    """(variable, PyTorch name, layout) of every variable of an operation."""
+    for attribute, name in PARTS.get(type(layer), {}).items():
+        part = getattr(layer, attribute)
+        if isinstance(part, BatchNorm):
+            yield from _norm_names(part, f"{prefix}{name}")
+        elif isinstance(part, keras.layers.Layer):
+            yield from operation_names(part, f"{prefix}{name}.")
+        else:
+            layout = DEPTHWISE if attribute.startswith("depthwise") else KERNEL
+            yield part, f"{prefix}{name}.weight", layout
+
+
+def _norm_names(layer: BatchNorm, prefix: str) -> Iterator[Named]:
+    if layer.affine:
+        yield layer.gamma, f"{prefix}.weight", VECTOR
+        yield layer.beta, f"{prefix}.bias", VECTOR
+    yield layer.moving_mean, f"{prefix}.running_mean", VECTOR
+    yield layer.moving_variance, f"{prefix}.running_var", VECTOR
+
+
+def _dense_names(layer: keras.layers.Dense, prefix: str) -> Iterator[Named]:
+    yield layer.kernel, f"{prefix}.weight", DENSE
+    yield layer.bias, f"{prefix}.bias", VECTOR
+
+
+def _edge_prefix(space: Space, cell: Cell, index: int) -> str:
+    target, source = cell.ends[index]
+    chosen = isinstance(cell.edge_layers[index], ChosenEdge)
+    if space.stacking.name == "nas_bench_201":
+        return f"layers.{index}." if chosen else f"edges.{target}<-{source}."
+    return f"_ops.{index}." if chosen else f"_ops.{index}._ops."
+
+
+def _edge_names(layer: MixedEdge | ChosenEdge, prefix: str) -> Iterator[Named]:
+    if isinstance(layer, ChosenEdge):
+        yield from operation_names(layer.operation, prefix)
+        return
+    for i, (operation, norm) in enumerate(zip(layer.operations, layer.norms, strict=True)):
+        yield from operation_names(operation, f"{prefix}{i}.")
+        if norm is not None:  # PyTorch: Sequential(pooling, batch norm)
+            yield from _norm_names(norm, f"{prefix}{i}.1")
+
+
+def names(model: Supernet | Network) -> Iterator[Named]:
+    """(variable, PyTorch name, layout) of every variable of a supernet or network."""
+    body = model.body
+    yield body.stem.conv, "stem.0.weight", KERNEL
+    yield from _norm_names(body.stem.norm, "stem.1")
+    for i, layer in enumerate(body.blocks):
+        if not isinstance(layer, Cell):
+            yield from operation_names(layer, f"cells.{i}.")
+            continue
+        for k, preprocess in enumerate(layer.preprocess):
+            yield from operation_names(preprocess, f"cells.{i}.preprocess{k}.")
+        for e, edge in enumerate(layer.edge_layers):
+            yield from _edge_names(edge, f"cells.{i}.{_edge_prefix(model.space, layer, e)}")
+    if model.head.norm is not None:
+        yield from _norm_names(model.head.norm, "lastact.0")
+    yield from _dense_names(model.head.classifier, "classifier")
+    auxiliary = getattr(model, "auxiliary_head", None)
+    if auxiliary is not None:
+        yield auxiliary.conv_1, "auxiliary_head.features.2.weight", KERNEL
+        yield from _norm_names(auxiliary.norm_1, "auxiliary_head.features.3")
+        yield auxiliary.conv_2, "auxiliary_head.features.5.weight", KERNEL
+        yield from _norm_names(auxiliary.norm_2, "auxiliary_head.features.6")
+        yield from _dense_names(auxiliary.classifier, "auxiliary_head.classifier")
+
+
+def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
+    """Sets every variable of a model from PyTorch arrays.
+
+    Args:
+      model: a supernet or network.
+      state: arrays by PyTorch name, as `state_dict()` gives them; `num_batches_tracked` is passed over.
+
+    Raises:
+      UserError: an array is missing, is left over, or has another shape; nothing was changed then.
+    """
+    values, used = [], set()
+    for variable, name, layout in names(model):
+        if name not in state:
+            raise UserError(f"weights: {name} is missing")
+        value = layout.from_torch(np.asarray(state[name]))
+        if value.shape != tuple(variable.shape):
+            raise UserError(
+                f"weights: {name} has shape {tuple(state[name].shape)}; the model's variable"
+                f" {variable.path} is {tuple(variable.shape)}"
+            )
+        values.append((variable, value))
+        used.add(name)
+    ignored = re.compile(r"(^|\.)(num_batches_tracked|alphas?(_normal|_reduce)?)$")
+    left = sorted(name for name in state if name not in used and not ignored.search(name))
+    if left:
+        raise UserError(f"weights: {len(left)} arrays have no place in the model, the first is {left[0]}")
+    for variable, value in values:
+        variable.assign(value)
+
+
+def export(model: Supernet | Network) -> dict[str, np.ndarray]:
+    """The variables of a model as PyTorch arrays, by PyTorch name."""
+    return {name: layout.to_torch(np.asarray(variable)) for variable, name, layout in names(model)}

@@ -1,0 +1,1 @@
+"""Keras layers: operations, edges, cells."""

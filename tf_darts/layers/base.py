@@ -1,0 +1,121 @@
+"""What every operation is made of: seeded kernels as PyTorch initialises them, and batch norm."""
+
+import keras
+import tensorflow as tf
+
+from tf_darts.runtime.seeds import fold
+
+BATCH_NORM_MOMENTUM = 0.9  # weight of the old running estimate; PyTorch calls its complement momentum
+BATCH_NORM_EPSILON = 1e-5
+
+
+def uniform_fan_in(fan_in: int, seed: int) -> keras.initializers.Initializer:
+    """U(-b, b) with b = 1/sqrt(fan_in): PyTorch's default for convolutions, dense kernels and biases."""
+    bound = fan_in**-0.5
+    return keras.initializers.RandomUniform(-bound, bound, seed=seed)
+
+
+class Layer(keras.layers.Layer):
+    """A Keras layer whose weights all exist once it is constructed.
+
+    Keras then has nothing to build at the first call; it would otherwise trace the whole supernet an
+    extra time at every level of nesting.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+
+class Operation(Layer):
+    """Base of every candidate operation: x [B, H, W, C] -> [B, H/stride, W/stride, C].
+
+    Attributes:
+      channels: C, channels in and out.
+      stride: 1 or 2.
+      affine: whether batch norms have scale and offset (networks) or not (supernets).
+    """
+
+    # Properties that the loops may ask for instead of an operation's name.
+    is_zero = False  # contributes nothing, so that it need not be computed
+    is_identity = False  # drop path leaves it alone
+
+    def __init__(self, channels: int, stride: int = 1, affine: bool = False, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.channels, self.stride, self.affine, self.seed = channels, stride, affine, seed
+
+    def kernel(self, name: str, high: int, wide: int, channels_in: int, channels_out: int) -> keras.Variable:
+        """A convolution kernel [high, wide, channels_in, channels_out]."""
+        fan_in = high * wide * channels_in
+        initializer = uniform_fan_in(fan_in, fold(self.seed, name))
+        return self.add_weight(
+            name=name, shape=(high, wide, channels_in, channels_out), initializer=initializer
+        )
+
+    def depthwise_kernel(self, name: str, size: int, channels: int) -> keras.Variable:
+        """A depthwise kernel [size, size, channels, 1]; its fan-in is size*size, one channel's window."""
+        initializer = uniform_fan_in(size * size, fold(self.seed, name))
+        return self.add_weight(name=name, shape=(size, size, channels, 1), initializer=initializer)
+
+    def batch_norm(self, name: str, channels: int, affine: bool | None = None) -> "BatchNorm":
+        """A batch norm of this operation, affine as the operation is unless said otherwise."""
+        return BatchNorm(channels, affine=self.affine if affine is None else affine, name=name)
+
+    @property
+    def shortens(self) -> bool:
+        """Whether height and width are halved."""
+        return self.stride == 2
+
+
+class BatchNorm(Layer):
+    """Batch normalisation over [B, H, W] per channel, fused, with PyTorch's running estimates.
+
+    Keras's own layer is not used here: it keeps the biased variance (PyTorch the unbiased one) and
+    computes moments in separate steps, three to four times slower on CPU.
+
+    In training the batch's own mean and biased variance normalise, per replica, and the running
+    estimates move; otherwise the running estimates normalise.
+    """
+
+    def __init__(self, channels: int, affine: bool, **kwargs):
+        super().__init__(**kwargs)
+        self.channels, self.affine = channels, affine
+        self.gamma = self.beta = None
+        if affine:
+            self.gamma = self.add_weight(name="gamma", shape=(channels,), initializer="ones")
+            self.beta = self.add_weight(name="beta", shape=(channels,), initializer="zeros")
+        self.moving_mean = self._running("moving_mean", "zeros")
+        self.moving_variance = self._running("moving_variance", "ones")
+
+    def _running(self, name: str, initializer: str) -> keras.Variable:
+        # Each replica keeps its own estimate and reading from outside gives their mean: no
+        # communication in a step.
+        return keras.Variable(
+            initializer,
+            shape=(self.channels,),
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+            synchronization="on_read",
+            name=name,
+        )
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Normalises x [B, H, W, C]; statistics are float32 whatever the type of x."""
+        ones, zeros = tf.ones([self.channels]), tf.zeros([self.channels])
+        # In training the operation returns the moved running estimates (with the unbiased variance).
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=ones if self.gamma is None else tf.cast(self.gamma.value, tf.float32),
+            offset=zeros if self.beta is None else tf.cast(self.beta.value, tf.float32),
+            mean=self.moving_mean.value,
+            variance=self.moving_variance.value,
+            epsilon=BATCH_NORM_EPSILON,
+            exponential_avg_factor=1.0 - BATCH_NORM_MOMENTUM if training else 1.0,
+            is_training=training,
+        )
+        if training:
+            self.moving_mean.value.assign(mean)
+            self.moving_variance.value.assign(variance)
+        return y

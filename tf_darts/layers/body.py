@@ -1,0 +1,178 @@
+"""Stem, cells and head: what a supernet and the network of a genotype have in common."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_darts.layers import primitives
+from tf_darts.layers.base import Layer, Operation, uniform_fan_in
+from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
+from tf_darts.runtime.seeds import fold
+from tf_darts.spaces import Block, Space
+
+# (target node, source node, layer) of one edge; the layer takes (x, edge input, training).
+EdgeLayer = tuple[int, int, keras.layers.Layer]
+
+
+class Stem(Operation):
+    """3x3 convolution and affine BN, without ReLU."""
+
+    def __init__(self, channels: int, channels_in: int, **kwargs):
+        super().__init__(channels, affine=True, **kwargs)
+        self.conv = self.kernel("conv", 3, 3, channels_in, channels)
+        self.norm = self.batch_norm("norm", channels)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.norm(primitives.conv(x, self.conv.value), training=training)
+
+
+class ResidualBlock(Operation):
+    """The fixed reduction of NAS-Bench-201: two 3x3 ReLU-conv-BN, plus 2x2 average pooling and 1x1 conv."""
+
+    def __init__(self, channels: int, channels_in: int, seed: int, **kwargs):
+        super().__init__(channels, stride=2, affine=True, seed=seed, **kwargs)
+        self.conv_a = ReluConvBN(
+            channels, 2, 3, channels_in, affine=True, seed=fold(seed, "conv_a"), name="conv_a"
+        )
+        self.conv_b = ReluConvBN(channels, 1, 3, affine=True, seed=fold(seed, "conv_b"), name="conv_b")
+        self.shortcut = self.kernel("shortcut", 1, 1, channels_in, channels)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        main = self.conv_b(self.conv_a(x, training=training), training=training)
+        return main + primitives.conv(tf.nn.avg_pool2d(x, 2, 2, "VALID"), self.shortcut.value)
+
+
+class Cell(Layer):
+    """A cell: every node sums its input edges; the output concatenates the output nodes.
+
+    Args:
+      space: the search space.
+      edges: the edges as (target, source, layer), by target.
+      preprocess: one layer per input node that brings the input to the cell's width, or empty.
+    """
+
+    def __init__(self, space: Space, edges: Sequence[EdgeLayer], preprocess: Sequence[Operation], **kwargs):
+        super().__init__(**kwargs)
+        self.targets, self.output_nodes = space.targets, space.output_nodes
+        self.ends = [(target, source) for target, source, _ in edges]
+        self.edge_layers = [layer for _, _, layer in edges]
+        self.preprocess = list(preprocess)
+
+    def call(self, inputs: list[tf.Tensor], edge_inputs, training: bool = False) -> tf.Tensor:
+        """inputs: one [B, H, W, C'] per input node; edge_inputs: one entry per edge -> [B, H', W', C'']."""
+        nodes = list(inputs)
+        if self.preprocess:
+            nodes = [layer(x, training=training) for layer, x in zip(self.preprocess, nodes, strict=True)]
+        for target in self.targets:
+            arriving = [
+                self.edge_layers[i](nodes[source], edge_inputs[i], training=training)
+                for i, (end, source) in enumerate(self.ends)
+                if end == target
+            ]
+            nodes.append(tf.add_n(arriving))
+        outputs = [nodes[i] for i in self.output_nodes]
+        return outputs[0] if len(outputs) == 1 else tf.concat(outputs, -1)
+
+
+class Body(Layer):
+    """Stem and blocks of a space at a given width and depth.
+
+    Args:
+      space: the search space.
+      channels: initial channels C.
+      cells: depth, as the space's stacking counts it.
+      channels_in: channels of the images.
+      affine: whether the batch norms of cells are affine.
+      make_edges: called with (cell type, block, width, seed); gives the edges of one cell.
+      seed: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        channels: int,
+        cells: int,
+        channels_in: int,
+        affine: bool,
+        make_edges: Callable[[Block, int, int], Sequence[EdgeLayer]],
+        seed: int,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.space, self.layout = space, space.stacking.blocks(cells)
+        stacking = space.stacking
+        stem_width = stacking.stem_multiplier * channels
+        self.stem = Stem(stem_width, channels_in, seed=fold(seed, "stem"), name="stem")
+        self.blocks = []
+        # Width and "came from a reduction" of the blocks' outputs so far, the two latest last.
+        history = [(stem_width, False)] * 2
+        for i, block in enumerate(self.layout):
+            width, block_seed = block.width * channels, fold(seed, "block", i)
+            if block.cell_type is None:
+                layer = ResidualBlock(width, history[-1][0], block_seed, name=f"block_{i}")
+                output = width
+            else:
+                preprocess = _preprocess(history, width, affine, block_seed) if stacking.preprocess else []
+                edges = make_edges(block, width, block_seed)
+                layer = Cell(space, edges, preprocess, name=f"cell_{i}_{block.cell_type}")
+                output = width * len(space.output_nodes)
+            self.blocks.append(layer)
+            history = [history[-1], (output, block.reduction)]
+        self.channels_out = history[-1][0]
+
+    def call(self, images: tf.Tensor, cell_inputs, training: bool = False) -> list[tf.Tensor]:
+        """images [B, H, W, channels_in]; cell_inputs: one entry per block -> the output of every block."""
+        x = self.stem(images, training=training)
+        outputs = [x] * self.space.input_nodes
+        for block, layer, edge_inputs in zip(self.layout, self.blocks, cell_inputs, strict=True):
+            if block.cell_type is None:
+                x = layer(outputs[-1], training=training)
+            else:
+                x = layer(outputs[-self.space.input_nodes :], edge_inputs, training=training)
+            outputs.append(x)
+        return outputs[self.space.input_nodes :]
+
+
+def _preprocess(history, width: int, affine: bool, seed: int) -> list[Operation]:
+    """Layers that bring the outputs of the two blocks before to this cell's width and size."""
+    (width_0, _), (width_1, reduced) = history
+    kind = FactorizedReduce if reduced else ReluConvBN
+    arguments = [(kind, width_0), (ReluConvBN, width_1)]
+    return [
+        layer(
+            width,
+            channels_in=channels_in,
+            affine=affine,
+            seed=fold(seed, "preprocess", i),
+            name=f"preprocess_{i}",
+        )
+        for i, (layer, channels_in) in enumerate(arguments)
+    ]
+
+
+class Head(Operation):
+    """(BN and ReLU,) global average pooling and the classifier: [B, H, W, C] -> logits [B, classes]."""
+
+    def __init__(self, channels: int, classes: int, batch_norm: bool, **kwargs):
+        super().__init__(channels, affine=True, **kwargs)
+        self.norm = self.batch_norm("norm", channels) if batch_norm else None
+        self.classifier = classifier(channels, classes, self.seed)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if self.norm is not None:
+            x = tf.nn.relu(self.norm(x, training=training))
+        return self.classifier(tf.reduce_mean(x, [1, 2]))
+
+
+def classifier(channels: int, classes: int, seed: int) -> keras.layers.Dense:
+    """A dense layer channels -> classes with PyTorch's initial weights; logits are float32."""
+    layer = keras.layers.Dense(
+        classes,
+        kernel_initializer=uniform_fan_in(channels, fold(seed, "classifier", "kernel")),
+        bias_initializer=uniform_fan_in(channels, fold(seed, "classifier", "bias")),
+        dtype="float32",
+        name="classifier",
+    )
+    layer.build((None, channels))
+    return layer

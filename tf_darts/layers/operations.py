@@ -1,0 +1,184 @@
+"""The candidate operations, by name: a Keras layer each (algorithm: paper, section 2; DARTS, section 3).
+
+Every operation maps [B, H, W, C] to [B, H/stride, W/stride, C]. A new operation is one `Operation`
+subclass and one entry in `OPERATIONS`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import tensorflow as tf
+
+from tf_darts.layers import primitives
+from tf_darts.layers.base import Operation
+from tf_darts.runtime.seeds import fold
+
+
+class Zero(Operation):
+    """`none`: zeros of the output's shape."""
+
+    is_zero = True
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return tf.zeros_like(primitives.subsample(x) if self.shortens else x)
+
+
+class Noise(Operation):
+    """`noise` (S4): fresh N(0, 1) of the output's shape in training and evaluation; a constant for x."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # Counts the draws, so that each one is new and a resumed run draws on where it was.
+        self.draws = self.add_weight(
+            name="draws",
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        like = primitives.subsample(x) if self.shortens else x
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.stack([tf.cast(replica, tf.int32) + fold(self.seed, "noise"), self.draws.value])
+        self.draws.value.assign_add(1)
+        return tf.stop_gradient(tf.random.stateless_normal(tf.shape(like), seed, dtype=x.dtype))
+
+
+class Identity(Operation):
+    """`skip_connect` at stride 1."""
+
+    is_identity = True
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return x
+
+
+class FactorizedReduce(Operation):
+    """Halves height and width: ReLU, two 1x1 convolutions of stride 2, the second one pixel on; BN.
+
+    Odd heights or widths have no meaning here (the two halves would differ in size).
+    """
+
+    def __init__(self, channels: int, stride: int = 2, channels_in: int | None = None, **kwargs):
+        super().__init__(channels, 2, **kwargs)
+        channels_in = channels_in or channels
+        self.conv_1 = self.kernel("conv_1", 1, 1, channels_in, channels // 2)
+        self.conv_2 = self.kernel("conv_2", 1, 1, channels_in, channels - channels // 2)
+        self.norm = self.batch_norm("norm", channels)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if x.shape[1] % 2 or x.shape[2] % 2:
+            raise ValueError(f"a factorized reduction needs even height and width, not {tuple(x.shape[1:3])}")
+        x = tf.nn.relu(x)
+        halves = [
+            primitives.conv(x, self.conv_1.value, 2),
+            primitives.conv(x[:, 1:, 1:], self.conv_2.value, 2),
+        ]
+        return self.norm(tf.concat(halves, -1), training=training)
+
+
+def skip_connect(channels: int, stride: int = 1, **kwargs) -> Operation:
+    """Identity at stride 1, a factorized reduction at stride 2."""
+    return Identity(channels, stride, **kwargs) if stride == 1 else FactorizedReduce(channels, **kwargs)
+
+
+class MaxPool(Operation):
+    """`max_pool_3x3`."""
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return primitives.max_pool_3x3(x, self.stride)
+
+
+class AvgPool(Operation):
+    """`avg_pool_3x3`."""
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return primitives.avg_pool_3x3(x, self.stride)
+
+
+class ReluConvBN(Operation):
+    """ReLU, k x k convolution, BN: `nor_conv_1x1`, `nor_conv_3x3`, and the cells' preprocessing."""
+
+    def __init__(
+        self, channels: int, stride: int = 1, size: int = 1, channels_in: int | None = None, **kwargs
+    ):
+        super().__init__(channels, stride, **kwargs)
+        self.conv = self.kernel("conv", size, size, channels_in or channels, channels)
+        self.norm = self.batch_norm("norm", channels)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.norm(primitives.conv(tf.nn.relu(x), self.conv.value, self.stride), training=training)
+
+
+class SeparableConv(Operation):
+    """Twice: ReLU, depthwise k x k, pointwise 1x1, BN; the stride is in the first depthwise convolution."""
+
+    def __init__(self, channels: int, stride: int = 1, size: int = 3, **kwargs):
+        super().__init__(channels, stride, **kwargs)
+        self.depthwise_1 = self.depthwise_kernel("depthwise_1", size, channels)
+        self.pointwise_1 = self.kernel("pointwise_1", 1, 1, channels, channels)
+        self.norm_1 = self.batch_norm("norm_1", channels)
+        self.depthwise_2 = self.depthwise_kernel("depthwise_2", size, channels)
+        self.pointwise_2 = self.kernel("pointwise_2", 1, 1, channels, channels)
+        self.norm_2 = self.batch_norm("norm_2", channels)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        x = primitives.depthwise_conv(tf.nn.relu(x), self.depthwise_1.value, self.stride)
+        x = self.norm_1(primitives.conv(x, self.pointwise_1.value), training=training)
+        x = primitives.depthwise_conv(tf.nn.relu(x), self.depthwise_2.value)
+        return self.norm_2(primitives.conv(x, self.pointwise_2.value), training=training)
+
+
+class DilatedConv(Operation):
+    """ReLU, depthwise k x k of dilation 2, pointwise 1x1, BN."""
+
+    def __init__(self, channels: int, stride: int = 1, size: int = 3, **kwargs):
+        super().__init__(channels, stride, **kwargs)
+        self.depthwise = self.depthwise_kernel("depthwise", size, channels)
+        self.pointwise = self.kernel("pointwise", 1, 1, channels, channels)
+        self.norm = self.batch_norm("norm", channels)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        x = primitives.depthwise_conv(tf.nn.relu(x), self.depthwise.value, self.stride, dilation=2)
+        return self.norm(primitives.conv(x, self.pointwise.value), training=training)
+
+
+class Conv1x7And7x1(Operation):
+    """ReLU, 1x7 convolution with the stride along the width, 7x1 along the height, BN."""
+
+    def __init__(self, channels: int, stride: int = 1, **kwargs):
+        super().__init__(channels, stride, **kwargs)
+        self.conv_1x7 = self.kernel("conv_1x7", 1, 7, channels, channels)
+        self.conv_7x1 = self.kernel("conv_7x1", 7, 1, channels, channels)
+        self.norm = self.batch_norm("norm", channels)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        # Each convolution runs at stride 1 and its own direction is thinned out afterwards: TensorFlow
+        # has no convolution whose strides differ between height and width.
+        x = primitives.conv(tf.nn.relu(x), self.conv_1x7.value)[:, :, :: self.stride]
+        x = primitives.conv(x, self.conv_7x1.value)[:, :: self.stride]
+        return self.norm(x, training=training)
+
+
+OPERATIONS: dict[str, Callable[..., Operation]] = {
+    "none": Zero,
+    "noise": Noise,
+    "skip_connect": skip_connect,
+    "max_pool_3x3": MaxPool,
+    "avg_pool_3x3": AvgPool,
+    "sep_conv_3x3": partial(SeparableConv, size=3),
+    "sep_conv_5x5": partial(SeparableConv, size=5),
+    "sep_conv_7x7": partial(SeparableConv, size=7),
+    "dil_conv_3x3": partial(DilatedConv, size=3),
+    "dil_conv_5x5": partial(DilatedConv, size=5),
+    "conv_7x1_1x7": Conv1x7And7x1,
+    "nor_conv_1x1": partial(ReluConvBN, size=1),
+    "nor_conv_3x3": partial(ReluConvBN, size=3),
+}
+
+
+def make(name: str, channels: int, stride: int, affine: bool, seed: int) -> Operation:
+    """The operation of this name as a layer; its weights are functions of the seed alone."""
+    return OPERATIONS[name](channels, stride, affine=affine, seed=seed, name=name)

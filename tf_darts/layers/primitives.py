@@ -1,0 +1,64 @@
+"""Convolutions and poolings as the paper's PyTorch code computes them, on NHWC tensors.
+
+PyTorch pads symmetrically; TensorFlow's `SAME` does so only at stride 1. At stride 2 the input is padded
+explicitly (windows centred on even pixels), so that even and odd sizes agree with the published code.
+All functions need static heights and widths and compile under XLA.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+def _pad(x: tf.Tensor, size: int, value: float = 0.0) -> tf.Tensor:
+    return tf.pad(x, [[0, 0], [size, size], [size, size], [0, 0]], constant_values=value)
+
+
+def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
+    """Convolution, padding (k-1)/2 on each side; `kernel` is [kh, kw, C_in, C_out], kh and kw odd."""
+    if stride == 1:
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+    high, wide = ((k - 1) // 2 for k in kernel.shape[:2])
+    if high or wide:
+        x = tf.pad(x, [[0, 0], [high, high], [wide, wide], [0, 0]])
+    return tf.nn.conv2d(x, kernel, stride, "VALID")
+
+
+def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1) -> tf.Tensor:
+    """Depthwise convolution, padding dilation*(k-1)/2; `kernel` is [k, k, C, 1].
+
+    Stride and dilation together equal an undilated convolution of every second pixel; TensorFlow's own
+    kernel returns wrong values for the pair on CPU without saying so.
+    """
+    if stride == dilation == 2:
+        return tf.nn.depthwise_conv2d(subsample(x), kernel, [1, 1, 1, 1], "SAME")
+    if stride == 1:
+        return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME", dilations=[dilation, dilation])
+    x = _pad(x, (kernel.shape[0] - 1) // 2)
+    return tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "VALID")
+
+
+def subsample(x: tf.Tensor) -> tf.Tensor:
+    """Every second pixel, starting with the first."""
+    return x[:, ::2, ::2, :]
+
+
+def max_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
+    """3x3 max pooling; padding never wins."""
+    if stride == 1:
+        return tf.nn.max_pool2d(x, 3, 1, "SAME")
+    return tf.nn.max_pool2d(_pad(x, 1, x.dtype.min), 3, stride, "VALID")
+
+
+def avg_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
+    """3x3 average pooling; padding does not count in the divisor (4 at corners, 6 at borders)."""
+    if stride == 1:
+        return tf.nn.avg_pool2d(x, 3, 1, "SAME")
+    sums = 9.0 * tf.nn.avg_pool2d(_pad(x, 1), 3, stride, "VALID")
+    rows, columns = (_pixels_in_window(size, stride) for size in x.shape[1:3])
+    return sums / tf.constant((rows[:, None] * columns[None, :])[None, :, :, None], x.dtype)
+
+
+def _pixels_in_window(size: int, stride: int) -> np.ndarray:
+    """How many of the 3 positions of each window lie inside a line of `size` pixels padded by 1."""
+    centres = np.arange(0, size, stride)
+    return (np.minimum(centres + 1, size - 1) - np.maximum(centres - 1, 0) + 1).astype(np.float32)

@@ -1,0 +1,158 @@
+"""The discrete network of a genotype, trained from scratch."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_darts.errors import UserError
+from tf_darts.genotype import Genotype
+from tf_darts.layers import primitives
+from tf_darts.layers.base import Operation
+from tf_darts.layers.body import Body, EdgeLayer, Head, classifier
+from tf_darts.layers.edges import ChosenEdge
+from tf_darts.runtime.seeds import fold
+from tf_darts.spaces import Block, Space
+
+
+class AuxiliaryHead(Operation):
+    """The second classifier of a DARTS network, used in training only; input 8x8 (32x32 images).
+
+    ReLU, 5x5 average pooling of stride 3, 1x1 conv to 128, BN, ReLU, 2x2 conv to 768, BN, ReLU, dense.
+    """
+
+    def __init__(self, channels: int, classes: int, **kwargs):
+        super().__init__(channels, affine=True, **kwargs)
+        self.conv_1 = self.kernel("conv_1", 1, 1, channels, 128)
+        self.norm_1 = self.batch_norm("norm_1", 128)
+        self.conv_2 = self.kernel("conv_2", 2, 2, 128, 768)
+        self.norm_2 = self.batch_norm("norm_2", 768)
+        self.classifier = classifier(768, classes, self.seed)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        x = tf.nn.avg_pool2d(tf.nn.relu(x), 5, 3, "VALID")
+        x = tf.nn.relu(self.norm_1(primitives.conv(x, self.conv_1.value), training=training))
+        x = tf.nn.conv2d(x, self.conv_2.value, 1, "VALID")
+        x = tf.nn.relu(self.norm_2(x, training=training))
+        return self.classifier(tf.squeeze(x, [1, 2]))
+
+
+class Network(keras.Model):
+    """Cells with the chosen operations only; batch norms are affine, poolings bare.
+
+    Args:
+      space: the search space.
+      genotype: the cells' operations.
+      channels: initial channels C.
+      cells: depth, as the space's stacking counts it.
+      classes: number of logits.
+      channels_in: channels of the images.
+      auxiliary: whether to have an auxiliary head.
+      seed: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        genotype: Genotype,
+        channels: int,
+        cells: int,
+        classes: int,
+        channels_in: int = 3,
+        auxiliary: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__(name="network")
+        self.space, self.genotype = space, genotype
+        self.body = Body(
+            space, channels, cells, channels_in, True, self._chosen_edges, fold(seed, "body"), name="body"
+        )
+        self.head = Head(
+            self.body.channels_out,
+            classes,
+            space.stacking.head_batch_norm,
+            seed=fold(seed, "head"),
+            name="head",
+        )
+        self.auxiliary_head = None
+        if auxiliary:
+            self.auxiliary_block = auxiliary_block(space, cells)
+            width = self.body.layout[self.auxiliary_block].width * channels * len(space.output_nodes)
+            self.auxiliary_head = AuxiliaryHead(
+                width, classes, seed=fold(seed, "auxiliary"), name="auxiliary_head"
+            )
+        self.built = True
+
+    def _chosen_edges(self, block: Block, width: int, seed: int) -> Sequence[EdgeLayer]:
+        space = self.space
+        strides = {(e.target, e.source): space.stride(e, block.reduction) for e in space.edges}
+        return [
+            (
+                choice.target,
+                choice.source,
+                ChosenEdge(
+                    choice.operation,
+                    width,
+                    strides[choice.target, choice.source],
+                    fold(seed, "edge", i),
+                    name=f"edge_{choice.target}_{choice.source}",
+                ),
+            )
+            for i, choice in enumerate(self.genotype.cells[block.cell_type])
+        ]
+
+    @property
+    def num_edges(self) -> int:
+        """Edges of all cells together: what drop path needs masks for."""
+        return sum(len(self.genotype.cells.get(block.cell_type, ())) for block in self.body.layout)
+
+    def call(
+        self, images: tf.Tensor, keep: tf.Tensor | None = None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Logits of a batch.
+
+        Args:
+          images: float [B, H, W, channels_in], normalised.
+          keep: drop-path factors, float [num_edges, B, 1, 1, 1], or None: no drop path.
+          training: whether batch norms use the batch's statistics and the auxiliary head runs.
+
+        Returns:
+          Logits, float32 [B, classes], and the auxiliary head's (None outside training).
+        """
+        cell_inputs, used = [], 0
+        for block in self.body.layout:
+            edges = len(self.genotype.cells.get(block.cell_type, ()))
+            cell_inputs.append([None if keep is None else keep[used + i] for i in range(edges)])
+            used += edges
+        outputs = self.body(images, cell_inputs, training=training)
+        auxiliary = None
+        if training and self.auxiliary_head is not None:
+            auxiliary = self.auxiliary_head(outputs[self.auxiliary_block], training=training)
+        return self.head(outputs[-1], training=training), auxiliary
+
+
+def auxiliary_block(space: Space, cells: int) -> int:
+    """Index of the block whose output the auxiliary head takes: the cell at two thirds of the depth."""
+    return 2 * len(space.stacking.blocks(cells)) // 3
+
+
+def check_auxiliary(space: Space, cells: int, image_shape: Sequence[int]) -> None:
+    """Checks that the auxiliary head fits the images.
+
+    Raises:
+      UserError: its input would not be 8x8, the one size the published head is made for.
+    """
+    halvings = sum(b.reduction for b in space.stacking.blocks(cells)[: auxiliary_block(space, cells) + 1])
+    size = [side // 2**halvings for side in image_shape[:2]]
+    if not all(8 <= side <= 10 for side in size):
+        raise UserError(
+            f"config: training.auxiliary_weight: the auxiliary head takes features of 8x8 (images of"
+            f" 32x32), but images of {image_shape[0]}x{image_shape[1]} give {size[0]}x{size[1]}; set it to 0"
+        )
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Trainable weights, the auxiliary head left out as published counts do."""
+    head = getattr(model, "auxiliary_head", None)
+    auxiliary = {id(v) for v in head.trainable_variables} if head is not None else set()
+    return sum(v.shape.num_elements() for v in model.trainable_variables if id(v) not in auxiliary)

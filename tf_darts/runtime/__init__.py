@@ -1,0 +1,1 @@
+"""Strategy, compiled steps, checkpoints, work directory, progress."""

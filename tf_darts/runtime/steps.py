@@ -1,0 +1,88 @@
+"""Several steps per call from the host, compiled, under any strategy."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+# A step: (its number, the replica's number) -> this replica's share of each metric, float scalars.
+Step = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+
+
+class Steps:
+    """A step as a compiled loop.
+
+    Args:
+      strategy: where it runs.
+      step: called in replica context, once per traced shape; shares of metrics are summed over replicas.
+      metrics: names of the metrics that `step` returns.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, step: Step, metrics: tuple[str, ...]):
+        self._metrics = metrics
+
+        def on_replica(number: tf.Tensor) -> tf.Tensor:
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            values = step(number, tf.cast(replica, tf.int32))
+            return tf.stack([tf.cast(values[name], tf.float32) for name in metrics])
+
+        @tf.function
+        def run(first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+            rows = tf.TensorArray(tf.float32, size=count, element_shape=[len(metrics)])
+            for i in tf.range(count):
+                shares = strategy.run(on_replica, args=(first + i,))
+                rows = rows.write(i, strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None))
+            return rows.stack()
+
+        self._run = run
+
+    def __call__(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """Runs steps first .. first+count-1; gives each metric as float32 [count]."""
+        rows = self._run(tf.constant(first, tf.int32), tf.constant(count, tf.int32)).numpy()
+        return {name: rows[:, i] for i, name in enumerate(self._metrics)}
+
+
+class PassSteps:
+    """Steps of whole passes over a set: every image once, the last batch smaller where need be.
+
+    Steps are numbered through: step n is batch n % per_pass of pass n // per_pass. The smaller batch has
+    another shape and is compiled apart. Over several replicas, the images of the last batch that do not
+    divide among them (fewer than there are replicas) are left out.
+
+    Args:
+      strategy: where it runs.
+      size: images in the set.
+      batch_size: global batch.
+      make_step: gives the step for a global batch of so many images.
+      metrics: names of the metrics that steps return.
+      steps_per_call: steps per call from the host.
+
+    Attributes:
+      per_pass: number of steps in a pass.
+      images: number of images that a pass sees.
+    """
+
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        size: int,
+        batch_size: int,
+        make_step: Callable[[int], Step],
+        metrics: tuple[str, ...],
+        steps_per_call: int,
+    ):
+        self._full, rest = divmod(size, batch_size)
+        rest -= rest % strategy.num_replicas_in_sync
+        self.per_pass = self._full + (1 if rest else 0)
+        self.images = self._full * batch_size + rest
+        self._steps_per_call = steps_per_call
+        self._full_steps = Steps(strategy, make_step(batch_size), metrics)
+        self._rest_steps = Steps(strategy, make_step(rest), metrics) if rest else None
+
+    def __call__(self, number: int) -> tuple[dict[str, np.ndarray], int]:
+        """Runs some steps from this one on, none beyond its pass; gives their metrics and how many."""
+        within = number % self.per_pass
+        if within < self._full:
+            count = min(self._steps_per_call, self._full - within)
+            return self._full_steps(number, count), count
+        return self._rest_steps(number, 1), 1

@@ -1,0 +1,65 @@
+"""Start-up: devices and the `tf.distribute` strategy, from the config's `runtime`."""
+
+import ml_collections
+import tensorflow as tf
+
+from tf_darts.errors import UserError
+
+
+def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
+    """Sets TensorFlow up and makes the strategy under which everything runs.
+
+    Args:
+      runtime: the config's `runtime`.
+
+    Raises:
+      UserError: the devices that the config asks for cannot be had.
+    """
+    if runtime.logical_devices:
+        _split_cpu(runtime.logical_devices)
+    if runtime.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    # The graph of a supernet is large and already lean: the graph optimiser takes longer than it saves.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    accelerators = [d.name for d in tf.config.list_logical_devices("GPU")]
+    processors = [d.name for d in tf.config.list_logical_devices("CPU")]
+    devices = accelerators or processors
+    if runtime.strategy == "one_device":
+        return tf.distribute.OneDeviceStrategy(devices[0])
+    if len(devices) == 1:
+        raise UserError(
+            "config: runtime.strategy is 'mirrored' and there is one device; allowed: one_device, or"
+            " runtime.logical_devices of at least 2 to try it on a CPU"
+        )
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def _split_cpu(count: int) -> None:
+    device = tf.config.list_physical_devices("CPU")[0]
+    wanted = [tf.config.LogicalDeviceConfiguration()] * count
+    try:
+        tf.config.set_logical_device_configuration(device, wanted)
+    except RuntimeError:  # TensorFlow has started: fine if it did so with as many devices
+        present = len(tf.config.list_logical_devices("CPU"))
+        if present != count:
+            raise UserError(
+                f"config: runtime.logical_devices is {count}, but TensorFlow has started with {present}"
+            ) from None
+
+
+def check_batch(name: str, batch_size: int, images: int, replicas: int) -> None:
+    """Checks that a global batch can be drawn and divided.
+
+    Args:
+      name: the config field, for the message.
+      batch_size: its value.
+      images: images in the set that batches are drawn from.
+      replicas: number of replicas that share a batch.
+
+    Raises:
+      UserError: more images than there are, or not a multiple of the replicas.
+    """
+    if batch_size > images:
+        raise UserError(f"config: {name} is {batch_size}; allowed: at most {images}, the images of a half")
+    if batch_size % replicas:
+        raise UserError(f"config: {name} is {batch_size}; allowed: a multiple of {replicas} replicas")

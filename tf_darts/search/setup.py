@@ -1,0 +1,86 @@
+"""What search and selection have in common: the data halves, the supernet, and its evaluation."""
+
+import dataclasses
+
+import ml_collections
+import tensorflow as tf
+
+from tf_darts.architecture import Architecture
+from tf_darts.data.augment import Transform
+from tf_darts.data.pipeline import ImageSet, halves
+from tf_darts.data.sources import ImageData
+from tf_darts.evaluation import Evaluator
+from tf_darts.runtime.seeds import fold
+from tf_darts.runtime.strategy import check_batch
+from tf_darts.search.bilevel import Bilevel
+from tf_darts.search.methods import METHODS, Method
+from tf_darts.spaces import Space
+from tf_darts.supernet import Supernet
+
+
+@dataclasses.dataclass
+class Setup:
+    """A supernet with its data, ready to be searched or selected from.
+
+    Attributes:
+      config: the whole config.
+      space: the search space.
+      strategy: where steps run.
+      method: the search method.
+      train: the half that fits the weights.
+      valid: the half that fits alpha and scores probes.
+      test: the test set.
+      bilevel: supernet, architecture and optimisers.
+    """
+
+    config: ml_collections.ConfigDict
+    space: Space
+    strategy: tf.distribute.Strategy
+    method: Method
+    train: ImageSet
+    valid: ImageSet
+    test: ImageSet
+    bilevel: Bilevel
+
+    def evaluator(self, images: ImageSet, purpose: str, training: bool, augment: bool) -> Evaluator:
+        """Passes of the supernet over a set, with running (False) or batch statistics (True)."""
+        return Evaluator(
+            self.strategy,
+            images,
+            self.config.search.batch_size,
+            lambda batch: self.bilevel.forward(batch, training=training),
+            purpose,
+            augment,
+            self.config.runtime.steps_per_call,
+        )
+
+
+def make(
+    config: ml_collections.ConfigDict, space: Space, data: ImageData, strategy: tf.distribute.Strategy
+) -> Setup:
+    """Builds everything from a valid config; weights and alpha start as the seed says.
+
+    Raises:
+      UserError: the batch does not fit the halves or the replicas.
+    """
+    search = config.search
+    transform = Transform(
+        data.mean, data.std, config.data.crop_padding, config.data.flip, search.cutout_length
+    )
+    train, valid = halves(data, config.data, config.seed, transform)
+    test = ImageSet(data.x_test, data.y_test, transform, config.seed)
+    smaller = min(train.size, valid.size)
+    check_batch("search.batch_size", search.batch_size, smaller, strategy.num_replicas_in_sync)
+    method = METHODS[search.method]
+    with strategy.scope():
+        supernet = Supernet(
+            space,
+            search.channels,
+            search.cells,
+            data.num_classes,
+            data.image_shape[-1],
+            seed=fold(config.seed, "supernet"),
+        )
+        architecture = Architecture(space, search[method.alpha_scale], fold(config.seed, "architecture"))
+        bilevel = Bilevel.create(supernet, architecture, search)
+    return Setup(config, space, strategy, method, train, valid, test, bilevel)

@@ -1,0 +1,1 @@
+"""From a searched supernet to a genotype."""

@@ -1,0 +1,132 @@
+"""Perturbation-based selection (paper, section 5 and algorithm 1).
+
+Take an edge at random, remove each operation in turn and measure the supernet's validation accuracy
+without it; keep the operation whose removal hurts most; fine-tune; take the next edge. Then choose each
+node's input edges the same way. Every measurement is kept.
+"""
+
+from collections.abc import Callable, Iterable
+
+from tf_darts.architecture import Architecture
+from tf_darts.evaluation import Score
+from tf_darts.selection.schedule import Planned
+
+# Measures the supernet as its masks stand: pass number -> score on the validation half.
+Measure = Callable[[int], Score]
+
+
+def _importance(score: Score, criterion: str) -> float:
+    """How much the removal hurt: larger is worse for the supernet. Counts of images compare exactly."""
+    return -score.correct if criterion == "accuracy" else score.loss
+
+
+def _row(score: Score) -> dict:
+    return {
+        "correct": score.correct,
+        "images": score.images,
+        "accuracy": score.accuracy,
+        "loss": score.loss,
+    }
+
+
+class Decider:
+    """Makes planned decisions by probing.
+
+    Args:
+      architecture: its masks are changed.
+      measure: evaluates the supernet; passes of equal number see the same images.
+      criterion: "accuracy" or "loss".
+    """
+
+    def __init__(self, architecture: Architecture, measure: Measure, criterion: str):
+        self._architecture, self._measure, self._criterion = architecture, measure, criterion
+
+    def decide(self, planned: Planned, first_pass: int) -> dict:
+        """Makes one decision, changes the masks, and gives the row for decisions.jsonl."""
+        decide = {"operation": self._operation, "topology": self._topology}[planned.kind]
+        row = {
+            "kind": planned.kind,
+            "event": planned.event,
+            "epoch": planned.epoch,
+            "cell_type": planned.cell_type,
+            "criterion": self._criterion,
+            **decide(planned.cell_type, planned.place, first_pass),
+        }
+        apply(self._architecture, row)
+        return row
+
+    def _probe(self, cell_type: str, edge: int, operation: int | None, number: int) -> Score:
+        self._architecture.probe(cell_type, edge, operation)
+        try:
+            return self._measure(number)
+        finally:
+            self._architecture.end_probe()
+
+    def _operation(self, cell_type: str, edge: int, number: int) -> dict:
+        """Probes every operation of an edge; on a tie the earlier one is kept."""
+        space = self._architecture.space
+        names = space.candidates[cell_type][edge]
+        scores = [self._probe(cell_type, edge, o, number) for o in range(len(names))]
+        importance = [_importance(s, self._criterion) for s in scores]
+        best = importance.index(max(importance))
+        return {
+            "edge": edge,
+            "edge_name": str(space.edges[edge]),
+            "probes": [{"operation": name, **_row(score)} for name, score in zip(names, scores, strict=True)],
+            "operation": best,
+            "chosen": names[best],
+        }
+
+    def _topology(self, cell_type: str, node: int, number: int) -> dict:
+        """Drops the least needed input edge of a node until as many are left as a genotype keeps.
+
+        Edges dropped in earlier rounds stay in the supernet until the node is decided, as in the authors'
+        release; each round sees the images in a new order. On a tie the later edge is dropped.
+        """
+        space = self._architecture.space
+        left, rounds = list(space.incoming(node)), []
+        while len(left) > space.kept_edges:
+            scores = [self._probe(cell_type, e, None, number + len(rounds)) for e in left]
+            importance = [_importance(s, self._criterion) for s in scores]
+            least = min(importance)
+            worst = max(i for i, value in enumerate(importance) if value == least)
+            rounds.append(
+                {
+                    "probes": [
+                        {"edge": e, "edge_name": str(space.edges[e]), **_row(score)}
+                        for e, score in zip(left, scores, strict=True)
+                    ],
+                    "removed": left[worst],
+                }
+            )
+            del left[worst]
+        return {
+            "node": node,
+            "rounds": rounds,
+            "removed": [r["removed"] for r in rounds],
+            "kept": left,
+            "kept_names": [str(space.edges[e]) for e in left],
+        }
+
+
+def apply(architecture: Architecture, row: dict) -> None:
+    """Writes a recorded decision into the masks."""
+    if row["kind"] == "operation":
+        architecture.decide_operation(row["cell_type"], row["edge"], row["operation"])
+    else:
+        architecture.remove_edges(row["cell_type"], row["removed"])
+
+
+def agree(architecture: Architecture, rows: Iterable[dict]) -> bool:
+    """Whether the masks are exactly what these decisions make of a new architecture's."""
+    replayed = Architecture(architecture.space)
+    for row in rows:
+        apply(replayed, row)
+    return all(
+        (ours[t].numpy() == theirs[t].numpy()).all()
+        for ours, theirs in (
+            (architecture.open_operations, replayed.open_operations),
+            (architecture.open_edges, replayed.open_edges),
+        )
+        for t in architecture.space.cell_types
+    )

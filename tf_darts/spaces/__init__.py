@@ -1,0 +1,25 @@
+"""Search spaces by name. A new space is one `Space` value and one entry here."""
+
+from tf_darts.errors import UserError
+from tf_darts.spaces.base import Block, Edge, Space, Stacking
+from tf_darts.spaces.darts import DARTS, DARTS_WITH_NONE
+from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201
+from tf_darts.spaces.robust_darts import S1, S2, S3, S4
+
+SPACES: dict[str, Space] = {
+    space.name: space for space in (DARTS, DARTS_WITH_NONE, S1, S2, S3, S4, NAS_BENCH_201)
+}
+
+
+def get(name: str) -> Space:
+    """The space of this name.
+
+    Raises:
+      UserError: there is none; the message lists those there are.
+    """
+    if name not in SPACES:
+        raise UserError(f"space: {name!r} is not known; allowed: {', '.join(SPACES)}")
+    return SPACES[name]
+
+
+__all__ = ["SPACES", "Block", "Edge", "Space", "Stacking", "get"]

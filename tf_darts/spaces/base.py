@@ -1,0 +1,141 @@
+"""What can be searched, as data: the cell's graph, its candidate operations, and how cells stack.
+
+A search space is one `Space` value. Nothing that trains, selects or draws looks inside it for names:
+DARTS, S1 to S4 and NAS-Bench-201 differ only in these tables.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+    """A directed edge of the cell's graph: node `source` feeds node `target`."""
+
+    target: int
+    source: int
+
+    def __str__(self) -> str:
+        return f"{self.target}<-{self.source}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """One element of a network's body.
+
+    Attributes:
+      cell_type: the type of the searched cell, or None for the fixed residual block of NAS-Bench-201.
+      width: channels of the block, as a multiple of the initial channels C.
+      reduction: whether the block halves height and width.
+    """
+
+    cell_type: str | None
+    width: int
+    reduction: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Stacking:
+    """How cells become a network.
+
+    Attributes:
+      name: the name under which `interop` and the genotype text forms know it.
+      depth_meaning: what the field `cells` counts, for messages.
+      stem_multiplier: channels of the stem, as a multiple of C.
+      preprocess: whether a cell brings its inputs to its own width with 1x1 convolutions first.
+      head_batch_norm: whether batch norm and ReLU stand before the global pooling.
+      blocks: the body for a given depth.
+    """
+
+    name: str
+    depth_meaning: str
+    stem_multiplier: int
+    preprocess: bool
+    head_batch_norm: bool
+    blocks: Callable[[int], tuple[Block, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """A search space.
+
+    Attributes:
+      name: its name in configs, files and TensorBoard.
+      input_nodes: number of cell inputs; they are nodes 0 .. input_nodes-1.
+      nodes: number of intermediate nodes; each sums the edges that come from every earlier node.
+      candidates: for each cell type, for each edge, the candidate operations in the order of alpha's
+        columns.
+      output_nodes: nodes whose concatenation is the cell's output.
+      kept_edges: input edges that a node of a genotype keeps, or None where it keeps all.
+      stacking: how cells stack.
+      batch_norm_after: operations followed by a non-affine batch norm in the supernet only.
+      none_in_genotype: whether `none` may be chosen; where it may not, the best other operation is.
+      extra_selection_epoch: whether the last perturbation event has an epoch of its own at the end of
+        the schedule (DARTS) or comes one epoch early (NAS-Bench-201); algorithm of the authors' release.
+    """
+
+    name: str
+    input_nodes: int
+    nodes: int
+    candidates: Mapping[str, tuple[tuple[str, ...], ...]]
+    output_nodes: tuple[int, ...]
+    kept_edges: int | None
+    stacking: Stacking
+    batch_norm_after: frozenset[str] = frozenset()
+    none_in_genotype: bool = True
+    extra_selection_epoch: bool = True
+
+    def __post_init__(self) -> None:
+        for cell_type, rows in self.candidates.items():
+            if len(rows) != len(self.edges):
+                raise ValueError(
+                    f"space {self.name}: candidates[{cell_type!r}] lists {len(rows)} edges, the graph has"
+                    f" {len(self.edges)}"
+                )
+            for edge, row in zip(self.edges, rows, strict=True):
+                if not row or len(set(row)) != len(row):
+                    raise ValueError(
+                        f"space {self.name}: edge {edge} of {cell_type!r} needs at least one candidate"
+                        f" operation and none twice, not {row}"
+                    )
+
+    @property
+    def cell_types(self) -> tuple[str, ...]:
+        """Cell types in the order in which selection treats them."""
+        return tuple(self.candidates)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Edges in the order of alpha's rows: by target node, then by source node."""
+        first = self.input_nodes
+        return tuple(Edge(t, s) for t in range(first, first + self.nodes) for s in range(t))
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The intermediate nodes."""
+        return tuple(range(self.input_nodes, self.input_nodes + self.nodes))
+
+    def incoming(self, node: int) -> tuple[int, ...]:
+        """Indices of the edges that end in `node`, ascending."""
+        return tuple(i for i, edge in enumerate(self.edges) if edge.target == node)
+
+    @property
+    def topology_nodes(self) -> tuple[int, ...]:
+        """Nodes with more input edges than a genotype keeps: those whose inputs must be chosen."""
+        if self.kept_edges is None:
+            return ()
+        return tuple(n for n in self.targets if len(self.incoming(n)) > self.kept_edges)
+
+    @property
+    def num_operations(self) -> int:
+        """Columns of alpha: the largest number of candidate operations on any edge."""
+        return max(len(row) for rows in self.candidates.values() for row in rows)
+
+    def stride(self, edge: Edge, reduction: bool) -> int:
+        """Stride of an edge's operations: 2 on the edges from a reduction cell's inputs, else 1."""
+        return 2 if reduction and edge.source < self.input_nodes else 1
+
+
+def uniform(edges: int, operations: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """The same candidate operations on every edge."""
+    return (operations,) * edges

@@ -1,0 +1,1 @@
+"""Training a genotype's network from scratch."""

@@ -1,0 +1,207 @@
+"""Training a genotype's network from scratch, and its test accuracy (paper, section 6; DARTS)."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import ml_collections
+import tensorflow as tf
+
+from tf_darts import optimizers
+from tf_darts.data.augment import Transform
+from tf_darts.data.pipeline import ImageSet
+from tf_darts.data.sources import ImageData
+from tf_darts.evaluation import Evaluator
+from tf_darts.genotype import Genotype
+from tf_darts.network import Network, check_auxiliary, count_parameters
+from tf_darts.optimizers import SGD
+from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.runtime.metrics import Metrics
+from tf_darts.runtime.progress import Progress
+from tf_darts.runtime.seeds import draw_seed, fold
+from tf_darts.runtime.steps import PassSteps
+from tf_darts.runtime.strategy import check_batch
+from tf_darts.runtime.workdir import read_json, write_json
+from tf_darts.spaces import Space
+from tf_darts.training import step as step_lib
+
+
+@dataclasses.dataclass
+class Setup:
+    """A network with its data, ready to be trained.
+
+    Attributes:
+      config: the whole config.
+      strategy: where steps run.
+      train: the whole training set.
+      test: the test set.
+      network: the network.
+      optimizer: its SGD.
+    """
+
+    config: ml_collections.ConfigDict
+    strategy: tf.distribute.Strategy
+    train: ImageSet
+    test: ImageSet
+    network: Network
+    optimizer: SGD
+
+
+def make(
+    config: ml_collections.ConfigDict,
+    space: Space,
+    genotype: Genotype,
+    data: ImageData,
+    strategy: tf.distribute.Strategy,
+) -> Setup:
+    """Builds everything from a valid config; weights start as the seed says.
+
+    Raises:
+      UserError: the batch does not fit the data or the replicas, or the auxiliary head not the images.
+    """
+    training = config.training
+    check_batch("training.batch_size", training.batch_size, len(data.x_train), strategy.num_replicas_in_sync)
+    auxiliary = bool(training.auxiliary_weight)
+    if auxiliary:
+        check_auxiliary(space, training.cells, data.image_shape)
+    transform = Transform(
+        data.mean, data.std, config.data.crop_padding, config.data.flip, training.cutout_length
+    )
+    seed = fold(config.seed, "training")
+    with strategy.scope():
+        network = Network(
+            space,
+            genotype,
+            training.channels,
+            training.cells,
+            data.num_classes,
+            data.image_shape[-1],
+            auxiliary,
+            seed,
+        )
+        weights = [v.value for v in network.trainable_variables]
+        optimizer = SGD(weights, training.momentum, training.weight_decay, training.clip_norm)
+    train = ImageSet(data.x_train, data.y_train, transform, seed)
+    test = ImageSet(data.x_test, data.y_test, transform, seed)
+    return Setup(config, strategy, train, test, network, optimizer)
+
+
+def training_steps(setup: Setup) -> PassSteps:
+    """Compiled steps: shuffled passes over the training set, the last short batch kept."""
+    training, replicas = setup.config.training, setup.strategy.num_replicas_in_sync
+    batch_size, seed = training.batch_size, fold(setup.config.seed, "training")
+
+    def make_step(count: int):
+        def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
+            epoch = number // steps.per_pass
+            batch = setup.train.pass_batch(
+                "training/train",
+                epoch,
+                number % steps.per_pass,
+                batch_size,
+                count,
+                replicas=replicas,
+                replica=replica,
+            )
+            learning_rate = optimizers.cosine(
+                training.learning_rate, training.learning_rate_min, epoch, training.epochs
+            )
+            keep = None
+            if training.drop_path:
+                # Linear over the epochs: 0 in the first, never quite the final value.
+                probability = training.drop_path * tf.cast(epoch, tf.float32) / training.epochs
+                share = count // replicas
+                keep = step_lib.drop_path_factors(
+                    draw_seed(seed, "training/drop_path", number),
+                    probability,
+                    setup.network.num_edges,
+                    count,
+                    share,
+                    replica * share,
+                )
+            metrics = step_lib.training_step(
+                setup.network, setup.optimizer, training, batch, count, learning_rate, keep
+            )
+            return {**metrics, "learning_rate": learning_rate / replicas}
+
+        return step
+
+    metrics = ("train_loss", "train_accuracy", "gradient_norm", "learning_rate")
+    steps = PassSteps(
+        setup.strategy,
+        setup.train.size,
+        batch_size,
+        make_step,
+        metrics,
+        setup.config.runtime.steps_per_call,
+    )
+    return steps
+
+
+def run(setup: Setup, folder: pathlib.Path, name: str) -> dict[str, Any]:
+    """Trains, continuing what the folder holds; writes result.json and gives its content.
+
+    Args:
+      setup: from `make`.
+      folder: where results go.
+      name: what the network is called in the progress line.
+    """
+    config, training, network = setup.config, setup.config.training, setup.network
+    steps = training_steps(setup)
+    evaluate = Evaluator(
+        setup.strategy,
+        setup.test,
+        training.batch_size,
+        lambda images: network(images, training=False)[0],
+        "training/test",
+        augment=False,
+        steps_per_call=config.runtime.steps_per_call,
+    )
+    checkpoints = Checkpoints(
+        folder,
+        config.runtime.checkpoint_minutes,
+        ("step",),
+        network=network,
+        optimizer=setup.optimizer,
+    )
+    step = checkpoints.restore()["step"]
+    metrics = Metrics(folder, step, config.runtime.tensorboard, "training")
+    total = training.epochs * steps.per_pass
+    progress = Progress(f"train {name}", total, step)
+    if 0 < step < total:
+        progress.say(f"train {name}: continuing at step {step} of {total}")
+    while step < total:
+        epoch = step // steps.per_pass
+        columns, count = steps(step)
+        metrics.steps(step, columns, epoch)
+        step += count
+        text = f"epoch {epoch + 1}/{training.epochs}, loss {columns['train_loss'].mean():.3f}"
+        progress.update(step, f"{text}, accuracy {100 * columns['train_accuracy'].mean():.1f} %")
+        if step % steps.per_pass:
+            checkpoints.save_if_due(step=step)
+            continue
+        if (epoch + 1) % training.evaluate_every == 0 or step == total:
+            score = evaluate()
+            metrics.epoch(step, epoch, {"test_accuracy": score.accuracy, "test_loss": score.loss})
+        checkpoints.save(step=step)
+    metrics.close()
+    if not (folder / "result.json").exists():
+        write_json(folder / "result.json", _result(setup, metrics.epochs))
+    return read_json(folder / "result.json")
+
+
+def _result(setup: Setup, epochs: list[dict[str, float]]) -> dict[str, Any]:
+    network, last = setup.network, epochs[-1]
+    best = max(epochs, key=lambda row: row["test_accuracy"])  # the first of several
+    return {
+        "genotype": network.genotype.to_text(network.space),
+        "space": network.space.name,
+        "parameters": count_parameters(network),
+        "test_accuracy": last["test_accuracy"],
+        "test_loss": last["test_loss"],
+        "test_images": setup.test.size,
+        "best_test_accuracy": best["test_accuracy"],
+        "best_epoch": best["finished_epoch"],
+        "epochs": setup.config.training.epochs,
+        "seed": setup.config.seed,
+    }
