@@ -4,8 +4,9 @@
 or, once the environment is there,
     bin/run --config=configs/quickstart.py --workdir=runs/quickstart
 
-1,437 training and 360 test images of 8x8 pixels; a NAS-Bench-201 supernet of 8 channels and one cell a
-stage.
+898 training and 899 test images of 8x8 pixels; a NAS-Bench-201 supernet of 8 channels and one cell a stage.
+The paper's search takes 39,100 steps with alpha's learning rate 3e-4; here are 1,120, with a ten times
+larger one, so that alpha gets as far.
 """
 
 from tf_darts import config as config_lib
@@ -15,19 +16,23 @@ def get_config():
     config = config_lib.default()
     config.space = "nas_bench_201"
     config.data.source = "digits"
+    config.data.test_fraction = 0.5
     config.data.crop_padding = 1
     config.data.flip = False  # a mirrored digit is no digit
 
     config.search.channels = 8
     config.search.cells = 1
-    config.search.epochs = 40
+    config.search.epochs = 80
     config.search.batch_size = 32
+    config.search.alpha_learning_rate = 3e-3
+    config.search.evaluate_every = 5
 
     config.selection.interval = 3
 
+    # Digits are easy: after long training any network reads 98 % of them.
     config.training.channels = 8
     config.training.cells = 1
-    config.training.epochs = 40
+    config.training.epochs = 10
     config.training.batch_size = 48
     config.training.auxiliary_weight = 0.0
     config.training.drop_path = 0.0

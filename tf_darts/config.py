@@ -6,6 +6,7 @@ authors' release). A file in `configs/` says only what differs from it.
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,7 @@ def _integer(default: int, doc: str, least: int = 0) -> Field:
 
 def _number(default: float, doc: str, low: float = 0.0, high: float = float("inf")) -> Field:
     allowed = f"a number from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
-    return Field(default, doc, allowed, lambda v: low <= v <= high)
+    return Field(default, doc, allowed, lambda v: low <= v <= high and math.isfinite(v))
 
 
 def _one_of(default: str, doc: str, *names: str) -> Field:
@@ -84,7 +85,6 @@ FIELDS: dict[str, dict[str, Field]] = {
         "fixed_alpha_scale": _number(
             0.0, "the same for method fixed_alpha: 0 as the paper says; the authors' code has 1e-3"
         ),
-        "cutout_length": _integer(0, "side of the cutout square in the search, pixels; 0: none"),
         "evaluate_every": _integer(1, "epochs between evaluations of the supernet; 0: never"),
     },
     "selection": {
@@ -141,7 +141,7 @@ def _unknown(name: str, known: list[str]) -> UserError:
 
 def _checked(name: str, value: Any, field: Field) -> Any:
     kind = type(field.default)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) is int and abs(value) < 2**53:
         value = float(value)
     if type(value) is not kind or value != value or not field.check(value):
         raise UserError(f"config: {name} is {value!r}; allowed: {field.allowed}")

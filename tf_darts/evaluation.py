@@ -43,6 +43,11 @@ class Evaluator:
       steps_per_call: batches per call from the host.
     """
 
+    @property
+    def batches(self) -> int:
+        """Batches in a pass."""
+        return self._steps.per_pass
+
     def __init__(
         self,
         strategy: tf.distribute.Strategy,
@@ -77,12 +82,18 @@ class Evaluator:
             strategy, images.size, batch_size, make_step, ("loss", "correct"), steps_per_call
         )
 
-    def __call__(self, pass_index: int = 0) -> Score:
-        """One pass; passes of one index see the same images in the same order and augmentation."""
+    def __call__(self, pass_index: int = 0, each_call: Callable[[int], None] = lambda batches: None) -> Score:
+        """One pass.
+
+        Args:
+          pass_index: passes of one index see the same images in the same order and augmentation.
+          each_call: called with the number of batches done after each call from the host.
+        """
         loss, correct, done = 0.0, 0, 0
         while done < self._steps.per_pass:
             rows, count = self._steps(pass_index * self._steps.per_pass + done)
             loss += float(rows["loss"].sum(dtype="float64"))
             correct += round(float(rows["correct"].sum(dtype="float64")))
             done += count
+            each_call(done)
         return Score(correct, self._steps.images, loss / self._steps.images)

@@ -132,7 +132,8 @@ def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
 
     Args:
       model: a supernet or network.
-      state: arrays by PyTorch name, as `state_dict()` gives them; `num_batches_tracked` is passed over.
+      state: arrays by PyTorch name, as `state_dict()` gives them; architecture parameters and
+        `num_batches_tracked` are passed over.
 
     Raises:
       UserError: an array is missing, is left over, or has another shape; nothing was changed then.
@@ -141,15 +142,16 @@ def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
     for variable, name, layout in names(model):
         if name not in state:
             raise UserError(f"weights: {name} is missing")
-        value = layout.from_torch(np.asarray(state[name]))
-        if value.shape != tuple(variable.shape):
+        value = np.asarray(state[name])
+        wanted = layout.to_torch(np.empty(variable.shape, np.bool_)).shape
+        if value.shape != wanted or value.dtype.kind not in "fiu":
             raise UserError(
-                f"weights: {name} has shape {tuple(state[name].shape)}; the model's variable"
-                f" {variable.path} is {tuple(variable.shape)}"
+                f"weights: {name} has shape {value.shape} and type {value.dtype}; allowed: numbers of"
+                f" shape {wanted}"
             )
-        values.append((variable, value))
+        values.append((variable, layout.from_torch(value)))
         used.add(name)
-    ignored = re.compile(r"(^|\.)(num_batches_tracked|alphas?(_normal|_reduce)?)$")
+    ignored = re.compile(r"(^|\.)(num_batches_tracked|alphas?(_normal|_reduce)?|arch_parameters)$")
     left = sorted(name for name in state if name not in used and not ignored.search(name))
     if left:
         raise UserError(f"weights: {len(left)} arrays have no place in the model, the first is {left[0]}")

@@ -73,6 +73,10 @@ class Supernet(keras.Model):
         Returns:
           float32 [B, classes].
         """
-        rows = {name: tf.unstack(weights) for name, weights in mixing_weights.items()}
-        cell_inputs = [rows.get(block.cell_type) for block in self.body.layout]
+        # Scalars, taken apart once for all cells: every slice would be four nodes of the graph.
+        scalars = {
+            cell_type: [tf.unstack(row) for row in tf.unstack(weights)]
+            for cell_type, weights in mixing_weights.items()
+        }
+        cell_inputs = [scalars.get(block.cell_type) for block in self.body.layout]
         return self.head(self.body(images, cell_inputs, training=training)[-1], training=training)

@@ -3,6 +3,7 @@
 TensorFlow is imported by the stages, not here, so that --help and errors in flags come at once.
 """
 
+import difflib
 import os
 import sys
 from collections.abc import Callable
@@ -54,13 +55,18 @@ def workdir() -> str:
     """The value of --workdir.
 
     Raises:
-      UserError: it is missing, or a file.
+      UserError: it is missing, a file, or a name that TensorFlow cannot find checkpoints under.
     """
     if not _WORKDIR.value:
         raise UserError("--workdir: missing; give the folder for the results")
     if os.path.exists(_WORKDIR.value) and not os.path.isdir(_WORKDIR.value):
         raise UserError(
             f"--workdir: {_WORKDIR.value!r} is a file; allowed: a folder, new or of an earlier run"
+        )
+    if any(character in _WORKDIR.value for character in "*?[]"):
+        raise UserError(
+            f"--workdir: {_WORKDIR.value!r}; allowed: a name without * ? [ ], which TensorFlow takes for a"
+            " pattern"
         )
     return _WORKDIR.value
 
@@ -100,7 +106,10 @@ class Run:
 def _parse(argv: list[str]) -> list[str]:
     """Parses the flags; whatever is wrong with them or with the config file is one line."""
     try:
+        _check_config_flags(argv[1:])
         rest = flags.FLAGS(argv)
+        if flags.FLAGS["verbosity"].using_default_value:
+            flags.FLAGS.verbosity = logging.ERROR  # TensorFlow logs every checkpoint and traced function
         if len(rest) > 1:
             raise UserError(f"{rest[1]!r} is not a flag; flags start with --")
         return rest
@@ -112,6 +121,24 @@ def _parse(argv: list[str]) -> list[str]:
         _fail(f"--config: {type(error).__name__}: {error}")
 
 
+def _check_config_flags(arguments: list[str]) -> None:
+    """Checks what the flag library would report obscurely: a missing config file, an unknown field."""
+    fields = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
+        name, equals, value = argument.partition("=")
+        name = name.removeprefix("-").removeprefix("-")
+        if not argument.startswith("-"):
+            continue
+        if name == "config":
+            path = (value if equals else following).split(":")[0]
+            if not os.path.isfile(path):
+                raise UserError(f"--config: {path!r}: no such file; give one as configs/quickstart.py")
+        elif name.startswith("config.") and name.removeprefix("config.") not in fields:
+            near = difflib.get_close_matches(name.removeprefix("config."), fields, n=1)
+            hint = f"did you mean --config.{near[0]}?" if near else "tf_darts/config.py lists all fields"
+            raise UserError(f"--{name}: no such field; {hint}")
+
+
 def _fail(error: Exception | str) -> None:
     print("error: " + " ".join(str(error).split()), file=sys.stderr)
     sys.exit(2)
@@ -121,8 +148,6 @@ def run(program: Callable[[], int | None]) -> None:
     """Runs a program: parses flags, and turns a `UserError` into one line and exit status 2."""
 
     def main(_: list[str]) -> int | None:
-        if flags.FLAGS["verbosity"].using_default_value:
-            logging.set_verbosity(logging.ERROR)  # TensorFlow logs every checkpoint and traced function
         try:
             return program()
         except UserError as error:

@@ -4,6 +4,7 @@ bin/run --config=configs/quickstart.py --workdir=runs/mine
 """
 
 import pathlib
+import shlex
 
 from tf_darts.cli import common
 
@@ -16,6 +17,7 @@ def program() -> None:
     from tf_darts.report import table
     from tf_darts.report.cell_diagram import save_genotype_picture
 
+    stages.check(run)
     stages.search(run, workdir)
     # Alpha that was never trained has no magnitude to select by.
     methods = ["magnitude", "perturbation"] if config.search.method != "fixed_alpha" else ["perturbation"]
@@ -34,7 +36,7 @@ def program() -> None:
     print(table.comparison_table(rows))
     print()
     print(f"The cells are drawn in {picture}")
-    print(f"Next: tensorboard --logdir={workdir}")
+    print(f"Next: tensorboard --logdir={shlex.quote(workdir)}")
 
 
 def main() -> None:

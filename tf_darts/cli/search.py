@@ -1,5 +1,7 @@
 """Searches a supernet: bin/search --config=configs/quickstart.py --workdir=runs/mine."""
 
+import shlex
+
 from tf_darts.cli import common
 
 
@@ -11,7 +13,7 @@ def program() -> None:
 
     folder = stages.search(run, workdir)
     print(f"The searched supernet is in {folder} (alpha in {folder / 'result.json'}).")
-    print(f"Next: bin/select --workdir={workdir}")
+    print(f"Next: bin/select --workdir={shlex.quote(workdir)}")
 
 
 def main() -> None:

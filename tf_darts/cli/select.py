@@ -1,5 +1,7 @@
 """Selects an architecture from a searched supernet: bin/select --workdir=runs/mine."""
 
+import shlex
+
 from tf_darts.cli import common
 
 _METHOD = common.method_flag()
@@ -15,7 +17,7 @@ def program() -> None:
     folder, genotype = stages.select(run, workdir)
     print(f"{method} selects {genotype.to_text(run.space)}")
     print(f"It is in {folder / 'genotype.json'}; every decision is in {folder / 'decisions.jsonl'}.")
-    print(f"Next: bin/train --workdir={workdir} --method={method}")
+    print(f"Next: bin/train --workdir={shlex.quote(workdir)} --method={method}")
 
 
 def main() -> None:

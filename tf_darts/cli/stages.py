@@ -9,7 +9,7 @@ from tf_darts import genotype as genotype_lib
 from tf_darts.cli.common import Run
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
-from tf_darts.runtime.workdir import Stage
+from tf_darts.runtime.workdir import Stage, read_json
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import loop as selection_loop
@@ -23,14 +23,21 @@ def search_stage(workdir: str, config: ml_collections.ConfigDict) -> Stage:
     return Stage(workdir, SEARCH, config, ("data", "search"))
 
 
+def check(run: Run) -> None:
+    """Checks for all stages what needs the data, before the first of them takes its hours."""
+    replicas = run.strategy.num_replicas_in_sync
+    search_setup.check(run.config, run.space, run.data, replicas)
+    training_loop.check(run.config, run.space, run.data, replicas)
+
+
 def search(run: Run, workdir: str) -> pathlib.Path:
     """Searches; gives the folder."""
     stage = search_stage(workdir, run.config)
     stage.check()
-    setup = search_setup.make(run.config, run.space, run.data, run.strategy)
-    folder = stage.open()
-    search_loop.run(setup, folder)
-    return folder
+    if not (stage.path / "result.json").exists():
+        setup = search_setup.make(run.config, run.space, run.data, run.strategy)
+        search_loop.run(setup, stage.open())
+    return stage.path
 
 
 def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
@@ -50,8 +57,7 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
     if finished.exists():
         return stage.path, genotype_lib.load(finished, run.space)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
-    folder = stage.open()
-    return folder, selection_loop.run(setup, searched.path, folder)
+    return stage.path, selection_loop.run(setup, searched.path, stage.open())
 
 
 def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathlib.Path, dict[str, Any]]:
@@ -59,9 +65,11 @@ def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathli
     depends = {"genotype": genotype.to_text(run.space)}
     stage = Stage(workdir, f"training/{name}", run.config, ("data", "training"), depends)
     stage.check()
+    finished = stage.path / "result.json"
+    if finished.exists():
+        return stage.path, read_json(finished)
     setup = training_loop.make(run.config, run.space, genotype, run.data, run.strategy)
-    folder = stage.open()
-    return folder, training_loop.run(setup, folder, name)
+    return stage.path, training_loop.run(setup, stage.open(), name)
 
 
 def selected(workdir: str, method: str, space) -> Genotype:

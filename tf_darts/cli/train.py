@@ -1,6 +1,7 @@
 """Trains a genotype from scratch: bin/train --workdir=runs/mine, or with --genotype=FILE --name=NAME."""
 
 import re
+import shlex
 
 from absl import flags
 
@@ -38,7 +39,7 @@ def program() -> None:
         f" (best {100 * result['best_test_accuracy']:.2f} %), {result['parameters']:,} parameters."
     )
     print(f"The network is in {folder} (figures in {folder / 'result.json'}).")
-    print(f"Next: tensorboard --logdir={workdir}")
+    print(f"Next: tensorboard --logdir={shlex.quote(workdir)}")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from tf_darts.errors import UserError
 from tf_darts.layers import primitives
 from tf_darts.layers.base import Layer, Operation, uniform_fan_in
 from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
@@ -132,6 +133,20 @@ class Body(Layer):
                 x = layer(outputs[-self.space.input_nodes :], edge_inputs, training=training)
             outputs.append(x)
         return outputs[self.space.input_nodes :]
+
+
+def check_images(space: Space, cells: int, image_shape: Sequence[int]) -> None:
+    """Checks that images can be halved as often as the layout does.
+
+    Raises:
+      UserError: height or width is not divisible.
+    """
+    times = 2 ** sum(block.reduction for block in space.stacking.blocks(cells))
+    if any(side % times or side < times for side in image_shape[:2]):
+        raise UserError(
+            f"data: images are {image_shape[0]}x{image_shape[1]}; allowed: height and width divisible by"
+            f" {times}, for the reductions of space {space.name!r} with cells={cells}"
+        )
 
 
 def _preprocess(history, width: int, affine: bool, seed: int) -> list[Operation]:

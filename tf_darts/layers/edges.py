@@ -1,5 +1,7 @@
 """The two kinds of edge: mixed (all candidate operations, supernet) and chosen (one operation, network)."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tf_darts.layers import operations
@@ -29,8 +31,8 @@ class MixedEdge(Layer):
             for name in candidates
         ]
 
-    def call(self, x: tf.Tensor, mixing_weights: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """x [B, H, W, C] and mixing weights [operations or more] -> [B, H/stride, W/stride, C]."""
+    def call(self, x: tf.Tensor, mixing_weights: Sequence[tf.Tensor], training: bool = False) -> tf.Tensor:
+        """x [B, H, W, C] and a scalar per operation (or more) -> [B, H/stride, W/stride, C]."""
         weighted = []
         for i, (operation, norm) in enumerate(zip(self.operations, self.norms, strict=True)):
             if operation.is_zero:  # adds nothing, whatever its weight

@@ -3,6 +3,7 @@
 import pathlib
 import time
 
+import keras
 import tensorflow as tf
 
 from tf_darts.errors import UserError
@@ -23,7 +24,9 @@ class Checkpoints:
             name: tf.Variable(0, dtype=tf.int64, trainable=False, name=name) for name in counters
         }
         self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**state, **{f"at_{name}": v for name, v in self._counters.items()}),
+            tf.train.Checkpoint(
+                **_followable(state), **{f"at_{name}": v for name, v in self._counters.items()}
+            ),
             str(folder / "checkpoints"),
             max_to_keep=2,
         )
@@ -31,10 +34,13 @@ class Checkpoints:
         self._saved = time.monotonic()
 
     def restore(self) -> dict[str, int]:
-        """Continues from the newest checkpoint, if there is one; gives the counters."""
+        """Continues from the newest checkpoint, if there is one; gives the counters.
+
+        Raises:
+          UserError: it does not fit, or is damaged.
+        """
         if self._manager.latest_checkpoint:
-            status = self._manager.checkpoint.restore(self._manager.latest_checkpoint)
-            status.assert_existing_objects_matched()
+            _restore(self._manager.checkpoint, self._manager.latest_checkpoint)
         return {name: int(v.numpy()) for name, v in self._counters.items()}
 
     def save(self, **counters: int) -> None:
@@ -50,6 +56,17 @@ class Checkpoints:
             self.save(**counters)
 
 
+def _followable(state: dict[str, object]) -> dict[str, object]:
+    """The state as `tf.train.Checkpoint` can follow it: a Keras model is given as its variables.
+
+    Given the model itself, it would silently leave out every layer that another one holds in a list.
+    """
+    return {
+        name: [v.value for v in item.variables] if isinstance(item, keras.Layer) else item
+        for name, item in state.items()
+    }
+
+
 def load_from(folder: pathlib.Path, **state) -> None:
     """Reads part of another stage's newest checkpoint into objects of this one.
 
@@ -58,9 +75,22 @@ def load_from(folder: pathlib.Path, **state) -> None:
       state: objects under the names that they were saved with.
 
     Raises:
-      UserError: there is no checkpoint.
+      UserError: there is no checkpoint, or it does not fit.
     """
     latest = tf.train.latest_checkpoint(str(folder / "checkpoints"))
     if latest is None:
         raise UserError(f"{folder} holds no checkpoint; run the stage before first")
-    tf.train.Checkpoint(**state).restore(latest).expect_partial().assert_existing_objects_matched()
+    _restore(tf.train.Checkpoint(**_followable(state)), latest)
+
+
+def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
+    """Reads a checkpoint whole: every object has a value there, of its own shape.
+
+    Raises:
+      UserError: it does not fit, or is damaged.
+    """
+    try:
+        checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"checkpoint {path} cannot be read into this program's state: {reason}") from None

@@ -23,8 +23,9 @@ class Progress:
     TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 20.0
 
     def __init__(self, name: str, total: int, done: int = 0):
-        self._name, self._total, self._first = name, total, done
-        self._started = time.monotonic()
+        self._name, self._total = name, total
+        # The pace is measured from the first update on: what comes before it includes compiling.
+        self._begun, self._paced = done, None
         self._shown = float("-inf")
         self._terminal = sys.stderr.isatty()
         self._open_line = False
@@ -32,12 +33,14 @@ class Progress:
     def update(self, done: int, text: str = "") -> None:
         """Says that `done` units are finished; prints if enough time has passed or all is done."""
         now = time.monotonic()
+        if self._paced is None and done > self._begun:
+            self._paced = (done, now)
         pause = self.TERMINAL_SECONDS if self._terminal else self.PLAIN_SECONDS
         if now - self._shown < pause and done < self._total:
             return
         self._shown = now
-        worked, elapsed = done - self._first, now - self._started
-        left = duration(elapsed / worked * (self._total - done)) if worked else "?"
+        first, started = self._paced or (done, now)
+        left = duration((now - started) / (done - first) * (self._total - done)) if done > first else "?"
         line = f"{self._name}: {done}/{self._total} ({100 * done // self._total} %), ETA {left}"
         line += f", {text}" if text else ""
         if self._terminal:

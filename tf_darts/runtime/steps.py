@@ -21,6 +21,8 @@ class Steps:
     def __init__(self, strategy: tf.distribute.Strategy, step: Step, metrics: tuple[str, ...]):
         self._metrics = metrics
 
+        # Steps have no control flow on tensors; reading all their code for it would only slow tracing.
+        @tf.autograph.experimental.do_not_convert
         def on_replica(number: tf.Tensor) -> tf.Tensor:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             values = step(number, tf.cast(replica, tf.int32))

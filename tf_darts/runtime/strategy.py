@@ -60,6 +60,6 @@ def check_batch(name: str, batch_size: int, images: int, replicas: int) -> None:
       UserError: more images than there are, or not a multiple of the replicas.
     """
     if batch_size > images:
-        raise UserError(f"config: {name} is {batch_size}; allowed: at most {images}, the images of a half")
+        raise UserError(f"config: {name} is {batch_size}; allowed: at most {images}, the images to draw from")
     if batch_size % replicas:
         raise UserError(f"config: {name} is {batch_size}; allowed: a multiple of {replicas} replicas")

@@ -153,12 +153,12 @@ class JsonLines:
         self.path = path
         kept = []
         if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     row = json.loads(line)
                 except ValueError:
                     break
-                if not keep(row):
+                if not isinstance(row, dict) or not keep(row):
                     break
                 kept.append(row)
         write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())

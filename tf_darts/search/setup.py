@@ -10,6 +10,7 @@ from tf_darts.data.augment import Transform
 from tf_darts.data.pipeline import ImageSet, halves
 from tf_darts.data.sources import ImageData
 from tf_darts.evaluation import Evaluator
+from tf_darts.layers.body import check_images
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.strategy import check_batch
 from tf_darts.search.bilevel import Bilevel
@@ -55,6 +56,18 @@ class Setup:
         )
 
 
+def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, replicas: int) -> None:
+    """Checks that the data can be searched on with this config.
+
+    Raises:
+      UserError: the batch does not fit the halves or the replicas, or the images the reductions.
+    """
+    train = int(config.data.train_fraction * len(data.x_train) + 1e-9)  # as `halves` rounds
+    smaller = min(train, len(data.x_train) - train)
+    check_batch("search.batch_size", config.search.batch_size, smaller, replicas)
+    check_images(space, config.search.cells, data.image_shape)
+
+
 def make(
     config: ml_collections.ConfigDict, space: Space, data: ImageData, strategy: tf.distribute.Strategy
 ) -> Setup:
@@ -64,13 +77,10 @@ def make(
       UserError: the batch does not fit the halves or the replicas.
     """
     search = config.search
-    transform = Transform(
-        data.mean, data.std, config.data.crop_padding, config.data.flip, search.cutout_length
-    )
+    check(config, space, data, strategy.num_replicas_in_sync)
+    transform = Transform(data.mean, data.std, config.data.crop_padding, config.data.flip)
     train, valid = halves(data, config.data, config.seed, transform)
     test = ImageSet(data.x_test, data.y_test, transform, config.seed)
-    smaller = min(train.size, valid.size)
-    check_batch("search.batch_size", search.batch_size, smaller, strategy.num_replicas_in_sync)
     method = METHODS[search.method]
     with strategy.scope():
         supernet = Supernet(

@@ -1,7 +1,7 @@
 """Selection: from a searched supernet to a genotype, deciding and fine-tuning in turn."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -18,6 +18,8 @@ from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
 from tf_darts.selection import magnitude, perturbation, schedule
+from tf_darts.selection.schedule import Planned
+from tf_darts.spaces import Space
 
 
 def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Genotype:
@@ -36,7 +38,7 @@ def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Geno
         alpha_optimizer=bilevel.alpha_optimizer,
     )
     genotype = SELECTIONS[setup.config.selection.method](setup, folder)
-    genotype_lib.save(folder / "genotype.json", genotype)
+    genotype_lib.save(folder / "genotype.json", genotype, setup.space)
     return genotype
 
 
@@ -75,24 +77,23 @@ def _by_perturbation(setup: Setup, folder: pathlib.Path) -> Genotype:
     decider = perturbation.Decider(architecture, probes, config.selection.criterion)
     finetune = finetuning_steps(setup)
     total = epochs * finetune.per_pass
-    progress = Progress("select", len(planned) + total, done + step)
+    work = Work(space, planned, probes.batches, total, done, step)
     if done + step:
-        progress.say(f"select: continuing after {done} of {len(planned)} decisions")
+        work.progress.say(f"select: continuing after {done} of {len(planned)} decisions")
     for epoch in range(step // finetune.per_pass, max(epochs, 1)):
         while done < len(planned) and planned[done].epoch == epoch:
             # Passes are numbered so that every round of every decision sees an order of its own.
-            row = decider.decide(planned[done], first_pass=done * len(space.edges))
+            row = decider.decide(planned[done], done * len(space.edges), work.probed)
             lines.append({"number": done, **row})
             done += 1
             checkpoints.save(decisions=done, step=step)
-            progress.say(f"select: decision {done}/{len(planned)}: {_sentence(row)}")
-            progress.update(done + step, "probing")
+            work.progress.say(f"select: decision {done}/{len(planned)}: {_sentence(row)}")
         while step < min((epoch + 1) * finetune.per_pass, total):
             columns, count = finetune(step)
             metrics.steps(step, columns, epoch)
             step += count
             accuracy = 100 * columns["train_accuracy"].mean()
-            progress.update(done + step, f"fine-tuning epoch {epoch + 1}/{epochs}, accuracy {accuracy:.1f} %")
+            work.finetuned(count, f"fine-tuning epoch {epoch + 1}/{epochs}, accuracy {accuracy:.1f} %")
             if step % finetune.per_pass:
                 checkpoints.save_if_due(decisions=done, step=step)
             else:
@@ -101,6 +102,32 @@ def _by_perturbation(setup: Setup, folder: pathlib.Path) -> Genotype:
     genotype = magnitude.read_genotype(space, weights)
     _show(setup, metrics, genotype, step)
     return genotype
+
+
+class Work:
+    """Progress of a selection, in batches passed forward: a step of fine-tuning costs as much as six."""
+
+    STEP = 6  # two forward and two backward passes, a backward pass taken as two forward ones
+
+    def __init__(
+        self, space: Space, planned: Sequence[Planned], batches: int, steps: int, done: int, step: int
+    ):
+        self._batches = batches
+        costs = [batches * p.passes(space) for p in planned]
+        self._done = sum(costs[:done]) + self.STEP * step
+        self.progress = Progress("select", sum(costs) + self.STEP * steps, self._done)
+
+    def probed(self, batches: int) -> None:
+        """So many batches of the current probe's pass are done."""
+        text = f"probing, batch {batches}/{self._batches}"
+        self.progress.update(self._done + batches, text)
+        if batches == self._batches:
+            self._done += batches
+
+    def finetuned(self, steps: int, text: str) -> None:
+        """So many more steps are done."""
+        self._done += self.STEP * steps
+        self.progress.update(self._done, text)
 
 
 def finetuning_optimizer(setup: Setup) -> SGD:

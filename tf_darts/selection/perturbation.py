@@ -11,8 +11,9 @@ from tf_darts.architecture import Architecture
 from tf_darts.evaluation import Score
 from tf_darts.selection.schedule import Planned
 
-# Measures the supernet as its masks stand: pass number -> score on the validation half.
-Measure = Callable[[int], Score]
+# Measures the supernet as its masks stand, on the validation half: (pass number, function that is told
+# after each call how many batches are done) -> score.
+Measure = Callable[[int, Callable[[int], None]], Score]
 
 
 def _importance(score: Score, criterion: str) -> float:
@@ -40,9 +41,13 @@ class Decider:
 
     def __init__(self, architecture: Architecture, measure: Measure, criterion: str):
         self._architecture, self._measure, self._criterion = architecture, measure, criterion
+        self._each_call: Callable[[int], None] = lambda batches: None
 
-    def decide(self, planned: Planned, first_pass: int) -> dict:
+    def decide(
+        self, planned: Planned, first_pass: int, each_call: Callable[[int], None] = lambda batches: None
+    ) -> dict:
         """Makes one decision, changes the masks, and gives the row for decisions.jsonl."""
+        self._each_call = each_call
         decide = {"operation": self._operation, "topology": self._topology}[planned.kind]
         row = {
             "kind": planned.kind,
@@ -58,7 +63,7 @@ class Decider:
     def _probe(self, cell_type: str, edge: int, operation: int | None, number: int) -> Score:
         self._architecture.probe(cell_type, edge, operation)
         try:
-            return self._measure(number)
+            return self._measure(number, self._each_call)
         finally:
             self._architecture.end_probe()
 

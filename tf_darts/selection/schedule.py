@@ -25,6 +25,12 @@ class Planned:
     cell_type: str
     place: int
 
+    def passes(self, space: Space) -> int:
+        """Passes over the validation half that the decision takes (perturbation)."""
+        if self.kind == "operation":
+            return len(space.candidates[self.cell_type][self.place])
+        return sum(range(space.kept_edges + 1, len(space.incoming(self.place)) + 1))
+
 
 def event_epochs(events: int, interval: int, extra_epoch: bool) -> tuple[list[int], int]:
     """Epochs before which the events take place, and the number of epochs of fine-tuning in all.

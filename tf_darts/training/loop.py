@@ -13,6 +13,7 @@ from tf_darts.data.pipeline import ImageSet
 from tf_darts.data.sources import ImageData
 from tf_darts.evaluation import Evaluator
 from tf_darts.genotype import Genotype
+from tf_darts.layers.body import check_images
 from tf_darts.network import Network, check_auxiliary, count_parameters
 from tf_darts.optimizers import SGD
 from tf_darts.runtime.checkpoints import Checkpoints
@@ -47,6 +48,20 @@ class Setup:
     optimizer: SGD
 
 
+def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, replicas: int) -> None:
+    """Checks that a network can be trained on the data with this config.
+
+    Raises:
+      UserError: the batch does not fit the data or the replicas, the images the reductions, or the
+        auxiliary head the images.
+    """
+    training = config.training
+    check_batch("training.batch_size", training.batch_size, len(data.x_train), replicas)
+    check_images(space, training.cells, data.image_shape)
+    if training.auxiliary_weight:
+        check_auxiliary(space, training.cells, data.image_shape)
+
+
 def make(
     config: ml_collections.ConfigDict,
     space: Space,
@@ -60,10 +75,7 @@ def make(
       UserError: the batch does not fit the data or the replicas, or the auxiliary head not the images.
     """
     training = config.training
-    check_batch("training.batch_size", training.batch_size, len(data.x_train), strategy.num_replicas_in_sync)
-    auxiliary = bool(training.auxiliary_weight)
-    if auxiliary:
-        check_auxiliary(space, training.cells, data.image_shape)
+    check(config, space, data, strategy.num_replicas_in_sync)
     transform = Transform(
         data.mean, data.std, config.data.crop_padding, config.data.flip, training.cutout_length
     )
@@ -76,7 +88,7 @@ def make(
             training.cells,
             data.num_classes,
             data.image_shape[-1],
-            auxiliary,
+            bool(training.auxiliary_weight),
             seed,
         )
         weights = [v.value for v in network.trainable_variables]

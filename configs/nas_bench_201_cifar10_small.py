@@ -1,0 +1,23 @@
+"""NAS-Bench-201 on part of CIFAR-10 at a reduced size, for two CPU cores.
+
+    bin/run --config=configs/nas_bench_201_cifar10_small.py --workdir=runs/small --data_dir=TFDS_DIRECTORY
+
+The same algorithm with 8 channels, one cell a stage, 8,000 training images and fewer epochs: about an hour.
+"""
+
+from configs import nas_bench_201_cifar10
+
+
+def get_config():
+    config = nas_bench_201_cifar10.get_config()
+    config.data.limit_train = 8000
+    config.data.limit_test = 2000
+    config.search.channels = 8
+    config.search.cells = 1
+    config.search.epochs = 30
+    config.selection.interval = 2
+    config.training.channels = 8
+    config.training.cells = 1
+    config.training.epochs = 30
+    config.training.batch_size = 128
+    return config

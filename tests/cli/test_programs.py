@@ -1,0 +1,124 @@
+"""The programs on a small data set: the whole way, then each stage, each from what is there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+from configs import quickstart
+
+def get_config():
+    config = quickstart.get_config()
+    config.data.limit_train, config.data.limit_test = 32, 16
+    config.search.channels, config.search.epochs, config.search.batch_size = 2, 1, 8
+    config.search.evaluate_every = 0
+    config.selection.interval = 0
+    config.training.channels, config.training.epochs, config.training.batch_size = 2, 2, 16
+    return config
+"""
+
+
+@pytest.fixture(scope="module")
+def done(call, tmp_path_factory):
+    """A folder in which `run` has ended, and what it said."""
+    folder = tmp_path_factory.mktemp("programs")
+    (folder / "config.py").write_text(CONFIG)
+    ended = call("run", "--config=config.py", "--workdir=läufe/a b", cwd=folder)
+    assert ended.status == 0, ended.err
+    return folder, ended
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def files(folder):
+    """Contents by path, but for TensorBoard's events."""
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "tfevents" not in path.name
+    }
+
+
+def test_the_whole_way_leaves_everything(done):
+    workdir = done[0] / "läufe" / "a b"
+    assert [row.get("step") for row in rows(workdir / "search" / "metrics.jsonl")] == [1, 2, 2]
+    assert len(rows(workdir / "selection" / "perturbation" / "decisions.jsonl")) == 6
+    for method in ("magnitude", "perturbation"):
+        genotype = json.loads((workdir / "selection" / method / "genotype.json").read_text())
+        result = json.loads((workdir / "training" / method / "result.json").read_text())
+        assert genotype["space"] == result["space"] == "nas_bench_201"
+        assert genotype["text"] == result["genotype"]
+        assert 0 <= result["test_accuracy"] <= 1 and result["epochs"] == 2
+    assert (workdir / "report" / "genotypes.png").read_bytes().startswith(b"\x89PNG")
+    assert list((workdir / "search").glob("*tfevents*"))
+
+
+def test_the_whole_way_says_what_came_of_it(done):
+    ended = done[1]
+    workdir = done[0] / "läufe" / "a b"
+    for method in ("magnitude", "perturbation"):
+        result = json.loads((workdir / "training" / method / "result.json").read_text())
+        line = next(line for line in ended.out.splitlines() if line.split()[:1] == [method])
+        assert f"{100 * result['test_accuracy']:.2f}" in line
+    assert "Next: tensorboard --logdir=" in ended.out
+    # On stderr there is progress and nothing else, no log of TensorFlow's.
+    assert {line.split(":")[0] for line in ended.err.splitlines()} == {
+        "search", "select", "train magnitude", "train perturbation"
+    }  # fmt: skip
+
+
+def test_again_it_repeats_no_work(done, call):
+    folder, first = done
+    before = files(folder / "läufe")
+    ended = call("run", "--config=config.py", "--workdir=läufe/a b", cwd=folder)
+    assert ended.status == 0, ended.err
+    after = files(folder / "läufe")
+    changed = {str(path) for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    assert changed <= {"a b/report/genotypes.png"}
+    table = [line for line in first.out.splitlines() if "magnitude" in line or "perturbation" in line]
+    assert set(table[-2:]) <= set(ended.out.splitlines())
+    assert ended.err == ""  # no progress of a stage
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "following"),
+    [
+        ("search", ["--config=config.py"], "bin/select --workdir="),
+        ("select", [], "bin/train --workdir="),
+        ("select", ["--method=magnitude"], "bin/train --workdir="),
+        ("train", ["--method=magnitude"], "tensorboard --logdir="),
+    ],
+)
+def test_each_stage_finds_what_is_there_and_names_the_next_command(done, call, program, arguments, following):
+    folder, before = done[0], files(done[0] / "läufe")
+    ended = call(program, "--workdir=läufe/a b", *arguments, cwd=folder)
+    assert ended.status == 0 and ended.err == ""
+    last = ended.out.splitlines()[-1]
+    assert last.startswith(f"Next: {following}") and "'läufe/a b'" in last
+    assert files(folder / "läufe") == before
+
+
+def test_a_genotype_of_ones_own_is_trained_under_its_name(done, call):
+    text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+    ended = call("train", "--workdir=läufe/a b", f"--genotype={text}", "--name=mine", cwd=done[0])
+    assert ended.status == 0, ended.err
+    result = json.loads((done[0] / "läufe" / "a b" / "training" / "mine" / "result.json").read_text())
+    assert result["genotype"] == text
+    again = call("train", "--workdir=läufe/a b", "--genotype=" + text.replace("skip_connect", "none"),
+                 "--name=mine", cwd=done[0])  # fmt: skip
+    assert again.status == 2 and "training/mine was made with another config: genotype: " in again.err
+
+
+def test_another_config_for_the_same_work_directory_is_refused(done, call):
+    before = files(done[0] / "läufe")
+    arguments = ["--config=config.py", "--config.search.epochs=2", "--workdir=läufe/a b"]
+    ended = call("run", *arguments, cwd=done[0])
+    assert ended.status == 2 and "search.epochs: 1 -> 2" in ended.err
+    other_runtime = call("search", "--config=config.py", "--config.runtime.steps_per_call=1",
+                         "--workdir=läufe/a b", cwd=done[0])  # fmt: skip
+    assert other_runtime.status == 0, other_runtime.err
+    assert files(done[0] / "läufe") == before

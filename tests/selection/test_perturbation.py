@@ -1,0 +1,169 @@
+"""Decisions by probing, with scores that are made up."""
+
+import numpy as np
+import pytest
+
+from tf_darts import spaces
+from tf_darts.architecture import Architecture
+from tf_darts.evaluation import Score
+from tf_darts.selection.perturbation import Decider, agree
+from tf_darts.selection.schedule import Planned
+
+DARTS = spaces.SPACES["darts"]
+NODE_5 = range(9, 14)  # its five input edges
+
+
+class FakeSupernet:
+    """Scores an architecture as a table says: what is lost when an operation or an edge is missing.
+
+    Args:
+      architecture: its mixing weights are read at each measurement.
+      lost: {(edge, operation, or None for the whole edge): images then wrong, of 100}; normal cell.
+      loss: the same for the loss, 1.0 with everything present.
+    """
+
+    def __init__(self, architecture, lost, loss=None):
+        self.architecture, self.lost, self.loss = architecture, lost, loss or {}
+        self.passes, self.active = [], []
+        self.before = self._weights()
+
+    def _weights(self):
+        return self.architecture.mixing_weights()["normal"].numpy()
+
+    def __call__(self, number, each_call=None):
+        gone = (self._weights() == 0) & (self.before != 0)
+        (edge,) = np.flatnonzero(gone.any(1))
+        whole = (gone[edge] == (self.before[edge] != 0)).all()
+        operation = None if whole else int(np.flatnonzero(gone[edge])[0])
+        self.passes.append((number, int(edge), operation))
+        self.active.append(sorted(np.flatnonzero(self._weights().any(1)).tolist()))
+        key = (int(edge), operation)
+        return Score(100 - self.lost.get(key, 0), 100, 1.0 + self.loss.get(key, 0.0))
+
+
+def decide(lost, planned, criterion="accuracy", loss=None, decided=()):
+    architecture = Architecture(DARTS, alpha_scale=1.0, seed=3)
+    for edge in decided:
+        architecture.decide_operation("normal", edge, 2)
+    measure = FakeSupernet(architecture, lost, loss)
+    row = Decider(architecture, measure, criterion).decide(planned, 70)
+    return architecture, measure, row
+
+
+def operation_of(edge):
+    return Planned(event=2, epoch=10, kind="operation", cell_type="normal", place=edge)
+
+
+TOPOLOGY = Planned(event=16, epoch=80, kind="topology", cell_type="normal", place=5)
+
+
+def test_the_operation_whose_removal_hurts_most_is_kept():
+    architecture, measure, row = decide({(4, 1): 20, (4, 5): 31, (4, 6): 30}, operation_of(4))
+    assert row["operation"] == 5 and row["chosen"] == "dil_conv_3x3"
+    assert measure.passes == [(70, 4, o) for o in range(7)]  # in order, all on the same images
+    weights = architecture.mixing_weights()["normal"].numpy()
+    assert weights[4].tolist() == [0, 0, 0, 0, 0, 1, 0]
+    np.testing.assert_array_equal(np.delete(weights, 4, 0), np.delete(measure.before, 4, 0))
+    assert architecture.undecided_edges("normal") == [e for e in range(14) if e != 4]
+    assert architecture.undecided_edges("reduce") == list(range(14))
+
+
+def test_the_row_keeps_every_probe():
+    _, _, row = decide({(4, 1): 20}, operation_of(4), loss={(4, 1): 0.5})
+    assert {k: row[k] for k in ("kind", "event", "epoch", "cell_type", "criterion", "edge", "edge_name")} == {
+        "kind": "operation",
+        "event": 2,
+        "epoch": 10,
+        "cell_type": "normal",
+        "criterion": "accuracy",
+        "edge": 4,
+        "edge_name": "3<-2",
+    }
+    assert [probe["operation"] for probe in row["probes"]] == list(DARTS.candidates["normal"][4])
+    hurt = {"operation": "avg_pool_3x3", "correct": 80, "images": 100, "accuracy": 0.8, "loss": 1.5}
+    assert row["probes"][1] == hurt
+    assert row["probes"][0] == hurt | {
+        "operation": "max_pool_3x3", "correct": 100, "accuracy": 1.0, "loss": 1.0
+    }  # fmt: skip
+
+
+def test_a_tie_of_operations_goes_to_the_earlier_one():
+    assert decide({(4, 3): 20, (4, 5): 20}, operation_of(4))[2]["operation"] == 3
+    assert decide({}, operation_of(4))[2]["operation"] == 0
+
+
+def test_the_loss_decides_where_it_is_the_criterion():
+    lost, loss = {(4, 1): 20}, {(4, 6): 0.3, (4, 2): 0.2}
+    row = decide(lost, operation_of(4), "loss", loss)[2]
+    assert row["operation"] == 6 and row["criterion"] == "loss"
+    assert decide(lost, operation_of(4), "accuracy", loss)[2]["operation"] == 1
+
+
+def test_a_node_loses_the_edges_that_are_needed_least():
+    lost = dict(zip([(e, None) for e in NODE_5], [9, 3, 7, 5, 8], strict=True))
+    architecture, measure, row = decide(lost, TOPOLOGY)
+    assert row["removed"] == [10, 12, 11] and row["kept"] == [9, 13]
+    assert row["kept_names"] == ["5<-0", "5<-4"] and row["node"] == 5
+    assert [[probe["edge"] for probe in r["probes"]] for r in row["rounds"]] == [
+        [9, 10, 11, 12, 13],
+        [9, 11, 12, 13],
+        [9, 11, 13],
+    ]
+    assert row["rounds"][0]["probes"][1] == {
+        "edge": 10, "edge_name": "5<-1", "correct": 97, "images": 100, "accuracy": 0.97, "loss": 1.0
+    }  # fmt: skip
+    # Each round sees an order of its own, in which its probes agree.
+    assert [number for number, _, _ in measure.passes] == [70] * 5 + [71] * 4 + [72] * 3
+    open_edges = architecture.open_edges["normal"].numpy()
+    assert np.flatnonzero(~open_edges).tolist() == [10, 11, 12]
+    assert architecture.open_edges["reduce"].numpy().all()
+
+
+def test_edges_dropped_in_earlier_rounds_stay_while_the_rest_are_probed():
+    _, measure, _ = decide({(e, None): e for e in NODE_5}, TOPOLOGY)
+    for (_, probed, _), active in zip(measure.passes, measure.active, strict=True):
+        assert active == [e for e in range(14) if e != probed]
+
+
+@pytest.mark.parametrize("criterion", ["accuracy", "loss"])
+def test_a_tie_of_edges_removes_the_later_one(criterion):
+    row = decide({}, TOPOLOGY, criterion)[2]
+    assert row["removed"] == [13, 12, 11] and row["kept"] == [9, 10]
+
+
+def test_the_edge_with_the_lowest_loss_is_removed_first_where_loss_decides():
+    loss = dict(zip([(e, None) for e in NODE_5], [0.1, 0.5, 0.4, 0.3, 0.2], strict=True))
+    row = decide({(9, None): 50}, TOPOLOGY, "loss", loss)[2]
+    assert row["removed"] == [9, 13, 12] and row["kept"] == [10, 11]
+
+
+def test_a_node_of_decided_edges_is_probed_by_edges_too():
+    row = decide({(e, None): 20 - e for e in NODE_5}, TOPOLOGY, decided=NODE_5)[2]
+    assert row["removed"] == [13, 12, 11] and row["kept"] == [9, 10]
+
+
+def test_a_probe_ends_even_if_measuring_fails():
+    architecture = Architecture(DARTS)
+
+    def failing(number, each_call=None):
+        raise RuntimeError("no more memory")
+
+    with pytest.raises(RuntimeError, match="no more memory"):
+        Decider(architecture, failing, "accuracy").decide(operation_of(4), 0)
+    assert architecture.probe_mask["normal"].numpy().all()
+    assert len(architecture.undecided_edges("normal")) == 14
+
+
+def test_agree_compares_the_masks_with_the_recorded_decisions():
+    architecture = Architecture(DARTS, alpha_scale=1.0)
+    decider = Decider(architecture, lambda number, each_call: Score(5, 10, 1.0), "accuracy")
+    rows = [decider.decide(planned, 0) for planned in (operation_of(4), operation_of(9), TOPOLOGY)]
+    assert agree(architecture, rows)
+    assert not agree(architecture, rows[:2]) and not agree(architecture, rows[1:])
+    assert not agree(architecture, [rows[0] | {"operation": 3}, *rows[1:]])
+    assert not agree(architecture, [*rows[:2], rows[2] | {"removed": [9, 12, 11]}])
+
+    mask = architecture.open_edges["reduce"].numpy()
+    mask[0] = False
+    architecture.open_edges["reduce"].assign(mask)
+    assert not agree(architecture, rows)

@@ -1,0 +1,151 @@
+"""Two replicas compute what one does: gradients, updates, checkpoints, metrics and evaluation.
+
+Batch statistics are those of a replica's own images, so that one device and two agree only where both
+halves of a batch have the same statistics: here they are the same images.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.search import tiny
+from tf_darts.optimizers import sum_over_replicas
+from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.runtime.steps import Steps
+from tf_darts.search import loop
+from tf_darts.search.methods import METHODS
+
+HALF = 4  # images on each replica
+
+
+@pytest.fixture(scope="module")
+def strategies():
+    return {1: tiny.one_device(), 2: tiny.two_replicas()}
+
+
+def half(number):
+    images = tf.random.stateless_normal([HALF, 8, 8, 1], [number, 0])
+    return images, tf.random.stateless_uniform([HALF], [number, 1], 0, 10, tf.int32)
+
+
+def whole(number, replicas):
+    """A replica's part of a batch whose halves are equal."""
+    images, labels = half(number)
+    parts = 2 // replicas
+    return tf.tile(images, [parts, 1, 1, 1]), tf.tile(labels, [parts])
+
+
+def on_first(strategy, values):
+    return [np.asarray(strategy.experimental_local_results(v)[0]) for v in values]
+
+
+def gradients(strategy, replicas):
+    made = tiny.setup(tiny.config(), strategy=strategy)
+    bilevel = made.bilevel
+
+    @tf.function
+    def run():
+        def on_replica():
+            alpha = bilevel.alpha_gradients(whole(0, replicas), 2 * HALF)
+            weights = bilevel.weight_gradients(whole(1, replicas), 2 * HALF)
+            return sum_over_replicas(alpha.gradients), sum_over_replicas(weights.gradients)
+
+        return strategy.run(on_replica)
+
+    return [on_first(strategy, part) for part in run()]
+
+
+def test_gradients_of_a_shared_batch_are_those_of_the_whole(strategies):
+    ones, twos = (gradients(strategy, replicas) for replicas, strategy in strategies.items())
+    for one, two in zip(ones, twos, strict=True):
+        largest = max(abs(a).max() for a in one)
+        assert len(one) == len(two) > 0 and all(a.any() for a in one)
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-6 * largest)
+
+
+def updated(strategy, replicas):
+    """A setup after three bilevel steps, and the steps' metrics."""
+    made = tiny.setup(tiny.config(), strategy=strategy)
+    method = METHODS["darts"]
+
+    def step(number, replica):
+        train, valid = whole(number, replicas), whole(number + 100, replicas)
+        return method.step(made.bilevel, train, valid, tf.constant(0.05), 2 * HALF, 2 * HALF)
+
+    return made, Steps(strategy, step, method.metrics)(0, 3)
+
+
+@pytest.fixture(scope="module")
+def both(strategies):
+    return {replicas: updated(strategy, replicas) for replicas, strategy in strategies.items()}
+
+
+def test_three_bilevel_steps_lead_to_the_same_alpha_and_weights(both):
+    one, two = both[1][0].bilevel, both[2][0].bilevel
+    a, b = (m.architecture.alpha["normal"].numpy() for m in (one, two))
+    np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+    for x, y in zip(one.weights, two.weights, strict=True):
+        np.testing.assert_allclose(y.numpy(), x.numpy(), rtol=1e-5, atol=1e-6)
+    # Running variances are unbiased by n/(n-1) with a replica's own n, 256 pixels or 512.
+    for x, y in zip(tiny.values(one.supernet), tiny.values(two.supernet), strict=True):
+        np.testing.assert_allclose(y, x, rtol=1 / 256, atol=1e-6)
+
+
+def test_metrics_of_a_step_are_those_of_the_global_batch(both):
+    for name, ones in both[1][1].items():
+        np.testing.assert_allclose(both[2][1][name], ones, rtol=1e-5, err_msg=name)
+
+
+def test_alpha_and_weights_are_identical_on_both_replicas(both, strategies):
+    bilevel = both[2][0].bilevel
+    for variable in [*bilevel.architecture.alpha.values(), *bilevel.weights]:
+        first, second = strategies[2].experimental_local_results(variable)
+        np.testing.assert_array_equal(first.numpy(), second.numpy())
+
+
+def test_different_images_on_the_replicas_give_one_alpha(strategies):
+    made = tiny.setup(tiny.config(), strategy=strategies[2])
+    steps, per_epoch = loop.search_steps(made)
+    columns = steps(0, per_epoch)
+    np.testing.assert_allclose(columns["learning_rate"], 0.025, rtol=1e-6)
+    assert ((8 * columns["train_accuracy"]) % 1 == 0).all()
+    for variable in [*made.bilevel.architecture.alpha.values(), *made.bilevel.weights]:
+        first, second = strategies[2].experimental_local_results(variable)
+        np.testing.assert_array_equal(first.numpy(), second.numpy())
+
+
+@pytest.mark.parametrize(("saved_on", "restored_on"), [(2, 1), (1, 2)])
+def test_a_checkpoint_moves_between_numbers_of_replicas(both, strategies, tmp_path, saved_on, restored_on):
+    saved = both[saved_on][0]
+    Checkpoints(tmp_path, 10.0, ("step",), **loop.state(saved)).save(step=3)
+    made = tiny.setup(tiny.config(seed=1), strategy=strategies[restored_on])
+    with strategies[restored_on].scope():
+        checkpoints = Checkpoints(tmp_path, 10.0, ("step",), **loop.state(made))
+    assert checkpoints.restore() == {"step": 3}
+    tiny.assert_equal(tiny.state(made), tiny.state(saved))
+    for variable in made.bilevel.supernet.variables:
+        for part in strategies[restored_on].experimental_local_results(variable.value):
+            np.testing.assert_array_equal(part.numpy(), variable.numpy())
+
+
+def test_evaluation_counts_the_same_images_and_leaves_out_what_does_not_divide(strategies):
+    scores = {}
+    for replicas, strategy in strategies.items():
+        settings = tiny.config(data__limit_test=21)
+        made = tiny.setup(settings, strategy=strategy)
+        evaluator = made.evaluator(made.test, "test", training=False, augment=False)
+        scores[replicas] = evaluator()
+        assert evaluator() == scores[replicas]
+    assert scores[1].images == 21 and scores[2].images == 20  # 8, 8 and 5, of which two share 4
+
+    settings = tiny.config(data__limit_test=20)
+    made = tiny.setup(settings)
+    fewer = made.evaluator(made.test, "test", training=False, augment=False)()
+    assert (fewer.correct, fewer.images) == (scores[2].correct, scores[2].images)
+    assert scores[2].loss == pytest.approx(fewer.loss, rel=1e-6)
+    logits = made.bilevel.forward(made.test.pass_batch("", 0, 0, 20, 20, False, False)[0], training=False)
+    labels = made.test.pass_batch("", 0, 0, 20, 20, False, False)[1].numpy()
+    assert fewer.correct == (logits.numpy().argmax(1) == labels).sum()
+    picked = np.take_along_axis(tf.nn.log_softmax(logits).numpy(), labels[:, None], 1)
+    assert fewer.loss == pytest.approx(-picked.mean(), rel=1e-5)

@@ -1,0 +1,54 @@
+"""Checks supernets and networks against reference values: bin/verify --file=REFERENCE.npz --space=darts.
+
+Exit status: 0 if everything agrees, 1 if something is beyond its tolerance, 2 if a file cannot be compared.
+"""
+
+from absl import flags
+
+from tf_darts import spaces
+from tf_darts.cli import common
+from tf_darts.errors import UserError
+
+_FILE = flags.DEFINE_multi_string(
+    "file", [], "An .npz of reference values (tf_darts/verify.py lists its keys). May be given several times."
+)
+_SPACE = flags.DEFINE_multi_string(
+    "space",
+    [],
+    "The search space of the files, once for all of them or once for each. One of: "
+    + ", ".join(spaces.SPACES),
+)
+
+
+def program() -> int:
+    """Compares and prints a table per file and the verdict; gives the exit status."""
+    files, names = _FILE.value, _SPACE.value
+    if not files:
+        raise UserError("--file: missing; give an .npz of reference values")
+    if len(names) not in (1, len(files)):
+        raise UserError(
+            f"--space: given {len(names)} times for {len(files)} files; allowed: once, or once for each file"
+        )
+    chosen = [spaces.get(name) for name in names] * (len(files) if len(names) == 1 else 1)
+    from tf_darts import verify
+
+    beyond = compared = 0
+    for path, space in zip(files, chosen, strict=True):
+        comparisons = verify.verify(path, space)
+        print(f"{path} ({space.name})\n{verify.report(comparisons)}\n", flush=True)
+        compared += len(comparisons)
+        beyond += sum(not comparison.passed for comparison in comparisons)
+    if beyond:
+        print(f"differs: {beyond} of {compared} arrays")
+        return 1
+    print(f"agrees: all {compared} arrays")
+    return 0
+
+
+def main() -> None:
+    """The entry point."""
+    common.run(program)
+
+
+if __name__ == "__main__":
+    main()
