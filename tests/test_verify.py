@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_darts import config, interop, published, spaces, verify
+from tf_darts import config, interop, published, reference_file, spaces, verify
 from tf_darts import genotype as genotype_lib
 from tf_darts.architecture import Architecture
 from tf_darts.cli import verify as cli
 from tf_darts.errors import UserError
 from tf_darts.network import Network, count_parameters
+from tf_darts.reference_file import Comparison, report
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import magnitude
 from tf_darts.supernet import Supernet
@@ -197,7 +198,7 @@ def test_one_changed_logit_is_reported_with_its_key(shared, tmp_path):
     arrays["probe/edge0/op3/logits"][2, 5] += 1e-3
     comparisons = verify.verify(save(tmp_path, arrays), spaces.get("nas_bench_201"))
     assert beyond(comparisons) == ["probe/edge0/op3/logits"]
-    row = next(line for line in verify.report(comparisons).splitlines() if line.startswith("probe logits"))
+    row = next(line for line in report(comparisons).splitlines() if line.startswith("probe logits"))
     assert "BEYOND" in row and row.endswith("probe/edge0/op3/logits")
 
 
@@ -216,16 +217,16 @@ def test_a_value_that_is_not_a_number_does_not_pass(shared, tmp_path):
 
 @pytest.mark.parametrize(("nudge", "passes"), [(1e-9, False), (1e-4, True)])
 def test_a_difference_counts_if_rounding_cannot_make_it(shared, tmp_path, monkeypatch, nudge, passes):
-    monkeypatch.setattr(verify, "NUDGE", nudge)
+    monkeypatch.setattr(reference_file, "NUDGE", nudge)
     arrays = arrays_of(shared / "reference/network_darts.npz")
     key = "weight_grad/cells.1.preprocess1.op.1.weight"
     arrays[key].flat[0] += 2e-4 * np.abs(arrays[key]).max()
     comparisons = verify.verify(save(tmp_path, arrays), spaces.get("darts"))
     changed = next(c for c in comparisons if c.key == key)
     assert not changed.within and changed.passed == passes
-    row = next(x for x in verify.report(comparisons).splitlines() if x.startswith("weight gradients"))
+    row = next(x for x in report(comparisons).splitlines() if x.startswith("weight gradients"))
     assert ("ok (*)" if passes else "BEYOND") in row and row.endswith(key)
-    assert ("(*) 1 arrays" in verify.report(comparisons)) == passes
+    assert ("(*) 1 arrays" in report(comparisons)) == passes
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_a_difference_counts_if_rounding_cannot_make_it(shared, tmp_path, monkey
     ],
 )
 def test_when_a_comparison_passes(error, moved, passed):
-    assert verify.Comparison("logits", "key", error, 1e-5, moved).passed == passed
+    assert Comparison("logits", "key", error, 1e-5, moved).passed == passed
 
 
 # Files of every space, in the release's format.

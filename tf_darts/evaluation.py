@@ -6,8 +6,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tf_darts.data.pipeline import ImageSet
+from tf_darts.objective import loss_and_correct
 from tf_darts.runtime.steps import PassSteps
-from tf_darts.search.bilevel import loss_and_correct
 
 
 @dataclasses.dataclass(frozen=True)

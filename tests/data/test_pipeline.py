@@ -70,7 +70,7 @@ def test_a_pass_has_every_image_once_with_a_short_last_batch(augment):
     assert data.size == 10 and data.batches(4) == (2, 2) and data.batches(5) == (2, 0)
     first, second = (one_pass(data, 4, index, augment=augment) for index in (0, 1))
     assert [len(labels) for _, labels in first] == [4, 4, 2]
-    orders = [sum(map(labels_of, batches), []) for batches in (first, second)]
+    orders = [[label for batch in batches for label in labels_of(batch)] for batches in (first, second)]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
     assert orders[0] != orders[1] and orders[0] != list(range(10))
     for images, labels in first:
@@ -79,7 +79,7 @@ def test_a_pass_has_every_image_once_with_a_short_last_batch(augment):
 
 def test_a_pass_without_shuffling_has_the_order_of_the_set():
     batches = one_pass(image_set(10), 4, 3, shuffle=False, augment=False)
-    assert sum(map(labels_of, batches), []) == list(range(10))
+    assert [label for batch in batches for label in labels_of(batch)] == list(range(10))
 
 
 def test_only_augmented_batches_are_transformed_and_draws_differ():

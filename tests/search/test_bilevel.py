@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
-from tf_darts.search.bilevel import loss_and_correct
+from tf_darts.objective import loss_and_correct
 from tf_darts.search.describe import entropy, skip_share
 from tf_darts.search.methods import METHODS
 

@@ -5,6 +5,7 @@ import pytest
 
 from tf_darts import spaces
 from tf_darts.architecture import Architecture
+from tf_darts.derive import candidates_of, read_genotype
 from tf_darts.selection import magnitude
 
 TIED = 0.1
@@ -23,7 +24,7 @@ def read(space, normal, reduce=None):
     weights = {"normal": normal}
     if "reduce" in space.cell_types:
         weights["reduce"] = rows(space) if reduce is None else reduce
-    cells = magnitude.read_genotype(space, weights).cells
+    cells = read_genotype(space, weights).cells
     return [(c.target, c.source, c.operation) for c in cells["normal"]]
 
 
@@ -163,9 +164,9 @@ def test_an_edge_decided_for_none_ties_with_removed_ones():
 
 def test_a_probe_is_not_a_decision():
     space = spaces.get("s2")
-    assert magnitude.candidates_of(space, "normal", 0) == [0, 1]
-    assert magnitude.candidates_of(spaces.get("s3"), "normal", 0) == [1, 2]
-    assert magnitude.candidates_of(spaces.get("nas_bench_201"), "normal", 0) == [0, 1, 2, 3, 4]
+    assert candidates_of(space, "normal", 0) == [0, 1]
+    assert candidates_of(spaces.get("s3"), "normal", 0) == [1, 2]
+    assert candidates_of(spaces.get("nas_bench_201"), "normal", 0) == [0, 1, 2, 3, 4]
 
 
 def test_every_edge_is_recorded():

@@ -48,7 +48,10 @@ def load_config(may_be_recorded: bool = False) -> ml_collections.ConfigDict:
     if _DATA_DIR.value is not None:
         with config.unlocked():
             config.data.path = _DATA_DIR.value
-    return config_lib.validate(config)
+    config = config_lib.validate(config)
+    if config.data.path:  # recorded in the work directory, where it has to mean the same from anywhere
+        config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
+    return config
 
 
 def workdir() -> str:
@@ -59,16 +62,14 @@ def workdir() -> str:
     """
     if not _WORKDIR.value:
         raise UserError("--workdir: missing; give the folder for the results")
-    if os.path.exists(_WORKDIR.value) and not os.path.isdir(_WORKDIR.value):
+    path = os.path.expanduser(_WORKDIR.value)
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise UserError(f"--workdir: {path!r} is a file; allowed: a folder, new or of an earlier run")
+    if any(character in path for character in "*?[]"):
         raise UserError(
-            f"--workdir: {_WORKDIR.value!r} is a file; allowed: a folder, new or of an earlier run"
+            f"--workdir: {path!r}; allowed: a name without * ? [ ], which TensorFlow takes for a pattern"
         )
-    if any(character in _WORKDIR.value for character in "*?[]"):
-        raise UserError(
-            f"--workdir: {_WORKDIR.value!r}; allowed: a name without * ? [ ], which TensorFlow takes for a"
-            " pattern"
-        )
-    return _WORKDIR.value
+    return path
 
 
 def method_flag() -> flags.FlagHolder:
@@ -152,5 +153,8 @@ def run(program: Callable[[], int | None]) -> None:
             return program()
         except UserError as error:
             _fail(error)
+        except KeyboardInterrupt:
+            print("\ninterrupted; the same command continues from here", file=sys.stderr)
+            sys.exit(130)
 
     app.run(main, flags_parser=_parse)

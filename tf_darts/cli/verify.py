@@ -30,12 +30,15 @@ def program() -> int:
             f"--space: given {len(names)} times for {len(files)} files; allowed: once, or once for each file"
         )
     chosen = [spaces.get(name) for name in names] * (len(files) if len(names) == 1 else 1)
-    from tf_darts import verify
+    from tf_darts import config, verify
+    from tf_darts.reference_file import report
+    from tf_darts.runtime import strategy
 
+    strategy.start(config.default().runtime)
     beyond = compared = 0
     for path, space in zip(files, chosen, strict=True):
         comparisons = verify.verify(path, space)
-        print(f"{path} ({space.name})\n{verify.report(comparisons)}\n", flush=True)
+        print(f"{path} ({space.name})\n{report(comparisons)}\n", flush=True)
         compared += len(comparisons)
         beyond += sum(not comparison.passed for comparison in comparisons)
     if beyond:

@@ -56,7 +56,9 @@ class Metrics:
             return
         with self._writer.as_default():
             for name, value in values.items():
-                tf.summary.scalar(f"{self._prefix}/{name}", value, step=step)
+                # The alphas are many: they make a group of their own, beside that of the losses.
+                group = f"{self._prefix}_" if name.startswith("alpha/") else f"{self._prefix}/"
+                tf.summary.scalar(group + name, value, step=step)
 
     def image(self, name: str, png: bytes, step: int) -> None:
         """A picture for TensorBoard's image page."""

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.errors import UserError
+
 # A step: (its number, the replica's number) -> this replica's share of each metric, float scalars.
 Step = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 
@@ -59,6 +61,9 @@ class PassSteps:
       metrics: names of the metrics that steps return.
       steps_per_call: steps per call from the host.
 
+    Raises:
+      UserError: there are fewer images than replicas.
+
     Attributes:
       per_pass: number of steps in a pass.
       images: number of images that a pass sees.
@@ -77,6 +82,9 @@ class PassSteps:
         rest -= rest % strategy.num_replicas_in_sync
         self.per_pass = self._full + (1 if rest else 0)
         self.images = self._full * batch_size + rest
+        if not self.images:
+            replicas = strategy.num_replicas_in_sync
+            raise UserError(f"a set of {size} images cannot be shared by {replicas} replicas")
         self._steps_per_call = steps_per_call
         self._full_steps = Steps(strategy, make_step(batch_size), metrics)
         self._rest_steps = Steps(strategy, make_step(rest), metrics) if rest else None

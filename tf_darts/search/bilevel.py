@@ -13,26 +13,9 @@ import ml_collections
 import tensorflow as tf
 
 from tf_darts.architecture import Architecture
+from tf_darts.objective import Batch, loss_and_correct
 from tf_darts.optimizers import SGD, Adam, sum_over_replicas
 from tf_darts.supernet import Supernet
-
-Batch = tuple[tf.Tensor, tf.Tensor]  # images float32 [B, H, W, C], labels int32 [B]
-
-
-def loss_and_correct(logits: tf.Tensor, labels: tf.Tensor, total: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """A replica's share of the mean cross-entropy, and its number of correct images.
-
-    Args:
-      logits: float32 [B, classes].
-      labels: int32 [B].
-      total: images in the global batch.
-
-    Returns:
-      Sum of the cross-entropies divided by `total` (float32), correct images (int32).
-    """
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    hits = tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(labels, tf.int32)
-    return tf.reduce_sum(losses) / float(total), tf.reduce_sum(tf.cast(hits, tf.int32))
 
 
 @dataclasses.dataclass
@@ -42,6 +25,7 @@ class Bilevel:
     Attributes:
       supernet: the supernet.
       architecture: alpha and the masks.
+      alphas: alpha of each cell type that the supernet has; one of two cells has no normal cell.
       weights: the supernet's trainable variables.
       weight_optimizer: SGD of the weights.
       alpha_optimizer: Adam of alpha.
@@ -49,6 +33,7 @@ class Bilevel:
 
     supernet: Supernet
     architecture: Architecture
+    alphas: dict[str, tf.Variable]
     weights: list[tf.Variable]
     weight_optimizer: SGD
     alpha_optimizer: Adam
@@ -59,13 +44,16 @@ class Bilevel:
     ) -> "Bilevel":
         """With new optimisers, set as the config's `search` says."""
         weights = [v.value for v in supernet.trainable_variables]
+        present = {block.cell_type for block in supernet.body.layout}
+        alphas = {t: alpha for t, alpha in architecture.alpha.items() if t in present}
         return cls(
             supernet,
             architecture,
+            alphas,
             weights,
             SGD(weights, search.momentum, search.weight_decay, search.clip_norm),
             Adam(
-                list(architecture.alpha.values()),
+                list(alphas.values()),
                 search.alpha_learning_rate,
                 search.alpha_beta1,
                 search.alpha_beta2,
@@ -80,7 +68,7 @@ class Bilevel:
 
     def alpha_gradients(self, batch: Batch, total: int) -> "Evaluated":
         """The validation loss and its gradients with respect to alpha: this replica's share."""
-        return self._evaluate(batch, total, list(self.architecture.alpha.values()))
+        return self._evaluate(batch, total, list(self.alphas.values()))
 
     def weight_gradients(self, batch: Batch, total: int) -> "Evaluated":
         """The training loss and its gradients with respect to the weights: this replica's share."""

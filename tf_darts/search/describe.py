@@ -3,7 +3,7 @@
 import numpy as np
 
 from tf_darts.architecture import Architecture
-from tf_darts.selection.magnitude import read_genotype
+from tf_darts.derive import read_genotype
 
 
 def entropy(mixing_weights: np.ndarray) -> float:

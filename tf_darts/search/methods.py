@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_darts.search.bilevel import Batch, Bilevel
+from tf_darts.objective import Batch
+from tf_darts.search.bilevel import Bilevel
 
 
 @dataclasses.dataclass(frozen=True)

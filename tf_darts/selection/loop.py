@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tf_darts import genotype as genotype_lib
+from tf_darts.derive import read_genotype
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.optimizers import SGD
@@ -99,7 +100,7 @@ def _by_perturbation(setup: Setup, folder: pathlib.Path) -> Genotype:
             else:
                 checkpoints.save(decisions=done, step=step)
     weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
-    genotype = magnitude.read_genotype(space, weights)
+    genotype = read_genotype(space, weights)
     _show(setup, metrics, genotype, step)
     return genotype
 

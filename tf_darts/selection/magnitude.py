@@ -2,11 +2,9 @@
 
 import dataclasses
 
-import numpy as np
-
 from tf_darts.architecture import Architecture
-from tf_darts.genotype import Choice, Genotype
-from tf_darts.spaces import Space
+from tf_darts.derive import read_genotype
+from tf_darts.genotype import Genotype
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,45 +13,6 @@ class Selected:
 
     genotype: Genotype
     decisions: list[dict]
-
-
-def candidates_of(space: Space, cell_type: str, edge: int) -> list[int]:
-    """Operations of an edge that a genotype may hold: all, or all but `none`.
-
-    An edge whose only candidate is `none` keeps it.
-    """
-    row = space.candidates[cell_type][edge]
-    allowed = [i for i, name in enumerate(row) if name != "none" or space.none_in_genotype]
-    return allowed or list(range(len(row)))
-
-
-def read_genotype(space: Space, mixing_weights: dict[str, np.ndarray]) -> Genotype:
-    """The genotype that DARTS reads from mixing weights.
-
-    For each node, edges rank by their largest weight among the operations allowed, ties to the lower
-    edge; the best are kept, listed by rank; each keeps its best operation, ties to the lower index.
-    `none` counts in the softmax but is not chosen where the space forbids it. Where nodes keep all their
-    edges, edges stay in order.
-
-    Args:
-      space: the search space.
-      mixing_weights: float [edges, operations] per cell type.
-    """
-    cells = {}
-    for cell_type, weights in mixing_weights.items():
-        allowed = [candidates_of(space, cell_type, e) for e in range(len(space.edges))]
-        best = [max(allowed[e], key=lambda o, e=e: weights[e, o]) for e in range(len(space.edges))]
-        choices = []
-        for node in space.targets:
-            edges = list(space.incoming(node))
-            if space.kept_edges is not None:
-                edges.sort(key=lambda e: -weights[e, best[e]])  # stable: ties keep the order of edges
-                edges = edges[: space.kept_edges]
-            choices += [
-                Choice(node, space.edges[e].source, space.candidates[cell_type][e][best[e]]) for e in edges
-            ]
-        cells[cell_type] = tuple(choices)
-    return Genotype(space.name, cells)
 
 
 def select(architecture: Architecture) -> Selected:

@@ -4,8 +4,8 @@ import ml_collections
 import tensorflow as tf
 
 from tf_darts.network import Network
+from tf_darts.objective import Batch
 from tf_darts.optimizers import SGD, sum_over_replicas
-from tf_darts.search.bilevel import Batch
 
 
 def network_loss(

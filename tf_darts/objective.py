@@ -1,0 +1,21 @@
+"""What is minimised and what is counted: a batch, its cross-entropy, and its correct images."""
+
+import tensorflow as tf
+
+Batch = tuple[tf.Tensor, tf.Tensor]  # images float32 [B, H, W, C], labels int32 [B]
+
+
+def loss_and_correct(logits: tf.Tensor, labels: tf.Tensor, total: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """A replica's share of the mean cross-entropy, and its number of correct images.
+
+    Args:
+      logits: float32 [B, classes].
+      labels: int32 [B].
+      total: images in the global batch.
+
+    Returns:
+      Sum of the cross-entropies divided by `total` (float32), correct images (int32).
+    """
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    hits = tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(labels, tf.int32)
+    return tf.reduce_sum(losses) / float(total), tf.reduce_sum(tf.cast(hits, tf.int32))
