@@ -93,23 +93,21 @@ def supernet_reference(space, channels, cells, classes, channels_in=3, probes=()
         prefix = "" if single else f"{cell_type}/"
         logits = model(valid[0], {t: tf.constant(w) for t, w in weights.items()}, training=True)
         file[f"probe/{prefix}edge{edge}/op{operation}/logits"] = logits.numpy()
-    used = {block.cell_type for block in model.body.layout}
     for step in range(3):
         evaluated = bilevel.alpha_step(valid, len(valid[1]))
-        for cell_type in set(space.cell_types) - used:  # PyTorch's Adam: no gradient, no update
-            architecture.alpha[cell_type].assign(alpha[alpha_names[cell_type]])
         trained, norm = bilevel.weight_step(train, len(train[1]), 0.025)
         if step == 0:
             file["loss_valid"], file["loss_train"] = evaluated.loss.numpy(), trained.loss.numpy()
             file["logits_train"] = trained.logits.numpy()
-            for cell_type, gradient in zip(space.cell_types, evaluated.gradients, strict=True):
-                if cell_type in used:
-                    file[f"alpha_grad/{alpha_names[cell_type]}"] = gradient.numpy()
+            for cell_type, gradient in zip(bilevel.alphas, evaluated.gradients, strict=True):
+                file[f"alpha_grad/{alpha_names[cell_type]}"] = gradient.numpy()
             for name, gradient in torch_gradients(model, trained.gradients).items():
                 file[f"weight_grad/{name}"] = gradient
         file[f"grad_norm/step{step}"] = norm.numpy()
         for cell_type, name in alpha_names.items():
             file[f"after_step{step + 1}/alpha/{name}"] = architecture.alpha[cell_type].numpy()
+    for cell_type in alpha_names.keys() - bilevel.alphas.keys():  # no gradient, no update: as PyTorch's Adam
+        assert (architecture.alpha[cell_type].numpy() == alpha[alpha_names[cell_type]]).all()
     file.update({f"after_step3/{name}": value for name, value in stored_state(model).items()})
     file["after_step3/logits_valid"] = bilevel.forward(valid[0], training=True).numpy()
     file["genotype"] = np.array(magnitude.select(architecture).genotype.to_text(space))
