@@ -38,7 +38,7 @@ class Architecture(tf.Module):
             exists = np.zeros(shape, bool)
             for i, row in enumerate(space.candidates[cell_type]):
                 exists[i, : len(row)] = True
-            draw = tf.random.stateless_normal(shape, [fold(seed, "alpha", cell_type), 0])
+            draw = tf.random.stateless_normal(shape, [fold(seed, "alpha", cell_type), 0], alg="philox")
             self.alpha[cell_type] = self._variable(alpha_scale * draw, f"alpha/{cell_type}", trainable=True)
             self.open_operations[cell_type] = self._variable(exists, f"open_operations/{cell_type}")
             self.open_edges[cell_type] = self._variable(

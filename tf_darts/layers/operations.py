@@ -43,7 +43,8 @@ class Noise(Operation):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([tf.cast(replica, tf.int32) + fold(self.seed, "noise"), self.draws.value])
         self.draws.value.assign_add(1)
-        return tf.stop_gradient(tf.random.stateless_normal(tf.shape(like), seed, dtype=x.dtype))
+        noise = tf.random.stateless_normal(tf.shape(like), seed, dtype=x.dtype, alg="philox")
+        return tf.stop_gradient(noise)
 
 
 class Identity(Operation):
