@@ -3,10 +3,12 @@
 TensorFlow is imported by the stages, not here, so that --help and errors in flags come at once.
 """
 
+import contextlib
 import difflib
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 
 import ml_collections
 from absl import app, flags, logging
@@ -90,18 +92,43 @@ def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_col
     return config_lib.validate(config)
 
 
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Keeps back what TensorFlow's C++ code writes as it starts, unless starting fails or --verbosity is set.
+
+    It says that it found no GPU and which libraries it uses, at every start and at every log level.
+    """
+    if flags.FLAGS["verbosity"].present:
+        yield
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, UserError):
+                kept.seek(0)
+                os.write(stderr, kept.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
 class Run:
     """A program's config, space, data and strategy: checked in this order, before anything is written."""
 
     def __init__(self, config: ml_collections.ConfigDict):
         self.config = config
         self.space = spaces.get(config.space)
-        from tf_darts.data import sources
-
+        with quiet_start():
+            from tf_darts.data import sources
+            from tf_darts.runtime import strategy
         self.data = sources.load(config.data, config.seed)
-        from tf_darts.runtime import strategy
-
-        self.strategy = strategy.start(config.runtime)
+        with quiet_start():
+            self.strategy = strategy.start(config.runtime)
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -30,11 +30,12 @@ def program() -> int:
             f"--space: given {len(names)} times for {len(files)} files; allowed: once, or once for each file"
         )
     chosen = [spaces.get(name) for name in names] * (len(files) if len(names) == 1 else 1)
-    from tf_darts import config, verify
-    from tf_darts.reference_file import report
-    from tf_darts.runtime import strategy
+    with common.quiet_start():
+        from tf_darts import config, verify
+        from tf_darts.reference_file import report
+        from tf_darts.runtime import strategy
 
-    strategy.start(config.default().runtime)
+        strategy.start(config.default().runtime)
     beyond = compared = 0
     for path, space in zip(files, chosen, strict=True):
         comparisons = verify.verify(path, space)
