@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tf_darts.optimizers import SGD, Adam, cosine, sum_over_replicas
+from tf_darts.runtime.strategy import mirrored
 
 START = [np.array([1.0, -2.0, 0.5]), np.array([[0.3], [-0.7]])]
 GRADIENTS = [
@@ -144,7 +145,7 @@ def shares(gradients, replica):
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_two_replicas_make_the_update_of_one(name):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
     with strategy.scope():
         weights = variables()

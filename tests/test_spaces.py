@@ -169,3 +169,10 @@ def test_a_space_checks_its_tables(rows, message):
             kept_edges=2,
             stacking=good.stacking,
         )
+
+
+@pytest.mark.parametrize(
+    "name, known", [("s5", "darts"), ("S1", "s1"), ("NAS-Bench-201", "nas_bench_201"), ("DARTS", "darts")]
+)
+def test_names_in_use_elsewhere_are_known(name, known):
+    assert spaces.get(name) is spaces.SPACES[known]

@@ -167,13 +167,13 @@ def load(path: str | os.PathLike, space: Space | None = None) -> Genotype:
             data = file.read(4 * forms.MAX_LENGTH + 1)
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise forms.error(f"file {forms.show(shown)} is not UTF-8 text: byte {error.start}") from None
+        raise forms.error(f"file {forms.show_path(shown)} is not UTF-8 text: byte {error.start}") from None
     except (OSError, ValueError, TypeError) as error:
-        raise forms.error(f"file {forms.show(shown)} cannot be read: {_reason(error)}") from None
+        raise forms.error(f"file {forms.show_path(shown)} cannot be read: {_reason(error)}") from None
     try:
         return _parse(text, space)
     except UserError as error:
-        raise UserError(f"file {forms.show(shown)}: {error}") from None
+        raise UserError(f"file {forms.show_path(shown)}: {error}") from None
 
 
 def read(value: str, space: Space | None = None) -> Genotype:
@@ -211,7 +211,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
                 os.unlink(temporary)
             raise
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"file {forms.show(path)} cannot be written: {_reason(error)}") from None
+        raise UserError(f"file {forms.show_path(path)} cannot be written: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -168,13 +168,18 @@ def is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def show(value: Any) -> str:
+def show(value: Any, longest: int = 80) -> str:
     """`repr` for messages: short, on one line, and never failing."""
     try:
         shown = repr(value)
     except (ValueError, RecursionError):  # Integers of thousands of digits; very deep lists.
         shown = f"a very large {type(value).__name__}"
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+    return shown if len(shown) <= longest else f"{shown[: longest - 3]}..."
+
+
+def show_path(path: Any) -> str:
+    """A path for messages: whole, unless it is longer than any that a file system takes."""
+    return show(path, longest=1024)
 
 
 def check_text(text: Any) -> None:

@@ -57,9 +57,9 @@ def error_of(call, tmp_path):
         ),
         (["--config.training.auxiliary_weight=0.4"], "training.auxiliary_weight: the auxiliary head takes"),
         (["--config.data.source=npz"], "data.path is empty; data.source 'npz' needs a path"),
-        (["--config.data.source=npz", "--data_dir=no.npz"], "data.path is 'no.npz': no such file"),
-        (["--config.data.source=folder", "--data_dir=nowhere"], "data.path is 'nowhere': "),
-        (["--config.data.source=tfds", "--data_dir=nowhere"], "'nowhere'"),
+        (["--config.data.source=npz", "--data_dir=no.npz"], "no.npz': no such file"),
+        (["--config.data.source=folder", "--data_dir=nowhere"], "nowhere': no such folder"),
+        (["--config.data.source=tfds", "--data_dir=nowhere"], "nowhere': "),
         (["--config.runtime.strategy=mirrored"], "runtime.strategy is 'mirrored' and there is one device"),
         (
             ["--config.runtime.strategy=mirrored", "--config.runtime.logical_devices=3"],
@@ -98,7 +98,7 @@ def test_flags_and_config_files(error_of, tmp_path, arguments, message):
 def test_a_data_file_that_is_no_use_is_named(error_of, tmp_path):
     np.savez(tmp_path / "data.npz", x_train=np.zeros([4, 8, 8], np.uint8))
     arguments = ["--config.data.source=npz", "--data_dir=data.npz", "--workdir=run"]
-    assert "data.path is 'data.npz': lacks the key" in error_of("search", QUICKSTART, *arguments)
+    assert "data.npz': lacks the key" in error_of("search", QUICKSTART, *arguments)
 
 
 def test_selection_and_training_need_what_comes_before(error_of):

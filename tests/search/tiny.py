@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_darts import config as config_lib
 from tf_darts.data import sources
+from tf_darts.runtime.strategy import mirrored
 from tf_darts.search import setup as search_setup
 from tf_darts.spaces import Block, Space, Stacking
 
@@ -74,7 +75,7 @@ def one_device():
 
 
 def two_replicas():
-    return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    return mirrored(["/cpu:0", "/cpu:1"])
 
 
 def setup(settings, space=SPACE, strategy=None):

@@ -31,7 +31,18 @@ def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
             "config: runtime.strategy is 'mirrored' and there is one device; allowed: one_device, or"
             " runtime.logical_devices of at least 2 to try it on a CPU"
         )
-    return tf.distribute.MirroredStrategy(devices)
+    return mirrored(devices)
+
+
+def mirrored(devices: list[str]) -> tf.distribute.MirroredStrategy:
+    """Replicas on these devices.
+
+    On CPUs gradients are summed on one of them: TensorFlow's collective operations take two strategies of
+    one process, which is what a notebook or a test may have, for the same.
+    """
+    if any("GPU" in device.upper() for device in devices):
+        return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 def _split_cpu(count: int) -> None:

@@ -11,15 +11,21 @@ SPACES: dict[str, Space] = {
 }
 
 
+# Other names in use: the authors' release calls the DARTS space s5.
+ALIASES = {"s5": "darts", "nasbench201": "nas_bench_201"}
+
+
 def get(name: str) -> Space:
-    """The space of this name.
+    """The space of this name; case and hyphens do not matter.
 
     Raises:
       UserError: there is none; the message lists those there are.
     """
-    if name not in SPACES:
+    known = name.lower().replace("-", "_")
+    known = ALIASES.get(known, known)
+    if known not in SPACES:
         raise UserError(f"space: {name!r} is not known; allowed: {', '.join(SPACES)}")
-    return SPACES[name]
+    return SPACES[known]
 
 
 __all__ = ["SPACES", "Block", "Edge", "Space", "Stacking", "get"]
