@@ -25,12 +25,13 @@ def program() -> None:
         raise UserError(f"--name: {_NAME.value!r}; allowed: letters, digits, _ . - (not first a dot)")
     from tf_darts import genotype as genotype_lib
     from tf_darts import spaces
-    from tf_darts.cli import stages
 
     space, name = spaces.get(config.space), config.selection.method
     if _GENOTYPE.value is not None:
         name, genotype = _NAME.value, genotype_lib.read(_GENOTYPE.value, space)
-    else:
+    with common.quiet_start():
+        from tf_darts.cli import stages
+    if _GENOTYPE.value is None:
         genotype = stages.selected(workdir, name, space)
     run = common.Run(config)
     folder, result = stages.train(run, workdir, name, genotype)
