@@ -88,7 +88,7 @@ def _by_perturbation(setup: Setup, folder: pathlib.Path) -> Genotype:
             lines.append({"number": done, **row})
             done += 1
             checkpoints.save(decisions=done, step=step)
-            work.progress.say(f"select: decision {done}/{len(planned)}: {_sentence(row)}")
+            work.progress.say(f"select: decision {done}/{len(planned)}: {_sentence(space, row)}")
         while step < min((epoch + 1) * finetune.per_pass, total):
             columns, count = finetune(step)
             metrics.steps(step, columns, epoch)
@@ -173,14 +173,16 @@ def finetuning_steps(setup: Setup) -> PassSteps:
     return steps
 
 
-def _sentence(row: dict) -> str:
-    if row["kind"] == "operation":
-        drop = ", ".join(f"{p['operation']} {100 * p['accuracy']:.2f}" for p in row["probes"])
-        return (
-            f"{row['cell_type']} edge {row['edge_name']} keeps {row['chosen']}"
-            f" (accuracy without each, %: {drop})"
-        )
-    return f"{row['cell_type']} node {row['node']} keeps {', '.join(row['kept_names'])}"
+def _sentence(space: Space, row: dict) -> str:
+    if row["kind"] == "topology":
+        return f"{row['cell_type']} node {row['node']} keeps {', '.join(row['kept_names'])}"
+    without = ", ".join(f"{p['operation']} {100 * p['accuracy']:.2f}" for p in row["probes"])
+    text = f"{row['cell_type']} edge {row['edge_name']} keeps {row['chosen']}"
+    text += f" (accuracy without each, %: {without})"
+    if row["chosen"] == "none" and not space.none_in_genotype:
+        # The release's parser then takes the edge for one of weight zero; so does `derive`.
+        text += "; a genotype of this space holds no none, so that the edge loses to every other"
+    return text
 
 
 def _show(setup: Setup, metrics: Metrics, genotype: Genotype, step: int) -> None:
