@@ -1,4 +1,4 @@
-# Sourced by the launchers: `launch NAME ARGUMENTS` becomes `python -m tf_darts.cli.NAME ARGUMENTS`.
+# Sourced by the launchers: `launch MODULE ARGUMENTS` becomes `python -m MODULE ARGUMENTS`.
 # Python is that of .venv (made by bin/quickstart or bin/test) if it is there, else python3 on the PATH.
 
 launch() {
@@ -8,10 +8,10 @@ launch() {
   if [[ ! -x $python ]]; then
     python=python3
     python3 -c 'import sys, importlib.util as u; sys.exit(not u.find_spec("tensorflow"))' || {
-      echo "bin/$1: no .venv here, and python3 has no TensorFlow: run bin/quickstart, or pip install -r requirements.txt" >&2
+      echo "bin/$(basename -- "$0"): no .venv here, and python3 has no TensorFlow: run bin/quickstart, or pip install -r requirements.txt" >&2
       exit 1
     }
   fi
   export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
-  exec "$python" -m "tf_darts.cli.$1" "${@:2}"
+  exec "$python" -m "$@"
 }

@@ -36,7 +36,7 @@ def program() -> None:
     print(table.comparison_table(rows))
     print()
     print(f"The cells are drawn in {picture}")
-    print(f"Next: tensorboard --logdir={shlex.quote(workdir)}")
+    print(f"Next: bin/tensorboard --logdir={shlex.quote(workdir)}")
 
 
 def main() -> None:

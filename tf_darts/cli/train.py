@@ -40,7 +40,7 @@ def program() -> None:
         f" (best {100 * result['best_test_accuracy']:.2f} %), {result['parameters']:,} parameters."
     )
     print(f"The network is in {folder} (figures in {folder / 'result.json'}).")
-    print(f"Next: tensorboard --logdir={shlex.quote(workdir)}")
+    print(f"Next: bin/tensorboard --logdir={shlex.quote(workdir)}")
 
 
 def main() -> None:
