@@ -1,0 +1,49 @@
+"""The program bin/verify."""
+
+import pytest
+
+from tests.verify.made import save
+from tf_darts.cli import verify as cli
+from tf_darts.errors import UserError
+
+
+@pytest.fixture
+def flags(monkeypatch):
+    def set_to(files, names):
+        monkeypatch.setattr(cli, "_FILE", type("Flag", (), {"value": files}))
+        monkeypatch.setattr(cli, "_SPACE", type("Flag", (), {"value": names}))
+
+    return set_to
+
+
+def test_the_program_says_whether_all_agrees(tmp_path, small, flags, capsys):
+    right = save(tmp_path, small)
+    flags([right], ["nas_bench_201"])
+    assert cli.program() == 0
+    output = capsys.readouterr().out
+    assert output.count("quantity") == 1 and "BEYOND" not in output
+    assert output.splitlines()[-1].startswith("agrees: all ")
+
+    (tmp_path / "other").mkdir()
+    wrong = save(tmp_path / "other", {**small, "loss_valid": small["loss_valid"] + 0.1})
+    flags([wrong, right], ["nas_bench_201"])
+    assert cli.program() == 1
+    output = capsys.readouterr().out
+    assert output.count("quantity") == 2 and "BEYOND" in output and "loss_valid" in output
+    assert output.splitlines()[-1].startswith("differs: 1 of ")
+
+
+@pytest.mark.parametrize(
+    ("files", "names", "message"),
+    [
+        ([], ["darts"], "--file: missing"),
+        (["a.npz"], [], "--space: given 0 times"),
+        (["a.npz"], ["darts", "s1"], "--space: given 2 times for 1 files"),
+        (["a.npz"], ["dart"], "space: 'dart' is not known; allowed: darts"),
+        (["a.npz"], ["darts"], "'a.npz' cannot be read"),
+    ],
+)
+def test_what_the_program_refuses(flags, files, names, message):
+    flags(files, names)
+    with pytest.raises(UserError, match=message):
+        cli.program()
