@@ -64,7 +64,7 @@ def test_the_whole_way_says_what_came_of_it(done):
         result = json.loads((workdir / "training" / method / "result.json").read_text())
         line = next(line for line in ended.out.splitlines() if line.split()[:1] == [method])
         assert f"{100 * result['test_accuracy']:.2f}" in line
-    assert "Next: tensorboard --logdir=" in ended.out
+    assert "Next: bin/tensorboard --logdir=" in ended.out
     # On stderr there is progress and nothing else, no log of TensorFlow's.
     assert {line.split(":")[0] for line in ended.err.splitlines()} == {
         "search", "select", "train magnitude", "train perturbation"
@@ -90,7 +90,7 @@ def test_again_it_repeats_no_work(done, call):
         ("search", ["--config=config.py"], "bin/select --workdir="),
         ("select", [], "bin/train --workdir="),
         ("select", ["--method=magnitude"], "bin/train --workdir="),
-        ("train", ["--method=magnitude"], "tensorboard --logdir="),
+        ("train", ["--method=magnitude"], "bin/tensorboard --logdir="),
     ],
 )
 def test_each_stage_finds_what_is_there_and_names_the_next_command(done, call, program, arguments, following):

@@ -6,7 +6,11 @@ bin/run --config=configs/quickstart.py --workdir=runs/mine
 import pathlib
 import shlex
 
+from absl import flags
+
 from tf_darts.cli import common
+
+flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
 
 def program() -> None:

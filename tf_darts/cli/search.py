@@ -2,7 +2,11 @@
 
 import shlex
 
+from absl import flags
+
 from tf_darts.cli import common
+
+flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
 
 def program() -> None:

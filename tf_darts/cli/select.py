@@ -2,9 +2,12 @@
 
 import shlex
 
+from absl import flags
+
 from tf_darts.cli import common
 
 _METHOD = common.method_flag()
+flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
 
 def program() -> None:

@@ -15,6 +15,7 @@ _GENOTYPE = flags.DEFINE_string(
     "A genotype to train instead of a selected one: a file (JSON or published text form) or the text.",
 )
 _NAME = flags.DEFINE_string("name", "given", "With --genotype: the folder under training/.")
+flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
 
 def program() -> None:
