@@ -5,7 +5,7 @@
 Search: 16 channels, 5 cells a stage, 100 epochs; selection: 6 edge events, 25 epochs of fine-tuning; then
 the benchmark's own training (16 channels, 5 cells a stage, 200 epochs at batch 256) in place of a look-up.
 On a CPU with two cores a bilevel step takes one to two seconds and an epoch has 391, so the whole is for
-an accelerator; a smaller one that ends in an hour:
+an accelerator; a smaller one that ends in about twenty minutes:
 
     bin/run --config=configs/nas_bench_201_cifar10_small.py --workdir=runs/small --data_dir=TFDS_DIRECTORY
 """
