@@ -118,10 +118,10 @@ def test_different_images_on_the_replicas_give_one_alpha(strategies):
 @pytest.mark.parametrize(("saved_on", "restored_on"), [(2, 1), (1, 2)])
 def test_a_checkpoint_moves_between_numbers_of_replicas(both, strategies, tmp_path, saved_on, restored_on):
     saved = both[saved_on][0]
-    Checkpoints(tmp_path, 10.0, ("step",), **loop.state(saved)).save(step=3)
+    Checkpoints(tmp_path, 10.0, ("step",), **saved.state()).save(step=3)
     made = tiny.setup(tiny.config(seed=1), strategy=strategies[restored_on])
     with strategies[restored_on].scope():
-        checkpoints = Checkpoints(tmp_path, 10.0, ("step",), **loop.state(made))
+        checkpoints = Checkpoints(tmp_path, 10.0, ("step",), **made.state())
     assert checkpoints.restore() == {"step": 3}
     tiny.assert_equal(tiny.state(made), tiny.state(saved))
     for variable in made.bilevel.supernet.variables:

@@ -17,5 +17,10 @@ def loss_and_correct(logits: tf.Tensor, labels: tf.Tensor, total: int) -> tuple[
       Sum of the cross-entropies divided by `total` (float32), correct images (int32).
     """
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return tf.reduce_sum(losses) / float(total), count_correct(logits, labels)
+
+
+def count_correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Number of images whose largest logit is that of their label, int32."""
     hits = tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(labels, tf.int32)
-    return tf.reduce_sum(losses) / float(total), tf.reduce_sum(tf.cast(hits, tf.int32))
+    return tf.reduce_sum(tf.cast(hits, tf.int32))

@@ -151,7 +151,6 @@ def _verify_supernet(reference: Reference, space: Space) -> None:
     _compare_probes(reference, architecture, forward)
     for step in range(3):
         evaluated = bilevel.alpha_step(valid, len(valid[1]))
-
         if step == 0:
             reference.compare("loss", "", {"loss_valid": evaluated.loss.numpy()}, OUTPUT)
             gradients = {

@@ -41,7 +41,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     """Searches, continuing what the folder holds; leaves a checkpoint, metrics.jsonl and result.json."""
     config, bilevel = setup.config, setup.bilevel
     steps, steps_per_epoch = search_steps(setup)
-    checkpoints = Checkpoints(folder, config.runtime.checkpoint_minutes, ("step",), **state(setup))
+    checkpoints = Checkpoints(folder, config.runtime.checkpoint_minutes, ("step",), **setup.state())
     step = checkpoints.restore()["step"]
     metrics = Metrics(folder, step, config.runtime.tensorboard, "search")
     valid = setup.evaluator(setup.valid, "search/evaluate", training=False, augment=False)
@@ -74,17 +74,6 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     metrics.close()
     if not (folder / "result.json").exists():
         write_json(folder / "result.json", _result(setup, step, metrics.epochs[-1]))
-
-
-def state(setup: Setup) -> dict[str, object]:
-    """What a checkpoint of the search holds, by name."""
-    bilevel = setup.bilevel
-    return {
-        "supernet": bilevel.supernet,
-        "architecture": bilevel.architecture,
-        "weight_optimizer": bilevel.weight_optimizer,
-        "alpha_optimizer": bilevel.alpha_optimizer,
-    }
 
 
 def _summary(columns) -> str:

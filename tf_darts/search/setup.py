@@ -43,6 +43,15 @@ class Setup:
     test: ImageSet
     bilevel: Bilevel
 
+    def state(self) -> dict[str, object]:
+        """What a checkpoint of the search or the selection holds, by name."""
+        return {
+            "supernet": self.bilevel.supernet,
+            "architecture": self.bilevel.architecture,
+            "weight_optimizer": self.bilevel.weight_optimizer,
+            "alpha_optimizer": self.bilevel.alpha_optimizer,
+        }
+
     def evaluator(self, images: ImageSet, purpose: str, training: bool, augment: bool) -> Evaluator:
         """Passes of the supernet over a set, with running (False) or batch statistics (True)."""
         return Evaluator(

@@ -58,17 +58,9 @@ def _by_perturbation(setup: Setup, folder: pathlib.Path) -> Genotype:
     planned, epochs = schedule.plan(space, undecided, config.selection.interval, config.seed)
     with setup.strategy.scope():
         bilevel.weight_optimizer = finetuning_optimizer(setup)
-    checkpoints = Checkpoints(
-        folder,
-        config.runtime.checkpoint_minutes,
-        ("decisions", "step"),
-        supernet=bilevel.supernet,
-        architecture=architecture,
-        weight_optimizer=bilevel.weight_optimizer,
-        alpha_optimizer=bilevel.alpha_optimizer,
-    )
-    counters = checkpoints.restore()
-    done, step = counters["decisions"], counters["step"]
+    counters = ("decisions", "step")
+    checkpoints = Checkpoints(folder, config.runtime.checkpoint_minutes, counters, **setup.state())
+    done, step = (checkpoints.restore()[name] for name in counters)
     lines = JsonLines(folder / "decisions.jsonl", keep=lambda row: row["number"] < done)
     if len(lines.rows) != done or not perturbation.agree(architecture, lines.rows):
         raise UserError(f"{lines.path} and the checkpoint beside it disagree; remove {folder} to start again")

@@ -4,7 +4,7 @@ import ml_collections
 import tensorflow as tf
 
 from tf_darts.network import Network
-from tf_darts.objective import Batch
+from tf_darts.objective import Batch, count_correct
 from tf_darts.optimizers import SGD, sum_over_replicas
 
 
@@ -85,9 +85,8 @@ def training_step(
         )
     gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     norm = optimizer.apply(sum_over_replicas(gradients), learning_rate)
-    correct = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)
     return {
         "train_loss": loss,
-        "train_accuracy": tf.reduce_sum(correct) / float(total),
+        "train_accuracy": tf.cast(count_correct(logits, labels), tf.float32) / float(total),
         "gradient_norm": norm / float(tf.distribute.get_replica_context().num_replicas_in_sync),
     }
