@@ -155,10 +155,14 @@ def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
     left = sorted(name for name in state if name not in used and not ignored.search(name))
     if left:
         raise UserError(f"weights: {len(left)} arrays have no place in the model, the first is {left[0]}")
-    for variable, value in values:
-        variable.assign(value)
+    if isinstance(model, Supernet):
+        model.packed.write(values)
+    else:
+        for variable, value in values:
+            variable.assign(value)
 
 
 def export(model: Supernet | Network) -> dict[str, np.ndarray]:
     """The variables of a model as PyTorch arrays, by PyTorch name."""
-    return {name: layout.to_torch(np.asarray(variable)) for variable, name, layout in names(model)}
+    read = model.packed.read if isinstance(model, Supernet) else np.asarray
+    return {name: layout.to_torch(read(variable)) for variable, name, layout in names(model)}

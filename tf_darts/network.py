@@ -11,6 +11,7 @@ from tf_darts.layers import primitives
 from tf_darts.layers.base import Operation
 from tf_darts.layers.body import Body, EdgeLayer, Head, classifier
 from tf_darts.layers.edges import ChosenEdge
+from tf_darts.layers.node import NodeOutput
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
 
@@ -29,8 +30,8 @@ class AuxiliaryHead(Operation):
         self.norm_2 = self.batch_norm("norm_2", 768)
         self.classifier = classifier(768, classes, self.seed)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        x = tf.nn.avg_pool2d(tf.nn.relu(x), 5, 3, "VALID")
+    def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
+        x = tf.nn.avg_pool2d(node.then(tf.nn.relu).x, 5, 3, "VALID")
         x = tf.nn.relu(self.norm_1(primitives.conv(x, self.conv_1.value), training=training))
         x = tf.nn.conv2d(x, self.conv_2.value, 1, "VALID")
         x = tf.nn.relu(self.norm_2(x, training=training))
@@ -122,9 +123,9 @@ class Network(keras.Model):
         cell_inputs, used = [], 0
         for block in self.body.layout:
             edges = len(self.genotype.cells.get(block.cell_type, ()))
-            cell_inputs.append([None if keep is None else keep[used + i] for i in range(edges)])
+            cell_inputs.append([{"keep": None if keep is None else keep[used + i]} for i in range(edges)])
             used += edges
-        outputs = self.body(images, cell_inputs, training=training)
+        outputs = self.body(images, cell_inputs=cell_inputs, training=training)
         auxiliary = None
         if training and self.auxiliary_head is not None:
             auxiliary = self.auxiliary_head(outputs[self.auxiliary_block], training=training)

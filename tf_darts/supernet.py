@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_darts.layers.body import Body, EdgeLayer, Head
 from tf_darts.layers.edges import MixedEdge
+from tf_darts.layers.packed import PackedVariables
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
 
@@ -27,7 +28,7 @@ class Supernet(keras.Model):
         self, space: Space, channels: int, cells: int, classes: int, channels_in: int = 3, seed: int = 0
     ):
         super().__init__(name="supernet")
-        self.space = space
+        self.space, self.channels = space, channels
         self.body = Body(
             space, channels, cells, channels_in, False, self._mixed_edges, fold(seed, "body"), name="body"
         )
@@ -38,7 +39,18 @@ class Supernet(keras.Model):
             seed=fold(seed, "head"),
             name="head",
         )
+        self.packed = PackedVariables(super().variables)
         self.built = True
+
+    # What is trained and saved: the packed variables, and what is not packed (the draws of `noise`).
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return self.packed.variables + [v for v in super().variables if v not in self.packed]
+
+    @property
+    def trainable_variables(self) -> list[keras.Variable]:
+        return [v for v in self.variables if v.trainable]
 
     def _mixed_edges(self, block: Block, width: int, seed: int) -> Sequence[EdgeLayer]:
         space = self.space
@@ -73,10 +85,25 @@ class Supernet(keras.Model):
         Returns:
           float32 [B, classes].
         """
-        # Scalars, taken apart once for all cells: every slice would be four nodes of the graph.
-        scalars = {
-            cell_type: [tf.unstack(row) for row in tf.unstack(weights)]
-            for cell_type, weights in mixing_weights.items()
-        }
-        cell_inputs = [scalars.get(block.cell_type) for block in self.body.layout]
-        return self.head(self.body(images, cell_inputs, training=training)[-1], training=training)
+        cell_inputs = self._cell_inputs(mixing_weights)
+        with self.packed.unpacked() as scope:
+            outputs = self.body(images, cell_inputs=cell_inputs, training=training)
+            logits = self.head(outputs[-1], training=training)
+        if training:
+            self.packed.keep(scope)
+        return logits
+
+    def _cell_inputs(self, mixing_weights: Mapping[str, tf.Tensor]) -> list[list[dict] | None]:
+        """What each block's edges are called with: the mixing weight of every operation as a vector [C].
+
+        Vectors, taken apart once for all cells of one type and width: a batch norm takes one as its scale,
+        and a slice for each would be four nodes of the graph.
+        """
+        of_width = {}
+        for block in self.body.layout:
+            key = block.cell_type, block.width
+            if block.cell_type is not None and key not in of_width:
+                weights = mixing_weights[block.cell_type]
+                rows = tf.unstack(tf.tile(weights[:, :, None], [1, 1, block.width * self.channels]))
+                of_width[key] = [{"mixing_weights": tf.unstack(row)} for row in rows]
+        return [of_width.get((block.cell_type, block.width)) for block in self.body.layout]

@@ -161,7 +161,7 @@ def _verify_supernet(reference: Reference, space: Space) -> None:
         if step == 0:
             reference.compare("logits", "", {"logits_train": evaluated.logits.numpy()}, OUTPUT)
             reference.compare("loss", "", {"loss_train": evaluated.loss.numpy()}, OUTPUT)
-            gradients = _torch_gradients(model, bilevel.weights, evaluated.gradients)
+            gradients = _torch_gradients(model, evaluated.gradients)
             reference.compare("weight gradients", "weight_grad/", gradients, GRADIENT)
         reference.compare("gradient norm", "grad_norm/", {f"step{step}": norm.numpy()}, AFTER_STEPS)
         reference.compare(
@@ -203,11 +203,14 @@ def _compare_probes(reference: Reference, architecture: Architecture, forward) -
     architecture.end_probe()
 
 
-def _torch_gradients(model, variables, gradients) -> dict[str, np.ndarray]:
-    """Gradients by PyTorch name, in PyTorch's layout."""
-    named = {id(v.value): (name, layout) for v, name, layout in interop.names(model)}
-    pairs = ((named[id(v)], g.numpy()) for v, g in zip(variables, gradients, strict=True))
-    return {name: layout.to_torch(gradient) for (name, layout), gradient in pairs}
+def _torch_gradients(model, gradients) -> dict[str, np.ndarray]:
+    """Gradients of a model's trainable variables by PyTorch name, in PyTorch's layout."""
+    named = {id(v): (name, layout) for v, name, layout in interop.names(model)}
+    if isinstance(model, Supernet):
+        pairs = model.packed.parts(gradients)
+    else:
+        pairs = zip(model.trainable_variables, gradients, strict=True)
+    return {named[id(v)][0]: named[id(v)][1].to_torch(np.asarray(gradient)) for v, gradient in pairs}
 
 
 def _verify_network(reference: Reference, space: Space) -> None:
@@ -233,7 +236,7 @@ def _verify_network(reference: Reference, space: Space) -> None:
         reference.compare("auxiliary logits", "", {"train_aux_logits": auxiliary_logits.numpy()}, OUTPUT)
     reference.compare("loss", "", {"train_loss": loss.numpy()}, OUTPUT)
     reference.compare(
-        "weight gradients", "weight_grad/", _torch_gradients(model, weights, gradients), GRADIENT
+        "weight gradients", "weight_grad/", _torch_gradients(model, gradients), GRADIENT
     )
     reference.compare("running statistics", "after_forward/", interop.export(model), OUTPUT)
     reference.compare(

@@ -6,20 +6,21 @@ import tensorflow as tf
 
 from tf_darts import spaces
 from tf_darts.layers import primitives
-from tf_darts.layers.base import Layer, Operation
+from tf_darts.layers.base import NodeLayer, Operation
 from tf_darts.layers.body import Body, Cell, Head, ResidualBlock
+from tf_darts.layers.node import NodeOutput
 from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
 
 
-class Times(Layer):
-    """A stand-in for an edge: x times its own factor and the edge input."""
+class Times(NodeLayer):
+    """A stand-in for an edge: its source times its own factor and a weight."""
 
     def __init__(self, factor):
         super().__init__()
         self.factor = factor
 
-    def call(self, x, edge_input, training=False):
-        return x * self.factor * edge_input
+    def call(self, node, weight, training=False):
+        return node.x * self.factor * weight
 
 
 def cell_of(space, factors):
@@ -35,8 +36,9 @@ def test_a_darts_cell_sums_at_nodes_and_concatenates_the_four():
     for edges in ([0, 1], [2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12, 13]):
         nodes.append(sum(products[e] * nodes[i] for i, e in enumerate(edges)))
     cell = cell_of(spaces.get("darts"), factors)
-    inputs = [tf.fill([1, 2, 2, 3], a), tf.fill([1, 2, 2, 3], b)]
-    y = cell(inputs, [tf.constant(r, tf.float32) for r in rows]).numpy()
+    inputs = [NodeOutput(tf.fill([1, 2, 2, 3], value)) for value in (a, b)]
+    weights = [{"weight": tf.constant(r, tf.float32)} for r in rows]
+    y = cell(inputs=inputs, edge_inputs=weights).numpy()
     assert y.shape == (1, 2, 2, 12)
     np.testing.assert_allclose(y[0, 0, 0], np.repeat(nodes[2:], 3), rtol=1e-5)
 
@@ -46,7 +48,7 @@ def test_a_nas_bench_201_cell_gives_its_last_node():
     node_1 = 2
     node_2 = 3 + 5 * node_1
     cell = cell_of(spaces.get("nas_bench_201"), factors)
-    y = cell([tf.ones([1, 2, 2, 4])], [tf.ones([])] * 6).numpy()
+    y = cell(inputs=[NodeOutput(tf.ones([1, 2, 2, 4]))], edge_inputs=[{"weight": tf.ones([])}] * 6).numpy()
     assert y.shape == (1, 2, 2, 4)
     np.testing.assert_allclose(y, 7 + 11 * node_1 + 13 * node_2)
 
@@ -55,13 +57,13 @@ def body_of(space, cells, channels=4):
     """A body whose cells have identities for edges at stride 1 and subsampling at stride 2."""
     calls = []
 
-    class Same(Layer):
+    class Same(NodeLayer):
         def __init__(self, stride):
             super().__init__()
             self.stride = stride
 
-        def call(self, x, edge_input, training=False):
-            return primitives.subsample(x) if self.stride == 2 else x
+        def call(self, node, training=False):
+            return node.then(primitives.subsample).x if self.stride == 2 else node.x
 
     def make_edges(block, width, seed):
         calls.append((block.cell_type, width))
@@ -92,8 +94,8 @@ def test_layout_of_a_darts_like_body(cells, reductions):
 
 def test_outputs_of_a_darts_like_body():
     body, _ = body_of(spaces.get("darts"), 8)
-    outputs = body(tf.ones([2, 16, 16, 3]), [[None] * 14] * 8, training=True)
-    assert [o.shape[1:] for o in outputs] == [(16, 16, 16)] * 2 + [(8, 8, 32)] * 3 + [(4, 4, 64)] * 3
+    outputs = body(tf.ones([2, 16, 16, 3]), cell_inputs=[[{}] * 14] * 8, training=True)
+    assert [o.x.shape[1:] for o in outputs] == [(16, 16, 16)] * 2 + [(8, 8, 32)] * 3 + [(4, 4, 64)] * 3
 
 
 @pytest.mark.parametrize("cells", [1, 5])
@@ -103,8 +105,8 @@ def test_layout_of_a_nas_bench_201_body(cells):
     residual = [i for i, block in enumerate(body.blocks) if isinstance(block, ResidualBlock)]
     assert residual == [cells, 2 * cells + 1] and len(body.blocks) == 3 * cells + 2
     assert body.stem.conv.shape == (3, 3, 3, 4) and body.channels_out == 16
-    outputs = body(tf.ones([2, 16, 16, 3]), [[None] * 6] * len(body.blocks), training=True)
-    sizes = [outputs[i].shape[1:] for i in (0, cells, -1)]
+    outputs = body(tf.ones([2, 16, 16, 3]), cell_inputs=[[{}] * 6] * len(body.blocks), training=True)
+    sizes = [outputs[i].x.shape[1:] for i in (0, cells, -1)]
     assert sizes == [(16, 16, 4), (8, 8, 8), (4, 4, 16)]
 
 

@@ -19,6 +19,11 @@ def image(batch=4, size=8, channels=4):
     return tf.random.stateless_normal([batch, size, size, channels], [3, 4])
 
 
+def vectors(weights, channels=4):
+    """Mixing weights as an edge takes them: a vector of equal elements each."""
+    return tf.unstack(tf.convert_to_tensor(weights)[:, None] * tf.ones([channels]))
+
+
 def standardized(y):
     """Batch normalisation in training, in NumPy."""
     y = y.numpy().astype(np.float64)
@@ -49,32 +54,32 @@ def test_a_mixed_edge_is_the_weighted_sum_of_its_operations(space, normed, strid
     assert space.batch_norm_after == normed
     weights = np.linspace(0.5, -0.3, len(names)).astype(np.float32)
     edge = MixedEdge(names, 4, stride, space.batch_norm_after, SEED)
-    y = edge(image(), tf.constant(weights), training=True)
+    y = edge(image(), mixing_weights=vectors(weights), training=True)
     np.testing.assert_allclose(y, by_hand(names, weights, image(), stride, normed), atol=2e-5)
 
 
 def test_none_contributes_nothing_whatever_its_weight():
     names = spaces.get("s3").candidates["normal"][0]
     edge = MixedEdge(names, 4, 1, POOLS, SEED)
-    low, high = (edge(image(), tf.constant([w, 0.4, 0.6]), training=True) for w in (0.0, 5.0))
+    low, high = (edge(image(), mixing_weights=vectors([w, 0.4, 0.6]), training=True) for w in (0.0, 5.0))
     np.testing.assert_array_equal(low, high)
     with tf.GradientTape() as tape:
         weights = tf.constant([0.2, 0.4, 0.4])
         tape.watch(weights)
-        total = tf.reduce_sum(edge(image(), weights, training=True) ** 2)
+        total = tf.reduce_sum(edge(image(), mixing_weights=vectors(weights), training=True) ** 2)
     gradient = tape.gradient(total, weights).numpy()
     assert gradient[0] == 0 and gradient[1] != 0 and gradient[2] != 0
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_an_edge_with_nothing_but_none_gives_zeros(stride):
-    y = MixedEdge(("none",), 4, stride, POOLS, SEED)(image(), tf.constant([1.0]), training=True)
+    y = MixedEdge(("none",), 4, stride, POOLS, SEED)(image(), mixing_weights=vectors([1.0]), training=True)
     assert y.shape == (4, 8 // stride, 8 // stride, 4) and not y.numpy().any()
 
 
 def test_an_edge_takes_rows_longer_than_its_candidates():
     edge = MixedEdge(("skip_connect", "avg_pool_3x3"), 4, 1, frozenset(), SEED)
-    y = edge(image(), tf.constant([1.0, 0.0, 9.0, 9.0]))
+    y = edge(image(), mixing_weights=vectors([1.0, 0.0, 9.0, 9.0]))
     np.testing.assert_array_equal(y, image())
 
 
@@ -87,7 +92,7 @@ def test_poolings_are_bare_in_a_chosen_edge_and_normed_in_a_mixed_one():
     chosen = ChosenEdge("max_pool_3x3", 4, 1, SEED)
     assert norms(chosen) == []
     np.testing.assert_array_equal(
-        chosen(image(), None, training=True), operations.make("max_pool_3x3", 4, 1, True, 0)(image())
+        chosen(image(), keep=None, training=True), operations.make("max_pool_3x3", 4, 1, True, 0)(image())
     )
 
 
@@ -97,21 +102,21 @@ def test_poolings_are_bare_in_a_chosen_edge_and_normed_in_a_mixed_one():
 def test_drop_path_scales_each_image_by_its_factor(name, stride):
     edge = ChosenEdge(name, 4, stride, SEED)
     factors = np.array([0, 1.25, 0, 1.25], np.float32)
-    plain = edge(image(), None, training=True).numpy()
-    dropped = edge(image(), tf.constant(factors.reshape(4, 1, 1, 1)), training=True).numpy()
+    plain = edge(image(), keep=None, training=True).numpy()
+    dropped = edge(image(), keep=tf.constant(factors.reshape(4, 1, 1, 1)), training=True).numpy()
     np.testing.assert_allclose(dropped, plain * factors[:, None, None, None], rtol=1e-5, atol=1e-6)
 
 
 def test_drop_path_leaves_the_identity_alone():
     edge = ChosenEdge("skip_connect", 4, 1, SEED)
-    np.testing.assert_array_equal(edge(image(), tf.zeros([4, 1, 1, 1]), training=True), image())
+    np.testing.assert_array_equal(edge(image(), keep=tf.zeros([4, 1, 1, 1]), training=True), image())
 
 
 def test_drop_path_keeps_the_expectation():
     edge, draws = ChosenEdge("max_pool_3x3", 4, 1, SEED), 5000
-    plain = edge(image(), None, training=True).numpy()
+    plain = edge(image(), keep=None, training=True).numpy()
     factors = drop_path_factors(tf.constant([1, 2]), tf.constant(0.3), draws, 4, 4, tf.constant(0))
     np.testing.assert_allclose(np.unique(factors), [0, 1 / 0.7], rtol=1e-6)
     # The edge is linear in the factors: the mean output is the output of the mean factors.
-    dropped = edge(image(), tf.reduce_mean(factors, 0), training=True).numpy()
+    dropped = edge(image(), keep=tf.reduce_mean(factors, 0), training=True).numpy()
     np.testing.assert_allclose(dropped, plain, rtol=0.05)

@@ -55,9 +55,13 @@ def stored_state(model) -> dict[str, np.ndarray]:
 
 
 def torch_gradients(model, gradients) -> dict[str, np.ndarray]:
-    by_variable = {id(v): g for v, g in zip(model.trainable_variables, gradients, strict=True)}
+    if isinstance(model, Supernet):
+        pairs = model.packed.parts(gradients)
+    else:
+        pairs = zip(model.trainable_variables, gradients, strict=True)
+    by_variable = {id(v): gradient.numpy() for v, gradient in pairs}
     return {
-        name: layout.to_torch(by_variable[id(variable)].numpy())
+        name: layout.to_torch(by_variable[id(variable)])
         for variable, name, layout in interop.names(model)
         if id(variable) in by_variable
     }

@@ -1,8 +1,11 @@
 """What every operation is made of: seeded kernels as PyTorch initialises them, and batch norm."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tf_darts.layers.constants import constant
+from tf_darts.layers.node import NodeOutput
 from tf_darts.runtime.seeds import fold
 
 BATCH_NORM_MOMENTUM = 0.9  # weight of the old running estimate; PyTorch calls its complement momentum
@@ -27,8 +30,21 @@ class Layer(keras.layers.Layer):
         self.built = True
 
 
-class Operation(Layer):
-    """Base of every candidate operation: x [B, H, W, C] -> [B, H/stride, W/stride, C].
+class NodeLayer(Layer):
+    """A layer that is called with a node's output: a `NodeOutput`, or a tensor of which one is made."""
+
+    def __call__(self, node: NodeOutput | tf.Tensor, **kwargs) -> tf.Tensor:
+        # By name, because Keras lets nothing but tensors be given by position.
+        return super().__call__(node=node if isinstance(node, NodeOutput) else NodeOutput(node), **kwargs)
+
+
+class Operation(NodeLayer):
+    """Base of every candidate operation: x [B, H, W, C] -> weight * op(x), [B, H/stride, W/stride, C].
+
+    `call(node, weight=None, training=False)` computes it: `node` is the output of the edge's source node
+    (`node.x` the tensor, `node.then(tf.nn.relu)` what other edges share), `weight` the mixing weight, [C]
+    with equal elements, or None for 1. A batch norm at the end of the operation takes the weight as its
+    scale, which costs nothing; other operations end with `weigh`.
 
     Attributes:
       channels: C, channels in and out.
@@ -43,6 +59,10 @@ class Operation(Layer):
     def __init__(self, channels: int, stride: int = 1, affine: bool = False, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.stride, self.affine, self.seed = channels, stride, affine, seed
+
+    def weigh(self, y: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
+        """weight * y, or y where there is no weight."""
+        return y if weight is None else tf.cast(weight, y.dtype) * y
 
     def kernel(self, name: str, high: int, wide: int, channels_in: int, channels_out: int) -> keras.Variable:
         """A convolution kernel [high, wide, channels_in, channels_out]."""
@@ -101,14 +121,28 @@ class BatchNorm(Layer):
             name=name,
         )
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Normalises x [B, H, W, C]; statistics are float32 whatever the type of x."""
-        ones, zeros = tf.ones([self.channels]), tf.zeros([self.channels])
+    def call(self, x: tf.Tensor, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """Normalises x [B, H, W, C]; statistics are float32 whatever the type of x.
+
+        Args:
+          x: [B, H, W, C].
+          weight: float [C] that scale and offset are multiplied with, or None.
+          training: whether the batch's statistics normalise, and move the running ones.
+        """
+        scale, offset = constant(np.ones(self.channels)), constant(np.zeros(self.channels))
+        if self.affine:
+            scale, offset = (tf.cast(v.value, tf.float32) for v in (self.gamma, self.beta))
+        if weight is not None:
+            weight = tf.cast(weight, tf.float32)
+            scale, offset = (weight * scale, weight * offset) if self.affine else (weight, offset)
         # In training the operation returns the moved running estimates (with the unbiased variance).
-        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        # For float32 the first version is taken, which computes the same: the tape makes gradients of zeros
+        # for four outputs of the third, a fifth of a supernet's graph.
+        operation = tf.raw_ops.FusedBatchNorm if x.dtype == tf.float32 else tf.raw_ops.FusedBatchNormV3
+        y, mean, variance, *_ = operation(
             x=x,
-            scale=ones if self.gamma is None else tf.cast(self.gamma.value, tf.float32),
-            offset=zeros if self.beta is None else tf.cast(self.beta.value, tf.float32),
+            scale=scale,
+            offset=offset,
             mean=self.moving_mean.value,
             variance=self.moving_variance.value,
             epsilon=BATCH_NORM_EPSILON,
@@ -116,6 +150,6 @@ class BatchNorm(Layer):
             is_training=training,
         )
         if training:
-            self.moving_mean.value.assign(mean)
-            self.moving_variance.value.assign(variance)
+            self.moving_mean.assign(mean)
+            self.moving_variance.assign(variance)
         return y

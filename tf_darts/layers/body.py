@@ -8,11 +8,12 @@ import tensorflow as tf
 from tf_darts.errors import UserError
 from tf_darts.layers import primitives
 from tf_darts.layers.base import Layer, Operation, uniform_fan_in
+from tf_darts.layers.node import NodeOutput
 from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
 
-# (target node, source node, layer) of one edge; the layer takes (x, edge input, training).
+# (target node, source node, layer) of one edge; the layer takes (source, more by name, training).
 EdgeLayer = tuple[int, int, keras.layers.Layer]
 
 
@@ -24,8 +25,8 @@ class Stem(Operation):
         self.conv = self.kernel("conv", 3, 3, channels_in, channels)
         self.norm = self.batch_norm("norm", channels)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return self.norm(primitives.conv(x, self.conv.value), training=training)
+    def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
+        return self.norm(primitives.conv(node.x, self.conv.value), training=training)
 
 
 class ResidualBlock(Operation):
@@ -39,9 +40,9 @@ class ResidualBlock(Operation):
         self.conv_b = ReluConvBN(channels, 1, 3, affine=True, seed=fold(seed, "conv_b"), name="conv_b")
         self.shortcut = self.kernel("shortcut", 1, 1, channels_in, channels)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        main = self.conv_b(self.conv_a(x, training=training), training=training)
-        return main + primitives.conv(tf.nn.avg_pool2d(x, 2, 2, "VALID"), self.shortcut.value)
+    def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
+        main = self.conv_b(self.conv_a(node, training=training), training=training)
+        return main + primitives.conv(tf.nn.avg_pool2d(node.x, 2, 2, "VALID"), self.shortcut.value)
 
 
 class Cell(Layer):
@@ -60,19 +61,32 @@ class Cell(Layer):
         self.edge_layers = [layer for _, _, layer in edges]
         self.preprocess = list(preprocess)
 
-    def call(self, inputs: list[tf.Tensor], edge_inputs, training: bool = False) -> tf.Tensor:
-        """inputs: one [B, H, W, C'] per input node; edge_inputs: one entry per edge -> [B, H', W', C'']."""
-        nodes = list(inputs)
+    def call(
+        self, inputs: list[NodeOutput], edge_inputs: Sequence[dict | None], training: bool = False
+    ) -> tf.Tensor:
+        """The cell's output, [B, H', W', C''].
+
+        Args:
+          inputs: one [B, H, W, C'] per input node.
+          edge_inputs: what each edge is called with besides its source, by name, or None for an edge that
+            was removed.
+          training: whether batch norms use the batch's statistics.
+        """
+        nodes = inputs
         if self.preprocess:
-            nodes = [layer(x, training=training) for layer, x in zip(self.preprocess, nodes, strict=True)]
+            nodes = [
+                NodeOutput(layer(node, training=training))
+                for layer, node in zip(self.preprocess, inputs, strict=True)
+            ]
+        nodes = list(nodes)
         for target in self.targets:
             arriving = [
-                self.edge_layers[i](nodes[source], edge_inputs[i], training=training)
+                self.edge_layers[i](nodes[source], **edge_inputs[i], training=training)
                 for i, (end, source) in enumerate(self.ends)
-                if end == target
+                if end == target and edge_inputs[i] is not None
             ]
-            nodes.append(tf.add_n(arriving))
-        outputs = [nodes[i] for i in self.output_nodes]
+            nodes.append(NodeOutput(tf.add_n(arriving)))
+        outputs = [nodes[i].x for i in self.output_nodes]
         return outputs[0] if len(outputs) == 1 else tf.concat(outputs, -1)
 
 
@@ -122,17 +136,24 @@ class Body(Layer):
             history = [history[-1], (output, block.reduction)]
         self.channels_out = history[-1][0]
 
-    def call(self, images: tf.Tensor, cell_inputs, training: bool = False) -> list[tf.Tensor]:
+    def call(self, images: tf.Tensor, cell_inputs, training: bool = False) -> list[NodeOutput]:
         """images [B, H, W, channels_in]; cell_inputs: one entry per block -> the output of every block."""
-        x = self.stem(images, training=training)
-        outputs = [x] * self.space.input_nodes
-        for block, layer, edge_inputs in zip(self.layout, self.blocks, cell_inputs, strict=True):
-            if block.cell_type is None:
-                x = layer(outputs[-1], training=training)
-            else:
-                x = layer(outputs[-self.space.input_nodes :], edge_inputs, training=training)
-            outputs.append(x)
+        outputs = self.start(images, training)
+        for i, edge_inputs in enumerate(cell_inputs):
+            outputs.append(self.block(i, outputs, edge_inputs, training))
         return outputs[self.space.input_nodes :]
+
+    def start(self, images: tf.Tensor, training: bool) -> list[NodeOutput]:
+        """What the first block has as the outputs of the blocks before it: the stem's."""
+        return [NodeOutput(self.stem(images, training=training))] * self.space.input_nodes
+
+    def block(self, i: int, outputs: list[NodeOutput], edge_inputs, training: bool) -> NodeOutput:
+        """The output of block i, from the outputs of those before it (the latest last)."""
+        layer = self.blocks[i]
+        if self.layout[i].cell_type is None:
+            return NodeOutput(layer(outputs[-1], training=training))
+        inputs = outputs[-self.space.input_nodes :]
+        return NodeOutput(layer(inputs=inputs, edge_inputs=edge_inputs, training=training))
 
 
 def check_images(space: Space, cells: int, image_shape: Sequence[int]) -> None:
@@ -174,7 +195,8 @@ class Head(Operation):
         self.norm = self.batch_norm("norm", channels) if batch_norm else None
         self.classifier = classifier(channels, classes, self.seed)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
+        x = node.x
         if self.norm is not None:
             x = tf.nn.relu(self.norm(x, training=training))
         return self.classifier(tf.reduce_mean(x, [1, 2]))

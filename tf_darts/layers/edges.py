@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tf_darts.layers import operations
-from tf_darts.layers.base import BatchNorm, Layer
+from tf_darts.layers import operations, primitives
+from tf_darts.layers.base import BatchNorm, NodeLayer
+from tf_darts.layers.node import NodeOutput
 from tf_darts.runtime.seeds import fold
 
 
-class MixedEdge(Layer):
+class MixedEdge(NodeLayer):
     """The sum of all candidate operations, each times its mixing weight (paper, section 2).
 
     Args:
@@ -22,6 +23,7 @@ class MixedEdge(Layer):
 
     def __init__(self, candidates, channels: int, stride: int, batch_norm_after, seed: int, **kwargs):
         super().__init__(**kwargs)
+        self.stride = stride
         self.operations = [
             operations.make(name, channels, stride, affine=False, seed=fold(seed, name))
             for name in candidates
@@ -31,31 +33,42 @@ class MixedEdge(Layer):
             for name in candidates
         ]
 
-    def call(self, x: tf.Tensor, mixing_weights: Sequence[tf.Tensor], training: bool = False) -> tf.Tensor:
-        """x [B, H, W, C] and a scalar per operation (or more) -> [B, H/stride, W/stride, C]."""
+    def call(
+        self, node: NodeOutput, mixing_weights: Sequence[tf.Tensor | None], training: bool = False
+    ) -> tf.Tensor:
+        """The weighted sum, [B, H/stride, W/stride, C].
+
+        Args:
+          node: output of the edge's source, [B, H, W, C].
+          mixing_weights: one per operation (or more): [C] with equal elements, or None for an operation
+            that is closed and need not be computed.
+          training: whether batch norms use the batch's statistics.
+        """
         weighted = []
         for i, (operation, norm) in enumerate(zip(self.operations, self.norms, strict=True)):
-            if operation.is_zero:  # adds nothing, whatever its weight
+            weight = mixing_weights[i]
+            if weight is None or operation.is_zero:  # adds nothing
                 continue
-            y = operation(x, training=training)
-            if norm is not None:
-                y = norm(y, training=training)
-            weighted.append(tf.cast(mixing_weights[i], y.dtype) * y)
+            if norm is None:
+                weighted.append(operation(node, weight=weight, training=training))
+            else:
+                y = operation(node, training=training)
+                weighted.append(norm(y, weight=weight, training=training))
         if not weighted:
-            return self.operations[0](x, training=training)
+            return node.then(primitives.zeros, self.stride).x
         return tf.add_n(weighted)
 
 
-class ChosenEdge(Layer):
+class ChosenEdge(NodeLayer):
     """One operation, with drop path in training unless it is the identity."""
 
     def __init__(self, operation: str, channels: int, stride: int, seed: int, **kwargs):
         super().__init__(**kwargs)
         self.operation = operations.make(operation, channels, stride, affine=True, seed=seed)
 
-    def call(self, x: tf.Tensor, keep: tf.Tensor | None, training: bool = False) -> tf.Tensor:
+    def call(self, node: NodeOutput, keep: tf.Tensor | None, training: bool = False) -> tf.Tensor:
         """x [B, H, W, C]; keep [B, 1, 1, 1] holds 0 or 1/(1-p) per image, or None: no drop path."""
-        y = self.operation(x, training=training)
+        y = self.operation(node, training=training)
         if keep is None or self.operation.is_identity:
             return y
         return y * tf.cast(keep, y.dtype)

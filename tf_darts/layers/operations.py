@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_darts.layers import primitives
 from tf_darts.layers.base import Operation
+from tf_darts.layers.node import NodeOutput
 from tf_darts.runtime.seeds import fold
 
 
@@ -19,8 +20,10 @@ class Zero(Operation):
 
     is_zero = True
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return tf.zeros_like(primitives.subsample(x) if self.shortens else x)
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        return node.then(primitives.zeros, self.stride).x
 
 
 class Noise(Operation):
@@ -38,13 +41,15 @@ class Noise(Operation):
             aggregation="only_first_replica",
         )
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        like = primitives.subsample(x) if self.shortens else x
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        like = node.then(primitives.zeros, self.stride).x
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([tf.cast(replica, tf.int32) + fold(self.seed, "noise"), self.draws.value])
-        self.draws.value.assign_add(1)
-        noise = tf.random.stateless_normal(tf.shape(like), seed, dtype=x.dtype, alg="philox")
-        return tf.stop_gradient(noise)
+        self.draws.assign(self.draws.value + 1)
+        noise = tf.random.stateless_normal(tf.shape(like), seed, dtype=like.dtype, alg="philox")
+        return self.weigh(tf.stop_gradient(noise), weight)
 
 
 class Identity(Operation):
@@ -52,8 +57,10 @@ class Identity(Operation):
 
     is_identity = True
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return x
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        return self.weigh(node.x, weight)
 
 
 class FactorizedReduce(Operation):
@@ -69,15 +76,18 @@ class FactorizedReduce(Operation):
         self.conv_2 = self.kernel("conv_2", 1, 1, channels_in, channels - channels // 2)
         self.norm = self.batch_norm("norm", channels)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if x.shape[1] % 2 or x.shape[2] % 2:
-            raise ValueError(f"a factorized reduction needs even height and width, not {tuple(x.shape[1:3])}")
-        x = tf.nn.relu(x)
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        size = tuple(node.x.shape[1:3])
+        if size[0] % 2 or size[1] % 2:
+            raise ValueError(f"a factorized reduction needs even height and width, not {size}")
+        relu = node.then(tf.nn.relu)
         halves = [
-            primitives.conv(x, self.conv_1.value, 2),
-            primitives.conv(x[:, 1:, 1:], self.conv_2.value, 2),
+            primitives.conv(relu.then(primitives.subsample).x, self.conv_1.value),
+            primitives.conv(relu.then(primitives.subsample, 1).x, self.conv_2.value),
         ]
-        return self.norm(tf.concat(halves, -1), training=training)
+        return self.norm(tf.concat(halves, -1), weight=weight, training=training)
 
 
 def skip_connect(channels: int, stride: int = 1, **kwargs) -> Operation:
@@ -88,15 +98,19 @@ def skip_connect(channels: int, stride: int = 1, **kwargs) -> Operation:
 class MaxPool(Operation):
     """`max_pool_3x3`."""
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return primitives.max_pool_3x3(x, self.stride)
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        return self.weigh(node.then(primitives.max_pool_3x3, self.stride).x, weight)
 
 
 class AvgPool(Operation):
     """`avg_pool_3x3`."""
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return primitives.avg_pool_3x3(x, self.stride)
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        return self.weigh(node.then(primitives.avg_pool_3x3, self.stride).x, weight)
 
 
 class ReluConvBN(Operation):
@@ -109,8 +123,11 @@ class ReluConvBN(Operation):
         self.conv = self.kernel("conv", size, size, channels_in or channels, channels)
         self.norm = self.batch_norm("norm", channels)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return self.norm(primitives.conv(tf.nn.relu(x), self.conv.value, self.stride), training=training)
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        y = primitives.conv(node.then(tf.nn.relu).x, self.conv.value, self.stride)
+        return self.norm(y, weight=weight, training=training)
 
 
 class SeparableConv(Operation):
@@ -125,11 +142,13 @@ class SeparableConv(Operation):
         self.pointwise_2 = self.kernel("pointwise_2", 1, 1, channels, channels)
         self.norm_2 = self.batch_norm("norm_2", channels)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        x = primitives.depthwise_conv(tf.nn.relu(x), self.depthwise_1.value, self.stride)
-        x = self.norm_1(primitives.conv(x, self.pointwise_1.value), training=training)
-        x = primitives.depthwise_conv(tf.nn.relu(x), self.depthwise_2.value)
-        return self.norm_2(primitives.conv(x, self.pointwise_2.value), training=training)
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        y = primitives.depthwise_conv(node.then(tf.nn.relu).x, self.depthwise_1.value, self.stride)
+        y = self.norm_1(primitives.conv(y, self.pointwise_1.value), training=training)
+        y = primitives.depthwise_conv(tf.nn.relu(y), self.depthwise_2.value)
+        return self.norm_2(primitives.conv(y, self.pointwise_2.value), weight=weight, training=training)
 
 
 class DilatedConv(Operation):
@@ -141,9 +160,15 @@ class DilatedConv(Operation):
         self.pointwise = self.kernel("pointwise", 1, 1, channels, channels)
         self.norm = self.batch_norm("norm", channels)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        x = primitives.depthwise_conv(tf.nn.relu(x), self.depthwise.value, self.stride, dilation=2)
-        return self.norm(primitives.conv(x, self.pointwise.value), training=training)
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        node = node.then(tf.nn.relu)
+        if self.shortens:  # of dilation 2 and stride 2: of every second pixel, undilated
+            y = primitives.depthwise_conv(node.then(primitives.subsample).x, self.depthwise.value)
+        else:
+            y = primitives.depthwise_conv(node.x, self.depthwise.value, dilation=2)
+        return self.norm(primitives.conv(y, self.pointwise.value), weight=weight, training=training)
 
 
 class Conv1x7And7x1(Operation):
@@ -155,12 +180,14 @@ class Conv1x7And7x1(Operation):
         self.conv_7x1 = self.kernel("conv_7x1", 7, 1, channels, channels)
         self.norm = self.batch_norm("norm", channels)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(
+        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
         # Each convolution runs at stride 1 and its own direction is thinned out afterwards: TensorFlow
         # has no convolution whose strides differ between height and width.
-        x = primitives.conv(tf.nn.relu(x), self.conv_1x7.value)[:, :, :: self.stride]
-        x = primitives.conv(x, self.conv_7x1.value)[:, :: self.stride]
-        return self.norm(x, training=training)
+        y = primitives.conv(node.then(tf.nn.relu).x, self.conv_1x7.value)[:, :, :: self.stride]
+        y = primitives.conv(y, self.conv_7x1.value)[:, :: self.stride]
+        return self.norm(y, weight=weight, training=training)
 
 
 OPERATIONS: dict[str, Callable[..., Operation]] = {

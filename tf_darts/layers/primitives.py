@@ -8,6 +8,8 @@ All functions need static heights and widths and compile under XLA.
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.layers import depthwise
+
 
 def _pad(x: tf.Tensor, size: int, value: float = 0.0) -> tf.Tensor:
     return tf.pad(x, [[0, 0], [size, size], [size, size], [0, 0]], constant_values=value)
@@ -26,20 +28,33 @@ def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
 def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1) -> tf.Tensor:
     """Depthwise convolution, padding dilation*(k-1)/2; `kernel` is [k, k, C, 1].
 
-    Stride and dilation together equal an undilated convolution of every second pixel; TensorFlow's own
-    kernel returns wrong values for the pair on CPU without saying so.
+    At stride 2 there is no dilation: TensorFlow's kernel returns wrong values for the pair on CPU without
+    saying so. What is wanted then equals an undilated convolution of every second pixel (`subsample`).
     """
-    if stride == dilation == 2:
-        return tf.nn.depthwise_conv2d(subsample(x), kernel, [1, 1, 1, 1], "SAME")
     if stride == 1:
-        return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME", dilations=[dilation, dilation])
+        return depthwise.depthwise_conv(x, kernel, dilation)
+    if dilation != 1:
+        raise ValueError(f"a depthwise convolution of stride {stride} has no dilation {dilation} here")
     x = _pad(x, (kernel.shape[0] - 1) // 2)
     return tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "VALID")
 
 
-def subsample(x: tf.Tensor) -> tf.Tensor:
-    """Every second pixel, starting with the first."""
-    return x[:, ::2, ::2, :]
+def subsample(x: tf.Tensor, offset: int = 0) -> tf.Tensor:
+    """Every second pixel, starting with the first (or from `offset`, 0 or 1, in both directions)."""
+    _, height, width, channels = x.shape
+    if height % 2 or width % 2:
+        return x[:, offset::2, offset::2, :]
+    # Two slices without strides: the gradient of a strided slice takes ten times as long on CPU.
+    batch = -1 if x.shape[0] is None else x.shape[0]
+    rows = tf.reshape(x, [batch, height // 2, 2 * width * channels])
+    rows = tf.slice(rows, [0, 0, offset * width * channels], [-1, -1, width * channels])
+    pairs = tf.reshape(rows, [batch, height // 2, width // 2, 2 * channels])
+    return tf.slice(pairs, [0, 0, 0, offset * channels], [-1, -1, -1, channels])
+
+
+def zeros(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
+    """Zeros of the shape and type that an operation of this stride makes of x."""
+    return tf.zeros_like(subsample(x) if stride == 2 else x)
 
 
 def max_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:

@@ -13,6 +13,7 @@ import ml_collections
 import tensorflow as tf
 
 from tf_darts.architecture import Architecture
+from tf_darts.layers.depthwise import no_kernel_gradients
 from tf_darts.objective import Batch, loss_and_correct
 from tf_darts.optimizers import SGD, Adam, sum_over_replicas
 from tf_darts.supernet import Supernet
@@ -68,7 +69,8 @@ class Bilevel:
 
     def alpha_gradients(self, batch: Batch, total: int) -> "Evaluated":
         """The validation loss and its gradients with respect to alpha: this replica's share."""
-        return self._evaluate(batch, total, list(self.alphas.values()))
+        with no_kernel_gradients():
+            return self._evaluate(batch, total, list(self.alphas.values()))
 
     def weight_gradients(self, batch: Batch, total: int) -> "Evaluated":
         """The training loss and its gradients with respect to the weights: this replica's share."""

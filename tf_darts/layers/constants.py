@@ -1,0 +1,24 @@
+"""Constants of a graph, each made once."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def constant(value, dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """A constant tensor; the same one wherever the same graph asks for the same value.
+
+    Sizes, shapes, ones and zeros recur in every operation of a supernet: as nodes of their own they were a
+    third of its graph.
+    """
+    value = np.asarray(value, dtype.as_numpy_dtype)
+    if tf.executing_eagerly():
+        return tf.constant(value)
+    kept = tf.compat.v1.get_collection_ref("tf_darts/constants")  # of the graph that is being made
+    if not kept:
+        kept.append({})
+    made = kept[0]
+    key = (dtype, value.shape, value.tobytes())
+    if key not in made:
+        with tf.control_dependencies(None):
+            made[key] = tf.constant(value)
+    return made[key]

@@ -1,0 +1,162 @@
+"""Depthwise convolution of stride 1, and the formulation of it that is fastest on each kind of device.
+
+On CPU three things cost several times what they must, and each has an equal that does not:
+- `tf.nn.depthwise_conv2d` moves pixels to the batch and back for a dilation, which oneDNN's operation can do
+  itself;
+- oneDNN's gradients with respect to input and kernel ignore the dilation, so that they must not be used.
+  The first is the convolution of the gradient with the kernel turned round;
+- its gradient with respect to the kernel is eight times slower for kernels wider than 3 than for those of
+  width 3. A kernel's columns come in threes (-s, 0, s), and each three is the gradient of a kernel of width
+  3 if s neighbouring pixels are seen as one pixel of s times the channels.
+"""
+
+import contextlib
+import contextvars
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tf_darts.layers.constants import constant
+
+_STRIDES = [1, 1, 1, 1]
+
+
+_KERNEL_GRADIENTS: contextvars.ContextVar[bool] = contextvars.ContextVar("kernel gradients", default=True)
+
+
+@contextlib.contextmanager
+def no_kernel_gradients() -> Iterator[None]:
+    """While a forward pass is recorded in this, its gradients with respect to depthwise kernels are left out.
+
+    They would not be computed where nobody asks for them, but they would be in the graph.
+    """
+    token = _KERNEL_GRADIENTS.set(False)
+    try:
+        yield
+    finally:
+        _KERNEL_GRADIENTS.reset(token)
+
+
+def plain(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
+    """TensorFlow's own formulation and gradients."""
+    return tf.nn.depthwise_conv2d(x, kernel, _STRIDES, "SAME", dilations=[dilation, dilation])
+
+
+def by_threes(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
+    """The formulation for CPUs; the plain one where it is as fast, or sizes or the build do not allow it."""
+    size, width = kernel.shape[0], x.shape[2]
+    steps = [dilation * j for j in range(1, size // 2 + 1)]
+    if size == 1 or size == 3 and dilation == 1:
+        return _native(x, kernel, 1)
+    if any(width % step for step in steps) or not _dilates():
+        return plain(x, kernel, dilation)
+
+    wanted = _KERNEL_GRADIENTS.get()
+
+    @tf.custom_gradient
+    def convolve(x: tf.Tensor, kernel: tf.Tensor):
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+            of_kernel = _kernel_gradient(x, dy, size, dilation, steps) if wanted else None
+            return _input_gradient(dy, kernel, dilation), of_kernel
+
+        return _native(x, kernel, dilation), gradient
+
+    return convolve(x, kernel)
+
+
+def _input_gradient(dy: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
+    if dilation > 1:
+        return by_threes(dy, tf.reverse(kernel, constant([0, 1], tf.int32)), dilation)
+    return tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+        input_sizes=_shape(dy), filter=kernel, out_backprop=dy, strides=_STRIDES, padding="SAME"
+    )
+
+
+def _native(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
+    return tf.raw_ops.DepthwiseConv2dNative(
+        input=x, filter=kernel, strides=_STRIDES, padding="SAME", dilations=[1, dilation, dilation, 1]
+    )
+
+
+def _shape(x: tf.Tensor) -> tf.Tensor:
+    return constant(x.shape, tf.int32) if x.shape.is_fully_defined() else tf.shape(x)
+
+
+def _kernel_gradient(x: tf.Tensor, dy: tf.Tensor, size: int, dilation: int, steps: list[int]) -> tf.Tensor:
+    """The gradient with respect to a kernel [size, size, C, 1], three columns at a time."""
+    threes = [_three_columns(x, dy, size, dilation, step) for step in steps]
+    # Outermost columns first: (-2s, 0, 2s), (-s, 0, s) -> -2s, -s, 0, s, 2s.
+    number, one = len(threes), constant(1, tf.int32)
+    order = [3 * i for i in range(number)] + [1] + [3 * i + 2 for i in reversed(range(number))]
+    if number == 1:
+        columns = threes[0]
+    else:
+        columns = tf.gather(tf.concat(threes[::-1], one), constant(order, tf.int32), axis=one)
+    if dilation > 1:  # rows between those of the dilated kernel were computed too
+        rows = np.arange(0, dilation * (size - 1) + 1, dilation)
+        columns = tf.gather(columns, constant(rows, tf.int32), axis=constant(0, tf.int32))
+    return columns
+
+
+def _three_columns(x: tf.Tensor, dy: tf.Tensor, size: int, dilation: int, step: int) -> tf.Tensor:
+    """Columns -step, 0 and step of the gradient, with all rows between: [dilation*(size-1)+1, 3, C, 1]."""
+    batch, height, width, channels = x.shape
+    high = dilation * (size - 1) + 1
+    if step > 1:  # `step` neighbours are seen as one pixel
+        seen = constant([-1 if batch is None else batch, height, width // step, step * channels], tf.int32)
+        x, dy = tf.reshape(x, seen), tf.reshape(dy, seen)
+    if high > height:  # a kernel higher than the image takes a slow path; rows of zeros add nothing
+        missing = constant([[0, 0], [0, high - height], [0, 0], [0, 0]], tf.int32)
+        x, dy = tf.pad(x, missing), tf.pad(dy, missing)
+    gradient = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+        input=x,
+        filter_sizes=constant([high, 3, step * channels, 1], tf.int32),
+        out_backprop=dy,
+        strides=_STRIDES,
+        padding="SAME",
+    )
+    if step == 1:
+        return gradient
+    parts = tf.reshape(gradient, constant([high, 3, step, channels, 1], tf.int32))
+    return tf.reduce_sum(parts, constant(2, tf.int32))
+
+
+@functools.cache
+def _dilates() -> bool:
+    """Whether TensorFlow's operation dilates on this CPU; without oneDNN it ignores the dilation."""
+    with tf.init_scope(), tf.device("cpu"):
+        x = tf.reshape(tf.range(8.0 * 8 * 16), [1, 8, 8, 16])
+        kernel = tf.ones([3, 3, 16, 1])
+        return bool(tf.reduce_all(_native(x, kernel, 2) == plain(x, kernel, 2)))
+
+
+# Under XLA (TPU, and where a GPU's step is compiled) the compiler chooses; cuDNN knows dilations.
+FORMULATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]] = {
+    "CPU": by_threes,
+    "GPU": plain,
+    "TPU": plain,
+}
+
+
+def device_type() -> str:
+    """The kind of device that the current strategy's replicas run on: "CPU", "GPU" or "TPU"."""
+    if tf.distribute.has_strategy():
+        device = tf.distribute.get_strategy().extended.worker_devices[0]
+        return tf.DeviceSpec.from_string(device).device_type
+    return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+
+
+def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
+    """Depthwise convolution of stride 1, padding dilation*(k-1)/2, as is fastest where it runs.
+
+    Args:
+      x: [B, H, W, C].
+      kernel: [k, k, C, 1], k odd.
+      dilation: distance of the pixels under the kernel.
+
+    Returns:
+      [B, H, W, C].
+    """
+    return FORMULATIONS[device_type()](x, kernel, dilation)

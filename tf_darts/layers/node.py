@@ -1,0 +1,30 @@
+"""A node's output, and what its outgoing edges share."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+class NodeOutput:
+    """The output of a node, and what operations compute from it first, each computed once.
+
+    Every edge that leaves a node begins with the same few things: its ReLU, its poolings, every second
+    pixel. An operation asks for them with `then`; whichever asks first has them computed, in the order of
+    the calls `node.then(tf.nn.relu).then(primitives.subsample)`.
+
+    Make a new one for every forward pass: what is kept belongs to the pass's graph and gradient tape.
+
+    Attributes:
+      x: the node's output, [B, H, W, C].
+    """
+
+    def __init__(self, x: tf.Tensor):
+        self.x = x
+        self._derived: dict[tuple, NodeOutput] = {}
+
+    def then(self, function: Callable[..., tf.Tensor], *arguments) -> "NodeOutput":
+        """function(x, *arguments), computed at the first call with this function and these arguments."""
+        key = (function, arguments)
+        if key not in self._derived:
+            self._derived[key] = NodeOutput(function(self.x, *arguments))
+        return self._derived[key]

@@ -1,0 +1,91 @@
+"""Many small variables kept as few: all of one shape in one variable.
+
+A supernet has some 1,400 kernels and 2,000 batch norms. As variables of their own, every one costs a
+handful of nodes of the graph in each forward pass and in each update, which makes the graph three times as
+large and takes as much longer to start.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class PackedVariables:
+    """The float variables of a model, those of one shape and kind in one variable [number, *shape].
+
+    Layers go on using their own variables: in `unpacked` these stand for their parts of the packed ones
+    (Keras: `StatelessScope`). Outside of it they hold what they began with, and `read` and `write` are the
+    way to a current value.
+
+    Args:
+      variables: what is packed; every other one is left to its layer.
+
+    Attributes:
+      variables: the packed variables.
+      members: for each of them, the variables in it, in order.
+    """
+
+    def __init__(self, variables: list[keras.Variable]):
+        groups: dict[tuple, list[keras.Variable]] = {}
+        for v in variables:
+            if v.dtype == "float32":
+                groups.setdefault((v.trainable, v.name if not v.trainable else "", tuple(v.shape)), []).append(v)
+        self.variables: list[keras.Variable] = []
+        self.members: list[tuple[keras.Variable, list[keras.Variable]]] = []
+        self._places: dict[int, tuple[keras.Variable, int]] = {}
+        for (trainable, name, shape), group in groups.items():
+            packed = keras.Variable(
+                np.stack([v.numpy() for v in group]),
+                dtype="float32",
+                trainable=trainable,
+                autocast=False,  # a part is cast as its layer asks
+                aggregation=group[0].aggregation,
+                synchronization=group[0].synchronization,
+                name=f"{name or 'weights'}_{'x'.join(map(str, shape))}",
+            )
+            self.variables.append(packed)
+            self.members.append((packed, group))
+            self._places |= {id(v): (packed, i) for i, v in enumerate(group)}
+
+    def __contains__(self, variable: keras.Variable) -> bool:
+        return id(variable) in self._places
+
+    def unpacked(self) -> keras.StatelessScope:
+        """A scope in which the variables have their current values; assigning to one is only noted there."""
+        parts = [
+            pair
+            for packed, group in self.members
+            for pair in zip(group, tf.unstack(packed.value), strict=True)
+        ]
+        self._started_with = {id(v): value for v, value in parts}
+        return keras.StatelessScope(parts, initialize_variables=False)
+
+    def keep(self, scope: keras.StatelessScope) -> None:
+        """Writes what was assigned in the scope."""
+        for packed, group in self.members:
+            now = [scope.get_current_value(v) for v in group]
+            if any(value is not self._started_with[id(v)] for v, value in zip(group, now, strict=True)):
+                packed.assign(tf.stack(now))
+
+    def parts(self, values: list[tf.Tensor]) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """What belongs to each trainable variable of values, such as gradients, of the packed trainable ones."""
+        trained = [group for packed, group in self.members if packed.trainable]
+        return [
+            pair
+            for group, value in zip(trained, values, strict=True)
+            for pair in zip(group, value, strict=True)
+        ]
+
+    def read(self, variable: keras.Variable) -> np.ndarray:
+        """The current value of a variable."""
+        packed, i = self._places[id(variable)]
+        return packed.numpy()[i]
+
+    def write(self, values: list[tuple[keras.Variable, np.ndarray]]) -> None:
+        """Sets variables."""
+        new = {id(packed): packed.numpy().copy() for packed, _ in self.members}
+        for variable, value in values:
+            packed, i = self._places[id(variable)]
+            new[id(packed)][i] = value
+        for packed, _ in self.members:
+            packed.assign(new[id(packed)])
