@@ -1,0 +1,1 @@
+"""The benchmark: what search and selection cost, beside a PyTorch peer and the machine's limit."""

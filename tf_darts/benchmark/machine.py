@@ -1,0 +1,59 @@
+"""The machine that figures are of, and whether something else is using it."""
+
+import contextlib
+import os
+import pathlib
+import platform
+import resource
+import time
+from typing import Any
+
+
+def about() -> dict[str, Any]:
+    """The processor, the cores of it that this process may use, the memory in bytes, and the system."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"processor": model, "cores": cores, "memory": pages * size, "system": platform.system()}
+
+
+def busy_cores(seconds: float = 1.0) -> float | None:
+    """How many cores are at work on average, over so many seconds; None where the system does not tell."""
+    try:
+        before = _busy_seconds()
+        time.sleep(seconds)
+        return max(0.0, (_busy_seconds() - before) / seconds)
+    except (OSError, ValueError):
+        return None
+
+
+class Others:
+    """How many cores were at work for others while child processes of this one ran and ended."""
+
+    def __init__(self):
+        self._start = time.perf_counter()
+        self._others = self._seconds()
+
+    def cores(self) -> float | None:
+        """On average since the start; None where the system does not tell."""
+        if self._others is None:
+            return None
+        return max(0.0, (self._seconds() - self._others) / (time.perf_counter() - self._start))
+
+    @staticmethod
+    def _seconds() -> float | None:
+        used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        try:
+            return _busy_seconds() - sum(u.ru_utime + u.ru_stime for u in used)
+        except (OSError, ValueError):
+            return None
+
+
+def _busy_seconds() -> float:
+    """Seconds that all cores together have worked since the start (Linux)."""
+    fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts = fields[:7]
+    return (user + nice + system + interrupts + soft_interrupts) / os.sysconf("SC_CLK_TCK")

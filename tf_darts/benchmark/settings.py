@@ -1,0 +1,188 @@
+"""Every setting of the benchmark: its default, what is allowed, and what it means; and their check."""
+
+import dataclasses
+import difflib
+from typing import Any
+
+import ml_collections
+
+from tf_darts.benchmark import cases
+from tf_darts.config import Field
+from tf_darts.errors import UserError
+
+TASKS = ("search", "training", "selection")
+GRADIENTS = ("usual", "lean")
+
+
+def _integer(default: int, doc: str, least: int = 0) -> Field:
+    return Field(default, doc, f"an integer of at least {least}", lambda v: v >= least)
+
+
+def _names(default: str, doc: str, *names: str) -> Field:
+    allowed = f"some of {', '.join(names)}, separated by commas"
+    return Field(default, doc, allowed, lambda v: bool(v) and set(split(v)) <= set(names))
+
+
+def _integers(default: str, doc: str) -> Field:
+    def check(value: str) -> bool:
+        return all(part.isascii() and part.isdigit() and int(part) > 0 for part in split(value))
+
+    return Field(default, doc, "integers of at least 1, separated by commas, or nothing", check)
+
+
+def split(value: str) -> list[str]:
+    """The parts of a text with commas, without spaces around; nothing for an empty text."""
+    return [part.strip() for part in value.split(",")] if value.strip() else []
+
+
+FIELDS: dict[str, dict[str, Field]] = {
+    "": {
+        "cases": Field(
+            ",".join(cases.CASES),
+            "what is measured, separated by commas: cases of benchmark/cases.py, or any search space",
+            "names of cases or spaces",
+            lambda v: bool(split(v)),
+        ),
+        "tasks": _names(",".join(TASKS), "which parts of each case are measured", *TASKS),
+        "alpha_gradients": _names(
+            ",".join(GRADIENTS),
+            "how the peer takes alpha's gradients: usual (all gradients, as usually) or lean (only alpha's)",
+            *GRADIENTS,
+        ),
+        "seed": _integer(0, "of weights, of the order of decisions, and of what is decided"),
+        "rounds": _integer(5, "how often each quantity is measured, ours and the peer in turn", 1),
+        "event_rounds": _integer(2, "the same for a whole event; 0: no event is measured"),
+        "warm_up": _integer(1, "steps after the first one and before the first round"),
+        "steps": _integer(2, "steps in one measurement", 1),
+        "probe_batches": _integer(2, "validation batches of each probe that is measured", 1),
+        "images": _integer(50_000, "training images that batches are drawn from, half of them each", 2),
+        "channels": _integer(0, "initial channels of supernets; 0: as each case says"),
+        "cells": _integer(0, "depth of supernets; 0: as each case says"),
+        "batch_size": _integer(0, "batch of search and selection; 0: as each case says"),
+        "image_size": _integer(0, "side of the images, pixels; 0: as each case says"),
+        "training_channels": _integer(0, "initial channels of networks; 0: as each case says"),
+        "training_cells": _integer(0, "depth of networks; 0: as each case says"),
+        "training_batch_size": _integer(0, "batch of training from scratch; 0: as each case says"),
+        "stages": _integer(5, "numbers of decisions at which a selection is measured, from none to all", 2),
+        "stage_rounds": _integer(2, "how often at each of them", 1),
+        "interval": _integer(5, "epochs of fine-tuning between two events of the whole selection"),
+        "train_images": _integer(25_000, "training images of the whole selection that is added up", 1),
+        "valid_images": _integer(25_000, "its validation images", 1),
+        "intra_op_threads": _integer(0, "threads inside an operation; 0: the library's default, all cores"),
+        "inter_op_threads": _integer(0, "threads across operations; 0: the library's default"),
+        "deterministic": Field(
+            True, "as the programs' runtime.deterministic", "True or False", lambda v: True
+        ),
+        "limit_size": Field(
+            1.0,
+            "factor on the sizes with which the limit is measured",
+            "a number from 0.01 to 4",
+            lambda v: 0.01 <= v <= 4,
+        ),
+    },
+    "scaling": {
+        "base_channels": _integer(cases.SCALING_BASE.channels, "channels where others vary", 1),
+        "base_cells": _integer(cases.SCALING_BASE.cells, "cells where others vary", 1),
+        "base_batch_size": _integer(cases.SCALING_BASE.batch_size, "batch where others vary", 1),
+        "channels": _integers("4,8,16,24,32", "channels tried (DARTS space)"),
+        "cells": _integers("3,5,8,11", "cells tried"),
+        "batch_size": _integers("8,16,32,64,96", "batches tried"),
+        "operations": _integers("1,2,3,4,5,6,7", "tried: only so many candidate operations, the first ones"),
+        "rounds": _integer(3, "how often each is measured", 1),
+    },
+}
+
+
+def default() -> ml_collections.ConfigDict:
+    """The settings of the published comparison, as a config that the caller may change."""
+    config = ml_collections.ConfigDict({name: field.default for name, field in FIELDS[""].items()})
+    config.scaling = {name: field.default for name, field in FIELDS["scaling"].items()}
+    return config
+
+
+def names() -> list[str]:
+    """All fields, as `--config.NAME`."""
+    return [*FIELDS[""], *(f"scaling.{name}" for name in FIELDS["scaling"])]
+
+
+def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Checks a config whole, before anything is measured.
+
+    Returns:
+      A copy with every field present and of its declared type.
+
+    Raises:
+      UserError: an unknown field, a wrong type or a value that is not allowed; the message names the field,
+        its value and what is allowed.
+    """
+    flat = {}
+    for name, value in config.to_dict().items():
+        if name == "scaling" and isinstance(value, dict):
+            flat |= {f"scaling.{key}": item for key, item in value.items()}
+        else:
+            flat[name] = value
+    checked = default()
+    for name, value in flat.items():
+        section, _, key = name.rpartition(".")
+        if key not in FIELDS.get(section, {}):
+            raise UserError(unknown(name))
+        field = FIELDS[section][key]
+        if type(value) is not type(field.default) or not field.check(value):
+            raise UserError(f"config: {name} is {value!r}; allowed: {field.allowed}")
+        (checked[section] if section else checked)[key] = value
+    for name in split(checked.cases):
+        cases.get(name)
+    for count in split(checked.scaling.operations):
+        cases.first_operations(cases.SCALING_BASE.search_space(), int(count))
+    _check_together(checked)
+    return checked
+
+
+def unknown(name: str) -> str:
+    """The message about a field that does not exist."""
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(names())}"
+    return f"config: unknown field {name!r}; {hint}"
+
+
+def _check_together(config: ml_collections.ConfigDict) -> None:
+    half = config.images // 2
+    for name in split(config.cases):
+        case = chosen_case(config.to_dict(), name)
+        checks = [
+            ("batch_size", case.batch_size, half),
+            ("probe_batches", config.probe_batches * case.batch_size, config.images),
+        ]
+        if case.genotype and "training" in split(config.tasks):
+            checks.append(("training_batch_size", case.training_batch_size, config.images))
+        for field, needed, there in checks:
+            if needed > there:
+                raise UserError(
+                    f"config: images is {config.images}, of which {there} may be drawn; allowed: more, since"
+                    f" {field} of case {name!r} needs {needed}"
+                )
+
+
+def chosen_case(settings: dict[str, Any], name: str) -> cases.Case:
+    """A case with the sizes that the settings change (those that are not 0)."""
+    case = cases.get(name)
+    fields = ("channels", "cells", "batch_size", "image_size")
+    fields += ("training_channels", "training_cells", "training_batch_size")
+    changes = {field: settings[field] for field in fields if settings[field]}
+    return dataclasses.replace(case, **changes)
+
+
+def scaling_cases(settings: dict[str, Any]) -> dict[str, list[cases.Case]]:
+    """By what varies, the cases of the scaling study in ascending order."""
+    scaling = settings["scaling"]
+    base = dataclasses.replace(
+        cases.SCALING_BASE,
+        channels=scaling["base_channels"],
+        cells=scaling["base_cells"],
+        batch_size=scaling["base_batch_size"],
+        image_size=settings["image_size"] or cases.SCALING_BASE.image_size,
+    )
+    return {
+        field: [cases.scaled(base, field, n) for n in sorted({int(v) for v in split(scaling[field])})]
+        for field in cases.SCALED
+    }
