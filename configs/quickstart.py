@@ -29,6 +29,7 @@ def get_config():
     config.search.evaluate_every = 5
 
     config.selection.interval = 3
+    config.selection.compact = False  # an event's fine-tuning is over before new functions are traced
 
     # Digits are easy: after long training any network reads 98 % of them.
     config.training.channels = 8

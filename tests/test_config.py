@@ -56,6 +56,9 @@ def test_the_default_is_valid_and_has_the_published_settings():
         "search.alpha_scale": 1e-3,
         "selection.interval": 5,
         "selection.learning_rate": 0.0025,
+        "selection.augment_probes": True,
+        "selection.probe_images": 0,  # all
+        "selection.racing_confidence": 0.0,  # no race
         "training.channels": 36,
         "training.cells": 20,
         "training.epochs": 600,
@@ -145,6 +148,11 @@ def test_numbers_do_not_serve_as_integers(name):
         ("search.alpha_beta2", 1.0, "a number from 0 to 0.99999"),
         ("search.method", "dart", "one of darts, "),
         ("selection.method", "both", "one of magnitude, perturbation"),
+        ("selection.probe_images", -1, "an integer of at least 0"),
+        ("selection.racing_confidence", -0.5, "a number from 0 to 0.9999"),
+        ("selection.racing_confidence", 1.0, "a number from 0 to 0.9999"),
+        ("selection.racing_confidence", 95.0, "a number from 0 to 0.9999"),
+        ("selection.compact", 1, "True or False"),
         ("training.drop_path", 1.0, "a number from 0 to 0.95"),
         ("training.drop_path", float("nan"), "a number from 0 to 0.95"),
         ("training.cells", 0, "an integer of at least 1"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.search import two_cells
 from tf_darts import interop, spaces
 from tf_darts.architecture import Architecture
 from tf_darts.layers.base import BatchNorm
@@ -147,3 +148,121 @@ def test_evaluation_uses_and_keeps_running_statistics(small):
     assert all(np.array_equal(a, b) for a, b in zip(before, small.non_trainable_variables, strict=True))
     small(images, even, training=True)
     assert not all(np.array_equal(a, b) for a, b in zip(before, small.non_trainable_variables, strict=True))
+
+
+def test_noise_is_new_in_every_pass():
+    supernet = Supernet(spaces.get("s4"), 2, 3, 5, channels_in=1)
+    images = tf.random.stateless_normal([3, 8, 8, 1], [0, 1])
+    even = {t: tf.fill([14, 2], 0.5) for t in ("normal", "reduce")}
+    forward = tf.function(lambda: supernet(images, even, training=True))
+    passes = [forward().numpy() for _ in range(3)]
+    assert not np.array_equal(passes[0], passes[1]) and not np.array_equal(passes[1], passes[2])
+
+
+def decided(space, seed):
+    """An architecture in the middle of selection; operations are chosen in turn, so that each comes up."""
+    architecture, draw = Architecture(space, alpha_scale=1.0, seed=seed), np.random.default_rng(seed)
+    for t, cell_type in enumerate(space.cell_types):
+        for edge, candidates in enumerate(space.candidates[cell_type]):
+            if draw.random() < 0.7:
+                architecture.decide_operation(cell_type, edge, (edge + 3 * t + 2 * seed) % len(candidates))
+        for node in space.topology_nodes:
+            if draw.random() < 0.7:
+                edges = space.incoming(node)
+                architecture.remove_edges(cell_type, draw.permutation(edges)[: len(edges) - space.kept_edges])
+    return architecture
+
+
+IMAGES = tf.random.stateless_normal([6, 8, 8, 1], [0, 1])
+
+
+def compiled(supernet, architecture):
+    """The forward passes (in training, in evaluation) that are traced as the architecture is now."""
+
+    def forward(training):
+        weights = architecture.mixing_weights()
+        return supernet(IMAGES, weights, training=training, evaluated=architecture.evaluated)
+
+    functions = [tf.function(lambda training=training: forward(training)) for training in (True, False)]
+    for function in functions:
+        function.get_concrete_function()
+    return functions
+
+
+def nodes(function):
+    return len(function.get_concrete_function().graph.get_operations())
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", ["darts", "darts_with_none", "s3", "nas_bench_201"])
+def test_compacting_leaves_every_bit_of_the_logits(name, seed):
+    space = spaces.get(name)
+    supernet = Supernet(space, 2, 1 if name == "nas_bench_201" else 3, 5, channels_in=1, seed=seed)
+    architecture = decided(space, seed)
+    whole = compiled(supernet, architecture)
+    whole[0]()  # so that running statistics are not what they start with
+    logits = [function().numpy() for function in whole]
+    assert all(np.isfinite(x).all() and x.std() > 0 for x in logits)
+    architecture.compact()
+    small = compiled(supernet, architecture)
+    # The pass in training moves the running statistics: the evaluation is compared with another after it.
+    np.testing.assert_array_equal(small[0](), logits[0])
+    np.testing.assert_array_equal(small[1](), whole[1]())
+    assert all(nodes(b) < nodes(a) for a, b in zip(whole, small, strict=True))
+    # Functions traced before go on giving the same.
+    np.testing.assert_array_equal(whole[0](), logits[0])
+    architecture.compact()  # once more changes nothing
+    assert all(nodes(b) == nodes(a) for a, b in zip(small, compiled(supernet, architecture), strict=True))
+
+
+def test_all_kinds_of_operation_are_chosen_in_these_tests():
+    for name in ("darts", "darts_with_none", "s3", "nas_bench_201"):
+        space, chosen = spaces.get(name), set()
+        for architecture in (decided(space, seed) for seed in range(2)):
+            for cell_type, mask in architecture.open_operations.items():
+                for edge, row in enumerate(mask.numpy()):
+                    if row.sum() == 1:
+                        chosen.add(space.candidates[cell_type][edge][row.argmax()])
+        assert chosen == {o for rows in space.candidates.values() for row in rows for o in row}
+
+
+def test_a_decision_after_compacting_needs_no_new_function():
+    architecture = decided(two_cells.SPACE, 0)
+    supernet = Supernet(two_cells.SPACE, 2, 3, 5, channels_in=1)
+    edge = architecture.undecided_edges("reduce")[0]
+    architecture.compact()
+    before = compiled(supernet, architecture)
+    architecture.decide_operation("reduce", edge, 1)
+    logits = before[0]().numpy()
+    architecture.compact()
+    np.testing.assert_array_equal(compiled(supernet, architecture)[0](), logits)
+
+
+def gradients(supernet, architecture):
+    variables = [*architecture.alpha.values(), *(v.value for v in supernet.trainable_variables)]
+
+    @tf.function
+    def compute():
+        with tf.GradientTape() as tape:
+            weights = architecture.mixing_weights()
+            logits = supernet(IMAGES, weights, training=True, evaluated=architecture.evaluated)
+            loss = tf.reduce_mean(tf.nn.log_softmax(logits)[:, 2])
+        return tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    return [g.numpy() for g in compute()]
+
+
+@pytest.mark.parametrize("name", ["darts_with_none", "nas_bench_201", "two cells"])
+def test_compacting_leaves_gradients(name):
+    space = two_cells.SPACE if name == "two cells" else spaces.get(name)
+    supernet = Supernet(space, 2, 1 if name == "nas_bench_201" else 3, 5, channels_in=1)
+    architecture = decided(space, 1)
+    whole = gradients(supernet, architecture)
+    architecture.compact()
+    small = gradients(supernet, architecture)
+    kinds = slice(0, len(space.cell_types)), slice(len(space.cell_types), None)
+    for kind in kinds:
+        largest = max(np.abs(g).max() for g in whole[kind])
+        assert largest > 0
+        for a, b in zip(whole[kind], small[kind], strict=True):
+            np.testing.assert_allclose(b, a, rtol=0, atol=1e-6 * largest)

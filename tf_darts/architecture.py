@@ -19,6 +19,15 @@ from tf_darts.spaces import Space
 _CLOSED = -1e9  # logit of an operation that is not open: its softmax is exactly zero
 
 
+# For each cell type, for each edge, whether each operation is computed. Not arrays: Keras would make tensors
+# of them, and what is traced depends on the values.
+Evaluated = dict[str, tuple[tuple[bool, ...], ...]]
+
+
+def _as_tuples(mask: np.ndarray) -> tuple[tuple[bool, ...], ...]:
+    return tuple(tuple(bool(x) for x in row) for row in mask)
+
+
 class Architecture(tf.Module):
     """Alpha and the state of every edge, for each cell type.
 
@@ -27,12 +36,15 @@ class Architecture(tf.Module):
       open_operations: {cell type: bool [edges, operations]}; False where an edge has no such candidate.
       open_edges: {cell type: bool [edges]}.
       probe_mask: {cell type: float32 [edges, operations]}; 1 except during a probe.
+      evaluated: {cell type: bools by edge and operation}; what functions traced from now on compute, see
+        `compact`.
     """
 
     def __init__(self, space: Space, alpha_scale: float = 1e-3, seed: int = 0):
         super().__init__(name="architecture")
         self.space = space
         self.alpha, self.open_operations, self.open_edges, self.probe_mask = {}, {}, {}, {}
+        self.evaluated: Evaluated = {}
         for cell_type in space.cell_types:
             shape = (len(space.edges), space.num_operations)
             exists = np.zeros(shape, bool)
@@ -45,6 +57,7 @@ class Architecture(tf.Module):
                 np.ones(len(space.edges), bool), f"open_edges/{cell_type}"
             )
             self.probe_mask[cell_type] = self._variable(np.ones(shape, np.float32), f"probe_mask/{cell_type}")
+            self.evaluated[cell_type] = _as_tuples(exists)
 
     @staticmethod
     def _variable(value, name: str, trainable: bool = False) -> tf.Variable:
@@ -64,6 +77,18 @@ class Architecture(tf.Module):
             for cell_type, p in self.probabilities().items()
         }
 
+    def compact(self) -> None:
+        """Takes what is closed by now out of the functions that are traced from now on.
+
+        Mixing weights of closed operations are zero, so that the logits are the same to the last bit, as long
+        as TensorFlow's graph optimiser is off (`runtime.strategy.start`): it changes the order of sums.
+        Functions traced before stay right too: they compute more.
+        """
+        self.evaluated = {
+            t: _as_tuples(mask.numpy() & self.open_edges[t].numpy()[:, None])
+            for t, mask in self.open_operations.items()
+        }
+
     def decide_operation(self, cell_type: str, edge: int, operation: int) -> None:
         """Leaves one operation open on an edge."""
         mask = self.open_operations[cell_type].numpy()
@@ -79,12 +104,16 @@ class Architecture(tf.Module):
         mask[list(edges)] = False
         self.open_edges[cell_type].assign(mask)
 
+    def mask_without(self, cell_type: str, edge: int, operation: int | None) -> np.ndarray:
+        """A probe mask without one operation of an edge, or (None) without the edge: [edges, operations]."""
+        mask = np.ones(self.probe_mask[cell_type].shape, np.float32)
+        mask[edge, slice(None) if operation is None else operation] = 0.0
+        return mask
+
     def probe(self, cell_type: str, edge: int, operation: int | None) -> None:
         """Removes one operation of an edge, or (None) the whole edge, until the next probe or `end_probe`."""
         self.end_probe()
-        mask = self.probe_mask[cell_type].numpy()
-        mask[edge, slice(None) if operation is None else operation] = 0.0
-        self.probe_mask[cell_type].assign(mask)
+        self.probe_mask[cell_type].assign(self.mask_without(cell_type, edge, operation))
 
     def end_probe(self) -> None:
         """Puts back what the last probe removed."""

@@ -93,6 +93,21 @@ FIELDS: dict[str, dict[str, Field]] = {
         "interval": _integer(5, "epochs of fine-tuning between two decision events", 0),
         "learning_rate": _number(0.0025, "constant SGD learning rate of fine-tuning"),
         "augment_probes": _flag(True, "probe on augmented validation images, as published"),
+        "probe_images": _integer(
+            0, "probe on the first so many validation images only; 0: all, as published"
+        ),
+        "racing_confidence": _number(
+            0.0,
+            "break a probe off once, with this confidence, it cannot be the one that the decision turns on;"
+            " 0: every probe sees all images, as published",
+            0.0,
+            0.9999,
+        ),
+        "compact": _flag(
+            True,
+            "trace the functions anew after each event, without what is decided: the same results, faster;"
+            " worth it where fine-tuning and probing between two events take longer than tracing",
+        ),
     },
     "training": {
         "channels": _integer(36, "initial channels C of the network", 1),

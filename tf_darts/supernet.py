@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from tf_darts.layers.body import Body, EdgeLayer, Head
+from tf_darts.architecture import Evaluated
+from tf_darts.layers.body import Begun, Body, EdgeLayer, Head
 from tf_darts.layers.edges import MixedEdge
+from tf_darts.layers.node import NodeOutput
 from tf_darts.layers.packed import PackedVariables
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
@@ -46,7 +48,7 @@ class Supernet(keras.Model):
 
     @property
     def variables(self) -> list[keras.Variable]:
-        return self.packed.variables + [v for v in super().variables if v not in self.packed]
+        return self.packed.variables + self.packed.others
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -73,7 +75,11 @@ class Supernet(keras.Model):
         ]
 
     def call(
-        self, images: tf.Tensor, mixing_weights: Mapping[str, tf.Tensor], training: bool = False
+        self,
+        images: tf.Tensor,
+        mixing_weights: Mapping[str, tf.Tensor],
+        training: bool = False,
+        evaluated: Evaluated | None = None,
     ) -> tf.Tensor:
         """Logits of a batch.
 
@@ -81,19 +87,86 @@ class Supernet(keras.Model):
           images: float [B, H, W, channels_in], normalised.
           mixing_weights: for each cell type, float [edges, operations]; all cells of a type share them.
           training: whether batch norms use the batch's statistics (search, fine-tuning and probing do).
+          evaluated: what is computed, as `Architecture.evaluated`; the mixing weights of all
+            else have to be zero. None: everything.
 
         Returns:
           float32 [B, classes].
         """
-        cell_inputs = self._cell_inputs(mixing_weights)
+        cell_inputs = self._cell_inputs(mixing_weights, evaluated)
         with self.packed.unpacked() as scope:
             outputs = self.body(images, cell_inputs=cell_inputs, training=training)
             logits = self.head(outputs[-1], training=training)
-        if training:
-            self.packed.keep(scope)
+        self.packed.keep(scope, statistics=training)
         return logits
 
-    def _cell_inputs(self, mixing_weights: Mapping[str, tf.Tensor]) -> list[list[dict] | None]:
+    # A forward pass in two parts, for probes of the edges into one node of a cell type. Running statistics
+    # stay as they are: probes are measured with the batch's own.
+
+    def before_probes(
+        self,
+        cell_type: str,
+        node: int,
+        images: tf.Tensor,
+        mixing_weights: Mapping[str, tf.Tensor],
+        evaluated: Evaluated | None = None,
+    ) -> tuple[list[tf.Tensor], Begun | None]:
+        """What is the same for all probes: the pass up to the first cell of the type, and into it.
+
+        Returns:
+          The outputs that the second cell takes of the blocks before the first, and the first cell, begun
+          (None where the supernet has no cell of the type).
+        """
+        cell_inputs, first = self._cell_inputs(mixing_weights, evaluated), self.first_of(cell_type)
+        with self.packed.unpacked():
+            outputs = self.body.start(images, training=True)
+            for i in range(first):
+                outputs.append(self.body.block(i, outputs, cell_inputs[i], training=True))
+            outputs = outputs[-self.space.input_nodes :]
+            begun = None
+            if first < len(cell_inputs):
+                begun = self.body.blocks[first].before(node, outputs, cell_inputs[first])
+        # The operation noise counts its draws: one more for this batch, in which all probes see the same.
+        for draws in self.packed.others:
+            draws.assign(draws.value + 1)
+        return [output.x for output in outputs], begun
+
+    def probe(
+        self,
+        cell_type: str,
+        mask: tf.Tensor,
+        before: tuple[list[tf.Tensor], Begun | None],
+        mixing_weights: Mapping[str, tf.Tensor],
+        evaluated: Evaluated | None = None,
+    ) -> tf.Tensor:
+        """Logits float32 [B, classes] of a probe.
+
+        Args:
+          cell_type: as in `before_probes`.
+          mask: the probe mask of the cell type, float32 [edges, operations]; 1 on edges into other nodes.
+          before: what `before_probes` gave.
+          mixing_weights: without the probe mask.
+          evaluated: as in `call`.
+        """
+        masked = {**mixing_weights, cell_type: mixing_weights[cell_type] * mask}
+        cell_inputs, first = self._cell_inputs(masked, evaluated), self.first_of(cell_type)
+        outputs, begun = before
+        nodes = [NodeOutput(x) for x in outputs]
+        with self.packed.unpacked():
+            if begun is not None:
+                nodes.append(NodeOutput(self.body.blocks[first].after(begun, mask, cell_inputs[first])))
+            for i in range(first + 1, len(cell_inputs)):
+                nodes.append(self.body.block(i, nodes, cell_inputs[i], training=True))
+            return self.head(nodes[-1], training=True)
+
+    def first_of(self, cell_type: str) -> int:
+        """Index of the first block that is a cell of this type; their number where there is none."""
+        types = [block.cell_type for block in self.body.layout]
+        return types.index(cell_type) if cell_type in types else len(types)
+
+    def _cell_inputs(
+        self, mixing_weights: Mapping[str, tf.Tensor], evaluated: Evaluated | None
+    ) -> list[list[dict | None] | None]:
         """What each block's edges are called with: the mixing weight of every operation as a vector [C].
 
         Vectors, taken apart once for all cells of one type and width: a batch norm takes one as its scale,
@@ -101,9 +174,18 @@ class Supernet(keras.Model):
         """
         of_width = {}
         for block in self.body.layout:
-            key = block.cell_type, block.width
-            if block.cell_type is not None and key not in of_width:
-                weights = mixing_weights[block.cell_type]
-                rows = tf.unstack(tf.tile(weights[:, :, None], [1, 1, block.width * self.channels]))
-                of_width[key] = [{"mixing_weights": tf.unstack(row)} for row in rows]
+            cell_type, key = block.cell_type, (block.cell_type, block.width)
+            if cell_type is not None and key not in of_width:
+                weights = mixing_weights[cell_type]
+                wide = tf.tile(weights[:, :, None], [1, 1, block.width * self.channels])
+                rows = [tf.unstack(row) for row in tf.unstack(wide)]
+                if evaluated is None:
+                    of_width[key] = [{"mixing_weights": row} for row in rows]
+                else:
+                    of_width[key] = [
+                        {"mixing_weights": [w if e else None for w, e in zip(row, computed, strict=True)]}
+                        if any(computed)
+                        else None
+                        for row, computed in zip(rows, evaluated[cell_type], strict=True)
+                    ]
         return [of_width.get((block.cell_type, block.width)) for block in self.body.layout]

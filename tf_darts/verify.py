@@ -235,9 +235,7 @@ def _verify_network(reference: Reference, space: Space) -> None:
     if auxiliary_logits is not None:
         reference.compare("auxiliary logits", "", {"train_aux_logits": auxiliary_logits.numpy()}, OUTPUT)
     reference.compare("loss", "", {"train_loss": loss.numpy()}, OUTPUT)
-    reference.compare(
-        "weight gradients", "weight_grad/", _torch_gradients(model, gradients), GRADIENT
-    )
+    reference.compare("weight gradients", "weight_grad/", _torch_gradients(model, gradients), GRADIENT)
     reference.compare("running statistics", "after_forward/", interop.export(model), OUTPUT)
     reference.compare(
         "evaluation logits",

@@ -211,3 +211,23 @@ def test_halves_draw_independently():
 def test_an_empty_half_is_an_error():
     with pytest.raises(UserError, match="data.train_fraction is 0.1, of 5 training images"):
         split(5, 0.1, "order")
+
+
+def test_the_first_images_are_a_set_of_their_own():
+    data = image_set(20)
+    first = data.first(6)
+    assert (first.size, first.batches(4)) == (6, (1, 2))
+    assert labels_of(first.pass_batch("p", 0, 0, 6, 6, shuffle=False)) == list(range(6))
+    shuffled = first.pass_batch("p", 3, 0, 6, 6)
+    assert sorted(labels_of(shuffled)) == list(range(6))
+    np.testing.assert_allclose(shuffled[0][:, 0, 0, 0], shuffled[1].numpy(), rtol=1e-6)
+    assert data.size == 20
+
+
+def test_the_first_images_keep_transform_and_seed_and_may_be_all():
+    data = image_set(10, FULL)
+    batches = [s.fresh_batch("a", 1, 8) for s in (data, data.first(10), data.first(99))]
+    for images, labels in batches[1:]:
+        np.testing.assert_array_equal(labels, batches[0][1])
+        np.testing.assert_array_equal(images, batches[0][0])
+    assert data.first(99).size == 10

@@ -79,3 +79,47 @@ def test_two_replicas_leave_out_the_image_that_does_not_divide():
     steps = passes(11, 4, 10, strategy)
     assert (steps.per_pass, steps.images) == (3, 10)
     assert (passes(9, 4, 10, strategy).per_pass, passes(9, 4, 10, strategy).images) == (2, 8)
+
+
+def test_metrics_may_have_a_shape():
+    def step(number, replica):
+        return {"a": tf.fill([2, 3], number), "b": tf.reshape(tf.range(6), [2, 3]) + number}
+
+    rows = Steps(tiny.one_device(), step, ("a", "b"), (2, 3))(4, 2)
+    assert rows["a"].shape == rows["b"].shape == (2, 2, 3)
+    np.testing.assert_array_equal(rows["a"][:, 0, 0], [4, 5])
+    np.testing.assert_array_equal(rows["b"][1], np.arange(6).reshape(2, 3) + 5)
+
+
+def test_metrics_with_a_shape_are_summed_over_replicas_place_by_place():
+    def step(number, replica):
+        return {"own": tf.one_hot(replica, 2) * 10.0 + tf.cast(number, tf.float32)}
+
+    rows = Steps(tiny.two_replicas(), step, ("own",), (2,))(1, 2)
+    assert rows["own"].tolist() == [[12, 12], [14, 14]]
+
+
+def test_the_shape_of_a_metric_may_depend_on_the_batch():
+    def make_step(count):
+        return lambda number, replica: {"images": tf.fill([2, count], number)}
+
+    steps = PassSteps(
+        tiny.one_device(), 10, 4, make_step, ("images",), 5, make_shape=lambda count: (2, count)
+    )
+    rows, count = steps(0)
+    assert count == 2 and rows["images"].shape == (2, 2, 4)
+    rows, count = steps(2)
+    assert count == 1 and rows["images"].shape == (1, 2, 2) and (rows["images"] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "steps_per_call", "calls"),
+    [(14, 2, 3), (12, 2, 2), (14, 9, 2), (3, 9, 1), (4, 1, 1), (17, 1, 5), (12, 3, 1)],
+)
+def test_number_of_calls_that_a_pass_takes(size, steps_per_call, calls):
+    steps = passes(size, 4, steps_per_call)
+    assert steps.calls == calls
+    number = made = 0
+    while number < steps.per_pass:
+        number, made = number + steps(number)[1], made + 1
+    assert made == calls

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.search import tiny
+from tests.search import tiny, two_cells
 from tf_darts import genotype as genotype_lib
 from tf_darts.errors import UserError
 from tf_darts.runtime.checkpoints import Checkpoints, load_from
@@ -14,6 +14,7 @@ from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop as search_loop
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import loop
+from tf_darts.supernet import Supernet
 
 # Three edges and one node, two epochs between events and one at the end; 18 images: batches of 8, 8, 2.
 DECISION_EPOCHS, EPOCHS, STEPS_PER_EPOCH = [0, 2, 4, 6], 7, 3
@@ -32,20 +33,37 @@ def select(searched, folder, **fields):
     return made, loop.run(made, searched, folder)
 
 
-@pytest.fixture(scope="module")
-def selected(searched, tmp_path_factory):
-    """An undisturbed selection by perturbation; also how often a forward pass was traced."""
-    folder, traces = tmp_path_factory.mktemp("selected"), []
+def counted_selection(searched, folder, **fields):
+    """A selection; also the images of every pass traced for fine-tuning, and the cell type of every probe."""
+    traces = {"fine-tuning": [], "probes": []}
     with pytest.MonkeyPatch.context() as patch:
-        forward = Bilevel.forward
+        forward, probe = Bilevel.forward, Supernet.probe
 
-        def counted(self, images, training):
-            traces.append(images.shape[0])
+        def counted_forward(self, images, training):
+            traces["fine-tuning"].append(images.shape[0])
             return forward(self, images, training)
 
-        patch.setattr(Bilevel, "forward", counted)
-        made, genotype = select(searched, folder)
+        def counted_probe(self, cell_type, *arguments, **keywords):
+            traces["probes"].append(cell_type)
+            return probe(self, cell_type, *arguments, **keywords)
+
+        patch.setattr(Bilevel, "forward", counted_forward)
+        patch.setattr(Supernet, "probe", counted_probe)
+        made, genotype = select(searched, folder, **fields)
     return made, genotype, folder, traces
+
+
+@pytest.fixture(scope="module")
+def selected(searched, tmp_path_factory):
+    """An undisturbed selection by perturbation, compacted as it goes on."""
+    return counted_selection(searched, tmp_path_factory.mktemp("selected"))
+
+
+@pytest.fixture(scope="module")
+def uncompacted(searched, tmp_path_factory):
+    """The same, always with the whole supernet."""
+    folder = tmp_path_factory.mktemp("uncompacted")
+    return counted_selection(searched, folder, selection__compact=False)
 
 
 def test_decisions_are_recorded_with_all_probes(selected):
@@ -84,9 +102,33 @@ def test_fine_tuning_is_as_long_as_scheduled_and_keeps_the_last_short_batch(sele
     assert not {8 * row["valid_accuracy"] for row in last} - set(range(9))  # 8 images as ever
 
 
-def test_nothing_is_traced_again_for_a_probe_or_a_decision(selected):
-    # Two passes (alpha, weights) of the full and of the short step; one of the probe.
-    assert sorted(selected[3]) == [2, 8, 8, 8, 8]
+def test_nothing_is_traced_again_for_a_probe_or_a_decision(uncompacted):
+    # Two passes (alpha, weights) of the full and of the short step, where alpha has a full batch; one probe.
+    assert sorted(uncompacted[3]["fine-tuning"]) == [2, 8, 8, 8]
+    assert uncompacted[3]["probes"] == ["normal"]
+
+
+def test_compacted_functions_are_traced_once_for_each_event(selected):
+    assert sorted(selected[3]["fine-tuning"]) == [2] * 4 + [8] * 12  # the last epoch has its own too
+    assert selected[3]["probes"] == ["normal"] * 4
+    evaluated = selected[0].bilevel.architecture.evaluated["normal"]
+    assert np.sum(evaluated) == 2  # of the genotype's two edges, one operation each
+
+
+def test_compacting_changes_no_decision(selected, uncompacted):
+    assert selected[1] == uncompacted[1]
+    ours, theirs = (tiny.rows(made[2] / "decisions.jsonl") for made in (selected, uncompacted))
+    for a, b in zip(ours, theirs, strict=True):
+        for name in ("number", "kind", "edge", "operation", "removed", "kept"):
+            assert a.get(name) == b.get(name)
+        probes = [
+            row.get("probes", []) + [p for r in row.get("rounds", []) for p in r["probes"]] for row in (a, b)
+        ]
+        for mine, other in zip(*probes, strict=True):
+            assert mine["correct"] == other["correct"]
+            assert mine["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    for a, b in zip(selected[0].bilevel.weights, uncompacted[0].bilevel.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-6)
 
 
 def searched_alpha(searched):
@@ -102,31 +144,61 @@ def test_alpha_goes_on_training_and_the_search_is_left_alone(searched, selected)
 
 
 @pytest.mark.parametrize(
-    ("owner", "method", "call", "minutes", "kept"),
+    ("owner", "method", "call", "minutes", "kept", "compact"),
     [
-        (Progress, "update", 2, 10.0, 0),  # while probing for the first decision
-        (Progress, "update", 4, 0.0, 1),  # in the first epoch, after a checkpoint inside it
-        (Progress, "say", 2, 10.0, 2),  # after the second decision's checkpoint, before any fine-tuning
-        (Checkpoints, "save", 4, 10.0, 1),  # the second decision's row is written, its checkpoint is not
+        (Progress, "update", 1, 10.0, 0, True),  # while probing for the first decision
+        (Progress, "update", 3, 0.0, 1, True),  # in the first epoch, after a checkpoint inside it
+        (Progress, "say", 2, 10.0, 2, True),  # after the second decision's checkpoint, before any fine-tuning
+        (
+            Checkpoints,
+            "save",
+            4,
+            10.0,
+            1,
+            True,
+        ),  # the second decision's row is written, its checkpoint is not
+        (Progress, "say", 2, 10.0, 2, False),
+        (Progress, "update", 3, 0.0, 1, False),
     ],
 )
 def test_a_stopped_selection_continues_as_if_it_had_not_been(
-    searched, selected, tmp_path, monkeypatch, capsys, owner, method, call, minutes, kept
+    searched, request, tmp_path, monkeypatch, capsys, owner, method, call, minutes, kept, compact
 ):
+    undisturbed = request.getfixturevalue("selected" if compact else "uncompacted")
+    fields = {"runtime__checkpoint_minutes": minutes, "selection__compact": compact}
     with monkeypatch.context() as patch:
         tiny.stop_at_call(patch, owner, method, call)
         with pytest.raises(tiny.StoppedError):
-            select(searched, tmp_path, runtime__checkpoint_minutes=minutes)
+            select(searched, tmp_path, **fields)
     assert not (tmp_path / "genotype.json").exists()
     capsys.readouterr()
-    made, genotype = select(searched, tmp_path, runtime__checkpoint_minutes=minutes)
+    made, genotype = select(searched, tmp_path, **fields)
     said = capsys.readouterr().out
     assert said.count(": decision ") == 4 - kept  # those that were saved are not made again
     assert (f"continuing after {kept} of 4 decisions" in said) == (kept > 0)
-    assert genotype == selected[1]
-    tiny.assert_equal(tiny.state(made), tiny.state(selected[0]))
+    assert genotype == undisturbed[1]
+    tiny.assert_equal(tiny.state(made), tiny.state(undisturbed[0]))
     for name in ("metrics.jsonl", "decisions.jsonl", "genotype.json"):
-        assert (tmp_path / name).read_text() == (selected[2] / name).read_text()
+        assert (tmp_path / name).read_text() == (undisturbed[2] / name).read_text()
+
+
+def test_a_selection_stopped_inside_an_event_continues_as_if_it_had_not_been(tmp_path, monkeypatch):
+    fields = {"search__cells": 3, "search__epochs": 1, "selection__interval": 0, "data__limit_train": 34}
+
+    def run(name):
+        (tmp_path / name).mkdir(exist_ok=True)
+        return loop.run(two_cells.setup(**fields), tmp_path / "searched", tmp_path / name)
+
+    (tmp_path / "searched").mkdir()
+    search_loop.run(two_cells.setup(**fields), tmp_path / "searched")
+    undisturbed = run("undisturbed")
+    with monkeypatch.context() as patch:
+        tiny.stop_at_call(patch, Progress, "say", 3)  # the second event's first decision of two is made
+        with pytest.raises(tiny.StoppedError):
+            run("stopped")
+    assert run("stopped") == undisturbed
+    ours, theirs = ((tmp_path / n / "decisions.jsonl").read_text() for n in ("stopped", "undisturbed"))
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("damage", ["another operation", "a row less"])

@@ -7,47 +7,51 @@ from tf_darts import spaces
 from tf_darts.architecture import Architecture
 from tf_darts.evaluation import Score
 from tf_darts.selection.perturbation import Decider, agree
+from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import Planned
 
 DARTS = spaces.SPACES["darts"]
 NODE_5 = range(9, 14)  # its five input edges
 
 
-class FakeSupernet:
-    """Scores an architecture as a table says: what is lost when an operation or an edge is missing.
+class FakeProber:
+    """Scores removals as a table says: what is lost when an operation or an edge is missing.
 
     Args:
       architecture: its mixing weights are read at each measurement.
       lost: {(edge, operation, or None for the whole edge): images then wrong, of 100}; normal cell.
       loss: the same for the loss, 1.0 with everything present.
+      images: the same for the images seen; 100 where nothing is said.
     """
 
-    def __init__(self, architecture, lost, loss=None):
-        self.architecture, self.lost, self.loss = architecture, lost, loss or {}
-        self.passes, self.active = [], []
-        self.before = self._weights()
+    def __init__(self, architecture, lost, loss=None, images=None):
+        self.architecture, self.lost, self.loss, self.images = architecture, lost, loss or {}, images or {}
+        self.passes, self.active, self.races, self.probe_masks = [], [], [], []
+        self.before = architecture.mixing_weights()["normal"].numpy()
 
-    def _weights(self):
-        return self.architecture.mixing_weights()["normal"].numpy()
+    def score(self, cell_type, removals, pass_index, race=None, each_call=lambda batches: None):
+        self.races.append(race)
+        scores = []
+        for edge, operation in removals:
+            mask = self.architecture.mask_without(cell_type, edge, operation)
+            weights = self.architecture.mixing_weights()[cell_type].numpy() * mask
+            self.passes.append((pass_index, edge, operation))
+            self.active.append(np.flatnonzero(weights.any(1)).tolist())
+            self.probe_masks.append({t: m.numpy() for t, m in self.architecture.probe_mask.items()})
+            key = (edge, operation)
+            images = self.images.get(key, 100)
+            scores.append(Score(images - self.lost.get(key, 0), images, 1.0 + self.loss.get(key, 0.0)))
+            each_call(1)
+        return scores
 
-    def __call__(self, number, each_call=None):
-        gone = (self._weights() == 0) & (self.before != 0)
-        (edge,) = np.flatnonzero(gone.any(1))
-        whole = (gone[edge] == (self.before[edge] != 0)).all()
-        operation = None if whole else int(np.flatnonzero(gone[edge])[0])
-        self.passes.append((number, int(edge), operation))
-        self.active.append(sorted(np.flatnonzero(self._weights().any(1)).tolist()))
-        key = (int(edge), operation)
-        return Score(100 - self.lost.get(key, 0), 100, 1.0 + self.loss.get(key, 0.0))
 
-
-def decide(lost, planned, criterion="accuracy", loss=None, decided=()):
+def decide(lost, planned, criterion="accuracy", loss=None, decided=(), images=None, racing_confidence=0.0):
     architecture = Architecture(DARTS, alpha_scale=1.0, seed=3)
     for edge in decided:
         architecture.decide_operation("normal", edge, 2)
-    measure = FakeSupernet(architecture, lost, loss)
-    row = Decider(architecture, measure, criterion).decide(planned, 70)
-    return architecture, measure, row
+    prober = FakeProber(architecture, lost, loss, images)
+    row = Decider(architecture, prober, criterion, racing_confidence).decide(planned, 70)
+    return architecture, prober, row
 
 
 def operation_of(edge):
@@ -58,12 +62,12 @@ TOPOLOGY = Planned(event=16, epoch=80, kind="topology", cell_type="normal", plac
 
 
 def test_the_operation_whose_removal_hurts_most_is_kept():
-    architecture, measure, row = decide({(4, 1): 20, (4, 5): 31, (4, 6): 30}, operation_of(4))
+    architecture, prober, row = decide({(4, 1): 20, (4, 5): 31, (4, 6): 30}, operation_of(4))
     assert row["operation"] == 5 and row["chosen"] == "dil_conv_3x3"
-    assert measure.passes == [(70, 4, o) for o in range(7)]  # in order, all on the same images
+    assert prober.passes == [(70, 4, o) for o in range(7)]  # in order, all on the same images
     weights = architecture.mixing_weights()["normal"].numpy()
     assert weights[4].tolist() == [0, 0, 0, 0, 0, 1, 0]
-    np.testing.assert_array_equal(np.delete(weights, 4, 0), np.delete(measure.before, 4, 0))
+    np.testing.assert_array_equal(np.delete(weights, 4, 0), np.delete(prober.before, 4, 0))
     assert architecture.undecided_edges("normal") == [e for e in range(14) if e != 4]
     assert architecture.undecided_edges("reduce") == list(range(14))
 
@@ -101,7 +105,7 @@ def test_the_loss_decides_where_it_is_the_criterion():
 
 def test_a_node_loses_the_edges_that_are_needed_least():
     lost = dict(zip([(e, None) for e in NODE_5], [9, 3, 7, 5, 8], strict=True))
-    architecture, measure, row = decide(lost, TOPOLOGY)
+    architecture, prober, row = decide(lost, TOPOLOGY)
     assert row["removed"] == [10, 12, 11] and row["kept"] == [9, 13]
     assert row["kept_names"] == ["5<-0", "5<-4"] and row["node"] == 5
     assert [[probe["edge"] for probe in r["probes"]] for r in row["rounds"]] == [
@@ -113,15 +117,15 @@ def test_a_node_loses_the_edges_that_are_needed_least():
         "edge": 10, "edge_name": "5<-1", "correct": 97, "images": 100, "accuracy": 0.97, "loss": 1.0
     }  # fmt: skip
     # Each round sees an order of its own, in which its probes agree.
-    assert [number for number, _, _ in measure.passes] == [70] * 5 + [71] * 4 + [72] * 3
+    assert [number for number, _, _ in prober.passes] == [70] * 5 + [71] * 4 + [72] * 3
     open_edges = architecture.open_edges["normal"].numpy()
     assert np.flatnonzero(~open_edges).tolist() == [10, 11, 12]
     assert architecture.open_edges["reduce"].numpy().all()
 
 
 def test_edges_dropped_in_earlier_rounds_stay_while_the_rest_are_probed():
-    _, measure, _ = decide({(e, None): e for e in NODE_5}, TOPOLOGY)
-    for (_, probed, _), active in zip(measure.passes, measure.active, strict=True):
+    _, prober, _ = decide({(e, None): e for e in NODE_5}, TOPOLOGY)
+    for (_, probed, _), active in zip(prober.passes, prober.active, strict=True):
         assert active == [e for e in range(14) if e != probed]
 
 
@@ -142,21 +146,66 @@ def test_a_node_of_decided_edges_is_probed_by_edges_too():
     assert row["removed"] == [13, 12, 11] and row["kept"] == [9, 10]
 
 
-def test_a_probe_ends_even_if_measuring_fails():
-    architecture = Architecture(DARTS)
+@pytest.mark.parametrize("planned", [operation_of(4), TOPOLOGY], ids=["operation", "topology"])
+def test_probe_masks_are_left_alone(planned):
+    architecture = Architecture(DARTS, alpha_scale=1.0, seed=3)
+    architecture.probe("reduce", 3, 1)  # somebody else's
+    before = {t: m.numpy() for t, m in architecture.probe_mask.items()}
+    prober = FakeProber(architecture, {})
+    Decider(architecture, prober, "accuracy").decide(planned, 0)
+    for masks in (*prober.probe_masks, architecture.probe_mask):
+        for cell_type, mask in before.items():
+            np.testing.assert_array_equal(masks[cell_type], mask)
 
-    def failing(number, each_call=None):
-        raise RuntimeError("no more memory")
 
-    with pytest.raises(RuntimeError, match="no more memory"):
-        Decider(architecture, failing, "accuracy").decide(operation_of(4), 0)
-    assert architecture.probe_mask["normal"].numpy().all()
-    assert len(architecture.undecided_edges("normal")) == 14
+def test_probing_is_told_of_after_each_call():
+    architecture, told = Architecture(DARTS), []
+    decider = Decider(architecture, FakeProber(architecture, {}), "accuracy")
+    decider.decide(operation_of(4), 0, told.append)
+    assert told == [1] * 7
+    decider.decide(operation_of(5), 0)  # of this one nobody wants to be told
+    decider.decide(TOPOLOGY, 0, told.append)
+    assert told == [1] * (7 + 5 + 4 + 3)
+
+
+def test_every_round_is_a_race_of_its_own():
+    _, prober, row = decide({}, operation_of(4), racing_confidence=0.9)
+    assert prober.races == [Race("accuracy", True, 0.9, 7)] and row["racing_confidence"] == 0.9
+    _, prober, row = decide({}, TOPOLOGY, "loss", racing_confidence=0.95)
+    assert prober.races == [Race("loss", False, 0.95, left) for left in (5, 4, 3)]
+    assert row["racing_confidence"] == 0.95
+
+
+@pytest.mark.parametrize("planned", [operation_of(4), TOPOLOGY], ids=["operation", "topology"])
+def test_without_racing_there_is_no_race_and_no_word_of_it(planned):
+    _, prober, row = decide({}, planned)
+    assert set(prober.races) == {None} and "racing_confidence" not in row
+
+
+@pytest.mark.parametrize("criterion", ["accuracy", "loss"])
+def test_an_operation_that_left_the_race_is_not_kept(criterion):
+    lost, loss = {(4, 5): 60, (4, 2): 30}, {(4, 5): 0.9, (4, 2): 0.3}
+    assert decide(lost, operation_of(4), criterion, loss)[2]["operation"] == 5
+    row = decide(lost, operation_of(4), criterion, loss, images={(4, 5): 80}, racing_confidence=0.9)[2]
+    assert row["operation"] == 2
+    assert [probe["images"] for probe in row["probes"]] == [100] * 5 + [80, 100]
+    assert row["probes"][5]["accuracy"] == 20 / 80
+
+
+@pytest.mark.parametrize("criterion", ["accuracy", "loss"])
+def test_an_edge_that_left_the_race_is_not_dropped(criterion):
+    lost = {(e, None): 100 for e in NODE_5} | {(10, None): 50, (12, None): 90}
+    loss = {(10, None): -0.5, (12, None): -0.1}
+    assert decide(lost, TOPOLOGY, criterion, loss)[2]["removed"][0] == 10
+    images = {(10, None): 80}
+    row = decide(lost, TOPOLOGY, criterion, loss, images=images, racing_confidence=0.9)[2]
+    assert 10 in row["kept"] and row["removed"][0] == 12
+    assert row["rounds"][0]["probes"][1]["images"] == 80
 
 
 def test_agree_compares_the_masks_with_the_recorded_decisions():
     architecture = Architecture(DARTS, alpha_scale=1.0)
-    decider = Decider(architecture, lambda number, each_call: Score(5, 10, 1.0), "accuracy")
+    decider = Decider(architecture, FakeProber(architecture, {}), "accuracy")
     rows = [decider.decide(planned, 0) for planned in (operation_of(4), operation_of(9), TOPOLOGY)]
     assert agree(architecture, rows)
     assert not agree(architecture, rows[:2]) and not agree(architecture, rows[1:])

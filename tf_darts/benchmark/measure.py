@@ -13,7 +13,7 @@ import numpy as np
 from tf_darts import cost
 from tf_darts.benchmark import threads
 from tf_darts.benchmark.cases import Case, program_config
-from tf_darts.benchmark.whole import plan_of
+from tf_darts.benchmark.whole import next_probe, plan_of
 from tf_darts.data.augment import Transform
 from tf_darts.data.pipeline import ImageSet
 from tf_darts.data.sources import ImageData
@@ -22,7 +22,7 @@ from tf_darts.runtime import strategy as strategy_lib
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import loop as selection_loop
-from tf_darts.selection import perturbation
+from tf_darts.selection import perturbation, probing
 from tf_darts.selection.schedule import Planned
 from tf_darts.training import loop as training_loop
 
@@ -96,8 +96,8 @@ class Search(Task):
         return {"count": count}
 
     def probe(self) -> Answer:
-        """One probe, of the first operation of the first edge, over the few validation batches."""
-        return {"count": self._probe.one(self._planned[0].cell_type, 0, 0)}
+        """All probes of the first decisions, over the few validation batches; counts batches of probes."""
+        return {"count": self._probe.around(*next_probe(self.space, self._planned, 0))}
 
     def event(self) -> Answer:
         """One whole event, all its probes over the few validation batches; its decisions are undone."""
@@ -148,14 +148,12 @@ class Selection(Task):
         return {"count": self._stage.step()}
 
     def probe(self, cell_type: str, edge: int, operation: int | None) -> Answer:
-        """One probe over the few validation batches."""
-        return {"count": self._stage.prober.one(cell_type, edge, operation)}
+        """All probes of such a decision in each cell type; counts batches of probes."""
+        return {"count": self._stage.prober.around(cell_type, edge, operation)}
 
 
 class Prober:
     """Probes over a few validation batches. The one place where the benchmark uses the selection's API.
-
-    How selection evaluates probes may change: then `one` and `event` change here, and keep their meaning.
 
     Args:
       setup: a searched supernet with its masks as they stand.
@@ -164,26 +162,36 @@ class Prober:
 
     def __init__(self, setup: search_setup.Setup, few: ImageSet):
         self._architecture = setup.bilevel.architecture
-        self._evaluate = setup.evaluator(few, "selection/probe", True, True)
+        self._prober = probing.Prober(setup, few)
 
-    def one(self, cell_type: str, edge: int, operation: int | None) -> int:
-        """One operation (or, with None, one edge) left out; gives the number of batches."""
-        self._architecture.probe(cell_type, edge, operation)
-        self._evaluate()
-        self._architecture.end_probe()
-        return self._evaluate.batches
+    def around(self, cell_type: str, edge: int, operation: int | None) -> int:
+        """The probes of the decision that a probe belongs to, in every cell type; gives their batches.
+
+        Probes of a decision are evaluated together, and those of a later cell type share more: one alone
+        would not be what a selection does.
+        """
+        space, count = self._architecture.space, 0
+        if operation is None:
+            removals = [(e, None) for e in space.incoming(space.edges[edge].target)]
+        else:
+            removals = [(edge, o) for o in range(len(space.candidates[cell_type][edge]))]
+        for each in space.cell_types:
+            done = []
+            self._prober.score(each, removals, 0, each_call=done.append)
+            count += sum(done)
+        return count
 
     def event(self, planned: list[Planned]) -> int:
         """All probes of an event and its decisions, which are undone; gives the number of batches."""
-        architecture = self._architecture
+        architecture, done = self._architecture, []
         masks = [*architecture.open_operations.values(), *architecture.open_edges.values()]
         before = [mask.numpy() for mask in masks]
-        decider = perturbation.Decider(architecture, self._evaluate, "accuracy")
+        decider = perturbation.Decider(architecture, self._prober, "accuracy")
         for decision in planned:
-            decider.decide(decision, 0)
+            decider.decide(decision, 0, done.append)
         for mask, value in zip(masks, before, strict=True):
             mask.assign(value)
-        return self._evaluate.batches * sum(p.passes(architecture.space) for p in planned)
+        return sum(done)
 
 
 class SelectionStage:
@@ -197,11 +205,12 @@ class SelectionStage:
 
     # Whether selection makes its compiled functions anew after each event (decided edges leave the graph);
     # their tracing then counts once per event in the whole, else once.
-    MADE_ANEW = False
+    MADE_ANEW = True
 
     def __init__(self, setup: search_setup.Setup, few: ImageSet, decisions: list[dict]):
         for row in decisions:
             perturbation.apply(setup.bilevel.architecture, row)
+        setup.bilevel.architecture.compact()
         self.prober = Prober(setup, few)
         self._finetune: Callable = selection_loop.finetuning_steps(setup)
 

@@ -55,6 +55,10 @@ class Operation(NodeLayer):
     # Properties that the loops may ask for instead of an operation's name.
     is_zero = False  # contributes nothing, so that it need not be computed
     is_identity = False  # drop path leaves it alone
+    # For the estimate of memory: how many tensors of the output's size a step keeps for the gradients of an
+    # operation, and whether it keeps one that all edges of its node share.
+    keeps = 2
+    keeps_of_node = False
 
     def __init__(self, channels: int, stride: int = 1, affine: bool = False, seed: int = 0, **kwargs):
         super().__init__(**kwargs)

@@ -1,6 +1,7 @@
 """Stem, cells and head: what a supernet and the network of a genotype have in common."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -72,22 +73,81 @@ class Cell(Layer):
             was removed.
           training: whether batch norms use the batch's statistics.
         """
-        nodes = inputs
-        if self.preprocess:
-            nodes = [
-                NodeOutput(layer(node, training=training))
-                for layer, node in zip(self.preprocess, inputs, strict=True)
-            ]
-        nodes = list(nodes)
-        for target in self.targets:
+        nodes = self._begin(inputs, training)
+        self._sum_up(nodes, self.targets, {}, edge_inputs, training)
+        return self._output(nodes)
+
+    def _begin(self, inputs: list[NodeOutput], training: bool) -> list[NodeOutput]:
+        """The input nodes."""
+        if not self.preprocess:
+            return list(inputs)
+        return [
+            NodeOutput(layer(node, training=training))
+            for layer, node in zip(self.preprocess, inputs, strict=True)
+        ]
+
+    def _sum_up(self, nodes: list[NodeOutput], targets, known: dict[int, tf.Tensor], edge_inputs, training):
+        """Appends the nodes `targets`, each the sum of its edges in their order; `known` edges are given."""
+        for target in targets:
             arriving = [
-                self.edge_layers[i](nodes[source], **edge_inputs[i], training=training)
+                known[i]
+                if i in known
+                else self.edge_layers[i](nodes[source], **edge_inputs[i], training=training)
                 for i, (end, source) in enumerate(self.ends)
                 if end == target and edge_inputs[i] is not None
             ]
             nodes.append(NodeOutput(tf.add_n(arriving)))
+
+    def _output(self, nodes: list[NodeOutput]) -> tf.Tensor:
         outputs = [nodes[i].x for i in self.output_nodes]
         return outputs[0] if len(outputs) == 1 else tf.concat(outputs, -1)
+
+    # A supernet's cell in two parts, for several passes that differ in the edges into one node (probes).
+
+    def before(self, node: int, inputs: list[NodeOutput], edge_inputs: Sequence[dict | None]) -> "Begun":
+        """What does not depend on how the edges into `node` are mixed, with the batch's statistics."""
+        nodes = self._begin(inputs, training=True)
+        self._sum_up(nodes, [t for t in self.targets if t < node], {}, edge_inputs, training=True)
+        known, parts = {}, {}
+        for i, (target, source) in enumerate(self.ends):
+            if target < node or source >= node or edge_inputs[i] is None:
+                continue
+            if target == node:
+                parts[i] = self.edge_layers[i].parts(nodes[source], **edge_inputs[i], training=True)
+            else:
+                known[i] = self.edge_layers[i](nodes[source], **edge_inputs[i], training=True)
+        return Begun(node, nodes, known, parts)
+
+    def after(self, begun: "Begun", mask: tf.Tensor, edge_inputs: Sequence[dict | None]) -> tf.Tensor:
+        """The cell's output with a probe mask, float32 [edges, operations], on the edges into the node.
+
+        Equal to the last bit to a pass with masked mixing weights: every sum has the same terms in the same
+        order.
+        """
+        nodes, known = list(begun.nodes), dict(begun.known)
+        for i, parts in begun.parts.items():
+            masked = [tf.cast(mask[i, o], y.dtype) * y for o, y in enumerate(parts) if y is not None]
+            if masked:
+                known[i] = tf.add_n(masked)
+        targets = [t for t in self.targets if t >= begun.node]
+        self._sum_up(nodes, targets, known, edge_inputs, training=True)
+        return self._output(nodes)
+
+
+class Begun(NamedTuple):
+    """A cell's pass, as far as it is the same for all probes of the edges into one node.
+
+    Attributes:
+      node: that node.
+      nodes: the nodes before it.
+      known: what other edges from those nodes add to later ones, by index of the edge.
+      parts: for each edge into the node, the weighted outputs of its operations.
+    """
+
+    node: int
+    nodes: list[NodeOutput]
+    known: dict[int, tf.Tensor]
+    parts: dict[int, list[tf.Tensor | None]]
 
 
 class Body(Layer):

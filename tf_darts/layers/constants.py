@@ -13,10 +13,12 @@ def constant(value, dtype: tf.DType = tf.float32) -> tf.Tensor:
     value = np.asarray(value, dtype.as_numpy_dtype)
     if tf.executing_eagerly():
         return tf.constant(value)
-    kept = tf.compat.v1.get_collection_ref("tf_darts/constants")  # of the graph that is being made
-    if not kept:
-        kept.append({})
-    made = kept[0]
+    graph = tf.compat.v1.get_default_graph()
+    kept = tf.compat.v1.get_collection_ref("tf_darts/constants")
+    # A graph inside another, such as a loop's body, starts with a copy of the outer one's collection.
+    if not kept or kept[0][0] is not graph:
+        kept[:] = [(graph, {})]
+    made = kept[0][1]
     key = (dtype, value.shape, value.tobytes())
     if key not in made:
         with tf.control_dependencies(None):

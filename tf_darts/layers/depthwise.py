@@ -48,7 +48,7 @@ def by_threes(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
     """The formulation for CPUs; the plain one where it is as fast, or sizes or the build do not allow it."""
     size, width = kernel.shape[0], x.shape[2]
     steps = [dilation * j for j in range(1, size // 2 + 1)]
-    if size == 1 or size == 3 and dilation == 1:
+    if size == 1 or (size == 3 and dilation == 1):
         return _native(x, kernel, 1)
     if any(width % step for step in steps) or not _dilates():
         return plain(x, kernel, dilation)

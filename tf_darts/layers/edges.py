@@ -44,19 +44,22 @@ class MixedEdge(NodeLayer):
             that is closed and need not be computed.
           training: whether batch norms use the batch's statistics.
         """
-        weighted = []
-        for i, (operation, norm) in enumerate(zip(self.operations, self.norms, strict=True)):
-            weight = mixing_weights[i]
-            if weight is None or operation.is_zero:  # adds nothing
-                continue
-            if norm is None:
-                weighted.append(operation(node, weight=weight, training=training))
+        parts = [y for y in self.parts(node, mixing_weights, training) if y is not None]
+        return tf.add_n(parts) if parts else node.then(primitives.zeros, self.stride).x
+
+    def parts(
+        self, node: NodeOutput, mixing_weights: Sequence[tf.Tensor | None], training: bool = False
+    ) -> list[tf.Tensor | None]:
+        """What the sum consists of: for each operation its weighted output, or None where it adds nothing."""
+        parts = []
+        for operation, norm, weight in zip(self.operations, self.norms, mixing_weights, strict=False):
+            if weight is None or operation.is_zero:
+                parts.append(None)
+            elif norm is None:
+                parts.append(operation(node, weight=weight, training=training))
             else:
-                y = operation(node, training=training)
-                weighted.append(norm(y, weight=weight, training=training))
-        if not weighted:
-            return node.then(primitives.zeros, self.stride).x
-        return tf.add_n(weighted)
+                parts.append(norm(operation(node, training=training), weight=weight, training=training))
+        return parts
 
 
 class ChosenEdge(NodeLayer):

@@ -19,15 +19,16 @@ class Zero(Operation):
     """`none`: zeros of the output's shape."""
 
     is_zero = True
+    keeps = 0
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         return node.then(primitives.zeros, self.stride).x
 
 
 class Noise(Operation):
     """`noise` (S4): fresh N(0, 1) of the output's shape in training and evaluation; a constant for x."""
+
+    keeps = 1
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -41,9 +42,7 @@ class Noise(Operation):
             aggregation="only_first_replica",
         )
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         like = node.then(primitives.zeros, self.stride).x
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([tf.cast(replica, tf.int32) + fold(self.seed, "noise"), self.draws.value])
@@ -56,10 +55,9 @@ class Identity(Operation):
     """`skip_connect` at stride 1."""
 
     is_identity = True
+    keeps = 0
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         return self.weigh(node.x, weight)
 
 
@@ -69,6 +67,8 @@ class FactorizedReduce(Operation):
     Odd heights or widths have no meaning here (the two halves would differ in size).
     """
 
+    keeps = 3
+
     def __init__(self, channels: int, stride: int = 2, channels_in: int | None = None, **kwargs):
         super().__init__(channels, 2, **kwargs)
         channels_in = channels_in or channels
@@ -76,9 +76,7 @@ class FactorizedReduce(Operation):
         self.conv_2 = self.kernel("conv_2", 1, 1, channels_in, channels - channels // 2)
         self.norm = self.batch_norm("norm", channels)
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         size = tuple(node.x.shape[1:3])
         if size[0] % 2 or size[1] % 2:
             raise ValueError(f"a factorized reduction needs even height and width, not {size}")
@@ -98,23 +96,27 @@ def skip_connect(channels: int, stride: int = 1, **kwargs) -> Operation:
 class MaxPool(Operation):
     """`max_pool_3x3`."""
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    keeps = 0
+    keeps_of_node = True
+
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         return self.weigh(node.then(primitives.max_pool_3x3, self.stride).x, weight)
 
 
 class AvgPool(Operation):
     """`avg_pool_3x3`."""
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    keeps = 0
+    keeps_of_node = True
+
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         return self.weigh(node.then(primitives.avg_pool_3x3, self.stride).x, weight)
 
 
 class ReluConvBN(Operation):
     """ReLU, k x k convolution, BN: `nor_conv_1x1`, `nor_conv_3x3`, and the cells' preprocessing."""
+
+    keeps = 1
 
     def __init__(
         self, channels: int, stride: int = 1, size: int = 1, channels_in: int | None = None, **kwargs
@@ -123,15 +125,15 @@ class ReluConvBN(Operation):
         self.conv = self.kernel("conv", size, size, channels_in or channels, channels)
         self.norm = self.batch_norm("norm", channels)
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         y = primitives.conv(node.then(tf.nn.relu).x, self.conv.value, self.stride)
         return self.norm(y, weight=weight, training=training)
 
 
 class SeparableConv(Operation):
     """Twice: ReLU, depthwise k x k, pointwise 1x1, BN; the stride is in the first depthwise convolution."""
+
+    keeps = 5
 
     def __init__(self, channels: int, stride: int = 1, size: int = 3, **kwargs):
         super().__init__(channels, stride, **kwargs)
@@ -142,9 +144,7 @@ class SeparableConv(Operation):
         self.pointwise_2 = self.kernel("pointwise_2", 1, 1, channels, channels)
         self.norm_2 = self.batch_norm("norm_2", channels)
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         y = primitives.depthwise_conv(node.then(tf.nn.relu).x, self.depthwise_1.value, self.stride)
         y = self.norm_1(primitives.conv(y, self.pointwise_1.value), training=training)
         y = primitives.depthwise_conv(tf.nn.relu(y), self.depthwise_2.value)
@@ -154,15 +154,15 @@ class SeparableConv(Operation):
 class DilatedConv(Operation):
     """ReLU, depthwise k x k of dilation 2, pointwise 1x1, BN."""
 
+    keeps = 2
+
     def __init__(self, channels: int, stride: int = 1, size: int = 3, **kwargs):
         super().__init__(channels, stride, **kwargs)
         self.depthwise = self.depthwise_kernel("depthwise", size, channels)
         self.pointwise = self.kernel("pointwise", 1, 1, channels, channels)
         self.norm = self.batch_norm("norm", channels)
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         node = node.then(tf.nn.relu)
         if self.shortens:  # of dilation 2 and stride 2: of every second pixel, undilated
             y = primitives.depthwise_conv(node.then(primitives.subsample).x, self.depthwise.value)
@@ -174,15 +174,15 @@ class DilatedConv(Operation):
 class Conv1x7And7x1(Operation):
     """ReLU, 1x7 convolution with the stride along the width, 7x1 along the height, BN."""
 
+    keeps = 2
+
     def __init__(self, channels: int, stride: int = 1, **kwargs):
         super().__init__(channels, stride, **kwargs)
         self.conv_1x7 = self.kernel("conv_1x7", 1, 7, channels, channels)
         self.conv_7x1 = self.kernel("conv_7x1", 7, 1, channels, channels)
         self.norm = self.batch_norm("norm", channels)
 
-    def call(
-        self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         # Each convolution runs at stride 1 and its own direction is thinned out afterwards: TensorFlow
         # has no convolution whose strides differ between height and width.
         y = primitives.conv(node.then(tf.nn.relu).x, self.conv_1x7.value)[:, :, :: self.stride]

@@ -23,13 +23,17 @@ class PackedVariables:
     Attributes:
       variables: the packed variables.
       members: for each of them, the variables in it, in order.
+      others: variables that are not of floats and stay with their layers (counters).
     """
 
     def __init__(self, variables: list[keras.Variable]):
         groups: dict[tuple, list[keras.Variable]] = {}
+        self.others = [v for v in variables if v.dtype != "float32"]
         for v in variables:
             if v.dtype == "float32":
-                groups.setdefault((v.trainable, v.name if not v.trainable else "", tuple(v.shape)), []).append(v)
+                groups.setdefault(
+                    (v.trainable, v.name if not v.trainable else "", tuple(v.shape)), []
+                ).append(v)
         self.variables: list[keras.Variable] = []
         self.members: list[tuple[keras.Variable, list[keras.Variable]]] = []
         self._places: dict[int, tuple[keras.Variable, int]] = {}
@@ -60,15 +64,25 @@ class PackedVariables:
         self._started_with = {id(v): value for v, value in parts}
         return keras.StatelessScope(parts, initialize_variables=False)
 
-    def keep(self, scope: keras.StatelessScope) -> None:
-        """Writes what was assigned in the scope."""
+    def keep(self, scope: keras.StatelessScope, statistics: bool = True) -> None:
+        """Writes what was assigned in the scope, outside of it.
+
+        Args:
+          scope: what `unpacked` gave.
+          statistics: whether packed variables are written (running statistics); others always are.
+        """
+        for variable in self.others:
+            if (value := scope.get_current_value(variable)) is not None:
+                variable.assign(value)
+        if not statistics:
+            return
         for packed, group in self.members:
             now = [scope.get_current_value(v) for v in group]
             if any(value is not self._started_with[id(v)] for v, value in zip(group, now, strict=True)):
                 packed.assign(tf.stack(now))
 
     def parts(self, values: list[tf.Tensor]) -> list[tuple[keras.Variable, tf.Tensor]]:
-        """What belongs to each trainable variable of values, such as gradients, of the packed trainable ones."""
+        """Each trainable variable with its part of values (gradients, say) of the packed trainable ones."""
         trained = [group for packed, group in self.members if packed.trainable]
         return [
             pair

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_darts.errors import UserError
 
-# A step: (its number, the replica's number) -> this replica's share of each metric, float scalars.
+# A step: (its number, the replica's number) -> this replica's share of each metric.
 Step = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 
 
@@ -18,9 +18,16 @@ class Steps:
       strategy: where it runs.
       step: called in replica context, once per traced shape; shares of metrics are summed over replicas.
       metrics: names of the metrics that `step` returns.
+      shape: of each of them; scalars as a rule.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy, step: Step, metrics: tuple[str, ...]):
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        step: Step,
+        metrics: tuple[str, ...],
+        shape: tuple[int, ...] = (),
+    ):
         self._metrics = metrics
 
         # Steps have no control flow on tensors; reading all their code for it would only slow tracing.
@@ -32,7 +39,7 @@ class Steps:
 
         @tf.function
         def run(first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-            rows = tf.TensorArray(tf.float32, size=count, element_shape=[len(metrics)])
+            rows = tf.TensorArray(tf.float32, size=count, element_shape=[len(metrics), *shape])
             for i in tf.range(count):
                 shares = strategy.run(on_replica, args=(first + i,))
                 rows = rows.write(i, strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None))
@@ -41,7 +48,7 @@ class Steps:
         self._run = run
 
     def __call__(self, first: int, count: int) -> dict[str, np.ndarray]:
-        """Runs steps first .. first+count-1; gives each metric as float32 [count]."""
+        """Runs steps first .. first+count-1; gives each metric as float32 [count, *shape]."""
         rows = self._run(tf.constant(first, tf.int32), tf.constant(count, tf.int32)).numpy()
         return {name: rows[:, i] for i, name in enumerate(self._metrics)}
 
@@ -60,6 +67,7 @@ class PassSteps:
       make_step: gives the step for a global batch of so many images.
       metrics: names of the metrics that steps return.
       steps_per_call: steps per call from the host.
+      make_shape: gives the shape of each metric for a global batch of so many images.
 
     Raises:
       UserError: there are fewer images than replicas.
@@ -67,6 +75,7 @@ class PassSteps:
     Attributes:
       per_pass: number of steps in a pass.
       images: number of images that a pass sees.
+      calls: number of calls that a pass from its beginning takes.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class PassSteps:
         make_step: Callable[[int], Step],
         metrics: tuple[str, ...],
         steps_per_call: int,
+        make_shape: Callable[[int], tuple[int, ...]] = lambda count: (),
     ):
         self._full, rest = divmod(size, batch_size)
         rest -= rest % strategy.num_replicas_in_sync
@@ -86,8 +96,9 @@ class PassSteps:
             replicas = strategy.num_replicas_in_sync
             raise UserError(f"a set of {size} images cannot be shared by {replicas} replicas")
         self._steps_per_call = steps_per_call
-        self._full_steps = Steps(strategy, make_step(batch_size), metrics)
-        self._rest_steps = Steps(strategy, make_step(rest), metrics) if rest else None
+        self.calls = -(-self._full // steps_per_call) + (1 if rest else 0)
+        self._full_steps = Steps(strategy, make_step(batch_size), metrics, make_shape(batch_size))
+        self._rest_steps = Steps(strategy, make_step(rest), metrics, make_shape(rest)) if rest else None
 
     def __call__(self, number: int) -> tuple[dict[str, np.ndarray], int]:
         """Runs some steps from this one on, none beyond its pass; gives their metrics and how many."""

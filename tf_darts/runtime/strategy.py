@@ -1,9 +1,14 @@
 """Start-up: devices and the `tf.distribute` strategy, from the config's `runtime`."""
 
+import contextlib
+import os
+
 import ml_collections
 import tensorflow as tf
 
 from tf_darts.errors import UserError
+
+FEW_CORES = 4
 
 
 def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
@@ -15,6 +20,7 @@ def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
     Raises:
       UserError: the devices that the config asks for cannot be had.
     """
+    _use_threads()
     if runtime.logical_devices:
         _split_cpu(runtime.logical_devices)
     if runtime.deterministic:
@@ -32,6 +38,21 @@ def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
             " runtime.logical_devices of at least 2 to try it on a CPU"
         )
     return mirrored(devices)
+
+
+def _use_threads() -> None:
+    """On a CPU of few cores an operation has one thread, and as many run at once as there are cores.
+
+    A supernet has enough operations that do not wait for each other; shared out among threads, they
+    hinder one another (docs/performance.md). With more cores, or a GPU, TensorFlow's own choice stays.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    if cores > FEW_CORES or chosen or tf.config.list_physical_devices("GPU"):
+        return
+    with contextlib.suppress(RuntimeError):  # TensorFlow has started: its threads are there
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(cores)
 
 
 def mirrored(devices: list[str]) -> tf.distribute.MirroredStrategy:

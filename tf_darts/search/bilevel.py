@@ -65,7 +65,10 @@ class Bilevel:
 
     def forward(self, images: tf.Tensor, training: bool) -> tf.Tensor:
         """Logits float32 [B, classes] with the architecture as it stands (masks and probe included)."""
-        return self.supernet(images, self.architecture.mixing_weights(), training=training)
+        architecture = self.architecture
+        return self.supernet(
+            images, architecture.mixing_weights(), training=training, evaluated=architecture.evaluated
+        )
 
     def alpha_gradients(self, batch: Batch, total: int) -> "Evaluated":
         """The validation loss and its gradients with respect to alpha: this replica's share."""

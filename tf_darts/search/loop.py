@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow as tf
 
-from tf_darts import optimizers
+from tf_darts import memory, optimizers
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
@@ -50,6 +50,13 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     progress = Progress("search", total, step)
     if 0 < step < total:
         progress.say(f"search: continuing at step {step} of {total}")
+    if step < total:
+        _, height, width, depth = setup.train.shape
+        search = config.search
+        needed = memory.estimate(
+            setup.space, search.channels, search.cells, search.batch_size, (height, width, depth)
+        )
+        progress.say(f"search: a step needs about {memory.gigabytes(needed)} of memory")
     while step < total:
         epoch = step // steps_per_epoch
         count = min(config.runtime.steps_per_call, (epoch + 1) * steps_per_epoch - step)
@@ -89,6 +96,7 @@ def _result(setup: Setup, step: int, last_epoch: dict[str, float]) -> dict:
         "space": setup.space.name,
         "steps": step,
         "last_epoch": last_epoch,
+        "peak_memory": memory.peak(),
         "alpha": {t: a.numpy().tolist() for t, a in architecture.alpha.items()},
         "mixing_weights": {t: p.numpy().tolist() for t, p in architecture.probabilities().items()},
     }

@@ -41,6 +41,10 @@ def _weights(bilevel: Bilevel, batch: Batch, learning_rate: tf.Tensor, total: in
 def darts(bilevel, train, valid, learning_rate, train_total, valid_total):
     """DARTS, first order: a step of alpha, then a step of the weights with the new alpha."""
     evaluated = bilevel.alpha_step(valid, valid_total)
+    # The training batch waits for the new alpha: what does not depend on alpha would otherwise be computed
+    # ahead, and be held in memory meanwhile.
+    with tf.control_dependencies([alpha.read_value() for alpha in bilevel.alphas.values()]):
+        train = tf.identity(train[0]), train[1]
     return {
         **_weights(bilevel, train, learning_rate, train_total),
         "valid_loss": evaluated.loss,

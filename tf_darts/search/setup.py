@@ -5,12 +5,15 @@ import dataclasses
 import ml_collections
 import tensorflow as tf
 
+from tf_darts import memory
 from tf_darts.architecture import Architecture
 from tf_darts.data.augment import Transform
 from tf_darts.data.pipeline import ImageSet, halves
 from tf_darts.data.sources import ImageData
+from tf_darts.errors import UserError
 from tf_darts.evaluation import Evaluator
 from tf_darts.layers.body import check_images
+from tf_darts.layers.depthwise import device_type
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.strategy import check_batch
 from tf_darts.search.bilevel import Bilevel
@@ -69,12 +72,22 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     """Checks that the data can be searched on with this config.
 
     Raises:
-      UserError: the batch does not fit the halves or the replicas, or the images the reductions.
+      UserError: the batch does not fit the halves or the replicas, or the images the reductions, or a step
+        the memory.
     """
     train = int(config.data.train_fraction * len(data.x_train) + 1e-9)  # as `halves` rounds
     smaller = min(train, len(data.x_train) - train)
     check_batch("search.batch_size", config.search.batch_size, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
+    needed = memory.estimate(
+        space, config.search.channels, config.search.cells, config.search.batch_size, data.image_shape
+    )
+    if device_type() == "CPU" and needed > memory.available():
+        raise UserError(
+            f"config: search.batch_size is {config.search.batch_size} and search.channels"
+            f" {config.search.channels}: a step needs about {memory.gigabytes(needed)} of memory;"
+            f" allowed: what fits in the {memory.gigabytes(memory.available())} of this machine"
+        )
 
 
 def make(

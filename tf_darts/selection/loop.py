@@ -19,6 +19,7 @@ from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
 from tf_darts.selection import magnitude, perturbation, schedule
+from tf_darts.selection.probing import Prober
 from tf_darts.selection.schedule import Planned
 from tf_darts.spaces import Space
 
@@ -66,11 +67,21 @@ def _by_perturbation(setup: Setup, folder: pathlib.Path) -> Genotype:
         raise UserError(f"{lines.path} and the checkpoint beside it disagree; remove {folder} to start again")
 
     metrics = Metrics(folder, step, config.runtime.tensorboard, "selection")
-    probes = setup.evaluator(setup.valid, "selection/probe", True, config.selection.augment_probes)
-    decider = perturbation.Decider(architecture, probes, config.selection.criterion)
-    finetune = finetuning_steps(setup)
+    criterion, racing = config.selection.criterion, config.selection.racing_confidence
+    images = (
+        setup.valid.first(config.selection.probe_images) if config.selection.probe_images else setup.valid
+    )
+
+    def compiled() -> tuple[perturbation.Decider, PassSteps]:
+        """What probes and fine-tunes, computing only what is still open if the config says so."""
+        if config.selection.compact:
+            architecture.compact()
+        decider = perturbation.Decider(architecture, Prober(setup, images), criterion, racing)
+        return decider, finetuning_steps(setup)
+
+    decider, finetune = compiled()
     total = epochs * finetune.per_pass
-    work = Work(space, planned, probes.batches, total, done, step)
+    work = Work(space, planned, -(-images.size // config.search.batch_size), total, done, step)
     if done + step:
         work.progress.say(f"select: continuing after {done} of {len(planned)} decisions")
     for epoch in range(step // finetune.per_pass, max(epochs, 1)):
@@ -80,7 +91,11 @@ def _by_perturbation(setup: Setup, folder: pathlib.Path) -> Genotype:
             lines.append({"number": done, **row})
             done += 1
             checkpoints.save(decisions=done, step=step)
+            work.decided()
             work.progress.say(f"select: decision {done}/{len(planned)}: {_sentence(space, row)}")
+            event_is_over = done == len(planned) or planned[done].event != planned[done - 1].event
+            if config.selection.compact and event_is_over and (done < len(planned) or step < total):
+                decider, finetune = compiled()
         while step < min((epoch + 1) * finetune.per_pass, total):
             columns, count = finetune(step)
             metrics.steps(step, columns, epoch)
@@ -105,17 +120,21 @@ class Work:
     def __init__(
         self, space: Space, planned: Sequence[Planned], batches: int, steps: int, done: int, step: int
     ):
-        self._batches = batches
-        costs = [batches * p.passes(space) for p in planned]
-        self._done = sum(costs[:done]) + self.STEP * step
-        self.progress = Progress("select", sum(costs) + self.STEP * steps, self._done)
+        self._costs = [batches * p.passes(space) for p in planned]
+        self._decisions, self._probed = done, 0
+        self._done = sum(self._costs[:done]) + self.STEP * step
+        self.progress = Progress("select", sum(self._costs) + self.STEP * steps, self._done)
 
     def probed(self, batches: int) -> None:
-        """So many batches of the current probe's pass are done."""
-        text = f"probing, batch {batches}/{self._batches}"
-        self.progress.update(self._done + batches, text)
-        if batches == self._batches:
-            self._done += batches
+        """So many more batches of the next decision's probes are done."""
+        self._probed += batches
+        share = 100 * self._probed / self._costs[self._decisions]
+        self.progress.update(self._done + self._probed, f"probing, {share:.0f} % of the decision's batches")
+
+    def decided(self) -> None:
+        """The decision is made, perhaps with fewer batches than planned."""
+        self._done += self._costs[self._decisions]
+        self._decisions, self._probed = self._decisions + 1, 0
 
     def finetuned(self, steps: int, text: str) -> None:
         """So many more steps are done."""

@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterable
 
 from tf_darts.architecture import Architecture
 from tf_darts.evaluation import Score
+from tf_darts.selection.probing import Prober, Removal
+from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import Planned
-
-# Measures the supernet as its masks stand, on the validation half: (pass number, function that is told
-# after each call how many batches are done) -> score.
-Measure = Callable[[int, Callable[[int], None]], Score]
 
 
 def _importance(score: Score, criterion: str) -> float:
@@ -22,6 +20,7 @@ def _importance(score: Score, criterion: str) -> float:
 
 
 def _row(score: Score) -> dict:
+    """A probe's score for decisions.jsonl; `images` is less than a pass where it left a race."""
     return {
         "correct": score.correct,
         "images": score.images,
@@ -35,12 +34,16 @@ class Decider:
 
     Args:
       architecture: its masks are changed.
-      measure: evaluates the supernet; passes of equal number see the same images.
+      prober: scores probes; its passes of equal number see the same images.
       criterion: "accuracy" or "loss".
+      racing_confidence: of racing; 0: no race, every probe sees the whole pass.
     """
 
-    def __init__(self, architecture: Architecture, measure: Measure, criterion: str):
-        self._architecture, self._measure, self._criterion = architecture, measure, criterion
+    def __init__(
+        self, architecture: Architecture, prober: Prober, criterion: str, racing_confidence: float = 0.0
+    ):
+        self._architecture, self._prober, self._criterion = architecture, prober, criterion
+        self._racing_confidence = racing_confidence
         self._each_call: Callable[[int], None] = lambda batches: None
 
     def decide(
@@ -55,24 +58,30 @@ class Decider:
             "epoch": planned.epoch,
             "cell_type": planned.cell_type,
             "criterion": self._criterion,
+            **({"racing_confidence": self._racing_confidence} if self._racing_confidence else {}),
             **decide(planned.cell_type, planned.place, first_pass),
         }
         apply(self._architecture, row)
         return row
 
-    def _probe(self, cell_type: str, edge: int, operation: int | None, number: int) -> Score:
-        self._architecture.probe(cell_type, edge, operation)
-        try:
-            return self._measure(number, self._each_call)
-        finally:
-            self._architecture.end_probe()
+    def _score(
+        self, cell_type: str, removals: list[Removal], number: int, most_important: bool
+    ) -> tuple[list[Score], list[float]]:
+        """Scores of the removals, and how much each hurt; -inf or inf for what is out of the race."""
+        race = None
+        if self._racing_confidence:
+            race = Race(self._criterion, most_important, self._racing_confidence, len(removals))
+        scores = self._prober.score(cell_type, removals, number, race, self._each_call)
+        longest = max(score.images for score in scores)
+        out = float("-inf") if most_important else float("inf")
+        return scores, [_importance(s, self._criterion) if s.images == longest else out for s in scores]
 
     def _operation(self, cell_type: str, edge: int, number: int) -> dict:
         """Probes every operation of an edge; on a tie the earlier one is kept."""
         space = self._architecture.space
         names = space.candidates[cell_type][edge]
-        scores = [self._probe(cell_type, edge, o, number) for o in range(len(names))]
-        importance = [_importance(s, self._criterion) for s in scores]
+        removals = [(edge, o) for o in range(len(names))]
+        scores, importance = self._score(cell_type, removals, number, most_important=True)
         best = importance.index(max(importance))
         return {
             "edge": edge,
@@ -91,8 +100,8 @@ class Decider:
         space = self._architecture.space
         left, rounds = list(space.incoming(node)), []
         while len(left) > space.kept_edges:
-            scores = [self._probe(cell_type, e, None, number + len(rounds)) for e in left]
-            importance = [_importance(s, self._criterion) for s in scores]
+            removals = [(e, None) for e in left]
+            scores, importance = self._score(cell_type, removals, number + len(rounds), most_important=False)
             least = min(importance)
             worst = max(i for i, value in enumerate(importance) if value == least)
             rounds.append(

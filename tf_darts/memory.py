@@ -1,0 +1,74 @@
+"""How much memory a bilevel step needs: an estimate before it, and what was used after it.
+
+What a step keeps for its gradients decides: it grows with batch, channels and pixels, and dwarfs the weights.
+The estimate counts those tensors; the allowances beside them were measured on CPUs (docs/performance.md).
+"""
+
+import contextlib
+import os
+import pathlib
+import resource
+import sys
+
+from tf_darts.layers.operations import OPERATIONS, Operation
+from tf_darts.spaces import Space
+
+BYTES = 4  # of a float32
+PROGRAM = 1.2e9  # Python, TensorFlow and a supernet's graph, bytes
+WORKSPACE = 1.15  # gradients under way, over what is kept for them
+
+
+def estimate(space: Space, channels: int, cells: int, batch: int, image_shape: tuple[int, ...]) -> float:
+    """Bytes that a search needs at most at a time, the program included; within some 15 %.
+
+    Args:
+      space: the search space.
+      channels: initial channels of the supernet.
+      cells: its depth.
+      batch: images in a batch.
+      image_shape: height, width and channels of the images.
+    """
+    height, width = image_shape[:2]
+    kept = space.stacking.stem_multiplier * channels * height * width
+    for block in space.stacking.blocks(cells):
+        before = height * width
+        if block.reduction:
+            height, width = height // 2, width // 2
+        size, size_before = (block.width * channels * pixels for pixels in (height * width, before))
+        if block.cell_type is None:  # two convolutions and what they take
+            kept += 4 * size + size_before
+            continue
+        kept += 2 * space.input_nodes * size_before  # inputs brought to the cell's width, and their ReLU
+        kept += 2 * space.nodes * size
+        shared = set()
+        for edge, candidates in zip(space.edges, space.candidates[block.cell_type], strict=True):
+            for name in candidates:
+                operation = _layer(name, space.stride(edge, block.reduction))
+                if operation.keeps_of_node:
+                    shared.add((edge.source, name))
+                kept += operation.keeps * size
+        kept += len(shared) * size
+    return PROGRAM + WORKSPACE * BYTES * batch * kept
+
+
+def _layer(name: str, stride: int) -> Operation:
+    return OPERATIONS[name](2, stride)  # the least channels that every operation has; only its class matters
+
+
+def available() -> int:
+    """Bytes of memory that this process may use: the machine's, or its container's if that is less."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):  # no container, or without a limit
+        memory = min(memory, int(pathlib.Path("/sys/fs/cgroup/memory.max").read_text()))
+    return memory
+
+
+def peak() -> int:
+    """The most memory that this process has had at a time, bytes."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else 1024 * used
+
+
+def gigabytes(number: float) -> str:
+    """A number of bytes for messages."""
+    return f"{number / 1e9:.1f} GB"

@@ -1,0 +1,181 @@
+"""Probes: the supernet's score on the validation half with one operation or edge left out.
+
+The probes of a decision see the same images in the same batches. A batch is drawn once for all of them, and
+what does not depend on the edges into the decision's node is computed once: the blocks before the first cell
+of the type, and in this cell all but that node and those after it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_darts.data.pipeline import ImageSet
+from tf_darts.evaluation import Score
+from tf_darts.runtime.steps import PassSteps
+from tf_darts.search.setup import Setup
+from tf_darts.selection.racing import Race
+
+LOOKS = 16  # at a race, in a pass: more of them find less, as the error is shared out among them
+Removal = tuple[int, int | None]  # an edge, and one of its operations or None: the whole edge
+
+
+class Prober:
+    """Scores probes of a supernet as its masks stand.
+
+    Its functions are traced when they are first needed; they compute what `Architecture.evaluated` says at
+    that time.
+
+    Args:
+      setup: the supernet and its data.
+      images: the images to score on.
+    """
+
+    def __init__(self, setup: Setup, images: ImageSet):
+        self._setup, self._images = setup, images
+        space = setup.space
+        # As many as one decision can have; fewer are evaluated where it has fewer.
+        most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets))
+        shape = (most, len(space.edges), space.num_operations)
+        with setup.strategy.scope():
+            self._masks = tf.Variable(tf.ones(shape), trainable=False, name="probe_masks")
+            self._count = tf.Variable(most, trainable=False, dtype=tf.int32, name="probes")
+        self._steps: dict[tuple[str, int], PassSteps] = {}
+
+    def score(
+        self,
+        cell_type: str,
+        removals: Sequence[Removal],
+        pass_index: int,
+        race: Race | None = None,
+        each_call: Callable[[int], None] = lambda batches: None,
+    ) -> list[Score]:
+        """Scores each removal over a pass, or, racing, until it leaves the race.
+
+        Args:
+          cell_type: the cell type that something is removed from.
+          removals: what is removed, one at a time; all of edges into one node.
+          pass_index: passes of one index see the same images in the same order and augmentation.
+          race: decides after each call which removals are scored further; None: all of them.
+          each_call: told after each call how many batches of probes it did.
+
+        Returns:
+          A score for each removal, over the images that it saw.
+        """
+        architecture, edges = self._setup.bilevel.architecture, self._setup.space.edges
+        (node,) = {edges[edge].target for edge, _ in removals}
+        steps = self._of(cell_type, node)
+        seen = [_Seen() for _ in removals]
+        running, done = list(range(len(removals))), 0
+        while done < steps.per_pass and running:
+            masks = np.ones(self._masks.shape, np.float32)
+            for place, i in enumerate(running):
+                masks[place] = architecture.mask_without(cell_type, *removals[i])
+            self._masks.assign(masks)  # whole: an assignment to a slice reaches one replica only
+            self._count.assign(len(running))
+            rows, count = steps(pass_index * steps.per_pass + done)
+            done += count
+            for place, i in enumerate(running):
+                seen[i].add(rows["correct"][:, place], rows["loss"][:, place])
+            each_call(count * len(running))
+            if race is not None and done < steps.per_pass:
+                values = {i: seen[i].values(race.criterion) for i in running}
+                running = race.left_in(values, looks=steps.calls - 1)
+        return [s.score() for s in seen]
+
+    def _of(self, cell_type: str, node: int) -> PassSteps:
+        if (cell_type, node) not in self._steps:
+            self._steps[cell_type, node] = self._make(cell_type, node)
+        return self._steps[cell_type, node]
+
+    def _make(self, cell_type: str, node: int) -> PassSteps:
+        setup, config = self._setup, self._setup.config
+        supernet, architecture = setup.bilevel.supernet, setup.bilevel.architecture
+        replicas, batch_size = setup.strategy.num_replicas_in_sync, config.search.batch_size
+        augment, most = config.selection.augment_probes, self._masks.shape[0]
+
+        def make_step(count: int):
+            def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
+                images, labels = self._images.pass_batch(
+                    "selection/probe",
+                    number // steps.per_pass,
+                    number % steps.per_pass,
+                    batch_size,
+                    count,
+                    augment=augment,
+                    shuffle=augment,
+                    replicas=replicas,
+                    replica=replica,
+                )
+                weights, evaluated = architecture.mixing_weights(), architecture.evaluated
+                before = supernet.before_probes(cell_type, node, images, weights, evaluated)
+                masks = self._masks.read_value()
+
+                def probe(i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray):
+                    logits = supernet.probe(cell_type, masks[i], before, weights, evaluated)
+                    hits = tf.argmax(logits, -1, output_type=tf.int32) == labels
+                    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                    return i + 1, correct.write(i, tf.cast(hits, tf.float32)), losses.write(i, loss)
+
+                def empty() -> tf.TensorArray:
+                    return tf.TensorArray(tf.float32, size=most, element_shape=labels.shape)
+
+                _, correct, losses = tf.while_loop(
+                    lambda i, *_: i < self._count,
+                    probe,
+                    (tf.constant(0), empty(), empty()),
+                    maximum_iterations=most,
+                    parallel_iterations=1,
+                )
+                return {
+                    "correct": _place(correct.stack(), replica, replicas),
+                    "loss": _place(losses.stack(), replica, replicas),
+                }
+
+            return step
+
+        batches = -(-self._images.size // batch_size)
+        steps_per_call = config.runtime.steps_per_call
+        if config.selection.racing_confidence:  # a look at the race after each call
+            steps_per_call = min(steps_per_call, -(-batches // LOOKS))
+        steps = PassSteps(
+            setup.strategy,
+            self._images.size,
+            batch_size,
+            make_step,
+            ("correct", "loss"),
+            steps_per_call,
+            make_shape=lambda count: (most, count),
+        )
+        return steps
+
+
+def _place(values: tf.Tensor, replica: tf.Tensor, replicas: int) -> tf.Tensor:
+    """A replica's columns among zeros, so that the sum over replicas has every image's value in its place."""
+    if replicas == 1:
+        return values
+    here = tf.range(replicas)[None, :, None] == replica
+    own = tf.where(here, values[:, None, :], 0.0)  # not a product: what is not finite would spread
+    return tf.reshape(own, [values.shape[0], replicas * values.shape[1]])
+
+
+@dataclasses.dataclass
+class _Seen:
+    """What a probe gave for every image so far."""
+
+    correct: list[np.ndarray] = dataclasses.field(default_factory=list)
+    losses: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def add(self, correct: np.ndarray, losses: np.ndarray) -> None:
+        self.correct.append(correct.ravel())
+        self.losses.append(losses.ravel())
+
+    def values(self, criterion: str) -> np.ndarray:
+        return np.concatenate(self.correct if criterion == "accuracy" else self.losses)
+
+    def score(self) -> Score:
+        correct, losses = np.concatenate(self.correct), np.concatenate(self.losses)
+        return Score(
+            round(float(correct.sum(dtype="float64"))), len(correct), float(losses.mean(dtype="float64"))
+        )
