@@ -78,6 +78,8 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
                 }
         metrics.epoch(step, epoch, values)
         checkpoints.save(step=step)
+        # Apart from result.json, which is the same however often the search was interrupted.
+        write_json(folder / "memory.json", {"estimated_bytes": round(needed), "peak_bytes": memory.peak()})
     metrics.close()
     if not (folder / "result.json").exists():
         write_json(folder / "result.json", _result(setup, step, metrics.epochs[-1]))
@@ -96,7 +98,6 @@ def _result(setup: Setup, step: int, last_epoch: dict[str, float]) -> dict:
         "space": setup.space.name,
         "steps": step,
         "last_epoch": last_epoch,
-        "peak_memory": memory.peak(),
         "alpha": {t: a.numpy().tolist() for t, a in architecture.alpha.items()},
         "mixing_weights": {t: p.numpy().tolist() for t, p in architecture.probabilities().items()},
     }
