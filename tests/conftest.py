@@ -16,11 +16,16 @@ def pytest_configure(config: pytest.Config) -> None:
         return  # pytest-xdist's controller, which runs no test
     import tensorflow as tf
 
+    from tf_darts.runtime import strategy
+
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     tf.config.experimental.enable_op_determinism()
-    # As the programs have it: the graph optimiser also changes the order of sums.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    # Threads decide the last bits: set here, not by whichever test starts a strategy first, and the same on
+    # machines of any number of cores.
+    tf.config.threading.set_intra_op_parallelism_threads(2)
+    tf.config.threading.set_inter_op_parallelism_threads(2)
+    strategy.prepare()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import pytest
 from tests.search import tiny
 from tf_darts import memory, spaces
 from tf_darts.errors import UserError
+from tf_darts.runtime import host
 from tf_darts.search import loop, setup
 
 SHAPE = (32, 32, 3)
@@ -42,7 +43,7 @@ def test_spaces_of_fewer_operations_need_less():
 def test_a_search_that_cannot_fit_is_refused_before_it_is_built(monkeypatch):
     config = tiny.config()
     setup.check(config, tiny.SPACE, tiny.data(config), 1)
-    monkeypatch.setattr(memory, "available", lambda: int(1e9))
+    monkeypatch.setattr(host, "available_memory", lambda: int(1e9))
     with pytest.raises(UserError, match=r"search.batch_size is 8 .* about 1.2 GB of memory; .* 1.0 GB"):
         setup.check(config, tiny.SPACE, tiny.data(config), 1)
 

@@ -61,7 +61,7 @@ def test_gradients_of_a_shared_batch_are_those_of_the_whole(strategies):
         largest = max(abs(a).max() for a in one)
         assert len(one) == len(two) > 0 and all(a.any() for a in one)
         for a, b in zip(one, two, strict=True):
-            np.testing.assert_allclose(b, a, rtol=1e-6, atol=3e-6 * largest)
+            np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-6 * largest)
 
 
 def updated(strategy, replicas):

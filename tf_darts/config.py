@@ -26,11 +26,13 @@ class Field:
     check: Callable[[Any], bool]
 
 
-def _integer(default: int, doc: str, least: int = 0) -> Field:
+def integer_field(default: int, doc: str, least: int = 0) -> Field:
+    """A field for integers from `least` on."""
     return Field(default, doc, f"an integer of at least {least}", lambda v: v >= least)
 
 
-def _number(default: float, doc: str, low: float = 0.0, high: float = float("inf")) -> Field:
+def number_field(default: float, doc: str, low: float = 0.0, high: float = float("inf")) -> Field:
+    """A field for finite numbers from `low` to `high`."""
     allowed = f"a number from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
     return Field(default, doc, allowed, lambda v: low <= v <= high and math.isfinite(v))
 
@@ -39,7 +41,8 @@ def _one_of(default: str, doc: str, *names: str) -> Field:
     return Field(default, doc, "one of " + ", ".join(names), lambda v: v in names)
 
 
-def _flag(default: bool, doc: str) -> Field:
+def flag_field(default: bool, doc: str) -> Field:
+    """A field that is on or off."""
     return Field(default, doc, "True or False", lambda v: True)
 
 
@@ -49,89 +52,93 @@ def _text(default: str, doc: str) -> Field:
 
 FIELDS: dict[str, dict[str, Field]] = {
     "": {
-        "seed": _integer(0, "seed of every random draw"),
+        "seed": integer_field(0, "seed of every random draw"),
         "space": _one_of("darts", "search space", *spaces.SPACES),
     },
     "data": {
         "source": _one_of("tfds", "where images come from", "digits", "tfds", "npz", "folder"),
         "name": _text("cifar10", "tfds name, for source tfds"),
         "path": _text("", "tfds data directory, .npz file, or folder of images by class"),
-        "image_size": _integer(32, "side to which source folder resizes its images, pixels", 1),
-        "test_fraction": _number(0.2, "share of source folder held out where it has no test/", 0.01, 0.9),
-        "limit_train": _integer(0, "use only the first so many training images; 0: all"),
-        "limit_test": _integer(0, "use only the first so many test images; 0: all"),
-        "train_fraction": _number(0.5, "share of the training images that fits the weights", 0.01, 0.99),
+        "image_size": integer_field(32, "side to which source folder resizes its images, pixels", 1),
+        "test_fraction": number_field(
+            0.2, "share of source folder held out where it has no test/", 0.01, 0.9
+        ),
+        "limit_train": integer_field(0, "use only the first so many training images; 0: all"),
+        "limit_test": integer_field(0, "use only the first so many test images; 0: all"),
+        "train_fraction": number_field(0.5, "share of the training images that fits the weights", 0.01, 0.99),
         "split": _one_of("seed", "how halves are made: shuffled by seed, or in file order", "seed", "order"),
-        "crop_padding": _integer(4, "pixels of black padding before the random crop; 0: no crop"),
-        "flip": _flag(True, "random horizontal flips"),
+        "crop_padding": integer_field(4, "pixels of black padding before the random crop; 0: no crop"),
+        "flip": flag_field(True, "random horizontal flips"),
     },
     "search": {
         "method": _one_of("darts", "how alpha is treated", "darts", "fixed_alpha"),
-        "channels": _integer(16, "initial channels C of the supernet", 1),
-        "cells": _integer(8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
-        "epochs": _integer(50, "epochs of bilevel search", 1),
-        "batch_size": _integer(64, "global batch of both halves", 1),
-        "learning_rate": _number(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
-        "learning_rate_min": _number(0.001, "where the cosine ends"),
-        "momentum": _number(0.9, "SGD momentum", 0.0, 1.0),
-        "weight_decay": _number(3e-4, "L2 coefficient on the weights, added after clipping"),
-        "clip_norm": _number(5.0, "largest global norm of the weight gradient; 0: no clipping"),
-        "alpha_learning_rate": _number(3e-4, "Adam learning rate of alpha"),
-        "alpha_beta1": _number(0.5, "Adam decay of the first moment", 0.0, 0.9999),
-        "alpha_beta2": _number(0.999, "Adam decay of the second moment", 0.0, 0.99999),
-        "alpha_epsilon": _number(1e-8, "Adam epsilon, added after bias correction"),
-        "alpha_weight_decay": _number(1e-3, "L2 coefficient on alpha, added to its gradient"),
-        "alpha_scale": _number(1e-3, "standard deviation of alpha's start"),
-        "fixed_alpha_scale": _number(
+        "channels": integer_field(16, "initial channels C of the supernet", 1),
+        "cells": integer_field(8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
+        "epochs": integer_field(50, "epochs of bilevel search", 1),
+        "batch_size": integer_field(64, "global batch of both halves", 1),
+        "learning_rate": number_field(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
+        "learning_rate_min": number_field(0.001, "where the cosine ends"),
+        "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
+        "weight_decay": number_field(3e-4, "L2 coefficient on the weights, added after clipping"),
+        "clip_norm": number_field(5.0, "largest global norm of the weight gradient; 0: no clipping"),
+        "alpha_learning_rate": number_field(3e-4, "Adam learning rate of alpha"),
+        "alpha_beta1": number_field(0.5, "Adam decay of the first moment", 0.0, 0.9999),
+        "alpha_beta2": number_field(0.999, "Adam decay of the second moment", 0.0, 0.99999),
+        "alpha_epsilon": number_field(1e-8, "Adam epsilon, added after bias correction"),
+        "alpha_weight_decay": number_field(1e-3, "L2 coefficient on alpha, added to its gradient"),
+        "alpha_scale": number_field(1e-3, "standard deviation of alpha's start"),
+        "fixed_alpha_scale": number_field(
             0.0, "the same for method fixed_alpha: 0 as the paper says; the authors' code has 1e-3"
         ),
-        "evaluate_every": _integer(1, "epochs between evaluations of the supernet; 0: never"),
+        "evaluate_every": integer_field(1, "epochs between evaluations of the supernet; 0: never"),
     },
     "selection": {
         "method": _one_of("perturbation", "how the architecture is chosen", "magnitude", "perturbation"),
         "criterion": _one_of("accuracy", "what a probe measures", "accuracy", "loss"),
-        "interval": _integer(5, "epochs of fine-tuning between two decision events", 0),
-        "learning_rate": _number(0.0025, "constant SGD learning rate of fine-tuning"),
-        "augment_probes": _flag(True, "probe on augmented validation images, as published"),
-        "probe_images": _integer(
+        "interval": integer_field(5, "epochs of fine-tuning between two decision events", 0),
+        "learning_rate": number_field(0.0025, "constant SGD learning rate of fine-tuning"),
+        "augment_probes": flag_field(True, "probe on augmented validation images, as published"),
+        "probe_images": integer_field(
             0, "probe on the first so many validation images only; 0: all, as published"
         ),
-        "racing_confidence": _number(
+        "racing_confidence": number_field(
             0.0,
             "break a probe off once, with this confidence, it cannot be the one that the decision turns on;"
             " 0: every probe sees all images, as published",
             0.0,
             0.9999,
         ),
-        "compact": _flag(
+        "compact": flag_field(
             True,
             "trace the functions anew after each event, without what is decided: the same results, faster;"
             " worth it where fine-tuning and probing between two events take longer than tracing",
         ),
     },
     "training": {
-        "channels": _integer(36, "initial channels C of the network", 1),
-        "cells": _integer(20, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
-        "epochs": _integer(600, "epochs of training from scratch", 1),
-        "batch_size": _integer(96, "global batch", 1),
-        "learning_rate": _number(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
-        "learning_rate_min": _number(0.0, "where the cosine ends"),
-        "momentum": _number(0.9, "SGD momentum", 0.0, 1.0),
-        "weight_decay": _number(3e-4, "L2 coefficient on all weights, added after clipping"),
-        "clip_norm": _number(5.0, "largest global norm of the gradient; 0: no clipping"),
-        "auxiliary_weight": _number(0.4, "weight of the auxiliary head's loss; 0: no auxiliary head"),
-        "drop_path": _number(0.2, "drop-path probability reached at the end (linear)", 0.0, 0.95),
-        "cutout_length": _integer(16, "side of the cutout square, pixels; 0: none"),
-        "label_smoothing": _number(0.0, "label smoothing", 0.0, 0.99),
-        "evaluate_every": _integer(1, "epochs between test evaluations; the last is always done", 1),
+        "channels": integer_field(36, "initial channels C of the network", 1),
+        "cells": integer_field(20, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
+        "epochs": integer_field(600, "epochs of training from scratch", 1),
+        "batch_size": integer_field(96, "global batch", 1),
+        "learning_rate": number_field(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
+        "learning_rate_min": number_field(0.0, "where the cosine ends"),
+        "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
+        "weight_decay": number_field(3e-4, "L2 coefficient on all weights, added after clipping"),
+        "clip_norm": number_field(5.0, "largest global norm of the gradient; 0: no clipping"),
+        "auxiliary_weight": number_field(0.4, "weight of the auxiliary head's loss; 0: no auxiliary head"),
+        "drop_path": number_field(0.2, "drop-path probability reached at the end (linear)", 0.0, 0.95),
+        "cutout_length": integer_field(16, "side of the cutout square, pixels; 0: none"),
+        "label_smoothing": number_field(0.0, "label smoothing", 0.0, 0.99),
+        "evaluate_every": integer_field(1, "epochs between test evaluations; the last is always done", 1),
     },
     "runtime": {
         "strategy": _one_of("one_device", "tf.distribute strategy", "one_device", "mirrored"),
-        "logical_devices": _integer(0, "split the CPU into so many devices, to try mirrored; 0: do not"),
-        "steps_per_call": _integer(20, "compiled steps per call from the host", 1),
-        "checkpoint_minutes": _number(10.0, "time between checkpoints inside an epoch; each epoch has one"),
-        "deterministic": _flag(True, "only operations whose result does not depend on timing"),
-        "tensorboard": _flag(True, "write TensorBoard events"),
+        "logical_devices": integer_field(0, "split the CPU into so many devices, to try mirrored; 0: do not"),
+        "steps_per_call": integer_field(20, "compiled steps per call from the host", 1),
+        "checkpoint_minutes": number_field(
+            10.0, "time between checkpoints inside an epoch; each epoch has one"
+        ),
+        "deterministic": flag_field(True, "only operations whose result does not depend on timing"),
+        "tensorboard": flag_field(True, "write TensorBoard events"),
     },
 }
 

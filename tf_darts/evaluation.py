@@ -1,4 +1,4 @@
-"""How good a model is on a whole set of images: evaluation, and the measure of a probe."""
+"""How good a model is on a whole set of images."""
 
 import dataclasses
 from collections.abc import Callable
@@ -58,21 +58,9 @@ class Evaluator:
         augment: bool,
         steps_per_call: int,
     ):
-        replicas = strategy.num_replicas_in_sync
-
         def make_step(count: int):
             def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-                batch, labels = images.pass_batch(
-                    purpose,
-                    number // self._steps.per_pass,
-                    number % self._steps.per_pass,
-                    batch_size,
-                    count,
-                    augment=augment,
-                    shuffle=augment,
-                    replicas=replicas,
-                    replica=replica,
-                )
+                batch, labels = self._steps.batch(images, purpose, number, count, replica, augment)
                 loss, correct = loss_and_correct(forward(batch), labels, 1)
                 return {"loss": loss, "correct": correct}
 

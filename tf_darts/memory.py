@@ -1,14 +1,8 @@
-"""How much memory a bilevel step needs: an estimate before it, and what was used after it.
+"""How much memory a bilevel step needs: an estimate.
 
 What a step keeps for its gradients decides: it grows with batch, channels and pixels, and dwarfs the weights.
 The estimate counts those tensors; the allowances beside them were measured on CPUs (docs/performance.md).
 """
-
-import contextlib
-import os
-import pathlib
-import resource
-import sys
 
 from tf_darts.layers.operations import OPERATIONS, Operation
 from tf_darts.spaces import Space
@@ -53,20 +47,6 @@ def estimate(space: Space, channels: int, cells: int, batch: int, image_shape: t
 
 def _layer(name: str, stride: int) -> Operation:
     return OPERATIONS[name](2, stride)  # the least channels that every operation has; only its class matters
-
-
-def available() -> int:
-    """Bytes of memory that this process may use: the machine's, or its container's if that is less."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):  # no container, or without a limit
-        memory = min(memory, int(pathlib.Path("/sys/fs/cgroup/memory.max").read_text()))
-    return memory
-
-
-def peak() -> int:
-    """The most memory that this process has had at a time, bytes."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else 1024 * used
 
 
 def gigabytes(number: float) -> str:

@@ -16,11 +16,20 @@ def loss_and_correct(logits: tf.Tensor, labels: tf.Tensor, total: int) -> tuple[
     Returns:
       Sum of the cross-entropies divided by `total` (float32), correct images (int32).
     """
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return tf.reduce_sum(losses) / float(total), count_correct(logits, labels)
+    losses, hits = losses_and_hits(logits, labels)
+    return tf.reduce_sum(losses) / float(total), tf.reduce_sum(tf.cast(hits, tf.int32))
 
 
 def count_correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Number of images whose largest logit is that of their label, int32."""
-    hits = tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(labels, tf.int32)
-    return tf.reduce_sum(tf.cast(hits, tf.int32))
+    return tf.reduce_sum(tf.cast(_hits(logits, labels), tf.int32))
+
+
+def losses_and_hits(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each image's cross-entropy (float32 [B]), and whether its largest logit is its label's (bool [B])."""
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return losses, _hits(logits, labels)
+
+
+def _hits(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    return tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(labels, tf.int32)

@@ -117,11 +117,10 @@ class Supernet(keras.Model):
           The outputs that the second cell takes of the blocks before the first, and the first cell, begun
           (None where the supernet has no cell of the type).
         """
-        cell_inputs, first = self._cell_inputs(mixing_weights, evaluated), self.first_of(cell_type)
+        cell_inputs, first = self._cell_inputs(mixing_weights, evaluated), self._first_of(cell_type)
         with self.packed.unpacked():
             outputs = self.body.start(images, training=True)
-            for i in range(first):
-                outputs.append(self.body.block(i, outputs, cell_inputs[i], training=True))
+            self.body.extend(outputs, cell_inputs, range(first), training=True)
             outputs = outputs[-self.space.input_nodes :]
             begun = None
             if first < len(cell_inputs):
@@ -149,17 +148,16 @@ class Supernet(keras.Model):
           evaluated: as in `call`.
         """
         masked = {**mixing_weights, cell_type: mixing_weights[cell_type] * mask}
-        cell_inputs, first = self._cell_inputs(masked, evaluated), self.first_of(cell_type)
+        cell_inputs, first = self._cell_inputs(masked, evaluated), self._first_of(cell_type)
         outputs, begun = before
         nodes = [NodeOutput(x) for x in outputs]
         with self.packed.unpacked():
             if begun is not None:
                 nodes.append(NodeOutput(self.body.blocks[first].after(begun, mask, cell_inputs[first])))
-            for i in range(first + 1, len(cell_inputs)):
-                nodes.append(self.body.block(i, nodes, cell_inputs[i], training=True))
+            self.body.extend(nodes, cell_inputs, range(first + 1, len(cell_inputs)), training=True)
             return self.head(nodes[-1], training=True)
 
-    def first_of(self, cell_type: str) -> int:
+    def _first_of(self, cell_type: str) -> int:
         """Index of the first block that is a cell of this type; their number where there is none."""
         types = [block.cell_type for block in self.body.layout]
         return types.index(cell_type) if cell_type in types else len(types)
@@ -179,13 +177,11 @@ class Supernet(keras.Model):
                 weights = mixing_weights[cell_type]
                 wide = tf.tile(weights[:, :, None], [1, 1, block.width * self.channels])
                 rows = [tf.unstack(row) for row in tf.unstack(wide)]
-                if evaluated is None:
-                    of_width[key] = [{"mixing_weights": row} for row in rows]
-                else:
-                    of_width[key] = [
-                        {"mixing_weights": [w if e else None for w, e in zip(row, computed, strict=True)]}
-                        if any(computed)
-                        else None
-                        for row, computed in zip(rows, evaluated[cell_type], strict=True)
-                    ]
+                computed = evaluated[cell_type] if evaluated else [[True] * len(row) for row in rows]
+                of_width[key] = [
+                    {"mixing_weights": [w if c else None for w, c in zip(row, of_row, strict=True)]}
+                    if any(of_row)
+                    else None
+                    for row, of_row in zip(rows, computed, strict=True)
+                ]
         return [of_width.get((block.cell_type, block.width)) for block in self.body.layout]

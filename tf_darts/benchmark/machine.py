@@ -8,6 +8,8 @@ import resource
 import time
 from typing import Any
 
+from tf_darts.runtime import host
+
 
 def about() -> dict[str, Any]:
     """The processor, the cores of it that this process may use, the memory in bytes, and the system."""
@@ -15,9 +17,8 @@ def about() -> dict[str, Any]:
     with contextlib.suppress(OSError):
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": model, "cores": cores, "memory": pages * size, "system": platform.system()}
+    system = platform.system()
+    return {"processor": model, "cores": host.cores(), "memory": host.memory(), "system": system}
 
 
 def busy_cores(seconds: float = 1.0) -> float | None:

@@ -7,15 +7,11 @@ from typing import Any
 import ml_collections
 
 from tf_darts.benchmark import cases
-from tf_darts.config import Field
+from tf_darts.config import Field, flag_field, integer_field, number_field
 from tf_darts.errors import UserError
 
 TASKS = ("search", "training", "selection")
 GRADIENTS = ("usual", "lean")
-
-
-def _integer(default: int, doc: str, least: int = 0) -> Field:
-    return Field(default, doc, f"an integer of at least {least}", lambda v: v >= least)
 
 
 def _names(default: str, doc: str, *names: str) -> Field:
@@ -49,46 +45,43 @@ FIELDS: dict[str, dict[str, Field]] = {
             "how the peer takes alpha's gradients: usual (all gradients, as usually) or lean (only alpha's)",
             *GRADIENTS,
         ),
-        "seed": _integer(0, "of weights, of the order of decisions, and of what is decided"),
-        "rounds": _integer(5, "how often each quantity is measured, ours and the peer in turn", 1),
-        "event_rounds": _integer(2, "the same for a whole event; 0: no event is measured"),
-        "warm_up": _integer(1, "steps after the first one and before the first round"),
-        "steps": _integer(2, "steps in one measurement", 1),
-        "probe_batches": _integer(2, "validation batches of each probe that is measured", 1),
-        "images": _integer(50_000, "training images that batches are drawn from, half of them each", 2),
-        "channels": _integer(0, "initial channels of supernets; 0: as each case says"),
-        "cells": _integer(0, "depth of supernets; 0: as each case says"),
-        "batch_size": _integer(0, "batch of search and selection; 0: as each case says"),
-        "image_size": _integer(0, "side of the images, pixels; 0: as each case says"),
-        "training_channels": _integer(0, "initial channels of networks; 0: as each case says"),
-        "training_cells": _integer(0, "depth of networks; 0: as each case says"),
-        "training_batch_size": _integer(0, "batch of training from scratch; 0: as each case says"),
-        "stages": _integer(5, "numbers of decisions at which a selection is measured, from none to all", 2),
-        "stage_rounds": _integer(2, "how often at each of them", 1),
-        "interval": _integer(5, "epochs of fine-tuning between two events of the whole selection"),
-        "train_images": _integer(25_000, "training images of the whole selection that is added up", 1),
-        "valid_images": _integer(25_000, "its validation images", 1),
-        "intra_op_threads": _integer(0, "threads inside an operation; 0: the library's default, all cores"),
-        "inter_op_threads": _integer(0, "threads across operations; 0: the library's default"),
-        "deterministic": Field(
-            True, "as the programs' runtime.deterministic", "True or False", lambda v: True
+        "seed": integer_field(0, "of weights, of the order of decisions, and of what is decided"),
+        "rounds": integer_field(5, "how often each quantity is measured, ours and the peer in turn", 1),
+        "event_rounds": integer_field(2, "the same for a whole event; 0: no event is measured"),
+        "warm_up": integer_field(1, "steps after the first one and before the first round"),
+        "steps": integer_field(2, "steps in one measurement", 1),
+        "probe_batches": integer_field(2, "validation batches of each probe that is measured", 1),
+        "images": integer_field(50_000, "training images that batches are drawn from, half of them each", 2),
+        "channels": integer_field(0, "initial channels of supernets; 0: as each case says"),
+        "cells": integer_field(0, "depth of supernets; 0: as each case says"),
+        "batch_size": integer_field(0, "batch of search and selection; 0: as each case says"),
+        "image_size": integer_field(0, "side of the images, pixels; 0: as each case says"),
+        "training_channels": integer_field(0, "initial channels of networks; 0: as each case says"),
+        "training_cells": integer_field(0, "depth of networks; 0: as each case says"),
+        "training_batch_size": integer_field(0, "batch of training from scratch; 0: as each case says"),
+        "stages": integer_field(
+            5, "numbers of decisions at which a selection is measured, from none to all", 2
         ),
-        "limit_size": Field(
-            1.0,
-            "factor on the sizes with which the limit is measured",
-            "a number from 0.01 to 4",
-            lambda v: 0.01 <= v <= 4,
+        "stage_rounds": integer_field(2, "how often at each of them", 1),
+        "interval": integer_field(5, "epochs of fine-tuning between two events of the whole selection"),
+        "train_images": integer_field(25_000, "training images of the whole selection that is added up", 1),
+        "valid_images": integer_field(25_000, "its validation images", 1),
+        "intra_op_threads": integer_field(
+            0, "threads inside an operation; 0: the library's default, all cores"
         ),
+        "inter_op_threads": integer_field(0, "threads across operations; 0: the library's default"),
+        "deterministic": flag_field(True, "as the programs' runtime.deterministic"),
+        "limit_size": number_field(1.0, "factor on the sizes with which the limit is measured", 0.01, 4.0),
     },
     "scaling": {
-        "base_channels": _integer(cases.SCALING_BASE.channels, "channels where others vary", 1),
-        "base_cells": _integer(cases.SCALING_BASE.cells, "cells where others vary", 1),
-        "base_batch_size": _integer(cases.SCALING_BASE.batch_size, "batch where others vary", 1),
+        "base_channels": integer_field(cases.SCALING_BASE.channels, "channels where others vary", 1),
+        "base_cells": integer_field(cases.SCALING_BASE.cells, "cells where others vary", 1),
+        "base_batch_size": integer_field(cases.SCALING_BASE.batch_size, "batch where others vary", 1),
         "channels": _integers("4,8,16,24,32", "channels tried (DARTS space)"),
         "cells": _integers("3,5,8,11", "cells tried"),
         "batch_size": _integers("8,16,32,64,96", "batches tried"),
         "operations": _integers("1,2,3,4,5,6,7", "tried: only so many candidate operations, the first ones"),
-        "rounds": _integer(3, "how often each is measured", 1),
+        "rounds": integer_field(3, "how often each is measured", 1),
     },
 }
 

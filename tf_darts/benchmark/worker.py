@@ -13,18 +13,13 @@ Started by `rounds.Worker` as `python -m tf_darts.benchmark.worker`.
 import importlib.metadata
 import json
 import os
-import resource
 import sys
 import time
 from typing import Any
 
 from tf_darts.benchmark.cases import Case
 from tf_darts.errors import UserError
-
-
-def peak_memory() -> int:
-    """The most memory that this process has had, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux gives KiB
+from tf_darts.runtime import host
 
 
 def _start(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -37,7 +32,7 @@ def _start(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     else:
         from tf_darts.benchmark import limit as side
     packages = ("torch",) if job["implementation"] == "peer" else ("tensorflow", "keras")
-    imported = {"import_seconds": time.perf_counter() - start, "import_memory": peak_memory()}
+    imported = {"import_seconds": time.perf_counter() - start, "import_memory": host.peak_memory()}
     task = getattr(side, job["task"])(Case(**job["case"]), job["settings"])
     versions = {name: importlib.metadata.version(name) for name in (*packages, "numpy")}
     return task, {**imported, "versions": versions, **task.about()}
@@ -47,7 +42,7 @@ def _answer(task: Any, request: dict[str, Any]) -> dict[str, Any]:
     arguments = {key: value for key, value in request.items() if key != "do"}
     start = time.perf_counter()
     given = getattr(task, request["do"])(**arguments)
-    return {"seconds": time.perf_counter() - start, **given, "memory": peak_memory()}
+    return {"seconds": time.perf_counter() - start, **given, "memory": host.peak_memory()}
 
 
 def main() -> None:

@@ -11,13 +11,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 import ml_collections
-from absl import app, flags, logging
+from absl import flags
 from ml_collections import config_flags
 
 from tf_darts import config as config_lib
 from tf_darts import spaces
+from tf_darts.cli import entry
 from tf_darts.errors import UserError
 
+_FIELDS = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; a run is continued there.")
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "The same as --config.data.path: tfds data directory, .npz file, or image folder."
@@ -131,57 +133,12 @@ class Run:
             self.strategy = strategy.start(config.runtime)
 
 
-def _parse(argv: list[str]) -> list[str]:
-    """Parses the flags; whatever is wrong with them or with the config file is one line."""
-    try:
-        _check_config_flags(argv[1:])
-        rest = flags.FLAGS(argv)
-        if flags.FLAGS["verbosity"].using_default_value:
-            flags.FLAGS.verbosity = logging.ERROR  # TensorFlow logs every checkpoint and traced function
-        if len(rest) > 1:
-            raise UserError(f"{rest[1]!r} is not a flag; flags start with --")
-        return rest
-    except (flags.Error, UserError) as error:
-        _fail(error)
-    except OSError as error:
-        _fail(f"--config: {error.filename!r} cannot be read: {error.strerror}")
-    except Exception as error:  # a config file is a program and may fail in any way
-        _fail(f"--config: {type(error).__name__}: {error}")
-
-
-def _check_config_flags(arguments: list[str]) -> None:
-    """Checks what the flag library would report obscurely: a missing config file, an unknown field."""
-    fields = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
-    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
-        name, equals, value = argument.partition("=")
-        name = name.removeprefix("-").removeprefix("-")
-        if not argument.startswith("-"):
-            continue
-        if name == "config":
-            path = (value if equals else following).split(":")[0]
-            if not os.path.isfile(path):
-                raise UserError(f"--config: {path!r}: no such file; give one as configs/quickstart.py")
-        elif name.startswith("config.") and name.removeprefix("config.") not in fields:
-            near = difflib.get_close_matches(name.removeprefix("config."), fields, n=1)
-            hint = f"did you mean --config.{near[0]}?" if near else "tf_darts/config.py lists all fields"
-            raise UserError(f"--{name}: no such field; {hint}")
-
-
-def _fail(error: Exception | str) -> None:
-    print("error: " + " ".join(str(error).split()), file=sys.stderr)
-    sys.exit(2)
+def _unknown_field(name: str) -> str:
+    near = difflib.get_close_matches(name, _FIELDS, n=1)
+    hint = f"did you mean --config.{near[0]}?" if near else "tf_darts/config.py lists all fields"
+    return f"--config.{name}: no such field; {hint}"
 
 
 def run(program: Callable[[], int | None]) -> None:
     """Runs a program: parses flags, and turns a `UserError` into one line and exit status 2."""
-
-    def main(_: list[str]) -> int | None:
-        try:
-            return program()
-        except UserError as error:
-            _fail(error)
-        except KeyboardInterrupt:
-            print("\ninterrupted; the same command continues from here", file=sys.stderr)
-            sys.exit(130)
-
-    app.run(main, flags_parser=_parse)
+    entry.run(program, _FIELDS, _unknown_field, example="configs/quickstart.py")

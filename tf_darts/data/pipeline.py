@@ -42,11 +42,6 @@ class ImageSet:
         self._transform = transform
         self._seed = seed
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of images, and height, width and channels of each."""
-        return tuple(self._images.shape)
-
     def first(self, count: int) -> "ImageSet":
         """A set of the first `count` of these images."""
         return ImageSet(self._images[:count], self._labels[:count], self._transform, self._seed)

@@ -133,9 +133,10 @@ class BatchNorm(Layer):
           weight: float [C] that scale and offset are multiplied with, or None.
           training: whether the batch's statistics normalise, and move the running ones.
         """
-        scale, offset = constant(np.ones(self.channels)), constant(np.zeros(self.channels))
         if self.affine:
             scale, offset = (tf.cast(v.value, tf.float32) for v in (self.gamma, self.beta))
+        else:
+            scale, offset = constant(np.ones(self.channels)), constant(np.zeros(self.channels))
         if weight is not None:
             weight = tf.cast(weight, tf.float32)
             scale, offset = (weight * scale, weight * offset) if self.affine else (weight, offset)

@@ -199,21 +199,23 @@ class Body(Layer):
     def call(self, images: tf.Tensor, cell_inputs, training: bool = False) -> list[NodeOutput]:
         """images [B, H, W, channels_in]; cell_inputs: one entry per block -> the output of every block."""
         outputs = self.start(images, training)
-        for i, edge_inputs in enumerate(cell_inputs):
-            outputs.append(self.block(i, outputs, edge_inputs, training))
+        self.extend(outputs, cell_inputs, range(len(cell_inputs)), training)
         return outputs[self.space.input_nodes :]
 
     def start(self, images: tf.Tensor, training: bool) -> list[NodeOutput]:
         """What the first block has as the outputs of the blocks before it: the stem's."""
         return [NodeOutput(self.stem(images, training=training))] * self.space.input_nodes
 
-    def block(self, i: int, outputs: list[NodeOutput], edge_inputs, training: bool) -> NodeOutput:
-        """The output of block i, from the outputs of those before it (the latest last)."""
-        layer = self.blocks[i]
-        if self.layout[i].cell_type is None:
-            return NodeOutput(layer(outputs[-1], training=training))
-        inputs = outputs[-self.space.input_nodes :]
-        return NodeOutput(layer(inputs=inputs, edge_inputs=edge_inputs, training=training))
+    def extend(self, outputs: list[NodeOutput], cell_inputs, blocks: range, training: bool) -> None:
+        """Appends the outputs of these blocks to those of the blocks before them (the latest last)."""
+        for i in blocks:
+            layer = self.blocks[i]
+            if self.layout[i].cell_type is None:
+                y = layer(outputs[-1], training=training)
+            else:
+                inputs = outputs[-self.space.input_nodes :]
+                y = layer(inputs=inputs, edge_inputs=cell_inputs[i], training=training)
+            outputs.append(NodeOutput(y))
 
 
 def check_images(space: Space, cells: int, image_shape: Sequence[int]) -> None:

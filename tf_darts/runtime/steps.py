@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.data.pipeline import ImageSet
 from tf_darts.errors import UserError
 
 # A step: (its number, the replica's number) -> this replica's share of each metric.
@@ -95,10 +96,45 @@ class PassSteps:
         if not self.images:
             replicas = strategy.num_replicas_in_sync
             raise UserError(f"a set of {size} images cannot be shared by {replicas} replicas")
+        self._batch_size, self._replicas = batch_size, strategy.num_replicas_in_sync
         self._steps_per_call = steps_per_call
         self.calls = -(-self._full // steps_per_call) + (1 if rest else 0)
         self._full_steps = Steps(strategy, make_step(batch_size), metrics, make_shape(batch_size))
         self._rest_steps = Steps(strategy, make_step(rest), metrics, make_shape(rest)) if rest else None
+
+    def batch(
+        self,
+        images: ImageSet,
+        purpose: str,
+        number: tf.Tensor,
+        count: int,
+        replica: tf.Tensor,
+        augment: bool = True,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """A replica's part of the batch of a step, for `make_step`.
+
+        Args:
+          images: the set that passes go over.
+          purpose: what the pass is for.
+          number: of the step.
+          count: images in the global batch, as `make_step` was told.
+          replica: the replica's number.
+          augment: whether images are augmented and their order is shuffled, or neither.
+
+        Returns:
+          As `ImageSet.pass_batch`.
+        """
+        return images.pass_batch(
+            purpose,
+            number // self.per_pass,
+            number % self.per_pass,
+            self._batch_size,
+            count,
+            augment=augment,
+            shuffle=augment,
+            replicas=self._replicas,
+            replica=replica,
+        )
 
     def __call__(self, number: int) -> tuple[dict[str, np.ndarray], int]:
         """Runs some steps from this one on, none beyond its pass; gives their metrics and how many."""

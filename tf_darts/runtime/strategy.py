@@ -1,12 +1,12 @@
 """Start-up: devices and the `tf.distribute` strategy, from the config's `runtime`."""
 
 import contextlib
-import os
 
 import ml_collections
 import tensorflow as tf
 
 from tf_darts.errors import UserError
+from tf_darts.runtime import host
 
 FEW_CORES = 4
 
@@ -20,13 +20,11 @@ def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
     Raises:
       UserError: the devices that the config asks for cannot be had.
     """
-    _use_threads()
+    prepare()
     if runtime.logical_devices:
         _split_cpu(runtime.logical_devices)
     if runtime.deterministic:
         tf.config.experimental.enable_op_determinism()
-    # The graph of a supernet is large and already lean: the graph optimiser takes longer than it saves.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     accelerators = [d.name for d in tf.config.list_logical_devices("GPU")]
     processors = [d.name for d in tf.config.list_logical_devices("CPU")]
     devices = accelerators or processors
@@ -40,13 +38,18 @@ def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
     return mirrored(devices)
 
 
-def _use_threads() -> None:
-    """On a CPU of few cores an operation has one thread, and as many run at once as there are cores.
+def prepare() -> None:
+    """What every process sets before TensorFlow runs anything; it decides the last bits of results.
 
-    A supernet has enough operations that do not wait for each other; shared out among threads, they
-    hinder one another (docs/performance.md). With more cores, or a GPU, TensorFlow's own choice stays.
+    No graph optimiser: the graph of a supernet is large and already lean, so that it takes longer than it
+    saves, and it changes the order of sums.
+
+    On a CPU of few cores an operation has one thread, and as many run at once as there are cores. A supernet
+    has enough operations that do not wait for each other; shared out among threads, they hinder one another
+    (docs/performance.md). With more cores, or a GPU, TensorFlow's own choice stays.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    cores = host.cores()
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
     if cores > FEW_CORES or chosen or tf.config.list_physical_devices("GPU"):
         return

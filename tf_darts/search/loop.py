@@ -6,6 +6,7 @@ import pathlib
 import tensorflow as tf
 
 from tf_darts import memory, optimizers
+from tf_darts.runtime import host
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
@@ -51,12 +52,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     if 0 < step < total:
         progress.say(f"search: continuing at step {step} of {total}")
     if step < total:
-        _, height, width, depth = setup.train.shape
-        search = config.search
-        needed = memory.estimate(
-            setup.space, search.channels, search.cells, search.batch_size, (height, width, depth)
-        )
-        progress.say(f"search: a step needs about {memory.gigabytes(needed)} of memory")
+        progress.say(f"search: a step needs about {memory.gigabytes(setup.needed_memory)} of memory")
     while step < total:
         epoch = step // steps_per_epoch
         count = min(config.runtime.steps_per_call, (epoch + 1) * steps_per_epoch - step)
@@ -78,10 +74,11 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
                 }
         metrics.epoch(step, epoch, values)
         checkpoints.save(step=step)
-        # Apart from result.json, which is the same however often the search was interrupted.
-        write_json(folder / "memory.json", {"estimated_bytes": round(needed), "peak_bytes": memory.peak()})
     metrics.close()
     if not (folder / "result.json").exists():
+        # Apart from result.json, which is the same however often the search was interrupted.
+        needed, peak = round(setup.needed_memory), host.peak_memory()
+        write_json(folder / "memory.json", {"estimated_bytes": needed, "peak_bytes": peak})
         write_json(folder / "result.json", _result(setup, step, metrics.epochs[-1]))
 
 

@@ -14,6 +14,7 @@ from tf_darts.errors import UserError
 from tf_darts.evaluation import Evaluator
 from tf_darts.layers.body import check_images
 from tf_darts.layers.depthwise import device_type
+from tf_darts.runtime import host
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.strategy import check_batch
 from tf_darts.search.bilevel import Bilevel
@@ -35,6 +36,7 @@ class Setup:
       valid: the half that fits alpha and scores probes.
       test: the test set.
       bilevel: supernet, architecture and optimisers.
+      needed_memory: what a bilevel step is estimated to need, bytes.
     """
 
     config: ml_collections.ConfigDict
@@ -45,6 +47,7 @@ class Setup:
     valid: ImageSet
     test: ImageSet
     bilevel: Bilevel
+    needed_memory: float
 
     def state(self) -> dict[str, object]:
         """What a checkpoint of the search or the selection holds, by name."""
@@ -79,15 +82,18 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     smaller = min(train, len(data.x_train) - train)
     check_batch("search.batch_size", config.search.batch_size, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
-    needed = memory.estimate(
-        space, config.search.channels, config.search.cells, config.search.batch_size, data.image_shape
-    )
-    if device_type() == "CPU" and needed > memory.available():
+    needed, available = _needed_memory(config, space, data), host.available_memory()
+    if device_type() == "CPU" and needed > available:
         raise UserError(
             f"config: search.batch_size is {config.search.batch_size} and search.channels"
             f" {config.search.channels}: a step needs about {memory.gigabytes(needed)} of memory;"
-            f" allowed: what fits in the {memory.gigabytes(memory.available())} of this machine"
+            f" allowed: what fits in the {memory.gigabytes(available)} of this machine"
         )
+
+
+def _needed_memory(config: ml_collections.ConfigDict, space: Space, data: ImageData) -> float:
+    search = config.search
+    return memory.estimate(space, search.channels, search.cells, search.batch_size, data.image_shape)
 
 
 def make(
@@ -115,4 +121,5 @@ def make(
         )
         architecture = Architecture(space, search[method.alpha_scale], fold(config.seed, "architecture"))
         bilevel = Bilevel.create(supernet, architecture, search)
-    return Setup(config, space, strategy, method, train, valid, test, bilevel)
+    needed = _needed_memory(config, space, data)
+    return Setup(config, space, strategy, method, train, valid, test, bilevel, needed)

@@ -158,15 +158,7 @@ def finetuning_steps(setup: Setup) -> PassSteps:
 
     def make_step(count: int):
         def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-            train = setup.train.pass_batch(
-                "selection/train",
-                number // steps.per_pass,
-                number % steps.per_pass,
-                batch,
-                count,
-                replicas=replicas,
-                replica=replica,
-            )
+            train = steps.batch(setup.train, "selection/train", number, count, replica)
             valid = setup.valid.fresh_batch("selection/valid", number, batch, replicas, replica)
             learning_rate = tf.constant(config.selection.learning_rate)
             return setup.method.step(setup.bilevel, train, valid, learning_rate, count, batch)

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tf_darts.data.pipeline import ImageSet
 from tf_darts.evaluation import Score
+from tf_darts.objective import losses_and_hits
 from tf_darts.runtime.steps import PassSteps
 from tf_darts.search.setup import Setup
 from tf_darts.selection.racing import Race
@@ -97,26 +98,15 @@ class Prober:
 
         def make_step(count: int):
             def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-                images, labels = self._images.pass_batch(
-                    "selection/probe",
-                    number // steps.per_pass,
-                    number % steps.per_pass,
-                    batch_size,
-                    count,
-                    augment=augment,
-                    shuffle=augment,
-                    replicas=replicas,
-                    replica=replica,
-                )
+                images, labels = steps.batch(self._images, "selection/probe", number, count, replica, augment)
                 weights, evaluated = architecture.mixing_weights(), architecture.evaluated
                 before = supernet.before_probes(cell_type, node, images, weights, evaluated)
                 masks = self._masks.read_value()
 
                 def probe(i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray):
                     logits = supernet.probe(cell_type, masks[i], before, weights, evaluated)
-                    hits = tf.argmax(logits, -1, output_type=tf.int32) == labels
-                    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-                    return i + 1, correct.write(i, tf.cast(hits, tf.float32)), losses.write(i, loss)
+                    loss, hit = losses_and_hits(logits, labels)
+                    return i + 1, correct.write(i, tf.cast(hit, tf.float32)), losses.write(i, loss)
 
                 def empty() -> tf.TensorArray:
                     return tf.TensorArray(tf.float32, size=most, element_shape=labels.shape)

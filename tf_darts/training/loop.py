@@ -106,15 +106,7 @@ def training_steps(setup: Setup) -> PassSteps:
     def make_step(count: int):
         def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
             epoch = number // steps.per_pass
-            batch = setup.train.pass_batch(
-                "training/train",
-                epoch,
-                number % steps.per_pass,
-                batch_size,
-                count,
-                replicas=replicas,
-                replica=replica,
-            )
+            batch = steps.batch(setup.train, "training/train", number, count, replica)
             learning_rate = optimizers.cosine(
                 training.learning_rate, training.learning_rate_min, epoch, training.epochs
             )

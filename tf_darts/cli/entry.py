@@ -1,0 +1,80 @@
+"""How every program starts: flags parsed, and errors as one line with exit status 2.
+
+It defines no flags; the programs, and what they share (`common.py`), do.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+from tf_darts.errors import UserError
+
+
+def run(
+    program: Callable[[], int | None], fields: Sequence[str], unknown: Callable[[str], str], example: str
+) -> None:
+    """Parses the flags and runs a program.
+
+    Args:
+      program: what is run; its `UserError` becomes one line.
+      fields: those that --config.FIELD may set.
+      unknown: the message about a field that is none of them.
+      example: a config file, for the message about a missing one.
+    """
+
+    def parse(argv: list[str]) -> list[str]:
+        return _parse(argv, fields, unknown, example)
+
+    def main(_: list[str]) -> int | None:
+        try:
+            return program()
+        except UserError as error:
+            _fail(error)
+        except KeyboardInterrupt:
+            print("\ninterrupted; the same command continues from here", file=sys.stderr)
+            sys.exit(130)
+
+    app.run(main, flags_parser=parse)
+
+
+def _parse(argv: list[str], fields: Sequence[str], unknown: Callable[[str], str], example: str) -> list[str]:
+    """Parses the flags; whatever is wrong with them or with the config file is one line."""
+    try:
+        _check_config_flags(argv[1:], fields, unknown, example)
+        rest = flags.FLAGS(argv)
+        if flags.FLAGS["verbosity"].using_default_value:
+            flags.FLAGS.verbosity = logging.ERROR  # TensorFlow logs every checkpoint and traced function
+        if len(rest) > 1:
+            raise UserError(f"{rest[1]!r} is not a flag; flags start with --")
+        return rest
+    except (flags.Error, UserError) as error:
+        _fail(error)
+    except OSError as error:
+        _fail(f"--config: {error.filename!r} cannot be read: {error.strerror}")
+    except Exception as error:  # a config file is a program and may fail in any way
+        _fail(f"--config: {type(error).__name__}: {error}")
+
+
+def _check_config_flags(
+    arguments: list[str], fields: Sequence[str], unknown: Callable[[str], str], example: str
+) -> None:
+    """Checks what the flag library would report obscurely: a missing config file, an unknown field."""
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
+        name, equals, value = argument.partition("=")
+        name = name.removeprefix("-").removeprefix("-")
+        if not argument.startswith("-"):
+            continue
+        if name == "config":
+            path = (value if equals else following).split(":")[0]
+            if not os.path.isfile(path):
+                raise UserError(f"--config: {path!r}: no such file; give one as {example}")
+        elif name.startswith("config.") and name.removeprefix("config.") not in fields:
+            raise UserError(unknown(name.removeprefix("config.")))
+
+
+def _fail(error: Exception | str) -> NoReturn:
+    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,31 @@
+"""What the machine offers to this process, and what the process has taken; without TensorFlow."""
+
+import contextlib
+import os
+import pathlib
+import resource
+import sys
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Memory of the machine, bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def available_memory() -> int:
+    """Memory that this process may use, bytes: the machine's, or its container's if that is less."""
+    least = memory()
+    with contextlib.suppress(OSError, ValueError):  # no container, or without a limit
+        least = min(least, int(pathlib.Path("/sys/fs/cgroup/memory.max").read_text()))
+    return least
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had at a time, bytes."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else 1024 * used
