@@ -95,7 +95,7 @@ def test_every_space_may_be_named(name):
         ("sede", "seed"),
         ("spaces", "space"),
         ("serach", "search"),
-        ("search.drop_path", "training.drop_path"),
+        ("search.drop_path", "selection.drop_path"),
     ],
 )
 def test_an_unknown_field_gets_the_nearest_name(name, near):

@@ -12,8 +12,6 @@ from tests.search import tiny
 from tf_darts.optimizers import sum_over_replicas
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.steps import Steps
-from tf_darts.search import loop
-from tf_darts.search.methods import METHODS
 
 HALF = 4  # images on each replica
 
@@ -67,13 +65,13 @@ def test_gradients_of_a_shared_batch_are_those_of_the_whole(strategies):
 def updated(strategy, replicas):
     """A setup after three bilevel steps, and the steps' metrics."""
     made = tiny.setup(tiny.config(), strategy=strategy)
-    method = METHODS["darts"]
+    method = tiny.method("darts")
 
     def step(number, replica):
         train, valid = whole(number, replicas), whole(number + 100, replicas)
-        return method.step(made.bilevel, train, valid, tf.constant(0.05), 2 * HALF, 2 * HALF)
+        return method.step(made.bilevel, train, valid, tiny.now(number, 0.05, 2 * HALF))
 
-    return made, Steps(strategy, step, method.metrics)(0, 3)
+    return made, Steps(strategy, step, method.metrics + method.alpha_metrics)(0, 3)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +104,7 @@ def test_alpha_and_weights_are_identical_on_both_replicas(both, strategies):
 
 def test_different_images_on_the_replicas_give_one_alpha(strategies):
     made = tiny.setup(tiny.config(), strategy=strategies[2])
-    steps, per_epoch = loop.search_steps(made)
+    steps, per_epoch = tiny.search_steps(made)
     columns = steps(0, per_epoch)
     np.testing.assert_allclose(columns["learning_rate"], 0.025, rtol=1e-6)
     assert ((8 * columns["train_accuracy"]) % 1 == 0).all()

@@ -16,6 +16,7 @@ from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.data import sources
 from tf_darts.search import setup as search_setup
+from tf_darts.search.methods.base import Now
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 16
@@ -59,7 +60,8 @@ def check(space: str) -> None:
 
     @tf.function(jit_compile=True)
     def whole_step(step):
-        return setup.method.step(setup.bilevel, *batches(step), tf.constant(0.02), BATCH, BATCH)
+        now = Now(step, tf.constant(0.5), tf.constant(0.02), BATCH, BATCH, True, seed=0)
+        return setup.method.step(setup.bilevel, *batches(step), now)
 
     before = [w.numpy() for w in setup.bilevel.weights]
     assert whole_step(step)["train_loss"].numpy() > 0

@@ -8,7 +8,12 @@ gives the mixing weights in every state:
 An undecided edge has all its candidates open: the plain softmax of DARTS. A decided edge has one open
 operation: its row is exactly one-hot, and the gradient to alpha is exactly zero. A removed edge's row
 is zero. A probe zeroes one entry (or one row) without renormalising the others.
+
+A search method may put another function in the place of the softmax (`normalise`), and have every edge
+weighted against the node's other edges too (`weighs_edges`, PC-DARTS).
 """
+
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -19,9 +24,22 @@ from tf_darts.spaces import Space
 _CLOSED = -1e9  # logit of an operation that is not open: its softmax is exactly zero
 
 
+# (alpha, which operations are open), both [edges, operations] -> rows that sum to 1, zero where not open.
+Normalise = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def softmax(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
+    """Softmax over each edge's open operations (DARTS, equation 2)."""
+    return tf.nn.softmax(tf.where(open_operations, alpha, _CLOSED))
+
+
 # For each cell type, for each edge, whether each operation is computed. Not arrays: Keras would make tensors
 # of them, and what is traced depends on the values.
 Evaluated = dict[str, tuple[tuple[bool, ...], ...]]
+
+
+def _first(shape: tuple[int, int]) -> np.ndarray:
+    return np.arange(shape[1])[None, :] == np.zeros((shape[0], 1))
 
 
 def _as_tuples(mask: np.ndarray) -> tuple[tuple[bool, ...], ...]:
@@ -36,13 +54,31 @@ class Architecture(tf.Module):
       open_operations: {cell type: bool [edges, operations]}; False where an edge has no such candidate.
       open_edges: {cell type: bool [edges]}.
       probe_mask: {cell type: float32 [edges, operations]}; 1 except during a probe.
+      edge_alpha: {cell type: float32 [edges]}, trainable; empty unless edges are weighed.
       evaluated: {cell type: bools by edge and operation}; what functions traced from now on compute, see
         `compact`.
+
+    Args:
+      space: the search space.
+      alpha_scale: standard deviation of alpha's start.
+      seed: of it.
+      normalise: makes probabilities of alpha.
+      weighs_edges: whether a node's open edges have weights that sum to 1 (PC-DARTS, equation 3). Mixing
+        weights then have one column more, the weight of the edge itself: what a partial mixed edge
+        multiplies the channels with that pass it by.
     """
 
-    def __init__(self, space: Space, alpha_scale: float = 1e-3, seed: int = 0):
+    def __init__(
+        self,
+        space: Space,
+        alpha_scale: float = 1e-3,
+        seed: int = 0,
+        normalise: Normalise = softmax,
+        weighs_edges: bool = False,
+    ):
         super().__init__(name="architecture")
-        self.space = space
+        self.space, self._normalise = space, normalise
+        self.edge_alpha: dict[str, tf.Variable] = {}
         self.alpha, self.open_operations, self.open_edges, self.probe_mask = {}, {}, {}, {}
         self.evaluated: Evaluated = {}
         for cell_type in space.cell_types:
@@ -56,26 +92,54 @@ class Architecture(tf.Module):
             self.open_edges[cell_type] = self._variable(
                 np.ones(len(space.edges), bool), f"open_edges/{cell_type}"
             )
-            self.probe_mask[cell_type] = self._variable(np.ones(shape, np.float32), f"probe_mask/{cell_type}")
-            self.evaluated[cell_type] = _as_tuples(exists)
+            columns = shape[1] + int(weighs_edges)
+            self.probe_mask[cell_type] = self._variable(
+                np.ones((shape[0], columns), np.float32), f"probe_mask/{cell_type}"
+            )
+            if weighs_edges:
+                draw = tf.random.stateless_normal(
+                    shape[:1], [fold(seed, "edge_alpha", cell_type), 0], alg="philox"
+                )
+                name = f"edge_alpha/{cell_type}"
+                self.edge_alpha[cell_type] = self._variable(alpha_scale * draw, name, trainable=True)
+        targets = np.array([edge.target for edge in space.edges])
+        self._same_target = targets[:, None] == targets
+        self.compact()
 
     @staticmethod
     def _variable(value, name: str, trainable: bool = False) -> tf.Variable:
         return tf.Variable(value, name=name, trainable=trainable)
 
-    def probabilities(self) -> dict[str, tf.Tensor]:
-        """Softmax of alpha over each edge's open operations: float32 [edges, operations] per cell type."""
-        return {
-            cell_type: tf.nn.softmax(tf.where(self.open_operations[cell_type], alpha, _CLOSED))
-            for cell_type, alpha in self.alpha.items()
-        }
+    def parameters(self, cell_types: Iterable[str]) -> dict[str, tf.Variable]:
+        """What a search trains besides the weights: alpha by cell type, and alpha of edges."""
+        cell_types = list(cell_types)
+        edges = {f"{t}/edges": self.edge_alpha[t] for t in cell_types if t in self.edge_alpha}
+        return {t: self.alpha[t] for t in cell_types} | edges
 
-    def mixing_weights(self) -> dict[str, tf.Tensor]:
-        """The weights that a forward pass uses: float32 [edges, operations] per cell type."""
-        return {
-            cell_type: p * tf.cast(self.open_edges[cell_type], p.dtype)[:, None] * self.probe_mask[cell_type]
-            for cell_type, p in self.probabilities().items()
-        }
+    def probabilities(self) -> dict[str, tf.Tensor]:
+        """What alpha says: float32 [edges, operations] per cell type; rows sum to 1 over open operations."""
+        return {t: self._normalise(alpha, self.open_operations[t]) for t, alpha in self.alpha.items()}
+
+    def mixing_weights(self, probabilities: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
+        """The weights that a forward pass uses: float32 [edges, operations] per cell type.
+
+        Args:
+          probabilities: what stands in for `probabilities()`, of the same shape: a search method's own draw.
+        """
+        weights = {}
+        for cell_type, p in (probabilities or self.probabilities()).items():
+            edge = tf.cast(self.open_edges[cell_type], p.dtype)
+            if self.edge_alpha:
+                edge *= self._edge_weights(cell_type)
+                p = tf.concat([p, tf.ones_like(p[:, :1])], -1)
+            weights[cell_type] = p * edge[:, None] * self.probe_mask[cell_type]
+        return weights
+
+    def _edge_weights(self, cell_type: str) -> tf.Tensor:
+        """Softmax of alpha of edges over the open ones into the same node: float32 [edges]."""
+        beside = self._same_target & self.open_edges[cell_type].read_value()
+        logits = tf.where(beside, self.edge_alpha[cell_type], _CLOSED)
+        return tf.linalg.diag_part(tf.nn.softmax(logits))
 
     def compact(self) -> None:
         """Takes what is closed by now out of the functions that are traced from now on.
@@ -84,10 +148,13 @@ class Architecture(tf.Module):
         as TensorFlow's graph optimiser is off (`runtime.strategy.start`): it changes the order of sums.
         Functions traced before stay right too: they compute more.
         """
-        self.evaluated = {
-            t: _as_tuples(mask.numpy() & self.open_edges[t].numpy()[:, None])
-            for t, mask in self.open_operations.items()
-        }
+        self.evaluated = {}
+        for cell_type, mask in self.open_operations.items():
+            open_edges = self.open_edges[cell_type].numpy()[:, None]
+            columns = [mask.numpy() & open_edges]
+            if self.edge_alpha:
+                columns.append(open_edges)
+            self.evaluated[cell_type] = _as_tuples(np.concatenate(columns, 1))
 
     def decide_operation(self, cell_type: str, edge: int, operation: int) -> None:
         """Leaves one operation open on an edge."""
@@ -103,6 +170,18 @@ class Architecture(tf.Module):
         mask = self.open_edges[cell_type].numpy()
         mask[list(edges)] = False
         self.open_edges[cell_type].assign(mask)
+
+    def restrict(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Cuts the supernet down to one genotype.
+
+        Args:
+          kept: [edges, operations] per cell type; what is not zero is open, an edge of zeros is removed.
+        """
+        for cell_type, rows in kept.items():
+            there = rows.any(1)
+            # A removed edge needs an open operation all the same, for its softmax.
+            self.open_operations[cell_type].assign(np.where(there[:, None], rows != 0, _first(rows.shape)))
+            self.open_edges[cell_type].assign(there)
 
     def mask_without(self, cell_type: str, edge: int, operation: int | None) -> np.ndarray:
         """A probe mask without one operation of an edge, or (None) without the edge: [edges, operations]."""
@@ -120,6 +199,25 @@ class Architecture(tf.Module):
         for mask in self.probe_mask.values():
             mask.assign(tf.ones_like(mask))
 
+    def free(self, cell_type: str) -> tf.Tensor:
+        """Entries of mixing weights that alpha still moves: bool [edges, operations], in a compiled function.
+
+        They are the open operations of edges that are there and have several.
+        """
+        mask = self.open_operations[cell_type].read_value()
+        several = tf.reduce_sum(tf.cast(mask, tf.int32), -1, keepdims=True) > 1
+        return mask & several & self.open_edges[cell_type].read_value()[:, None]
+
     def undecided_edges(self, cell_type: str) -> list[int]:
-        """Edges with more than one open operation, ascending."""
-        return np.flatnonzero(self.open_operations[cell_type].numpy().sum(1) > 1).tolist()
+        """Edges that are there with more than one open operation, ascending."""
+        several = self.open_operations[cell_type].numpy().sum(1) > 1
+        return np.flatnonzero(several & self.open_edges[cell_type].numpy()).tolist()
+
+    def undecided_nodes(self, cell_type: str) -> list[int]:
+        """Nodes that still have more input edges than a genotype keeps, ascending."""
+        mask = self.open_edges[cell_type].numpy()
+        return [
+            node
+            for node in self.space.topology_nodes
+            if mask[list(self.space.incoming(node))].sum() > self.space.kept_edges
+        ]

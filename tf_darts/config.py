@@ -7,6 +7,7 @@ authors' release). A file in `configs/` says only what differs from it.
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,10 @@ import ml_collections
 
 from tf_darts import spaces
 from tf_darts.errors import UserError
+from tf_darts.registry import Registry
+from tf_darts.search import methods
+from tf_darts.selection import NEEDS_ALPHA, SELECTIONS
+from tf_darts.selection.criteria import CRITERIA, MAGNITUDE, RACEABLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +46,11 @@ def _one_of(default: str, doc: str, *names: str) -> Field:
     return Field(default, doc, "one of " + ", ".join(names), lambda v: v in names)
 
 
+def _name_in(registry: Registry, default: str, doc: str) -> Field:
+    """A name that is looked up when a config is checked: a config file may have added some."""
+    return Field(default, doc, "one of " + ", ".join(registry), lambda v: bool(registry.check(v)) or True)
+
+
 def flag_field(default: bool, doc: str) -> Field:
     """A field that is on or off."""
     return Field(default, doc, "True or False", lambda v: True)
@@ -63,6 +73,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "test_fraction": number_field(
             0.2, "share of source folder held out where it has no test/", 0.01, 0.9
         ),
+        "downscale": integer_field(1, "average so many pixels by as many into one, after loading", 1),
         "limit_train": integer_field(0, "use only the first so many training images; 0: all"),
         "limit_test": integer_field(0, "use only the first so many test images; 0: all"),
         "train_fraction": number_field(0.5, "share of the training images that fits the weights", 0.01, 0.99),
@@ -71,7 +82,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "flip": flag_field(True, "random horizontal flips"),
     },
     "search": {
-        "method": _one_of("darts", "how alpha is treated", "darts", "fixed_alpha"),
+        "method": _name_in(methods.METHODS, "darts", "how weights and alpha are fitted"),
         "channels": integer_field(16, "initial channels C of the supernet", 1),
         "cells": integer_field(8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
         "epochs": integer_field(50, "epochs of bilevel search", 1),
@@ -90,13 +101,80 @@ FIELDS: dict[str, dict[str, Field]] = {
         "fixed_alpha_scale": number_field(
             0.0, "the same for method fixed_alpha: 0 as the paper says; the authors' code has 1e-3"
         ),
+        "alpha_warmup_epochs": integer_field(
+            0, "epochs at first in which alpha is not trained (PC-DARTS: 15)"
+        ),
         "evaluate_every": integer_field(1, "epochs between evaluations of the supernet; 0: never"),
     },
+    "early_stopping": {
+        "window": integer_field(
+            0,
+            "epochs over which alpha's largest Hessian eigenvalue is averaged (RobustDARTS: 5); 0: no"
+            " stopping",
+        ),
+        "ratio": number_field(0.75, "stop where the earlier mean over the later one is below this", 0.0, 1.0),
+    },
+    "sdarts": {
+        "radius_start": number_field(0.03, "radius of the perturbation in the first epoch", 0.0, 1.0),
+        "radius_end": number_field(0.3, "where it ends, and in fine-tuning (linear)", 0.0, 1.0),
+        "attack_steps": integer_field(7, "steps of the attack, for sdarts_adv", 1),
+    },
+    "gdas": {
+        "temperature_start": number_field(10.0, "temperature of the Gumbel-softmax at first", 1e-3),
+        "temperature_end": number_field(0.1, "where it ends, and in fine-tuning (linear)", 1e-3),
+    },
+    "pc_darts": {
+        "partial_channels": integer_field(4, "K: one in so many channels goes through the operations", 1),
+    },
+    "drnas": {
+        "regularization": number_field(1e-3, "factor on the distance to the uniform Dirichlet distribution"),
+    },
+    "sgas": {
+        "warmup_epochs": integer_field(9, "epochs before the one at whose end the first decision is made"),
+        "interval": integer_field(5, "epochs between two decisions", 1),
+        "batch_increase": integer_field(8, "images by which the batch grows with each decision"),
+        "criterion": Field(1, "scores of edges: 2 counts stability too", "1 or 2", lambda v: v in (1, 2)),
+        "history": integer_field(4, "epochs that stability looks back on, for criterion 2", 1),
+        "decision": _name_in(CRITERIA, "magnitude", "what an edge's operation is judged by"),
+    },
     "selection": {
-        "method": _one_of("perturbation", "how the architecture is chosen", "magnitude", "perturbation"),
-        "criterion": _one_of("accuracy", "what a probe measures", "accuracy", "loss"),
-        "interval": integer_field(5, "epochs of fine-tuning between two decision events", 0),
+        "method": _name_in(SELECTIONS, "perturbation", "how the architecture is chosen"),
+        "name": _text("", "name of the folder for the results, under selection/; empty: the method's"),
+        "criterion": _name_in(
+            CRITERIA, "accuracy", "what operations are judged by; magnitude: the paper's DARTS+PT-Mag"
+        ),
+        "topology_criterion": Field(
+            "same",
+            "what input edges are judged by",
+            "same (as selection.criterion), or one of " + ", ".join(CRITERIA),
+            lambda v: v == "same" or bool(CRITERIA.check(v)) or True,
+        ),
+        "order": _one_of(
+            "random",
+            "in which order edges and nodes are decided: random, as published, by index, or by the entropy of"
+            " their mixing weights after the search, the largest first",
+            "random",
+            "index",
+            "least_certain",
+        ),
+        "one_shot": flag_field(
+            False, "all decisions from the searched supernet, without any made before or fine-tuning between"
+        ),
+        "interval": integer_field(5, "epochs of fine-tuning between two decision events; 0: none", 0),
         "learning_rate": number_field(0.0025, "constant SGD learning rate of fine-tuning"),
+        "weight_decay": number_field(3e-4, "L2 coefficient on the weights in fine-tuning"),
+        "drop_path": number_field(
+            0.0, "probability with which fine-tuning drops an operation's mixing weight in a step", 0.0, 0.95
+        ),
+        "cutout_length": integer_field(0, "side of the cutout square in fine-tuning, pixels; 0: none"),
+        "label_smoothing": number_field(0.0, "label smoothing in fine-tuning", 0.0, 0.99),
+        "noise_radius": number_field(
+            0.0,
+            "radius of uniform noise on mixing weights in fine-tuning, as SDARTS has in the search",
+            0.0,
+            1.0,
+        ),
+        "samples": integer_field(1000, "genotypes that supernet_ranking evaluates", 1),
         "augment_probes": flag_field(True, "probe on augmented validation images, as published"),
         "probe_images": integer_field(
             0, "probe on the first so many validation images only; 0: all, as published"
@@ -208,11 +286,14 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
         raise UserError(f"config: data.path is empty; data.source {data.source!r} needs a path")
     if data.source == "tfds" and not data.name:
         raise UserError("config: data.name is empty; data.source 'tfds' needs the name of a data set")
-    if config.search.method == "fixed_alpha" and config.selection.method == "magnitude":
-        raise UserError(
-            "config: selection.method is 'magnitude' with search.method 'fixed_alpha': alpha was never"
-            " trained, so its size says nothing; allowed: perturbation"
-        )
+    _check_selection(config)
+    for section, users in methods.SECTIONS.items():
+        changed = differences(default()[section].to_dict(), config[section].to_dict(), f"{section}.")
+        if changed and config.search.method not in users:
+            raise UserError(
+                f"config: {changed[0].split(':')[0]} is set with search.method {config.search.method!r}, which"
+                f" does not read it; allowed: only with {', '.join(users)}"
+            )
     for section in ("search", "training"):
         if config[section].learning_rate_min > config[section].learning_rate:
             raise UserError(
@@ -226,6 +307,45 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
                     f"config: {section}.batch_size is {size}; allowed: a multiple of"
                     f" runtime.logical_devices, {runtime.logical_devices}"
                 )
+
+
+def _check_selection(config: ml_collections.ConfigDict) -> None:
+    search, selection = config.search, config.selection
+    if search.method in methods.UNTRAINED_ALPHA:
+        judged = (
+            {selection.criterion, selection.topology_criterion}
+            if selection.method == "perturbation"
+            else set()
+        )
+        for field, bad in (
+            ("method", selection.method in NEEDS_ALPHA),
+            ("criterion", MAGNITUDE in judged),
+            ("order", selection.order == "least_certain"),
+        ):
+            if bad:
+                raise UserError(
+                    f"config: selection.{field} is {selection[field]!r} with search.method {search.method!r}:"
+                    " alpha was never trained, so its size says nothing"
+                )
+    raced = {selection.criterion, selection.topology_criterion} - {"same", MAGNITUDE, *RACEABLE}
+    if selection.racing_confidence and raced:
+        raise UserError(
+            f"config: selection.racing_confidence is {selection.racing_confidence} with criterion"
+            f" {', '.join(raced)}; allowed: 0, or criteria {', '.join(RACEABLE)}"
+        )
+    if selection.noise_radius and search.method == "pc_darts":
+        raise UserError(
+            f"config: selection.noise_radius is {selection.noise_radius} with search.method 'pc_darts', whose"
+            " mixing weights are weighted by edges too; allowed: 0"
+        )
+    if not re.fullmatch(r"[\w-]*", selection.name):
+        raise UserError(f"config: selection.name is {selection.name!r}; allowed: letters, digits, _ and -")
+
+
+def search_sections(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+    """Sections that the result of a search depends on."""
+    own = [s for s, users in methods.SECTIONS.items() if config.search.method in users]
+    return ("data", "search", "early_stopping", *own)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

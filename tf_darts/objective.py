@@ -5,18 +5,24 @@ import tensorflow as tf
 Batch = tuple[tf.Tensor, tf.Tensor]  # images float32 [B, H, W, C], labels int32 [B]
 
 
-def loss_and_correct(logits: tf.Tensor, labels: tf.Tensor, total: int) -> tuple[tf.Tensor, tf.Tensor]:
+def loss_and_correct(
+    logits: tf.Tensor, labels: tf.Tensor, total: int, label_smoothing: float = 0.0
+) -> tuple[tf.Tensor, tf.Tensor]:
     """A replica's share of the mean cross-entropy, and its number of correct images.
 
     Args:
       logits: float32 [B, classes].
       labels: int32 [B].
       total: images in the global batch.
+      label_smoothing: share of the target that is spread evenly over all classes.
 
     Returns:
       Sum of the cross-entropies divided by `total` (float32), correct images (int32).
     """
     losses, hits = losses_and_hits(logits, labels)
+    if label_smoothing:  # the cross-entropy is linear in the target
+        evenly = -tf.reduce_mean(tf.nn.log_softmax(logits), -1)
+        losses = (1.0 - label_smoothing) * losses + label_smoothing * evenly
     return tf.reduce_sum(losses) / float(total), tf.reduce_sum(tf.cast(hits, tf.int32))
 
 

@@ -26,6 +26,11 @@ def _update(variables, function, *arguments) -> None:
     tf.distribute.get_replica_context().merge_call(in_cross_replica_context, args=arguments)
 
 
+def assign(variables: list[tf.Variable], values: list[tf.Tensor]) -> None:
+    """Sets variables on every replica, in replica context, with values that are the same on each."""
+    _update(variables, lambda variable, value: variable.assign(value), values)
+
+
 def _slots(variables, name: str) -> list[tf.Variable]:
     return [
         tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False, name=f"{name}/{i}")
@@ -74,6 +79,13 @@ class SGD(tf.Module):
         count = len(self._variables)
         _update(self._variables, update, gradients, self.velocity, [scale] * count, [learning_rate] * count)
         return norm
+
+    def after_step(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor | float) -> list[tf.Tensor]:
+        """Where a step without clipping would take the variables; nothing changes (DARTS, second order)."""
+        return [
+            w - learning_rate * (self._momentum * v + g + self._weight_decay * w)
+            for w, v, g in zip(self._variables, self.velocity, gradients, strict=True)
+        ]
 
 
 class Adam(tf.Module):

@@ -1,7 +1,7 @@
 """Things by name that are loaded when they are needed.
 
-An entry is the thing itself, or "module:attribute", which is imported when the thing is asked for: names can be
-checked, and others added by a config file, without importing TensorFlow.
+An entry is the thing itself, or "module:attribute", which is imported when the thing is asked for: names
+can be checked, and others added by a config file, without importing TensorFlow.
 """
 
 import difflib

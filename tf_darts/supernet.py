@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_darts.architecture import Evaluated
+from tf_darts.errors import UserError
 from tf_darts.layers.body import Begun, Body, EdgeLayer, Head
 from tf_darts.layers.edges import MixedEdge
 from tf_darts.layers.node import NodeOutput
@@ -24,13 +25,30 @@ class Supernet(keras.Model):
       classes: number of logits.
       channels_in: channels of the images.
       seed: of the initial weights.
+      partial_channels: K: only 1/K of a node's channels go through the operations (PC-DARTS). For K > 1 the
+        mixing weights have one column more, see `MixedEdge`.
+
+    Raises:
+      UserError: a cell's channels are not divisible by K.
     """
 
     def __init__(
-        self, space: Space, channels: int, cells: int, classes: int, channels_in: int = 3, seed: int = 0
+        self,
+        space: Space,
+        channels: int,
+        cells: int,
+        classes: int,
+        channels_in: int = 3,
+        seed: int = 0,
+        partial_channels: int = 1,
     ):
         super().__init__(name="supernet")
-        self.space, self.channels = space, channels
+        if channels % partial_channels:
+            raise UserError(
+                f"config: search.channels is {channels}; allowed: a multiple of"
+                f" pc_darts.partial_channels, {partial_channels}"
+            )
+        self.space, self.channels, self.partial_channels = space, channels, partial_channels
         self.body = Body(
             space, channels, cells, channels_in, False, self._mixed_edges, fold(seed, "body"), name="body"
         )
@@ -66,6 +84,7 @@ class Supernet(keras.Model):
                     space.stride(edge, block.reduction),
                     space.batch_norm_after,
                     fold(seed, "edge", i),
+                    self.partial_channels,
                     name=f"edge_{edge.target}_{edge.source}",
                 ),
             )
@@ -165,7 +184,7 @@ class Supernet(keras.Model):
     def _cell_inputs(
         self, mixing_weights: Mapping[str, tf.Tensor], evaluated: Evaluated | None
     ) -> list[list[dict | None] | None]:
-        """What each block's edges are called with: the mixing weight of every operation as a vector [C].
+        """What each block's edges are called with: the mixing weight of every operation as a vector [C/K].
 
         Vectors, taken apart once for all cells of one type and width: a batch norm takes one as its scale,
         and a slice for each would be four nodes of the graph.
@@ -175,7 +194,8 @@ class Supernet(keras.Model):
             cell_type, key = block.cell_type, (block.cell_type, block.width)
             if cell_type is not None and key not in of_width:
                 weights = mixing_weights[cell_type]
-                wide = tf.tile(weights[:, :, None], [1, 1, block.width * self.channels])
+                width = block.width * self.channels // self.partial_channels
+                wide = tf.tile(weights[:, :, None], [1, 1, width])
                 rows = [tf.unstack(row) for row in tf.unstack(wide)]
                 computed = evaluated[cell_type] if evaluated else [[True] * len(row) for row in rows]
                 of_width[key] = [

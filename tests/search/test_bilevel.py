@@ -9,7 +9,6 @@ import tensorflow as tf
 from tests.search import tiny
 from tf_darts.objective import loss_and_correct
 from tf_darts.search.describe import entropy, skip_share
-from tf_darts.search.methods import METHODS
 
 
 def batch(number):
@@ -66,12 +65,12 @@ def test_a_darts_step_fits_alpha_first_and_the_weights_with_the_new_alpha():
     strategy.run(tf.function(lambda: by_hand.alpha_step(batch(0), 8)))
     expected = mean_loss(by_hand, *batch(1))
     strategy.run(tf.function(lambda: by_hand.weight_step(batch(1), 8, rate)))
-    step = METHODS["darts"].step
-    metrics = strategy.run(tf.function(lambda: step(made, batch(1), batch(0), rate, 8, 8)))
+    method = tiny.method("darts")
+    metrics = strategy.run(tf.function(lambda: method.step(made, batch(1), batch(0), tiny.now())))
     assert float(metrics["train_loss"]) == pytest.approx(expected, rel=1e-5)
     for ours, theirs in zip(made.weights, by_hand.weights, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-7)
-    assert set(metrics) == set(METHODS["darts"].metrics)
+    assert set(metrics) == {*method.metrics, *method.alpha_metrics}
 
 
 def test_what_is_described_of_alpha():

@@ -109,7 +109,7 @@ def test_fixed_alpha_is_never_touched(tmp_path, scale):
     alpha = made.bilevel.architecture.alpha["normal"].numpy()
     weights = tiny.values(made.bilevel.supernet)
     assert (alpha.any()) == (scale > 0) and abs(alpha).max() < 0.01
-    steps, per_epoch = loop.search_steps(made)
+    steps, per_epoch = tiny.search_steps(made)
     columns = steps(0, per_epoch)
     np.testing.assert_array_equal(made.bilevel.architecture.alpha["normal"].numpy(), alpha)
     assert made.bilevel.alpha_optimizer.step.numpy() == 0

@@ -9,7 +9,11 @@ import tensorflow as tf
 from tf_darts import config as config_lib
 from tf_darts.data import sources
 from tf_darts.runtime.strategy import mirrored
+from tf_darts.search import loop
 from tf_darts.search import setup as search_setup
+from tf_darts.search.methods import METHODS
+from tf_darts.search.methods.base import Now
+from tf_darts.search.plan import plan
 from tf_darts.spaces import Block, Space, Stacking
 
 OPERATIONS = ("skip_connect", "nor_conv_1x1")
@@ -81,6 +85,30 @@ def two_replicas():
 def setup(settings, space=SPACE, strategy=None):
     """A supernet with its data, as the programs make it."""
     return search_setup.make(settings, space, data(settings), strategy or one_device())
+
+
+def now(number=0, learning_rate=0.1, total=8, progress=0.5, trains_alpha=True):
+    """What a step is told, for a global batch of `total` images in both halves."""
+    return Now(
+        tf.convert_to_tensor(number),
+        tf.constant(progress),
+        tf.constant(learning_rate),
+        total,
+        total,
+        trains_alpha,
+        7,
+    )
+
+
+def method(name: str, **fields):
+    """A search method with the settings of `config`."""
+    return METHODS.load(name)(config(search__method=name, **fields), SPACE)
+
+
+def search_steps(made):
+    """The steps of the search's first epoch, and how many it has."""
+    epochs = plan(made.method, made.train.size, made.strategy.num_replicas_in_sync)
+    return loop.search_steps(made, epochs, epochs[0], epochs[0].batch), epochs[0].steps
 
 
 def values(*modules) -> list[np.ndarray]:

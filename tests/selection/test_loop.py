@@ -13,7 +13,7 @@ from tf_darts.runtime.checkpoints import Checkpoints, load_from
 from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop as search_loop
 from tf_darts.search.bilevel import Bilevel
-from tf_darts.selection import loop
+from tf_darts.selection import select as selection_lib
 from tf_darts.supernet import Supernet
 
 # Three edges and one node, two epochs between events and one at the end; 18 images: batches of 8, 8, 2.
@@ -30,7 +30,7 @@ def searched(tmp_path_factory):
 def select(searched, folder, **fields):
     made = tiny.setup(tiny.config(**fields))
     folder.mkdir(exist_ok=True)
-    return made, loop.run(made, searched, folder)
+    return made, selection_lib.run(made, searched, folder)
 
 
 def counted_selection(searched, folder, **fields):
@@ -39,9 +39,9 @@ def counted_selection(searched, folder, **fields):
     with pytest.MonkeyPatch.context() as patch:
         forward, probe = Bilevel.forward, Supernet.probe
 
-        def counted_forward(self, images, training):
+        def counted_forward(self, images, training, mixing_weights=None):
             traces["fine-tuning"].append(images.shape[0])
-            return forward(self, images, training)
+            return forward(self, images, training, mixing_weights)
 
         def counted_probe(self, cell_type, *arguments, **keywords):
             traces["probes"].append(cell_type)
@@ -187,7 +187,7 @@ def test_a_selection_stopped_inside_an_event_continues_as_if_it_had_not_been(tmp
 
     def run(name):
         (tmp_path / name).mkdir(exist_ok=True)
-        return loop.run(two_cells.setup(**fields), tmp_path / "searched", tmp_path / name)
+        return selection_lib.run(two_cells.setup(**fields), tmp_path / "searched", tmp_path / name)
 
     (tmp_path / "searched").mkdir()
     search_loop.run(two_cells.setup(**fields), tmp_path / "searched")

@@ -4,7 +4,7 @@ import pytest
 
 from tests.search import tiny
 from tf_darts import spaces
-from tf_darts.selection.schedule import event_epochs, plan
+from tf_darts.selection.schedule import at_random, event_epochs, plan
 
 DARTS, NAS_BENCH_201 = spaces.SPACES["darts"], spaces.SPACES["nas_bench_201"]
 
@@ -32,7 +32,7 @@ def places(planned, kind, cell_type):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_darts_orders_are_those_of_the_release(seed):
-    planned, _ = plan(DARTS, all_edges(DARTS), 5, seed)
+    planned, _ = plan(DARTS, all_edges(DARTS), 5, at_random(seed))
     normal, reduce, normal_nodes, reduce_nodes = map(numbers, DARTS_ORDERS[seed])
     assert places(planned, "operation", "normal") == normal
     assert places(planned, "operation", "reduce") == reduce
@@ -43,13 +43,13 @@ def test_darts_orders_are_those_of_the_release(seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_nas_bench_201_orders_are_those_of_the_release(seed):
-    planned, _ = plan(NAS_BENCH_201, all_edges(NAS_BENCH_201), 5, seed)
+    planned, _ = plan(NAS_BENCH_201, all_edges(NAS_BENCH_201), 5, at_random(seed))
     assert [p.place for p in planned] == numbers(NAS_BENCH_201_ORDERS[seed])
     assert {(p.kind, p.cell_type) for p in planned} == {("operation", "normal")}
 
 
 def test_darts_events_come_every_five_epochs_normal_before_reduce():
-    planned, epochs = plan(DARTS, all_edges(DARTS), 5, 0)
+    planned, epochs = plan(DARTS, all_edges(DARTS), 5, at_random(0))
     assert epochs == 81 and len(planned) == 2 * 17
     assert [p.epoch for p in planned[::2]] == list(range(0, 81, 5)) == [p.epoch for p in planned[1::2]]
     assert [p.event for p in planned[::2]] == list(range(17)) == [p.event for p in planned[1::2]]
@@ -58,7 +58,7 @@ def test_darts_events_come_every_five_epochs_normal_before_reduce():
 
 
 def test_nas_bench_201_ends_with_the_last_event_one_epoch_early():
-    planned, epochs = plan(NAS_BENCH_201, all_edges(NAS_BENCH_201), 5, 0)
+    planned, epochs = plan(NAS_BENCH_201, all_edges(NAS_BENCH_201), 5, at_random(0))
     assert [p.epoch for p in planned] == [0, 5, 10, 15, 20, 24] and epochs == 25
 
 
@@ -77,8 +77,8 @@ def test_event_epochs(events, interval, extra_epoch, expected):
 
 
 def test_without_an_interval_everything_comes_at_once_in_the_same_order():
-    at_once, epochs = plan(DARTS, all_edges(DARTS), 0, 3)
-    spread, _ = plan(DARTS, all_edges(DARTS), 5, 3)
+    at_once, epochs = plan(DARTS, all_edges(DARTS), 0, at_random(3))
+    spread, _ = plan(DARTS, all_edges(DARTS), 5, at_random(3))
     assert epochs == 0 and {p.epoch for p in at_once} == {0}
     assert [(p.event, p.kind, p.cell_type, p.place) for p in at_once] == [
         (p.event, p.kind, p.cell_type, p.place) for p in spread
@@ -87,7 +87,7 @@ def test_without_an_interval_everything_comes_at_once_in_the_same_order():
 
 def test_edges_that_are_decided_are_not_planned():
     undecided = {"normal": [1, 4], "reduce": [7, 2, 11]}
-    planned, epochs = plan(DARTS, undecided, 1, 0)
+    planned, epochs = plan(DARTS, undecided, 1, at_random(0))
     assert sorted(places(planned, "operation", "normal")) == [1, 4]
     assert sorted(places(planned, "operation", "reduce")) == [2, 7, 11]
     assert sorted(places(planned, "topology", "normal")) == [3, 4, 5]
@@ -96,8 +96,8 @@ def test_edges_that_are_decided_are_not_planned():
 
 
 def test_passes_that_a_decision_takes():
-    planned, _ = plan(DARTS, all_edges(DARTS), 5, 0)
+    planned, _ = plan(DARTS, all_edges(DARTS), 5, at_random(0))
     # 14 edges of 7 operations, and nodes of 3, 4 and 5 edges: for each of two cell types.
     assert sum(p.passes(DARTS) for p in planned) == 2 * (14 * 7 + 3 + 7 + 12)
-    planned, _ = plan(tiny.SPACE, all_edges(tiny.SPACE), 1, 0)
+    planned, _ = plan(tiny.SPACE, all_edges(tiny.SPACE), 1, at_random(0))
     assert [p.passes(tiny.SPACE) for p in planned] == [2, 2, 2, 3]

@@ -20,9 +20,9 @@ from tf_darts.data.sources import ImageData
 from tf_darts.network import count_parameters
 from tf_darts.runtime import strategy as strategy_lib
 from tf_darts.search import loop as search_loop
+from tf_darts.search import plan as search_plan
 from tf_darts.search import setup as search_setup
-from tf_darts.selection import loop as selection_loop
-from tf_darts.selection import perturbation, probing
+from tf_darts.selection import finetuning, perturbation, probing
 from tf_darts.selection.schedule import Planned
 from tf_darts.training import loop as training_loop
 
@@ -77,7 +77,8 @@ class Search(Task):
         """Makes the supernet, its optimisers and its data sets; gives its size."""
         few = self._few()
         self.setup = self._search_setup()
-        self._steps, _ = search_loop.search_steps(self.setup)
+        epochs = search_plan.plan(self.setup.method, self.setup.train.size, 1)
+        self._steps = search_loop.search_steps(self.setup, epochs, epochs[0], epochs[0].batch)
         self._done = 0
         self._probe = Prober(self.setup, few)
         self._planned, _ = plan_of(self.space, self.settings["interval"], self.config.seed)
@@ -135,7 +136,7 @@ class Selection(Task):
         self.config.runtime.steps_per_call = self.settings["steps"]
         self._few_images = self._few()
         self.setup = self._search_setup()
-        self.setup.bilevel.weight_optimizer = selection_loop.finetuning_optimizer(self.setup)
+        self.setup.bilevel.weight_optimizer = finetuning.optimizer(self.setup)
         return {"parameters": count_parameters(self.setup.bilevel.supernet)}
 
     def stage(self, decisions: list[dict]) -> Answer:
@@ -212,7 +213,7 @@ class SelectionStage:
             perturbation.apply(setup.bilevel.architecture, row)
         setup.bilevel.architecture.compact()
         self.prober = Prober(setup, few)
-        self._finetune: Callable = selection_loop.finetuning_steps(setup)
+        self._finetune: Callable = finetuning.steps(setup)
 
     def step(self) -> int:
         """A call's worth of steps; gives how many."""

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_darts.selection.schedule import Planned, plan
+from tf_darts.selection.schedule import Planned, at_random, plan
 from tf_darts.spaces import Space
 
 
 def plan_of(space: Space, interval: int, seed: int) -> tuple[list[Planned], int]:
     """All decisions of a selection from the start, and its epochs of fine-tuning."""
     undecided = {t: [e for e, row in enumerate(rows) if len(row) > 1] for t, rows in space.candidates.items()}
-    return plan(space, undecided, interval, seed)
+    return plan(space, undecided, interval, at_random(seed))
 
 
 def made_up_decisions(space: Space, planned: Sequence[Planned], seed: int) -> list[dict]:

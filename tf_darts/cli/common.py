@@ -18,6 +18,7 @@ from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
+from tf_darts.selection import SELECTIONS
 
 _FIELDS = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; a run is continued there.")
@@ -78,19 +79,16 @@ def workdir() -> str:
 
 def method_flag() -> flags.FlagHolder:
     """A flag --method that stands for --config.selection.method."""
-    return flags.DEFINE_enum(
-        "method",
-        None,
-        ["magnitude", "perturbation"],
-        "The same as --config.selection.method.",
+    return flags.DEFINE_string(
+        "method", None, f"The same as --config.selection.method: one of {', '.join(SELECTIONS)}."
     )
 
 
 def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_collections.ConfigDict:
     """A valid copy of the config with another selection method (None: the same)."""
     config = ml_collections.ConfigDict(config.to_dict())
-    if method is not None:
-        config.selection.method = method
+    if method not in (None, config.selection.method):
+        config.selection.method, config.selection.name = method, ""  # a name belongs to one selection
     return config_lib.validate(config)
 
 

@@ -9,6 +9,7 @@ import shlex
 from absl import flags
 
 from tf_darts.cli import common
+from tf_darts.search.methods import UNTRAINED_ALPHA
 
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
@@ -24,7 +25,7 @@ def program() -> None:
     stages.check(run)
     stages.search(run, workdir)
     # Alpha that was never trained has no magnitude to select by.
-    methods = ["magnitude", "perturbation"] if config.search.method != "fixed_alpha" else ["perturbation"]
+    methods = ["perturbation"] if config.search.method in UNTRAINED_ALPHA else ["magnitude", "perturbation"]
     genotypes, rows = {}, []
     for method in methods:
         run.config = common.with_method(config, method)

@@ -5,6 +5,7 @@ from typing import Any
 
 import ml_collections
 
+from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
 from tf_darts.cli.common import Run
 from tf_darts.errors import UserError
@@ -12,7 +13,7 @@ from tf_darts.genotype import Genotype
 from tf_darts.runtime.workdir import Stage, read_json
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
-from tf_darts.selection import loop as selection_loop
+from tf_darts.selection import select as selection_lib
 from tf_darts.training import loop as training_loop
 
 SEARCH = "search"
@@ -20,7 +21,12 @@ SEARCH = "search"
 
 def search_stage(workdir: str, config: ml_collections.ConfigDict) -> Stage:
     """The folder of the search."""
-    return Stage(workdir, SEARCH, config, ("data", "search"))
+    return Stage(workdir, SEARCH, config, config_lib.search_sections(config))
+
+
+def selection_name(config: ml_collections.ConfigDict) -> str:
+    """Name of the selection's folder, and of the training of what it selects."""
+    return config.selection.name or config.selection.method
 
 
 def check(run: Run) -> None:
@@ -50,14 +56,14 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
     searched.check()
     if not (searched.path / "result.json").exists():
         raise UserError(f"--workdir: {searched.path} holds no finished search; run bin/search there first")
-    method = run.config.selection.method
-    stage = Stage(workdir, f"selection/{method}", run.config, ("data", "search", "selection"))
+    sections = (*config_lib.search_sections(run.config), "selection")
+    stage = Stage(workdir, f"selection/{selection_name(run.config)}", run.config, sections)
     stage.check()
     finished = stage.path / "genotype.json"
     if finished.exists():
         return stage.path, genotype_lib.load(finished, run.space)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
-    return stage.path, selection_loop.run(setup, searched.path, stage.open())
+    return stage.path, selection_lib.run(setup, searched.path, stage.open())
 
 
 def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathlib.Path, dict[str, Any]]:

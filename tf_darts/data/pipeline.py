@@ -4,6 +4,7 @@ There is no iterator and no state: a run can be continued at any step, and all d
 global batch, so that the batch is the same however many replicas share it.
 """
 
+import dataclasses
 import math
 
 import ml_collections
@@ -45,6 +46,11 @@ class ImageSet:
     def first(self, count: int) -> "ImageSet":
         """A set of the first `count` of these images."""
         return ImageSet(self._images[:count], self._labels[:count], self._transform, self._seed)
+
+    def with_cutout(self, length: int) -> "ImageSet":
+        """The same images, their training transform with a cutout square of this side, pixels."""
+        transform = dataclasses.replace(self._transform, cutout_length=length)
+        return ImageSet(self._images, self._labels, transform, self._seed)
 
     def batches(self, batch_size: int) -> tuple[int, int]:
         """Number of full batches in a pass, and the number of images left for a last, shorter one."""

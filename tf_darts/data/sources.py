@@ -95,7 +95,8 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData:
       seed: the run's seed; it decides which images are held out where the source has no test part.
 
     Returns:
-      The data set, with the first `limit_train` training and the first `limit_test` test images.
+      The data set, with the first `limit_train` training and the first `limit_test` test images, averaged
+      down by `downscale`.
 
     Raises:
       UserError: the data set is missing, unreadable or of no use; the message names the field, its value
@@ -104,12 +105,25 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData:
     arrays = SOURCES[data.source](data, seed)
     _check(data, arrays)
     return ImageData(
-        x_train=np.ascontiguousarray(arrays.x_train[: data.limit_train or None]),
+        x_train=_smaller(arrays.x_train[: data.limit_train or None], data.downscale),
         y_train=np.asarray(arrays.y_train[: data.limit_train or None], np.int32),
-        x_test=np.ascontiguousarray(arrays.x_test[: data.limit_test or None]),
+        x_test=_smaller(arrays.x_test[: data.limit_test or None], data.downscale),
         y_test=np.asarray(arrays.y_test[: data.limit_test or None], np.int32),
         class_names=arrays.class_names,
     )
+
+
+def _smaller(images: np.ndarray, factor: int) -> np.ndarray:
+    """Images uint8 [N, H, W, C] with factor x factor pixels averaged into one, rounded to whole numbers."""
+    if factor == 1:
+        return np.ascontiguousarray(images)
+    _, height, width, channels = images.shape
+    if height % factor or width % factor:
+        allowed = "a number that divides both"
+        raise bad("data.downscale", factor, f"images are {height}x{width}", allowed)
+    shape = (-1, height // factor, factor, width // factor, factor, channels)
+    blocks = [images[i : i + 1000].reshape(shape).mean((2, 4)) for i in range(0, len(images), 1000)]
+    return np.rint(np.concatenate(blocks)).astype(np.uint8)
 
 
 def _check(data: ml_collections.ConfigDict, arrays: Arrays) -> None:

@@ -126,9 +126,11 @@ class Cell(Layer):
         """
         nodes, known = list(begun.nodes), dict(begun.known)
         for i, parts in begun.parts.items():
-            masked = [tf.cast(mask[i, o], y.dtype) * y for o, y in enumerate(parts) if y is not None]
-            if masked:
-                known[i] = tf.add_n(masked)
+            if any(y is not None for y in parts):
+                masked = [
+                    None if y is None else tf.cast(mask[i, o], y.dtype) * y for o, y in enumerate(parts)
+                ]
+                known[i] = self.edge_layers[i].combine(masked)
         targets = [t for t in self.targets if t >= begun.node]
         self._sum_up(nodes, targets, known, edge_inputs, training=True)
         return self._output(nodes)

@@ -19,17 +19,31 @@ class MixedEdge(NodeLayer):
       stride: 1 or 2.
       batch_norm_after: operations that are followed by a non-affine batch norm (DARTS: the poolings).
       seed: of the initial weights.
+      partial_channels: K: only the first C/K channels go through the operations, the others pass them by
+        (PC-DARTS, equation 2); there is then one mixing weight more, of those others.
     """
 
-    def __init__(self, candidates, channels: int, stride: int, batch_norm_after, seed: int, **kwargs):
+    def __init__(
+        self,
+        candidates,
+        channels: int,
+        stride: int,
+        batch_norm_after,
+        seed: int,
+        partial_channels: int = 1,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.stride = stride
+        self.stride, self.partial_channels = stride, partial_channels
+        self.mixed_channels = channels // partial_channels
         self.operations = [
-            operations.make(name, channels, stride, affine=False, seed=fold(seed, name))
+            operations.make(name, self.mixed_channels, stride, affine=False, seed=fold(seed, name))
             for name in candidates
         ]
         self.norms = [
-            BatchNorm(channels, affine=False, name=f"{name}_norm") if name in batch_norm_after else None
+            BatchNorm(self.mixed_channels, affine=False, name=f"{name}_norm")
+            if name in batch_norm_after
+            else None
             for name in candidates
         ]
 
@@ -40,17 +54,25 @@ class MixedEdge(NodeLayer):
 
         Args:
           node: output of the edge's source, [B, H, W, C].
-          mixing_weights: one per operation (or more): [C] with equal elements, or None for an operation
-            that is closed and need not be computed.
+          mixing_weights: one per operation (or more): [C/K] with equal elements, or None for an operation
+            that is closed and need not be computed. Where channels pass the operations by, theirs is last.
           training: whether batch norms use the batch's statistics.
         """
-        parts = [y for y in self.parts(node, mixing_weights, training) if y is not None]
-        return tf.add_n(parts) if parts else node.then(primitives.zeros, self.stride).x
+        parts = self.parts(node, mixing_weights, training)
+        if all(y is None for y in parts):
+            return node.then(primitives.zeros, self.stride).x
+        return self.combine(parts)
 
     def parts(
         self, node: NodeOutput, mixing_weights: Sequence[tf.Tensor | None], training: bool = False
     ) -> list[tf.Tensor | None]:
-        """What the sum consists of: for each operation its weighted output, or None where it adds nothing."""
+        """What the output consists of, for `combine`.
+
+        Returns:
+          For each operation its weighted output, or None where it adds nothing; then, where channels pass
+          the operations by, these.
+        """
+        node, beside = self._split(node)
         parts = []
         for operation, norm, weight in zip(self.operations, self.norms, mixing_weights, strict=False):
             if weight is None or operation.is_zero:
@@ -59,7 +81,34 @@ class MixedEdge(NodeLayer):
                 parts.append(operation(node, weight=weight, training=training))
             else:
                 parts.append(norm(operation(node, training=training), weight=weight, training=training))
+        if beside is not None:
+            passing = beside.then(_pooled) if self.stride == 2 else beside
+            parts.append(None if mixing_weights[-1] is None else passing.x * mixing_weights[-1][0])
         return parts
+
+    def combine(self, parts: Sequence[tf.Tensor | None]) -> tf.Tensor:
+        """The output made of `parts`, of which at least one is there: [B, H/stride, W/stride, C]."""
+        if self.partial_channels == 1:
+            return tf.add_n([y for y in parts if y is not None])
+        *mixed, beside = parts
+        mixed = [y for y in mixed if y is not None]
+        # An edge that mixes nothing but `none` still lets the other channels pass.
+        first = tf.add_n(mixed) if mixed else tf.zeros_like(beside[..., : self.mixed_channels])
+        return primitives.shuffle_channels(tf.concat([first, beside], -1), self.partial_channels)
+
+    def _split(self, node: NodeOutput) -> tuple[NodeOutput, NodeOutput | None]:
+        """The channels that go through the operations, and those that pass them by."""
+        if self.partial_channels == 1:
+            return node, None
+        return node.then(_channels, 0, self.mixed_channels), node.then(_channels, self.mixed_channels, None)
+
+
+def _channels(x: tf.Tensor, first: int, end: int | None) -> tf.Tensor:
+    return x[..., first:end]
+
+
+def _pooled(x: tf.Tensor) -> tf.Tensor:
+    return tf.nn.max_pool2d(x, 2, 2, "VALID")
 
 
 class ChosenEdge(NodeLayer):

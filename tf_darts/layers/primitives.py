@@ -77,3 +77,10 @@ def _pixels_in_window(size: int, stride: int) -> np.ndarray:
     """How many of the 3 positions of each window lie inside a line of `size` pixels padded by 1."""
     centres = np.arange(0, size, stride)
     return (np.minimum(centres + 1, size - 1) - np.maximum(centres - 1, 0) + 1).astype(np.float32)
+
+
+def shuffle_channels(x: tf.Tensor, groups: int) -> tf.Tensor:
+    """Channel c of group g becomes channel c * groups + g, [B, H, W, C] (ShuffleNet, section 3.1)."""
+    _, height, width, channels = x.shape
+    apart = tf.reshape(x, [-1, height, width, groups, channels // groups])
+    return tf.reshape(tf.transpose(apart, [0, 1, 2, 4, 3]), [-1, height, width, channels])

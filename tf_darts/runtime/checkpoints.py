@@ -16,10 +16,13 @@ class Checkpoints:
       folder: the stage's folder.
       minutes: time after which `save_if_due` saves.
       counters: names of the integers that say how far the stage is; they start at 0.
+      kept: how many checkpoints are kept, the newest ones.
       state: what else belongs to the state, by name.
     """
 
-    def __init__(self, folder: pathlib.Path, minutes: float, counters: tuple[str, ...], **state):
+    def __init__(
+        self, folder: pathlib.Path, minutes: float, counters: tuple[str, ...], kept: int = 2, **state
+    ):
         self._counters = {
             name: tf.Variable(0, dtype=tf.int64, trainable=False, name=name) for name in counters
         }
@@ -28,7 +31,7 @@ class Checkpoints:
                 **_followable(state), **{f"at_{name}": v for name, v in self._counters.items()}
             ),
             str(folder / "checkpoints"),
-            max_to_keep=2,
+            max_to_keep=kept,
         )
         self._seconds = 60.0 * minutes
         self._saved = time.monotonic()
@@ -42,6 +45,21 @@ class Checkpoints:
         if self._manager.latest_checkpoint:
             _restore(self._manager.checkpoint, self._manager.latest_checkpoint)
         return {name: int(v.numpy()) for name, v in self._counters.items()}
+
+    def restore_where(self, **counters: int) -> None:
+        """Goes back to the newest of the kept checkpoints at which the counters had these values.
+
+        Raises:
+          UserError: there is none, or it does not fit or is damaged.
+        """
+        for path in reversed(self._manager.checkpoints):
+            reader = tf.train.load_checkpoint(path)
+            if all(
+                int(reader.get_tensor(f"at_{name}/.ATTRIBUTES/VARIABLE_VALUE")) == value
+                for name, value in counters.items()
+            ):
+                return _restore(self._manager.checkpoint, path)
+        raise UserError(f"{self._manager.directory} holds no checkpoint of {counters}")
 
     def save(self, **counters: int) -> None:
         """Saves now."""

@@ -6,7 +6,9 @@ context: a replica has its slice of the global batch, and losses are divided by 
 summed gradients are those of the whole batch.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import ml_collections
@@ -18,6 +20,11 @@ from tf_darts.objective import Batch, loss_and_correct
 from tf_darts.optimizers import SGD, Adam, sum_over_replicas
 from tf_darts.supernet import Supernet
 
+MixingWeights = Mapping[str, tf.Tensor]  # float32 [edges, operations] per cell type
+
+# Gives the mixing weights of a forward pass, inside its gradient tape; they may depend on alpha.
+Mix = Callable[[], MixingWeights]
+
 
 @dataclasses.dataclass
 class Bilevel:
@@ -26,10 +33,12 @@ class Bilevel:
     Attributes:
       supernet: the supernet.
       architecture: alpha and the masks.
-      alphas: alpha of each cell type that the supernet has; one of two cells has no normal cell.
+      alphas: alpha of each cell type that the supernet has (one of two cells has no normal cell), and
+        alpha of its edges where edges are weighed.
       weights: the supernet's trainable variables.
       weight_optimizer: SGD of the weights.
       alpha_optimizer: Adam of alpha.
+      label_smoothing: of the training loss.
     """
 
     supernet: Supernet
@@ -38,6 +47,8 @@ class Bilevel:
     weights: list[tf.Variable]
     weight_optimizer: SGD
     alpha_optimizer: Adam
+    label_smoothing: float = 0.0
+    _disturb: Callable[[MixingWeights], MixingWeights] | None = None
 
     @classmethod
     def create(
@@ -46,7 +57,7 @@ class Bilevel:
         """With new optimisers, set as the config's `search` says."""
         weights = [v.value for v in supernet.trainable_variables]
         present = {block.cell_type for block in supernet.body.layout}
-        alphas = {t: alpha for t, alpha in architecture.alpha.items() if t in present}
+        alphas = architecture.parameters(t for t in supernet.space.cell_types if t in present)
         return cls(
             supernet,
             architecture,
@@ -63,43 +74,68 @@ class Bilevel:
             ),
         )
 
-    def forward(self, images: tf.Tensor, training: bool) -> tf.Tensor:
-        """Logits float32 [B, classes] with the architecture as it stands (masks and probe included)."""
-        architecture = self.architecture
-        return self.supernet(
-            images, architecture.mixing_weights(), training=training, evaluated=architecture.evaluated
-        )
+    def forward(self, images: tf.Tensor, training: bool, mixing_weights: MixingWeights | None = None):
+        """Logits float32 [B, classes] with the architecture as it stands, or with other mixing weights.
 
-    def alpha_gradients(self, batch: Batch, total: int) -> "Evaluated":
+        Args:
+          images: float32 [B, H, W, C].
+          training: whether batch norms use the batch's statistics.
+          mixing_weights: None: the architecture's, masks and probe included.
+        """
+        architecture = self.architecture
+        if mixing_weights is None:
+            mixing_weights = architecture.mixing_weights()
+        return self.supernet(images, mixing_weights, training=training, evaluated=architecture.evaluated)
+
+    def alpha_gradients(self, batch: Batch, total: int, mix: Mix | None = None) -> "Evaluated":
         """The validation loss and its gradients with respect to alpha: this replica's share."""
         with no_kernel_gradients():
-            return self._evaluate(batch, total, list(self.alphas.values()))
+            return self.gradients(batch, total, list(self.alphas.values()), mix)
 
-    def weight_gradients(self, batch: Batch, total: int) -> "Evaluated":
+    def weight_gradients(self, batch: Batch, total: int, mix: Mix | None = None) -> "Evaluated":
         """The training loss and its gradients with respect to the weights: this replica's share."""
-        return self._evaluate(batch, total, self.weights)
+        mix = mix or self.architecture.mixing_weights
+        disturb = self._disturb or (lambda mixing_weights: mixing_weights)
+        return self.gradients(batch, total, self.weights, lambda: disturb(mix()), self.label_smoothing)
 
-    def _evaluate(self, batch: Batch, total: int, variables: list[tf.Variable]) -> "Evaluated":
+    @contextlib.contextmanager
+    def disturbed(self, function: Callable[[MixingWeights], MixingWeights] | None) -> Iterator[None]:
+        """Changes the mixing weights of weight steps that are traced inside (None: not at all)."""
+        before, self._disturb = self._disturb, function
+        try:
+            yield
+        finally:
+            self._disturb = before
+
+    def gradients(
+        self,
+        batch: Batch,
+        total: int,
+        variables: list[tf.Variable],
+        mix: Mix | None = None,
+        label_smoothing: float = 0.0,
+    ) -> "Evaluated":
+        """The loss on a batch and its gradients with respect to some variables: this replica's share."""
         images, labels = batch
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            logits = self.forward(images, training=True)
-            loss, correct = loss_and_correct(logits, labels, total)
+            logits = self.forward(images, training=True, mixing_weights=mix() if mix else None)
+            loss, correct = loss_and_correct(logits, labels, total, label_smoothing)
         # A weight that no path of the graph uses has gradient zero, as decay and momentum then expect.
         zero = tf.UnconnectedGradients.ZERO
         return Evaluated(tape.gradient(loss, variables, unconnected_gradients=zero), logits, loss, correct)
 
-    def alpha_step(self, batch: Batch, total: int) -> "Evaluated":
+    def alpha_step(self, batch: Batch, total: int, mix: Mix | None = None) -> "Evaluated":
         """Updates alpha on a validation batch."""
-        evaluated = self.alpha_gradients(batch, total)
+        evaluated = self.alpha_gradients(batch, total, mix)
         self.alpha_optimizer.apply(sum_over_replicas(evaluated.gradients))
         return evaluated
 
     def weight_step(
-        self, batch: Batch, total: int, learning_rate: tf.Tensor | float
+        self, batch: Batch, total: int, learning_rate: tf.Tensor | float, mix: Mix | None = None
     ) -> tuple["Evaluated", tf.Tensor]:
         """Updates the weights on a training batch; also gives the gradients' global norm before clipping."""
-        evaluated = self.weight_gradients(batch, total)
+        evaluated = self.weight_gradients(batch, total, mix)
         norm = self.weight_optimizer.apply(sum_over_replicas(evaluated.gradients), learning_rate)
         return evaluated, norm
 

@@ -1,7 +1,7 @@
 """Bilevel search: from a new supernet to a trained one, with its alpha (paper, section 2; DARTS)."""
 
-import math
 import pathlib
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -10,76 +10,136 @@ from tf_darts.runtime import host
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
+from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import Steps
-from tf_darts.runtime.workdir import write_json
+from tf_darts.runtime.workdir import JsonLines, write_json
+from tf_darts.search import early_stopping
 from tf_darts.search.describe import describe
+from tf_darts.search.methods.base import Now
+from tf_darts.search.plan import Epoch, plan
 from tf_darts.search.setup import Setup
 
 
-def search_steps(setup: Setup) -> tuple[Steps, int]:
-    """The compiled steps of the search, and how many make an epoch.
+def search_steps(setup: Setup, epochs: Sequence[Epoch], epoch: Epoch, count: int) -> Steps:
+    """The compiled steps of an epoch and of every other one that differs only in its place.
 
-    Every step draws a fresh random batch from each half, independent of the other steps.
+    Training batches are fresh random draws at every step, independent of the other steps, or, where the
+    method says so, passes over the training half; validation batches are fresh draws.
+
+    Args:
+      setup: supernet and data.
+      epochs: all epochs.
+      epoch: the epoch.
+      count: images in the global training batch.
     """
-    search = setup.config.search
-    replicas = setup.strategy.num_replicas_in_sync
-    batch = search.batch_size
-    steps_per_epoch = math.ceil(setup.train.size / batch)
+    search, method = setup.config.search, setup.method
+    replicas, batch = setup.strategy.num_replicas_in_sync, epoch.batch
+    starts = [e.first for e in epochs]
 
     def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-        train = setup.train.fresh_batch("search/train", number, batch, replicas, replica)
+        place = tf.searchsorted(starts, number[None], side="right")[0] - 1
+        if method.whole_passes:
+            within = number - tf.gather(starts, place)
+            train = setup.train.pass_batch(
+                "search/train", place, within, batch, count, replicas=replicas, replica=replica
+            )
+        else:
+            train = setup.train.fresh_batch("search/train", number, batch, replicas, replica)
         valid = setup.valid.fresh_batch("search/valid", number, batch, replicas, replica)
-        learning_rate = optimizers.cosine(
-            search.learning_rate, search.learning_rate_min, number // steps_per_epoch, search.epochs
+        now = Now(
+            number=number,
+            progress=tf.cast(place, tf.float32) / float(search.epochs),
+            learning_rate=optimizers.cosine(
+                search.learning_rate, search.learning_rate_min, place, search.epochs
+            ),
+            train_total=count,
+            valid_total=batch,
+            trains_alpha=epoch.trains_alpha,
+            seed=fold(setup.config.seed, "search/method"),
         )
-        metrics = setup.method.step(setup.bilevel, train, valid, learning_rate, batch, batch)
-        return {**metrics, "learning_rate": learning_rate / replicas}
+        values = method.step(setup.bilevel, train, valid, now)
+        return {**values, "learning_rate": now.learning_rate / replicas}
 
-    return Steps(setup.strategy, step, (*setup.method.metrics, "learning_rate")), steps_per_epoch
+    measured = method.metrics + (method.alpha_metrics if epoch.trains_alpha else ())
+    return Steps(setup.strategy, step, (*measured, "learning_rate"))
+
+
+class _Compiled:
+    """Steps by what their graph depends on; traced anew only where that changes."""
+
+    def __init__(self, setup: Setup, epochs: Sequence[Epoch]):
+        self._setup, self._epochs = setup, epochs
+        self._key, self._steps = None, {}
+
+    def __call__(self, epoch: Epoch, count: int) -> Steps:
+        key = (epoch.batch, epoch.trains_alpha, self._setup.bilevel.architecture.evaluated)
+        if key != self._key:
+            self._key, self._steps = key, {}
+        if count not in self._steps:
+            self._steps[count] = search_steps(self._setup, self._epochs, epoch, count)
+        return self._steps[count]
 
 
 def run(setup: Setup, folder: pathlib.Path) -> None:
     """Searches, continuing what the folder holds; leaves a checkpoint, metrics.jsonl and result.json."""
-    config, bilevel = setup.config, setup.bilevel
-    steps, steps_per_epoch = search_steps(setup)
+    config, architecture = setup.config, setup.bilevel.architecture
+    epochs = plan(setup.method, setup.train.size, setup.strategy.num_replicas_in_sync)
+    stopping = early_stopping.make(setup, folder)
     checkpoints = Checkpoints(folder, config.runtime.checkpoint_minutes, ("step",), **setup.state())
     step = checkpoints.restore()["step"]
+    architecture.compact()  # what a progressive method has decided by now
     metrics = Metrics(folder, step, config.runtime.tensorboard, "search")
     valid = setup.evaluator(setup.valid, "search/evaluate", training=False, augment=False)
     test = setup.evaluator(setup.test, "search/test", training=False, augment=False)
-    total = config.search.epochs * steps_per_epoch
+    compiled, total = _Compiled(setup, epochs), epochs[-1].end
     progress = Progress("search", total, step)
     if 0 < step < total:
         progress.say(f"search: continuing at step {step} of {total}")
     if step < total:
         progress.say(f"search: a step needs about {memory.gigabytes(setup.needed_memory)} of memory")
-    while step < total:
-        epoch = step // steps_per_epoch
-        count = min(config.runtime.steps_per_call, (epoch + 1) * steps_per_epoch - step)
-        columns = steps(step, count)
-        metrics.steps(step, columns, epoch)
-        step += count
-        progress.update(step, f"epoch {epoch + 1}/{config.search.epochs}, {_summary(columns)}")
-        if step < (epoch + 1) * steps_per_epoch:
-            checkpoints.save_if_due(step=step)
-            continue
-        values = describe(bilevel.architecture)
-        every = config.search.evaluate_every
-        if every and ((epoch + 1) % every == 0 or step == total):
-            for name, evaluate in (("valid", valid), ("test", test)):
-                score = evaluate()
-                values |= {
-                    f"evaluation/{name}_accuracy": score.accuracy,
-                    f"evaluation/{name}_loss": score.loss,
-                }
-        metrics.epoch(step, epoch, values)
-        checkpoints.save(step=step)
+    for number, epoch in enumerate(epochs):
+        if stopping.stops(metrics.epochs):
+            break
+        while step < epoch.end:
+            last = step == epoch.end - 1 and epoch.last_batch != epoch.batch  # of another shape
+            left = 1 if last else epoch.end - (epoch.last_batch != epoch.batch) - step
+            count = min(config.runtime.steps_per_call, left)
+            columns = compiled(epoch, epoch.last_batch if last else epoch.batch)(step, count)
+            metrics.steps(step, columns, number)
+            step += count
+            progress.update(step, f"epoch {number + 1}/{len(epochs)}, {_summary(columns)}")
+            if step < epoch.end:
+                checkpoints.save_if_due(step=step)
+                continue
+            values = describe(architecture) | stopping.measure()
+            every = config.search.evaluate_every
+            if every and ((number + 1) % every == 0 or step == total):
+                for name, evaluate in (("valid", valid), ("test", test)):
+                    score = evaluate()
+                    values |= {
+                        f"evaluation/{name}_accuracy": score.accuracy,
+                        f"evaluation/{name}_loss": score.loss,
+                    }
+            metrics.epoch(step, number, values)
+            _record(folder, number, setup.method.decide(setup, number, metrics.epochs))
+            architecture.compact()
+            stopping.save(step)
+            checkpoints.save(step=step)
     metrics.close()
     if not (folder / "result.json").exists():
+        taken = stopping.go_back(metrics.epochs)
+        if taken is not None:
+            checkpoints.save(step=step)  # the newest checkpoint is the one that selection reads
         # Apart from result.json, which is the same however often the search was interrupted.
         needed, peak = round(setup.needed_memory), host.peak_memory()
         write_json(folder / "memory.json", {"estimated_bytes": needed, "peak_bytes": peak})
-        write_json(folder / "result.json", _result(setup, step, metrics.epochs[-1]))
+        write_json(folder / "result.json", _result(setup, step, metrics.epochs, taken))
+
+
+def _record(folder: pathlib.Path, epoch: int, rows: list[dict]) -> None:
+    """Adds an epoch's decisions to decisions.jsonl; those of an epoch that is done again are replaced."""
+    if rows:
+        JsonLines(folder / "decisions.jsonl", keep=lambda row: row["epoch"] < epoch).append(*rows)
 
 
 def _summary(columns) -> str:
@@ -89,12 +149,13 @@ def _summary(columns) -> str:
     return text
 
 
-def _result(setup: Setup, step: int, last_epoch: dict[str, float]) -> dict:
+def _result(setup: Setup, step: int, epochs: list[dict], taken: int | None) -> dict:
     architecture = setup.bilevel.architecture
     return {
         "space": setup.space.name,
         "steps": step,
-        "last_epoch": last_epoch,
+        **({} if taken is None else {"taken_from_epoch": taken}),
+        "last_epoch": epochs[-1],
         "alpha": {t: a.numpy().tolist() for t, a in architecture.alpha.items()},
         "mixing_weights": {t: p.numpy().tolist() for t, p in architecture.probabilities().items()},
     }

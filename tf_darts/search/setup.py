@@ -18,7 +18,8 @@ from tf_darts.runtime import host
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.strategy import check_batch
 from tf_darts.search.bilevel import Bilevel
-from tf_darts.search.methods import METHODS, Method
+from tf_darts.search.methods import METHODS
+from tf_darts.search.methods.base import Method
 from tf_darts.spaces import Space
 from tf_darts.supernet import Supernet
 
@@ -80,7 +81,10 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     """
     train = int(config.data.train_fraction * len(data.x_train) + 1e-9)  # as `halves` rounds
     smaller = min(train, len(data.x_train) - train)
-    check_batch("search.batch_size", config.search.batch_size, smaller, replicas)
+    method = METHODS.load(config.search.method)(config, space)
+    method.check()
+    for batch in {method.batch_size(epoch) for epoch in range(config.search.epochs)}:
+        check_batch("search.batch_size", batch, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
     needed, available = _needed_memory(config, space, data), host.available_memory()
     if device_type() == "CPU" and needed > available:
@@ -106,10 +110,10 @@ def make(
     """
     search = config.search
     check(config, space, data, strategy.num_replicas_in_sync)
+    method = METHODS.load(search.method)(config, space)
     transform = Transform(data.mean, data.std, config.data.crop_padding, config.data.flip)
     train, valid = halves(data, config.data, config.seed, transform)
     test = ImageSet(data.x_test, data.y_test, transform, config.seed)
-    method = METHODS[search.method]
     with strategy.scope():
         supernet = Supernet(
             space,
@@ -118,8 +122,15 @@ def make(
             data.num_classes,
             data.image_shape[-1],
             seed=fold(config.seed, "supernet"),
+            partial_channels=method.partial_channels,
         )
-        architecture = Architecture(space, search[method.alpha_scale], fold(config.seed, "architecture"))
+        architecture = Architecture(
+            space,
+            search[method.alpha_scale],
+            fold(config.seed, "architecture"),
+            method.normalise,
+            method.weighs_edges,
+        )
         bilevel = Bilevel.create(supernet, architecture, search)
     needed = _needed_memory(config, space, data)
     return Setup(config, space, strategy, method, train, valid, test, bilevel, needed)

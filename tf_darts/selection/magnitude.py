@@ -1,10 +1,24 @@
 """Magnitude-based selection: keep what has the largest alpha (DARTS; the paper's baseline)."""
 
 import dataclasses
+import pathlib
 
 from tf_darts.architecture import Architecture
 from tf_darts.derive import read_genotype
 from tf_darts.genotype import Genotype
+from tf_darts.runtime.metrics import Metrics
+from tf_darts.runtime.workdir import JsonLines
+from tf_darts.search.setup import Setup
+from tf_darts.selection.select import show
+
+
+def run(setup: Setup, folder: pathlib.Path) -> Genotype:
+    """Selects from the searched supernet; leaves decisions.jsonl."""
+    selected = select(setup.bilevel.architecture)
+    JsonLines(folder / "decisions.jsonl").append(*selected.decisions)
+    metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "selection")
+    show(setup, metrics, selected.genotype, 0)
+    return selected.genotype
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,22 +1,24 @@
 """Perturbation-based selection (paper, section 5 and algorithm 1).
 
-Take an edge at random, remove each operation in turn and measure the supernet's validation accuracy
-without it; keep the operation whose removal hurts most; fine-tune; take the next edge. Then choose each
-node's input edges the same way. Every measurement is kept.
+Take an edge, remove each operation in turn and measure the supernet's validation accuracy without it; keep
+the operation whose removal hurts most; fine-tune; take the next edge. Then choose each node's input edges
+the same way. Every measurement is kept.
 """
 
+import math
 from collections.abc import Callable, Iterable
 
 from tf_darts.architecture import Architecture
+from tf_darts.derive import candidates_of
 from tf_darts.evaluation import Score
+from tf_darts.selection.criteria import CRITERIA, MAGNITUDE
 from tf_darts.selection.probing import Prober, Removal
 from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import Planned
+from tf_darts.spaces import Space
 
-
-def _importance(score: Score, criterion: str) -> float:
-    """How much the removal hurt: larger is worse for the supernet. Counts of images compare exactly."""
-    return -score.correct if criterion == "accuracy" else score.loss
+# (space, cell type, edge) -> for each operation, whether it may be kept.
+Allow = Callable[[Space, str, int], list[bool]]
 
 
 def _row(score: Score) -> dict:
@@ -30,66 +32,123 @@ def _row(score: Score) -> dict:
 
 
 class Decider:
-    """Makes planned decisions by probing.
+    """Makes planned decisions.
 
     Args:
       architecture: its masks are changed.
       prober: scores probes; its passes of equal number see the same images.
-      criterion: "accuracy" or "loss".
+      criterion: of operations, by its name in `CRITERIA`.
       racing_confidence: of racing; 0: no race, every probe sees the whole pass.
+      topology_criterion: of edges; None: the same.
+      allow: which operations may be kept; None: all.
+      at_once: whether masks stay as they are and an edge's rivals are judged in one round, so that all
+        decisions come from one supernet (one-shot selection); `apply` makes them then.
+      rows: rows of the decisions before, for topology by magnitude.
     """
 
     def __init__(
-        self, architecture: Architecture, prober: Prober, criterion: str, racing_confidence: float = 0.0
+        self,
+        architecture: Architecture,
+        prober: Prober,
+        criterion: str,
+        racing_confidence: float = 0.0,
+        topology_criterion: str | None = None,
+        allow: Allow | None = None,
+        at_once: bool = False,
+        rows: Iterable[dict] = (),
     ):
-        self._architecture, self._prober, self._criterion = architecture, prober, criterion
-        self._racing_confidence = racing_confidence
+        self._architecture, self._prober = architecture, prober
+        self._criteria = {"operation": criterion, "topology": topology_criterion or criterion}
+        self._racing_confidence, self._allow, self._at_once = racing_confidence, allow, at_once
         self._each_call: Callable[[int], None] = lambda batches: None
+        # The weight that a decided edge's operation had when it was decided, by cell type and edge.
+        self._weights: dict[tuple[str, int], float] = {}
+        for row in rows:
+            self._remember(row)
 
     def decide(
         self, planned: Planned, first_pass: int, each_call: Callable[[int], None] = lambda batches: None
     ) -> dict:
         """Makes one decision, changes the masks, and gives the row for decisions.jsonl."""
         self._each_call = each_call
-        decide = {"operation": self._operation, "topology": self._topology}[planned.kind]
+        criterion = self._criteria[planned.kind]
+        make = {
+            ("operation", True): self._operation_by_magnitude,
+            ("operation", False): self._operation,
+            ("topology", True): self._topology_by_magnitude,
+            ("topology", False): self._topology,
+        }[planned.kind, criterion == MAGNITUDE]
+        racing = self._racing_confidence and criterion != MAGNITUDE
         row = {
             "kind": planned.kind,
             "event": planned.event,
             "epoch": planned.epoch,
             "cell_type": planned.cell_type,
-            "criterion": self._criterion,
-            **({"racing_confidence": self._racing_confidence} if self._racing_confidence else {}),
-            **decide(planned.cell_type, planned.place, first_pass),
+            "criterion": criterion,
+            **({"racing_confidence": self._racing_confidence} if racing else {}),
+            **make(planned.cell_type, planned.place, first_pass),
         }
-        apply(self._architecture, row)
+        if planned.kind == "operation":  # as it was before the decision
+            row["mixing_weights"] = self._mixing_weights(planned.cell_type, planned.place)
+        self._remember(row)
+        if not self._at_once:
+            apply(self._architecture, row)
         return row
 
+    def _remember(self, row: dict) -> None:
+        if row["kind"] == "operation":
+            weights, space = row["mixing_weights"], self._architecture.space
+            names = space.candidates[row["cell_type"]][row["edge"]]
+            judged = [names[o] for o in candidates_of(space, row["cell_type"], row["edge"])]
+            self._weights[row["cell_type"], row["edge"]] = max(weights[name] for name in judged)
+
+    def _mixing_weights(self, cell_type: str, edge: int) -> dict[str, float]:
+        names = self._architecture.space.candidates[cell_type][edge]
+        weights = self._architecture.mixing_weights()[cell_type].numpy()[edge]
+        return {name: float(w) for name, w in zip(names, weights, strict=False)}
+
     def _score(
-        self, cell_type: str, removals: list[Removal], number: int, most_important: bool
+        self, kind: str, cell_type: str, removals: list[Removal], number: int
     ) -> tuple[list[Score], list[float]]:
         """Scores of the removals, and how much each hurt; -inf or inf for what is out of the race."""
+        criterion, most_important = self._criteria[kind], kind == "operation"
         race = None
         if self._racing_confidence:
-            race = Race(self._criterion, most_important, self._racing_confidence, len(removals))
+            race = Race(criterion, most_important, self._racing_confidence, len(removals))
         scores = self._prober.score(cell_type, removals, number, race, self._each_call)
         longest = max(score.images for score in scores)
-        out = float("-inf") if most_important else float("inf")
-        return scores, [_importance(s, self._criterion) if s.images == longest else out for s in scores]
+        out = -math.inf if most_important else math.inf
+        importance = CRITERIA.load(criterion)
+        return scores, [importance(s) if s.images == longest else out for s in scores]
 
-    def _operation(self, cell_type: str, edge: int, number: int) -> dict:
-        """Probes every operation of an edge; on a tie the earlier one is kept."""
+    def _kept(self, cell_type: str, edge: int, importance: list[float]) -> dict:
+        """The most important operation that may be kept; on a tie the earlier one."""
         space = self._architecture.space
         names = space.candidates[cell_type][edge]
-        removals = [(edge, o) for o in range(len(names))]
-        scores, importance = self._score(cell_type, removals, number, most_important=True)
-        best = importance.index(max(importance))
+        allowed = self._allow(space, cell_type, edge) if self._allow else [True] * len(names)
+        best = max((o for o, a in enumerate(allowed) if a), key=lambda o: importance[o])
         return {
             "edge": edge,
             "edge_name": str(space.edges[edge]),
-            "probes": [{"operation": name, **_row(score)} for name, score in zip(names, scores, strict=True)],
             "operation": best,
             "chosen": names[best],
         }
+
+    def _operation(self, cell_type: str, edge: int, number: int) -> dict:
+        """Probes every operation of an edge."""
+        names = self._architecture.space.candidates[cell_type][edge]
+        removals = [(edge, o) for o in range(len(names))]
+        scores, importance = self._score("operation", cell_type, removals, number)
+        probes = [{"operation": name, **_row(score)} for name, score in zip(names, scores, strict=True)]
+        return {**self._kept(cell_type, edge, importance), "probes": probes}
+
+    def _operation_by_magnitude(self, cell_type: str, edge: int, number: int) -> dict:
+        """The largest mixing weight, `none` left out where a genotype of the space holds none."""
+        space = self._architecture.space
+        weights = list(self._mixing_weights(cell_type, edge).values())
+        judged = candidates_of(space, cell_type, edge)
+        importance = [w if o in judged else -math.inf for o, w in enumerate(weights)]
+        return self._kept(cell_type, edge, importance)
 
     def _topology(self, cell_type: str, node: int, number: int) -> dict:
         """Drops the least needed input edge of a node until as many are left as a genotype keeps.
@@ -98,29 +157,45 @@ class Decider:
         release; each round sees the images in a new order. On a tie the later edge is dropped.
         """
         space = self._architecture.space
-        left, rounds = list(space.incoming(node)), []
+        left, rounds = self._open_edges(cell_type, node), []
         while len(left) > space.kept_edges:
             removals = [(e, None) for e in left]
-            scores, importance = self._score(cell_type, removals, number + len(rounds), most_important=False)
-            least = min(importance)
-            worst = max(i for i, value in enumerate(importance) if value == least)
-            rounds.append(
-                {
-                    "probes": [
-                        {"edge": e, "edge_name": str(space.edges[e]), **_row(score)}
-                        for e, score in zip(left, scores, strict=True)
-                    ],
-                    "removed": left[worst],
-                }
-            )
-            del left[worst]
-        return {
-            "node": node,
-            "rounds": rounds,
-            "removed": [r["removed"] for r in rounds],
-            "kept": left,
-            "kept_names": [str(space.edges[e]) for e in left],
-        }
+            scores, importance = self._score("topology", cell_type, removals, number + len(rounds))
+            # From the least needed edge to the most.
+            order = sorted(range(len(left)), key=lambda i: (importance[i], -i))
+            dropped = order[: len(left) - space.kept_edges] if self._at_once else order[:1]
+            removed = [left[i] for i in dropped]
+            probes = [
+                {"edge": e, "edge_name": str(space.edges[e]), **_row(score)}
+                for e, score in zip(left, scores, strict=True)
+            ]
+            rounds.append({"probes": probes, "removed": removed})
+            left = [e for e in left if e not in removed]
+        return {"rounds": rounds, **self._kept_edges(node, left, [e for r in rounds for e in r["removed"]])}
+
+    def _topology_by_magnitude(self, cell_type: str, node: int, number: int) -> dict:
+        """The edges whose operation had the largest mixing weight when it was decided.
+
+        The paper does not say how its ablation decides topology; ties go to the lower edge.
+        """
+        now = self._architecture.mixing_weights()[cell_type].numpy()
+        weights = {e: self._weights.get((cell_type, e)) for e in self._open_edges(cell_type, node)}
+        for e, weight in weights.items():
+            if weight is None:  # it had one candidate and was never decided
+                weights[e] = float(now[e].max())
+        space = self._architecture.space
+        ranked = sorted(weights, key=lambda e: -weights[e])
+        left, removed = sorted(ranked[: space.kept_edges]), ranked[space.kept_edges :]
+        named = {str(space.edges[e]): weight for e, weight in weights.items()}
+        return {"mixing_weights": named, **self._kept_edges(node, left, removed)}
+
+    def _open_edges(self, cell_type: str, node: int) -> list[int]:
+        is_open = self._architecture.open_edges[cell_type].numpy()
+        return [e for e in self._architecture.space.incoming(node) if is_open[e]]
+
+    def _kept_edges(self, node: int, left: list[int], removed: list[int]) -> dict:
+        names = [str(self._architecture.space.edges[e]) for e in left]
+        return {"node": node, "removed": removed, "kept": left, "kept_names": names}
 
 
 def apply(architecture: Architecture, row: dict) -> None:
@@ -131,16 +206,21 @@ def apply(architecture: Architecture, row: dict) -> None:
         architecture.remove_edges(row["cell_type"], row["removed"])
 
 
-def agree(architecture: Architecture, rows: Iterable[dict]) -> bool:
-    """Whether the masks are exactly what these decisions make of a new architecture's."""
+def masks(architecture: Architecture) -> dict[str, list]:
+    """What is still open: bool arrays per cell type, of operations and of edges."""
+    groups = {"operations": architecture.open_operations, "edges": architecture.open_edges}
+    return {name: [v.numpy() for v in group.values()] for name, group in groups.items()}
+
+
+def agree(architecture: Architecture, rows: Iterable[dict], start: dict[str, list] | None = None) -> bool:
+    """Whether the masks are exactly what these decisions make of others (None: a new architecture's)."""
     replayed = Architecture(architecture.space)
+    if start is not None:
+        for variable, mask in zip(replayed.open_operations.values(), start["operations"], strict=True):
+            variable.assign(mask)
+        for variable, mask in zip(replayed.open_edges.values(), start["edges"], strict=True):
+            variable.assign(mask)
     for row in rows:
         apply(replayed, row)
-    return all(
-        (ours[t].numpy() == theirs[t].numpy()).all()
-        for ours, theirs in (
-            (architecture.open_operations, replayed.open_operations),
-            (architecture.open_edges, replayed.open_edges),
-        )
-        for t in architecture.space.cell_types
-    )
+    ours, theirs = masks(architecture), masks(replayed)
+    return all((a == b).all() for name in ours for a, b in zip(ours[name], theirs[name], strict=True))

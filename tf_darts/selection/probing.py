@@ -38,7 +38,8 @@ class Prober:
         space = setup.space
         # As many as one decision can have; fewer are evaluated where it has fewer.
         most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets))
-        shape = (most, len(space.edges), space.num_operations)
+        masks = setup.bilevel.architecture.probe_mask.values()
+        shape = (most, *next(iter(masks)).shape)  # the same for all cell types
         with setup.strategy.scope():
             self._masks = tf.Variable(tf.ones(shape), trainable=False, name="probe_masks")
             self._count = tf.Variable(most, trainable=False, dtype=tf.int32, name="probes")

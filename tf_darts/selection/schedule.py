@@ -1,6 +1,7 @@
 """When and in which order perturbation decides: data, fixed by space, interval and seed."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,11 +26,17 @@ class Planned:
     cell_type: str
     place: int
 
-    def passes(self, space: Space) -> int:
-        """Passes over the validation half that the decision takes (perturbation)."""
+    def passes(self, space: Space, at_once: bool = False) -> int:
+        """Passes over the validation half that the decision takes by probes, at most.
+
+        Args:
+          space: the search space.
+          at_once: whether a node's edges are judged in one round.
+        """
         if self.kind == "operation":
             return len(space.candidates[self.cell_type][self.place])
-        return sum(range(space.kept_edges + 1, len(space.incoming(self.place)) + 1))
+        edges = len(space.incoming(self.place))
+        return edges if at_once else sum(range(space.kept_edges + 1, edges + 1))
 
 
 def event_epochs(events: int, interval: int, extra_epoch: bool) -> tuple[list[int], int]:
@@ -45,30 +52,66 @@ def event_epochs(events: int, interval: int, extra_epoch: bool) -> tuple[list[in
     return [min(k * interval, epochs - 1) for k in range(events)], epochs
 
 
+# The next of the places that are left (edges or nodes, ascending): (cell type, kind, left) -> place.
+Next = Callable[[str, str, list[int]], int]
+
+
+def at_random(seed: int) -> Next:
+    """Uniformly, with NumPy's legacy generator: a seed gives the order of the authors' release."""
+    draw = np.random.RandomState(seed)
+    return lambda cell_type, kind, left: int(draw.choice(left, size=1)[0])
+
+
+def by_index(cell_type: str, kind: str, left: list[int]) -> int:
+    """The lowest."""
+    return left[0]
+
+
+def least_certain(space: Space, probabilities: dict[str, np.ndarray]) -> Next:
+    """The edge whose mixing weights have the largest entropy; the node whose input edges have, on average.
+
+    Args:
+      space: the search space.
+      probabilities: float [edges, operations] per cell type, as the search left them.
+    """
+    entropies = {t: -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1) for t, p in probabilities.items()}
+
+    def pick(cell_type: str, kind: str, left: list[int]) -> int:
+        of_edge = entropies[cell_type]
+        if kind == "operation":
+            return max(left, key=lambda edge: of_edge[edge])
+        return max(left, key=lambda node: of_edge[list(space.incoming(node))].mean())
+
+    return pick
+
+
 def plan(
-    space: Space, undecided: dict[str, list[int]], interval: int, seed: int
+    space: Space,
+    undecided: dict[str, list[int]],
+    interval: int,
+    pick: Next,
+    nodes: dict[str, list[int]] | None = None,
 ) -> tuple[list[Planned], int]:
     """All decisions in order, and the number of epochs of fine-tuning.
 
-    Each event draws, for each cell type in turn, one undecided edge, and after all edges one undecided
-    node, uniformly; with NumPy's legacy generator, so that a seed gives the order of the authors' release.
+    Each event takes, for each cell type in turn, one undecided edge, and after all edges one undecided node.
 
     Args:
       space: the search space.
       undecided: edges with more than one open operation, per cell type.
       interval: epochs of fine-tuning between two events.
-      seed: of the order.
+      pick: chooses the next edge or node.
+      nodes: nodes with more input edges than they keep, per cell type; None: the space's.
     """
-    draw = np.random.RandomState(seed)
     edges = {t: sorted(undecided[t]) for t in space.cell_types}
-    nodes = {t: list(space.topology_nodes) for t in space.cell_types}
+    nodes = {t: list(nodes[t] if nodes else space.topology_nodes) for t in space.cell_types}
     drawn = []
     for kind, left in (("operation", edges), ("topology", nodes)):
         while any(left.values()):
             event = []
             for cell_type in space.cell_types:
                 if left[cell_type]:
-                    place = int(draw.choice(left[cell_type], size=1)[0])
+                    place = pick(cell_type, kind, left[cell_type])
                     left[cell_type].remove(place)
                     event.append((kind, cell_type, place))
             drawn.append(event)

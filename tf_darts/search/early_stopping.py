@@ -1,0 +1,149 @@
+"""Early stopping by the largest eigenvalue of alpha's Hessian (Zela et al., ICLR 2020, section 4.2).
+
+Where the validation loss becomes sharply curved in alpha, discretization costs much. The search stops after
+an epoch i where mean(i - k) / mean(i) is below a ratio, `mean` being that of the eigenvalue over the k + 1
+epochs up to its argument, and the supernet of epoch i - k is taken.
+"""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from tf_darts.layers.depthwise import no_kernel_gradients
+from tf_darts.objective import loss_and_correct
+from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.runtime.seeds import fold
+from tf_darts.search.setup import Setup
+
+METRIC = "hessian/largest_eigenvalue"
+
+
+class Never:
+    """The search ends after its last epoch."""
+
+    def measure(self) -> dict[str, float]:
+        """What is measured after an epoch."""
+        return {}
+
+    def save(self, step: int) -> None:
+        """Keeps what may be gone back to."""
+
+    def stops(self, epochs: list[dict]) -> bool:
+        """Whether the search is over, by the rows of the epochs so far."""
+        return False
+
+    def go_back(self, epochs: list[dict]) -> int | None:
+        """Takes the supernet of an earlier epoch and gives its number; None: the last one's is kept."""
+        return None
+
+
+class ByEigenvalue(Never):
+    """Stops where the eigenvalue rises.
+
+    Args:
+      setup: supernet and data.
+      folder: the search's folder.
+    """
+
+    def __init__(self, setup: Setup, folder: pathlib.Path):
+        self._setup, early = setup, setup.config.early_stopping
+        self._window, self._ratio = early.window, early.ratio
+        # An epoch that is done again after a kill is saved twice: hence one place more than the window asks.
+        self._checkpoints = Checkpoints(
+            folder / "epochs", 0.0, ("step",), kept=self._window + 3, **setup.state()
+        )
+        self._product = _hessian_times(setup)
+
+    def measure(self) -> dict[str, float]:
+        return {METRIC: largest_eigenvalue(self._product, _size(self._setup), self._setup.config.seed)}
+
+    def save(self, step: int) -> None:
+        self._checkpoints.save(step=step)
+
+    def stops(self, epochs: list[dict]) -> bool:
+        return stops([row[METRIC] for row in epochs], self._window, self._ratio)
+
+    def go_back(self, epochs: list[dict]) -> int | None:
+        if not self.stops(epochs):
+            return None
+        row = epochs[-1 - self._window]
+        self._checkpoints.restore_where(step=row["step"])
+        return row["finished_epoch"]
+
+
+def make(setup: Setup, folder: pathlib.Path) -> Never:
+    """What the config asks for."""
+    return ByEigenvalue(setup, folder) if setup.config.early_stopping.window else Never()
+
+
+def stops(eigenvalues: list[float], window: int, ratio: float) -> bool:
+    """Whether the latest epoch is one to stop after.
+
+    Args:
+      eigenvalues: after every epoch so far.
+      window: k.
+      ratio: mean(i - k) / mean(i) below which the search stops.
+    """
+    if len(eigenvalues) < 2 * window + 1:
+        return False
+    now = np.mean(eigenvalues[-1 - window :])
+    before = np.mean(eigenvalues[-1 - 2 * window : len(eigenvalues) - window])
+    return bool(now > 0 and before / now < ratio)
+
+
+def largest_eigenvalue(product, size: int, seed: int) -> float:
+    """The largest eigenvalue of a symmetric matrix that is known by its products.
+
+    Args:
+      product: float32 [size] -> the matrix times it.
+      size: number of rows.
+      seed: of the iteration's start.
+    """
+    if size < 3:  # too small for the iteration
+        matrix = np.stack([product(row) for row in np.eye(size, dtype=np.float32)])
+        return float(np.linalg.eigvalsh((matrix + matrix.T) / 2).max())
+    operator = LinearOperator((size, size), matvec=lambda v: product(v.ravel()), dtype=np.float64)
+    start = np.random.default_rng(fold(seed, "hessian")).standard_normal(size)
+    # Two digits are enough to see a rise; rounding in float32 allows few more.
+    return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-3, return_eigenvectors=False)[0])
+
+
+def _size(setup: Setup) -> int:
+    return sum(alpha.shape.num_elements() for alpha in setup.bilevel.alphas.values())
+
+
+def _hessian_times(setup: Setup):
+    """vector -> Hessian of the validation loss in alpha, times it; on one batch, the same at every epoch."""
+    bilevel, batch = setup.bilevel, setup.config.search.batch_size
+    alphas, replicas = list(bilevel.alphas.values()), setup.strategy.num_replicas_in_sync
+
+    def on_replica(vector: tf.Tensor) -> tf.Tensor:
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        images, labels = setup.valid.fresh_batch(
+            "search/hessian", 0, batch, replicas, tf.cast(replica, tf.int32)
+        )
+        parts = tf.split(vector, [alpha.shape.num_elements() for alpha in alphas])
+        zero = tf.UnconnectedGradients.ZERO
+        with no_kernel_gradients(), tf.GradientTape(watch_accessed_variables=False) as outer:
+            outer.watch(alphas)
+            with tf.GradientTape(watch_accessed_variables=False) as inner:
+                inner.watch(alphas)
+                loss, _ = loss_and_correct(bilevel.forward(images, training=True), labels, batch)
+            gradients = inner.gradient(loss, alphas, unconnected_gradients=zero)
+            along = tf.add_n(
+                [
+                    tf.reduce_sum(g * tf.reshape(part, g.shape))
+                    for g, part in zip(gradients, parts, strict=True)
+                ]
+            )
+        products = outer.gradient(along, alphas, unconnected_gradients=zero)
+        return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
+
+    @tf.function(autograph=False)
+    def product(vector: tf.Tensor) -> tf.Tensor:
+        shares = setup.strategy.run(on_replica, args=(vector,))
+        return setup.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
+
+    return lambda vector: product(tf.constant(vector, tf.float32)).numpy().astype(np.float64)

@@ -1,0 +1,54 @@
+"""GDAS: every step trains one sampled architecture (Dong and Yang, CVPR 2019).
+
+An edge's operation is the largest of alpha plus Gumbel noise; the forward pass has weight exactly 1 on it
+and 0 on the others, and gradients reach alpha through the softmax at temperature tau (equations 3 to 5).
+tau falls linearly over the search.
+"""
+
+import tensorflow as tf
+
+from tf_darts.architecture import Architecture
+from tf_darts.objective import Batch
+from tf_darts.search.bilevel import Bilevel, Evaluated
+from tf_darts.search.methods.base import Method, Now
+
+
+class Gdas(Method):
+    """Hard Gumbel-softmax in both steps, drawn for each anew."""
+
+    def fit_alpha(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> Evaluated:
+        return bilevel.alpha_step(valid, now.valid_total, lambda: self.mix(bilevel, now, "gdas/valid"))
+
+    def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
+        return bilevel.weight_step(
+            train, now.train_total, now.learning_rate, lambda: self.mix(bilevel, now, "gdas/train")
+        )
+
+    def temperature(self, now: Now) -> tf.Tensor:
+        """tau."""
+        gdas = self.config.gdas
+        return gdas.temperature_start + (gdas.temperature_end - gdas.temperature_start) * now.progress
+
+    def mix(self, bilevel: Bilevel, now: Now, purpose: str) -> dict[str, tf.Tensor]:
+        """Mixing weights of a sampled architecture."""
+        architecture, temperature = bilevel.architecture, self.temperature(now)
+        return architecture.mixing_weights(
+            {
+                t: straight_through(architecture, t, now.draw_seed(f"{purpose}/{t}"), temperature)
+                for t in architecture.alpha
+            }
+        )
+
+
+def straight_through(
+    architecture: Architecture, cell_type: str, seed: tf.Tensor, temperature: tf.Tensor
+) -> tf.Tensor:
+    """Rows that are exactly one-hot, with the gradient of the softmax: float32 [edges, operations]."""
+    mask = architecture.open_operations[cell_type].read_value()
+    logits = tf.math.log(tf.maximum(architecture.probabilities()[cell_type], 1e-30))
+    uniform = tf.random.stateless_uniform(logits.shape, seed, 1e-20, 1.0, alg="philox")
+    noisy = (logits - tf.math.log(-tf.math.log(uniform))) / temperature
+    soft = tf.nn.softmax(tf.where(mask, noisy, -1e9))
+    hard = tf.one_hot(tf.argmax(soft, -1), soft.shape[-1])
+    # Not (hard - soft) + soft, which rounding takes off 0 and 1.
+    return hard + (soft - tf.stop_gradient(soft))

@@ -1,0 +1,127 @@
+"""SDARTS: the weights are fitted at perturbed mixing weights (Chen and Hsieh, ICML 2020, equation 2).
+
+The perturbation stands in the place of the softmax of alpha in the step of the weights alone; rows of decided
+edges stay as they are. The radius grows over the search (0.03 to 0.3) and is at its end in fine-tuning.
+"""
+
+import tensorflow as tf
+
+from tf_darts.layers.depthwise import no_kernel_gradients
+from tf_darts.objective import Batch, loss_and_correct
+from tf_darts.optimizers import sum_over_replicas
+from tf_darts.search.bilevel import Bilevel, Evaluated, MixingWeights
+from tf_darts.search.methods.base import Method, Now
+
+
+class SdartsRS(Method):
+    """Random smoothing: uniform noise (the paper says Gaussian; the release draws uniformly)."""
+
+    def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
+        perturbed = randomly_perturbed(bilevel, self.radius(now), now, "sdarts")
+        mixing = bilevel.architecture.mixing_weights(perturbed)
+        return bilevel.weight_step(train, now.train_total, now.learning_rate, lambda: mixing)
+
+    def radius(self, now: Now) -> tf.Tensor:
+        """How far an entry is moved at most."""
+        sdarts = self.config.sdarts
+        return sdarts.radius_start + (sdarts.radius_end - sdarts.radius_start) * now.progress
+
+
+class SdartsADV(SdartsRS):
+    """Adversarial: the perturbation that raises the training loss most, by projected gradient ascent."""
+
+    def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
+        attacked = self.attack(bilevel, train, now)
+        mixing = bilevel.architecture.mixing_weights(attacked)
+        return bilevel.weight_step(train, now.train_total, now.learning_rate, lambda: mixing)
+
+    def attack(self, bilevel: Bilevel, train: Batch, now: Now) -> dict[str, tf.Tensor]:
+        """Perturbed probabilities, or the plain ones where the loss is not larger at these.
+
+        In evaluation mode, as in the release. Signs are of the gradient of the global batch.
+        """
+        radius, steps = self.radius(now), self.config.sdarts.attack_steps
+        architecture = bilevel.architecture
+        plain, free = architecture.probabilities(), {t: architecture.free(t) for t in architecture.alpha}
+        start = randomly_perturbed(bilevel, radius, now, "sdarts")
+
+        def ascend(rows: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            gradients = self._gradients(bilevel, train, now, rows)
+            moved = {}
+            for t, p in plain.items():
+                offset = rows[t] + (2.0 * radius / steps) * tf.sign(gradients[t]) - p
+                moved[t] = _on_simplex(p, p + tf.clip_by_value(offset, -radius, radius), free[t])
+            return moved
+
+        rows = _repeat(ascend, start, steps)
+        raised = self._loss(bilevel, train, now, rows) >= self._loss(bilevel, train, now, plain)
+        return {t: tf.where(raised, rows[t], p) for t, p in plain.items()}
+
+    def _gradients(self, bilevel: Bilevel, train: Batch, now: Now, rows: MixingWeights):
+        with no_kernel_gradients(), tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(list(rows.values()))
+            share = self._share(bilevel, train, now, rows)
+        gradients = tape.gradient(
+            share, list(rows.values()), unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return dict(zip(rows, sum_over_replicas(gradients), strict=True))
+
+    def _loss(self, bilevel: Bilevel, train: Batch, now: Now, rows: MixingWeights) -> tf.Tensor:
+        return sum_over_replicas([self._share(bilevel, train, now, rows)])[0]
+
+    @staticmethod
+    def _share(bilevel: Bilevel, train: Batch, now: Now, rows: MixingWeights) -> tf.Tensor:
+        images, labels = train
+        mixing = bilevel.architecture.mixing_weights(rows)
+        logits = bilevel.forward(images, training=False, mixing_weights=mixing)
+        return loss_and_correct(logits, labels, now.train_total)[0]
+
+
+def randomly_perturbed(bilevel: Bilevel, radius, now: Now, purpose: str) -> dict[str, tf.Tensor]:
+    """Probabilities with uniform noise within the radius, on the simplex; decided rows unchanged."""
+    architecture = bilevel.architecture
+    return {
+        t: perturbed(p, architecture.free(t), radius, now.draw_seed(f"{purpose}/{t}"))
+        for t, p in architecture.probabilities().items()
+    }
+
+
+def perturbed(rows: tf.Tensor, free: tf.Tensor, radius, seed: tf.Tensor) -> tf.Tensor:
+    """Rows with uniform noise within the radius where they are free, and on the simplex again.
+
+    Args:
+      rows: float32 [edges, operations], each row a distribution or zeros.
+      free: bool, of the same shape.
+      radius: of the noise.
+      seed: int32 [2].
+    """
+    noise = radius * tf.random.stateless_uniform(rows.shape, seed, -1.0, 1.0, alg="philox")
+    return _on_simplex(rows, rows + noise, free)
+
+
+def _on_simplex(plain: tf.Tensor, moved: tf.Tensor, free: tf.Tensor) -> tf.Tensor:
+    """Clips rows to [0, 1] and makes them sum to 1; a row that is all 0 then has a 1 where it was largest.
+
+    Rows that are not free come out as they were.
+    """
+    clipped = tf.where(free, tf.clip_by_value(moved, 0.0, 1.0), 0.0)
+    total = tf.reduce_sum(clipped, -1, keepdims=True)
+    largest = tf.one_hot(tf.argmax(tf.where(free, moved, -1e9), -1), moved.shape[-1])
+    scaled = tf.where(total > 0.0, clipped / tf.where(total > 0.0, total, 1.0), largest)
+    return tf.where(tf.reduce_any(free, -1, keepdims=True), scaled, plain)
+
+
+def _repeat(function, rows: dict[str, tf.Tensor], times: int) -> dict[str, tf.Tensor]:
+    """function(function(... rows)); as a loop of the graph, so that the supernet stands there once."""
+    if tf.distribute.get_replica_context().num_replicas_in_sync > 1:  # no sum over replicas in such a loop
+        for _ in range(times):
+            rows = function(rows)
+        return rows
+    _, rows = tf.while_loop(
+        lambda i, _: i < times,
+        lambda i, rows: (i + 1, function(rows)),
+        (tf.constant(0), rows),
+        maximum_iterations=times,
+        parallel_iterations=1,
+    )
+    return rows

@@ -1,0 +1,155 @@
+"""SGAS: edges are decided one after the other during the search (Li et al., CVPR 2020).
+
+After `sgas.warmup_epochs` epochs, and then every `sgas.interval`, the undecided edge of the highest score
+is decided in each cell type, by the largest mixing weight that is not of `none`, or (`sgas.decision`) by
+perturbation as in the paper's SGAS+PT (section 5.1). Decided edges hold one operation with weight 1; a node
+with as many decided edges as it keeps loses the others. The batch grows with each decision.
+
+Scores of an edge (section 3.2): importance, the weight that is not of `none`; certainty, one less the
+normalised entropy of the other operations; stability, how little their distribution changed over the latest
+epochs. Criterion 1 is the product of the first two, criterion 2 of all three, each scaled to [0, 1] over
+the edges. In a space without `none` every edge has the same importance, and it is left out.
+"""
+
+import ml_collections
+import numpy as np
+
+from tf_darts.architecture import Architecture
+from tf_darts.errors import UserError
+from tf_darts.search.methods.base import Method
+from tf_darts.selection.perturbation import Decider
+from tf_darts.selection.probing import Prober
+from tf_darts.selection.schedule import Planned
+from tf_darts.spaces import Space
+
+
+class Sgas(Method):
+    """DARTS's steps on passes over the training half, and greedy decisions between epochs."""
+
+    whole_passes = True
+
+    def __init__(self, config: ml_collections.ConfigDict, space: Space):
+        super().__init__(config, space)
+        self._decisions = number_of_decisions(space)
+
+    def check(self) -> None:
+        sgas, epochs = self.config.sgas, self.config.search.epochs
+        last = sgas.warmup_epochs + sgas.interval * (self._decisions - 1)
+        if epochs <= last:
+            raise UserError(
+                f"config: search.epochs is {epochs} with search.method 'sgas'; allowed: at least {last + 1},"
+                f" so that all {self._decisions} decisions are made (sgas.warmup_epochs, sgas.interval)"
+            )
+
+    def batch_size(self, epoch: int) -> int:
+        """Grows by `sgas.batch_increase` with each decision before the epoch."""
+        sgas = self.config.sgas
+        before = -(-(epoch - sgas.warmup_epochs) // sgas.interval)  # decisions at the ends of earlier epochs
+        return self.config.search.batch_size + sgas.batch_increase * min(max(before, 0), self._decisions)
+
+    def decide(self, setup, epoch: int, epochs: list[dict]) -> list[dict]:
+        """One edge of each cell type, at the end of the scheduled epochs."""
+        sgas, space, architecture = self.config.sgas, setup.space, setup.bilevel.architecture
+        event, rest = divmod(epoch - sgas.warmup_epochs, sgas.interval)
+        if rest or not 0 <= event < self._decisions:
+            return []
+        prober = Prober(setup, setup.valid)
+        decider = Decider(architecture, prober, sgas.decision, allow=_all_but_none)
+        rows = []
+        for place, cell_type in enumerate(space.cell_types):
+            undecided = architecture.undecided_edges(cell_type)
+            if not undecided:
+                continue
+            history = [_alpha(space, cell_type, row) for row in epochs[-1 - sgas.history : -1]]
+            scores = edge_scores(
+                space, cell_type, architecture.alpha[cell_type].numpy(), history, sgas.criterion
+            )
+            edge = max(undecided, key=lambda e: scores[e])
+            number = event * len(space.cell_types) + place
+            row = decider.decide(Planned(event, epoch, "operation", cell_type, edge), number)
+            removed = prune(architecture, cell_type, space.edges[edge].target)
+            rows.append({**row, "score": float(scores[edge]), "removed": removed})
+        return rows
+
+
+def number_of_decisions(space: Space) -> int:
+    """Edges that a cell keeps: so many decisions each cell type needs."""
+    kept = [len(space.incoming(node)) for node in space.targets]
+    return sum(kept if space.kept_edges is None else [min(k, space.kept_edges) for k in kept])
+
+
+def edge_scores(
+    space: Space, cell_type: str, alpha: np.ndarray, history: list[np.ndarray], criterion: int
+) -> np.ndarray:
+    """Scores of all edges.
+
+    Args:
+      space: the search space.
+      cell_type: the cell type.
+      alpha: float [edges, operations].
+      history: the same after earlier epochs, for criterion 2.
+      criterion: 1 or 2.
+
+    Returns:
+      float64 [edges].
+    """
+    rows = [list(row) for row in space.candidates[cell_type]]
+    now = [_others(rows[e], alpha[e]) for e in range(len(rows))]
+    terms = [np.array([_certainty(p) for p, _ in now])]
+    if any("none" in row for row in rows):
+        terms.append(np.array([weight for _, weight in now]))
+    if criterion == 2:
+        kept = [
+            [np.minimum(_others(rows[e], old[e])[0], now[e][0]).sum() for old in history] or [0.0]
+            for e in range(len(rows))
+        ]
+        terms.append(np.array([np.mean(values) for values in kept]))
+    return np.prod([_scaled(term) for term in terms], axis=0)
+
+
+def _others(names: list[str], alpha: np.ndarray) -> tuple[np.ndarray, float]:
+    """Distribution over an edge's operations without `none`, and their part of the whole softmax."""
+    weights = np.exp(alpha[: len(names)].astype(np.float64) - alpha[: len(names)].max())
+    weights /= weights.sum()
+    others = weights[[i for i, name in enumerate(names) if name != "none"]]
+    return others / others.sum(), float(others.sum())
+
+
+def _certainty(p: np.ndarray) -> float:
+    if len(p) == 1:
+        return 1.0
+    return 1.0 + float((p * np.log(np.maximum(p, 1e-300))).sum()) / np.log(len(p))
+
+
+def _scaled(term: np.ndarray) -> np.ndarray:
+    """From 0 for the least to 1 for the largest; all 0 where they are equal, as in the SGAS release."""
+    width = term.max() - term.min()
+    return (term - term.min()) / width if width else np.zeros_like(term)
+
+
+def _all_but_none(space: Space, cell_type: str, edge: int) -> list[bool]:
+    names = space.candidates[cell_type][edge]
+    return [name != "none" or len(names) == 1 for name in names]
+
+
+def _alpha(space: Space, cell_type: str, epoch: dict) -> np.ndarray:
+    """alpha as an epoch's row of metrics.jsonl has it: float [edges, operations]."""
+    alpha = np.zeros((len(space.edges), space.num_operations))
+    for e, edge in enumerate(space.edges):
+        for o, name in enumerate(space.candidates[cell_type][e]):
+            alpha[e, o] = epoch[f"alpha/{cell_type}/{edge}/{name}"]
+    return alpha
+
+
+def prune(architecture: Architecture, cell_type: str, node: int) -> list[int]:
+    """Removes a node's undecided edges once as many are decided as it keeps; gives those it removed."""
+    space = architecture.space
+    if space.kept_edges is None:
+        return []
+    undecided = set(architecture.undecided_edges(cell_type))
+    incoming = space.incoming(node)
+    if len(incoming) - len(undecided.intersection(incoming)) < space.kept_edges:
+        return []
+    removed = [e for e in incoming if e in undecided]
+    architecture.remove_edges(cell_type, removed)
+    return removed

@@ -1,0 +1,114 @@
+"""Fine-tuning between two events of the selection, as published or regularised.
+
+As published it goes on as the search did, with a new optimiser and a constant learning rate. The fields
+`selection.weight_decay`, `drop_path`, `cutout_length`, `noise_radius` and `label_smoothing` make it harder,
+which keeps a supernet that has seen its training half for long from fitting it by heart.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tf_darts.layers import operations
+from tf_darts.optimizers import SGD
+from tf_darts.runtime.seeds import draw_seed, fold
+from tf_darts.runtime.steps import PassSteps
+from tf_darts.search.bilevel import MixingWeights
+from tf_darts.search.methods.base import Now
+from tf_darts.search.methods.sdarts import perturbed
+from tf_darts.search.setup import Setup
+from tf_darts.supernet import Supernet
+
+
+def optimizer(setup: Setup) -> SGD:
+    """A new optimiser of the weights: fine-tuning starts with empty momentum."""
+    search, selection = setup.config.search, setup.config.selection
+    return SGD(setup.bilevel.weights, search.momentum, selection.weight_decay, search.clip_norm)
+
+
+def steps(setup: Setup) -> PassSteps:
+    """Steps of fine-tuning: passes over the training half, with a fresh validation batch at each step.
+
+    Alpha goes on training between decisions; only undecided edges have a loss gradient.
+    """
+    config, bilevel, batch = setup.config, setup.bilevel, setup.config.search.batch_size
+    selection, replicas = config.selection, setup.strategy.num_replicas_in_sync
+    bilevel.label_smoothing = selection.label_smoothing
+    images = setup.train
+    if selection.cutout_length:
+        images = images.with_cutout(selection.cutout_length)
+
+    def make_step(count: int):
+        def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
+            train = passes.batch(images, "selection/train", number, count, replica)
+            valid = setup.valid.fresh_batch("selection/valid", number, batch, replicas, replica)
+            now = Now(
+                number=number,
+                progress=tf.constant(1.0),
+                learning_rate=tf.constant(selection.learning_rate),
+                train_total=count,
+                valid_total=batch,
+                trains_alpha=True,
+                seed=fold(config.seed, "selection/method"),
+            )
+            with bilevel.disturbed(_disturbance(setup, number)):
+                return setup.method.step(bilevel, train, valid, now)
+
+        return step
+
+    passes = PassSteps(
+        setup.strategy,
+        setup.train.size,
+        batch,
+        make_step,
+        setup.method.metrics + setup.method.alpha_metrics,
+        config.runtime.steps_per_call,
+    )
+    return passes
+
+
+def _disturbance(setup: Setup, number: tf.Tensor) -> Callable[[MixingWeights], MixingWeights] | None:
+    """What is done to the mixing weights in a step of the weights."""
+    selection, seed = setup.config.selection, fold(setup.config.seed, "selection/disturb")
+    if not selection.noise_radius and not selection.drop_path:
+        return None
+
+    def disturb(weights: MixingWeights) -> MixingWeights:
+        architecture, disturbed = setup.bilevel.architecture, {}
+        for cell_type, rows in weights.items():
+            if selection.noise_radius:
+                noise_seed = draw_seed(seed, f"noise/{cell_type}", number)
+                rows = perturbed(rows, architecture.free(cell_type), selection.noise_radius, noise_seed)
+            if selection.drop_path:
+                drop_seed = draw_seed(seed, f"drop_path/{cell_type}", number)
+                mask = droppable(setup.bilevel.supernet, cell_type)
+                rows = rows * dropped(mask, selection.drop_path, drop_seed)
+            disturbed[cell_type] = rows
+        return disturbed
+
+    return disturb
+
+
+def dropped(mask: list[list[bool]], probability: float, seed: tf.Tensor) -> tf.Tensor:
+    """Factors of mixing weights: 0 with this probability, else 1/(1-p); 1 where the mask is False.
+
+    One draw for the whole batch, because mixing weights are the batch's (path dropout: Bender et al., ICML
+    2018); training from scratch draws for each image.
+    """
+    keep = tf.random.stateless_uniform([len(mask), len(mask[0])], seed, alg="philox") >= probability
+    return tf.where(mask, tf.cast(keep, tf.float32) / (1.0 - probability), 1.0)
+
+
+def droppable(supernet: Supernet, cell_type: str) -> list[list[bool]]:
+    """Which mixing weights drop path may take: all but those of identities, as in training from scratch."""
+    space = supernet.space
+    reduction = any(b.reduction for b in supernet.body.layout if b.cell_type == cell_type)
+    columns = space.num_operations
+    mask = []
+    for edge, names in zip(space.edges, space.candidates[cell_type], strict=True):
+        made = [
+            operations.make(name, 2, space.stride(edge, reduction), affine=False, seed=0) for name in names
+        ]
+        row = [not operation.is_identity for operation in made]
+        mask.append(row + [False] * (columns - len(row)))
+    return mask

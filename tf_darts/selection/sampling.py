@@ -1,0 +1,85 @@
+"""Selections that search nothing: a random genotype, and the best of many by the supernet's own accuracy.
+
+They are what any search has to beat (Li and Talwalkar, UAI 2019; Yu et al., ICLR 2020).
+"""
+
+import pathlib
+
+import numpy as np
+
+from tf_darts.derive import candidates_of, read_genotype
+from tf_darts.genotype import Genotype, from_text
+from tf_darts.runtime.metrics import Metrics
+from tf_darts.runtime.progress import Progress
+from tf_darts.runtime.seeds import fold
+from tf_darts.runtime.workdir import JsonLines
+from tf_darts.search.setup import Setup
+from tf_darts.selection.select import show
+from tf_darts.spaces import Space
+
+
+def random_genotype(setup: Setup, folder: pathlib.Path) -> Genotype:
+    """A genotype drawn uniformly: operations of every edge, and which edges every node keeps."""
+    draw = np.random.default_rng(fold(setup.config.seed, "selection/random"))
+    weights = random_mixing_weights(setup.space, draw)
+    genotype = read_genotype(setup.space, weights)
+    JsonLines(folder / "decisions.jsonl").append(
+        {"kind": "random", "genotype": genotype.to_text(setup.space)}
+    )
+    metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "selection")
+    show(setup, metrics, genotype, 0)
+    return genotype
+
+
+def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
+    """The best of `selection.samples` random genotypes by the accuracy of the supernet cut down to each.
+
+    With batch statistics, as probes are scored, on the validation half or its first `selection.probe_images`.
+    """
+    config, space, architecture = setup.config, setup.space, setup.bilevel.architecture
+    selection = config.selection
+    draw = np.random.default_rng(fold(config.seed, "selection/ranking"))
+    images = setup.valid.first(selection.probe_images) if selection.probe_images else setup.valid
+    evaluate = setup.evaluator(images, "selection/ranking", training=True, augment=selection.augment_probes)
+    # What is scored stands in the file: only the rest is scored after a kill.
+    lines = JsonLines(folder / "decisions.jsonl", keep=lambda row: row["kind"] == "sample")
+    progress = Progress("select", selection.samples, len(lines.rows))
+    for number in range(selection.samples):
+        weights = random_mixing_weights(space, draw)
+        if number < len(lines.rows):
+            continue
+        architecture.restrict(weights)
+        score = evaluate(pass_index=0)  # all see the same images
+        text = read_genotype(space, weights).to_text(space)
+        lines.append(
+            {
+                "kind": "sample",
+                "genotype": text,
+                "correct": score.correct,
+                "images": score.images,
+                "accuracy": score.accuracy,
+                "loss": score.loss,
+            }
+        )
+        progress.update(number + 1, f"accuracy {100 * score.accuracy:.2f} %")
+    best = max(lines.rows, key=lambda row: row["correct"])  # the first of equal ones
+    genotype = from_text(best["genotype"], space)
+    metrics = Metrics(folder, 0, config.runtime.tensorboard, "selection")
+    show(setup, metrics, genotype, 0)
+    return genotype
+
+
+def random_mixing_weights(space: Space, draw: np.random.Generator) -> dict[str, np.ndarray]:
+    """One-hot rows of a random genotype, zeros for other edges: float32 [edges, operations]."""
+    weights = {}
+    for cell_type in space.cell_types:
+        rows = np.zeros((len(space.edges), space.num_operations), np.float32)
+        for node in space.targets:
+            incoming = list(space.incoming(node))
+            if space.kept_edges is not None:
+                kept = min(space.kept_edges, len(incoming))
+                incoming = sorted(draw.choice(incoming, size=kept, replace=False).tolist())
+            for edge in incoming:
+                rows[edge, draw.choice(candidates_of(space, cell_type, edge))] = 1.0
+        weights[cell_type] = rows
+    return weights

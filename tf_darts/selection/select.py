@@ -1,0 +1,39 @@
+"""A selection as a stage: it reads the searched supernet and leaves a genotype."""
+
+import pathlib
+
+from tf_darts import genotype as genotype_lib
+from tf_darts.genotype import Genotype
+from tf_darts.report.cell_diagram import draw_genotypes, figure_to_png_bytes
+from tf_darts.runtime import checkpoints as checkpoints_lib
+from tf_darts.runtime.metrics import Metrics
+from tf_darts.search.setup import Setup
+from tf_darts.selection import NEEDS_NO_SUPERNET, SELECTIONS
+
+
+def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Genotype:
+    """Selects by the config's method; leaves genotype.json and what the selection itself leaves.
+
+    Args:
+      setup: as the search built it; weights, alpha and Adam's state are read from the search.
+      search_folder: the searched supernet.
+      folder: where results go; what it holds is continued.
+    """
+    bilevel, method = setup.bilevel, setup.config.selection.method
+    if method not in NEEDS_NO_SUPERNET:
+        checkpoints_lib.load_from(
+            search_folder,
+            supernet=bilevel.supernet,
+            architecture=bilevel.architecture,
+            alpha_optimizer=bilevel.alpha_optimizer,
+        )
+    genotype = SELECTIONS.load(method)(setup, folder)
+    genotype_lib.save(folder / "genotype.json", genotype, setup.space)
+    return genotype
+
+
+def show(setup: Setup, metrics: Metrics, genotype: Genotype, step: int) -> None:
+    """The selected cells as a picture in TensorBoard."""
+    picture = draw_genotypes(setup.space, {setup.config.selection.method: genotype})
+    metrics.image("genotype", figure_to_png_bytes(picture), step)
+    metrics.close()
