@@ -140,6 +140,10 @@ FIELDS: dict[str, dict[str, Field]] = {
         "deterministic": flag_field(True, "only operations whose result does not depend on timing"),
         "tensorboard": flag_field(True, "write TensorBoard events"),
     },
+    # No stage depends on this section: it may change from one command to the next.
+    "report": {
+        "table": _text("", "file of the NAS-Bench-201 table, to look selected genotypes up in; empty: none"),
+    },
 }
 
 
@@ -208,6 +212,12 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
         raise UserError(f"config: data.path is empty; data.source {data.source!r} needs a path")
     if data.source == "tfds" and not data.name:
         raise UserError("config: data.name is empty; data.source 'tfds' needs the name of a data set")
+    table_space = spaces.NAS_BENCH_201.name
+    if config.report.table and config.space != table_space:
+        raise UserError(
+            f"config: report.table is {config.report.table!r} and space is {config.space!r}; allowed: a table"
+            f" only with space {table_space!r}"
+        )
     if config.search.method == "fixed_alpha" and config.selection.method == "magnitude":
         raise UserError(
             "config: selection.method is 'magnitude' with search.method 'fixed_alpha': alpha was never"
