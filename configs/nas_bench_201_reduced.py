@@ -1,4 +1,4 @@
-"""NAS-Bench-201 on CIFAR-10 at the scale of the study: the paper's algorithm, a smaller network and smaller images.
+"""NAS-Bench-201 on CIFAR-10 at the scale of the study: the paper's algorithm, smaller network and images.
 
     bin/run --config=configs/nas_bench_201_reduced.py --workdir=runs/reduced --data_dir=CIFAR10.npz
 

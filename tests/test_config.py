@@ -181,6 +181,10 @@ def test_a_group_of_fields_cannot_be_a_value(value):
             {"search.method": "fixed_alpha", "selection.method": "magnitude"},
             "selection.method is 'magnitude' with search.method 'fixed_alpha'",
         ),
+        (
+            {"report.table": "nb201.csv.gz"},
+            "report.table is 'nb201.csv.gz' and space is 'darts'; allowed: a table only with space",
+        ),
         ({"search.learning_rate": 0.0005}, "search.learning_rate_min is 0.001; allowed: at most"),
         ({"training.learning_rate_min": 0.1}, "training.learning_rate_min is 0.1; allowed: at most"),
         (

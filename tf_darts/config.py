@@ -218,6 +218,10 @@ FIELDS: dict[str, dict[str, Field]] = {
         "deterministic": flag_field(True, "only operations whose result does not depend on timing"),
         "tensorboard": flag_field(True, "write TensorBoard events"),
     },
+    # No stage depends on this section: it may change from one command to the next.
+    "report": {
+        "table": _text("", "file of the NAS-Bench-201 table, to look selected genotypes up in; empty: none"),
+    },
 }
 
 
@@ -286,13 +290,20 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
         raise UserError(f"config: data.path is empty; data.source {data.source!r} needs a path")
     if data.source == "tfds" and not data.name:
         raise UserError("config: data.name is empty; data.source 'tfds' needs the name of a data set")
+    table_space = spaces.NAS_BENCH_201.name
+    if config.report.table and config.space != table_space:
+        raise UserError(
+            f"config: report.table is {config.report.table!r} and space is {config.space!r}; allowed: a table"
+            f" only with space {table_space!r}"
+        )
     _check_selection(config)
     for section, users in methods.SECTIONS.items():
         changed = differences(default()[section].to_dict(), config[section].to_dict(), f"{section}.")
         if changed and config.search.method not in users:
+            name = changed[0].split(":")[0]
             raise UserError(
-                f"config: {changed[0].split(':')[0]} is set with search.method {config.search.method!r}, which"
-                f" does not read it; allowed: only with {', '.join(users)}"
+                f"config: {name} is set with search.method {config.search.method!r}, which does not read it;"
+                f" allowed: only with {', '.join(users)}"
             )
     for section in ("search", "training"):
         if config[section].learning_rate_min > config[section].learning_rate:

@@ -16,6 +16,7 @@ from ml_collections import config_flags
 
 from tf_darts import config as config_lib
 from tf_darts import spaces
+from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
 from tf_darts.selection import SELECTIONS
@@ -33,11 +34,12 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 
 
-def load_config(may_be_recorded: bool = False) -> ml_collections.ConfigDict:
+def load_config(may_be_recorded: bool = False, table: str | None = None) -> ml_collections.ConfigDict:
     """The valid config that the flags give.
 
     Args:
       may_be_recorded: whether the work directory's own config serves where --config is left out.
+      table: the value of --table, if the program has it.
 
     Raises:
       UserError: no config, or one that is not valid.
@@ -53,9 +55,14 @@ def load_config(may_be_recorded: bool = False) -> ml_collections.ConfigDict:
     if _DATA_DIR.value is not None:
         with config.unlocked():
             config.data.path = _DATA_DIR.value
+    if table is not None:
+        with config.unlocked():
+            config.update({"report": {"table": table}})
     config = config_lib.validate(config)
-    if config.data.path:  # recorded in the work directory, where it has to mean the same from anywhere
-        config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
+    for section, field in (("data", "path"), ("report", "table")):
+        path = config[section][field]
+        if path:  # recorded in the work directory, where it has to mean the same from anywhere
+            config[section][field] = os.path.abspath(os.path.expanduser(path))
     return config
 
 
@@ -77,11 +84,30 @@ def workdir() -> str:
     return path
 
 
+def load_table(config: ml_collections.ConfigDict) -> nas_bench_201.Table | None:
+    """The NAS-Bench-201 table that the config names, if it names one; programs ask for it before any work.
+
+    Raises:
+      UserError: the file is missing, or is not the table.
+    """
+    if not config.report.table:
+        return None
+    try:
+        return nas_bench_201.Table.load(config.report.table)
+    except UserError as error:
+        raise UserError(f"report.table: {error}") from None
+
+
 def method_flag() -> flags.FlagHolder:
     """A flag --method that stands for --config.selection.method."""
     return flags.DEFINE_string(
         "method", None, f"The same as --config.selection.method: one of {', '.join(SELECTIONS)}."
     )
+
+
+def table_flag() -> flags.FlagHolder:
+    """A flag --table that stands for --config.report.table."""
+    return flags.DEFINE_string("table", None, "The same as --config.report.table: the NAS-Bench-201 table.")
 
 
 def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_collections.ConfigDict:

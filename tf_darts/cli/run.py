@@ -11,34 +11,42 @@ from absl import flags
 from tf_darts.cli import common
 from tf_darts.search.methods import UNTRAINED_ALPHA
 
+_TABLE = common.table_flag()
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
 
 def program() -> None:
     """Runs all stages; prints the comparison and where its picture is."""
-    config, workdir = common.load_config(), common.workdir()
+    config, workdir = common.load_config(table=_TABLE.value), common.workdir()
+    table = common.load_table(config)
     run = common.Run(config)
     from tf_darts.cli import stages
-    from tf_darts.report import table
+    from tf_darts.report import true_accuracy
     from tf_darts.report.cell_diagram import save_genotype_picture
+    from tf_darts.report.table import Row, comparison_table
 
     stages.check(run)
     stages.search(run, workdir)
     # Alpha that was never trained has no magnitude to select by.
     methods = ["perturbation"] if config.search.method in UNTRAINED_ALPHA else ["magnitude", "perturbation"]
-    genotypes, rows = {}, []
+    genotypes, entries, rows = {}, {}, []
     for method in methods:
         run.config = common.with_method(config, method)
-        _, genotypes[method] = stages.select(run, workdir)
+        folder, genotypes[method] = stages.select(run, workdir)
+        if table is not None:
+            entries[method] = stages.look_up(table, config.report.table, folder, genotypes[method])
     for method, genotype in genotypes.items():
         run.config = common.with_method(config, method)
         _, result = stages.train(run, workdir, method, genotype)
-        rows.append(table.Row(method, result["genotype"], result["parameters"], result["test_accuracy"]))
+        rows.append(Row(method, result["genotype"], result["parameters"], result["test_accuracy"]))
     picture = pathlib.Path(workdir) / "report" / "genotypes.png"
     picture.parent.mkdir(exist_ok=True)
     save_genotype_picture(picture, run.space, genotypes)
     print()
-    print(table.comparison_table(rows))
+    print(comparison_table(rows))
+    if table is not None:
+        print()
+        print(true_accuracy.comparison(entries, table))
     print()
     print(f"The cells are drawn in {picture}")
     print(f"Next: bin/tensorboard --logdir={shlex.quote(workdir)}")

@@ -6,20 +6,26 @@ from absl import flags
 
 from tf_darts.cli import common
 
-_METHOD = common.method_flag()
+_METHOD, _TABLE = common.method_flag(), common.table_flag()
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
 
 def program() -> None:
     """Selects and prints the genotype."""
-    config = common.with_method(common.load_config(may_be_recorded=True), _METHOD.value)
+    config = common.with_method(common.load_config(may_be_recorded=True, table=_TABLE.value), _METHOD.value)
     workdir, method = common.workdir(), config.selection.method
+    table = common.load_table(config)
     run = common.Run(config)
     from tf_darts.cli import stages
+    from tf_darts.report import true_accuracy
 
     folder, genotype = stages.select(run, workdir)
     print(f"{method} selects {genotype.to_text(run.space)}")
     print(f"It is in {folder / 'genotype.json'}; every decision is in {folder / 'decisions.jsonl'}.")
+    if table is not None:
+        entry = stages.look_up(table, config.report.table, folder, genotype)
+        print(true_accuracy.entry_table(entry, table))
+        print(f"These figures are in {folder / 'table.json'}.")
     print(f"Next: bin/train --workdir={shlex.quote(workdir)} --method={method}")
 
 

@@ -1,5 +1,6 @@
 """The three stages as functions of a run and its work directory: what the programs consist of."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -7,12 +8,14 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
+from tf_darts.benchmarks.nas_bench_201 import Entry, Table
 from tf_darts.cli.common import Run
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
-from tf_darts.runtime.workdir import Stage, read_json
+from tf_darts.runtime.workdir import Stage, read_json, write_json
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
+from tf_darts.selection import NEEDS_NO_SUPERNET
 from tf_darts.selection import select as selection_lib
 from tf_darts.training import loop as training_loop
 
@@ -54,7 +57,8 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
     """
     searched = search_stage(workdir, run.config)
     searched.check()
-    if not (searched.path / "result.json").exists():
+    needs_supernet = run.config.selection.method not in NEEDS_NO_SUPERNET
+    if needs_supernet and not (searched.path / "result.json").exists():
         raise UserError(f"--workdir: {searched.path} holds no finished search; run bin/search there first")
     sections = (*config_lib.search_sections(run.config), "selection")
     stage = Stage(workdir, f"selection/{selection_name(run.config)}", run.config, sections)
@@ -64,6 +68,22 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
         return stage.path, genotype_lib.load(finished, run.space)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
     return stage.path, selection_lib.run(setup, searched.path, stage.open())
+
+
+def look_up(table: Table, path: str, folder: pathlib.Path, genotype: Genotype) -> Entry:
+    """Looks a genotype up in the NAS-Bench-201 table; leaves what it says in `folder`/table.json.
+
+    Args:
+      table: the table.
+      path: its file, to be recorded.
+      folder: that of the selection.
+      genotype: what was selected.
+    """
+    entry = table.lookup(genotype)
+    write_json(
+        folder / "table.json", {"table": path, "architectures": len(table), **dataclasses.asdict(entry)}
+    )
+    return entry
 
 
 def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathlib.Path, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Row:
 
 
 _HEADINGS = ("selection method", "parameters", "test accuracy")
+_RIGHT = (1, 2)  # the numbers
 
 
 def comparison_table(rows: Sequence[Row], width: int = 100) -> str:
@@ -39,10 +40,11 @@ def comparison_table(rows: Sequence[Row], width: int = 100) -> str:
       Lines joined by newlines, without one at the end. Accuracies are in percent.
     """
     cells = [(row.method, _count(row.parameters), _percent(row.test_accuracy)) for row in rows]
-    inline = _lines((*_HEADINGS, "genotype"), [(*c, r.genotype) for c, r in zip(cells, rows, strict=True)])
+    with_genotype = [(*c, r.genotype) for c, r in zip(cells, rows, strict=True)]
+    inline = aligned_lines((*_HEADINGS, "genotype"), with_genotype, _RIGHT)
     if max(map(len, inline)) <= width:
         return "\n".join(inline)
-    head, rule, *body = _lines(_HEADINGS, cells)
+    head, rule, *body = aligned_lines(_HEADINGS, cells, _RIGHT)
     lines = [head, rule]
     for line, row in zip(body, rows, strict=True):
         lines.append(line)
@@ -58,10 +60,11 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
-def _lines(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
-    """Heading, rule and rows with aligned columns: texts to the left, the two numbers to the right."""
+def aligned_lines(
+    headings: Sequence[str], cells: Sequence[Sequence[str]], right: Collection[int]
+) -> list[str]:
+    """Heading, rule and rows with aligned columns: texts to the left, columns `right` to the right."""
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
-    right = {1, 2}
     lines = []
     for row in (headings, ["-" * width for width in widths], *cells):
         parts = [

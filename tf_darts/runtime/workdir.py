@@ -2,7 +2,7 @@
 
     WORKDIR/config.json                 the config of the run
     WORKDIR/search/                     checkpoints/, metrics.jsonl, result.json, events
-    WORKDIR/selection/METHOD/           the same, decisions.jsonl, genotype.json
+    WORKDIR/selection/METHOD/           the same, decisions.jsonl, genotype.json, table.json
     WORKDIR/training/METHOD/            checkpoints/, metrics.jsonl, result.json, events
     WORKDIR/report/                     pictures
 

@@ -1,0 +1,62 @@
+"""Makes the NAS-Bench-201 table from NATS-Bench's own file: bin/convert_nats_bench --source=... --output=....
+
+The benchmark's files are pickles: its package, which reads them, runs what is in them.
+"""
+
+import importlib.util
+import os
+import shlex
+
+from absl import flags
+
+from tf_darts.benchmarks import table_file
+from tf_darts.benchmarks.nas_bench_201 import Table, accuracy_column
+from tf_darts.cli import common
+from tf_darts.errors import UserError
+
+_SOURCE = flags.DEFINE_string(
+    "source",
+    None,
+    "NATS-Bench's topology search space: the unpacked folder NATS-tss-v1_0-3ffb9-simple, or the file"
+    " NATS-tss-v1_0-3ffb9.pickle.pbz2, which is held in memory whole. Only one whose origin you trust: the"
+    " package nats_bench (requirements-nats-bench.txt) unpickles it, which runs what is in it.",
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The table's file, as nb201.csv.gz; a new one.")
+
+
+def program() -> None:
+    """Converts, and says what is there now and how it is used."""
+    source, output = (os.path.expanduser(flag.value or "") for flag in (_SOURCE, _OUTPUT))
+    if not source:
+        raise UserError("--source: missing; give a folder or file of NATS-Bench's topology search space")
+    if not os.path.exists(source):
+        raise UserError(f"--source: {source!r}: no such folder or file")
+    if not output:
+        raise UserError("--output: missing; give the file for the table, for example --output=nb201.csv.gz")
+    if os.path.exists(output):
+        raise UserError(f"--output: {output!r} is there already; allowed: a new file")
+    folder = os.path.dirname(output) or "."
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise UserError(f"--output: {output!r}; allowed: a file in a folder that exists and can be written")
+    if importlib.util.find_spec("nats_bench") is None:
+        raise UserError("--source: nats_bench is missing; run: pip install -r requirements-nats-bench.txt")
+    import nats_bench
+
+    from tf_darts.benchmarks.convert_nats_bench import convert
+
+    table_file.write(output, convert(source, nats_bench.create))
+    table = Table.load(output)
+    column = accuracy_column("CIFAR-10", "test")
+    best = int(table.column(column).argmax())
+    print(f"{len(table):,} architectures are in {output}.")
+    print(f"The best on CIFAR-10: {table.texts[best]}, {table.column(column)[best]:.2f} % test accuracy.")
+    print(f"Next: bin/select --workdir=WORKDIR --table={shlex.quote(output)}")
+
+
+def main() -> None:
+    """The entry point."""
+    common.run(program)
+
+
+if __name__ == "__main__":
+    main()
