@@ -139,6 +139,18 @@ def test_another_config_is_refused_and_the_fields_are_named(tmp_path):
     assert {path: path.read_text() for path in tmp_path.rglob("*.json")} == before
 
 
+def test_a_field_that_is_new_since_counts_as_its_default(tmp_path):
+    config = config_lib.default()
+    folder = Stage(tmp_path, "search", config, ("data", "search")).open()
+    old = json.loads((folder / "config.json").read_text())
+    del old["config"]["search"]["momentum"], old["config"]["data"]
+    (folder / "config.json").write_text(json.dumps(old))
+    Stage(tmp_path, "search", config, ("data", "search")).check()
+    config.search.momentum = 0.8
+    with pytest.raises(UserError, match="search.momentum: 0.9 -> 0.8"):
+        Stage(tmp_path, "search", config, ("data", "search")).check()
+
+
 def test_what_else_a_stage_depends_on_counts_too(tmp_path):
     stage(tmp_path, {"genotype": "a"}).open()
     stage(tmp_path, {"genotype": "a"}).check()

@@ -63,6 +63,17 @@ def _part(config: ml_collections.ConfigDict, sections: tuple[str, ...]) -> dict[
     return {k: v for k, v in whole.items() if k in sections or not isinstance(v, dict)}
 
 
+def _completed(old: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A recorded part of a config with the defaults of what it does not have."""
+    filled = dict(old)
+    for name, value in defaults.items():
+        if isinstance(value, dict):
+            filled[name] = {**value, **old.get(name, {})}
+        else:
+            filled.setdefault(name, value)
+    return filled
+
+
 class Stage:
     """The folder of one stage.
 
@@ -96,7 +107,9 @@ class Stage:
         if not path.exists():
             return
         old = read_json(path)["config"]
-        changed = config_lib.differences(old, self._depends_on())
+        # A field that the program of that time did not have is one whose default changes nothing.
+        new = self._depends_on()
+        changed = config_lib.differences(_completed(old, _part(config_lib.default(), self._sections)), new)
         if changed:
             raise UserError(
                 f"{self.path} was made with another config: {'; '.join(changed)}. Use another --workdir, or"
