@@ -186,6 +186,12 @@ FIELDS: dict[str, dict[str, Field]] = {
             0.0,
             0.9999,
         ),
+        "max_parameters": integer_field(
+            0, "most parameters that the network of `training` may have, auxiliary head left out; 0: no limit"
+        ),
+        "max_multiply_adds": integer_field(
+            0, "most multiply-adds that a forward pass of it may take for one image; 0: no limit"
+        ),
         "compact": flag_field(
             True,
             "trace the functions anew after each event, without what is decided: the same results, faster;"

@@ -6,11 +6,16 @@ and the bias are not counted, as is usual. What a formulation computes in vain (
 is thinned out, say) is not counted either: figures of different formulations compare.
 """
 
+import math
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 from tf_darts import interop
+from tf_darts.layers.base import Operation
 from tf_darts.network import Network
+from tf_darts.spaces import Block
 from tf_darts.supernet import Supernet
 
 # In forward passes: the gradient of a convolution with respect to its input takes as many multiply-adds as
@@ -29,7 +34,7 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
       image_shape: height and width of the images, pixels (more entries are passed over).
       training: whether a network's auxiliary head runs too.
     """
-    blocks = _block_sizes(model, image_shape)
+    blocks = block_sizes(model.body.layout, image_shape)
     total = 0
     for name, value in interop.export(model).items():
         if value.ndim == 4:
@@ -39,11 +44,26 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
     return total
 
 
-def _block_sizes(model: Supernet | Network, image_shape: Sequence[int]) -> list[tuple[int, int]]:
+def of_operation(operation: Operation, positions: int) -> int:
+    """Multiply-adds of one operation for one image, as `multiply_adds` counts it in a network.
+
+    Args:
+      operation: a candidate operation.
+      positions: height x width of its output, pixels.
+    """
+    total = 0
+    for variable, _, layout in interop.operation_names(operation, ""):
+        shape = layout.to_torch(np.empty(variable.shape, np.bool_)).shape
+        if len(shape) == 4:
+            total += math.prod(shape) * _edge_positions(shape, operation.shortens, positions)
+    return total
+
+
+def block_sizes(layout: Sequence[Block], image_shape: Sequence[int]) -> list[tuple[int, int]]:
     """Positions (height x width) of the input and of the output of every block."""
     height, width = image_shape[:2]
     sizes = []
-    for block in model.body.layout:
+    for block in layout:
         before = height * width
         if block.reduction:
             height, width = height // 2, width // 2
@@ -62,7 +82,12 @@ def _positions(model, name: str, shape: Sequence[int], image_shape, blocks, trai
     before, after = blocks[index]
     if place[2]:
         return before  # the cell's width comes first, its stride after; a factorized reduction ends there too
-    if shape[2] < shape[3] and _strided(model, index, name):
+    return _edge_positions(shape, _strided(model, index, name), after)
+
+
+def _edge_positions(shape: Sequence[int], strided: bool, after: int) -> int:
+    """Output positions of a kernel, OIHW, of an edge whose output has `after` positions."""
+    if shape[2] < shape[3] and strided:
         return (
             2 * after
         )  # 1 x k with its stride along the width: the height is halved by the k x 1 that follows
@@ -72,7 +97,7 @@ def _positions(model, name: str, shape: Sequence[int], image_shape, blocks, trai
 def _strided(model, index: int, name: str) -> bool:
     """Whether the edge of this kernel halves the images."""
     block, cell = model.body.layout[index], model.body.blocks[index]
-    if not block.reduction:
+    if block.cell_type is None or not block.reduction:
         return False
     key = re.match(r"cells\.\d+\.(?:_ops|layers|edges)\.([^.]+)", name)[1]
     source = int(key.split("<-")[1]) if "<-" in key else cell.ends[int(key)][1]

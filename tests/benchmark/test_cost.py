@@ -5,6 +5,7 @@ import pytest
 from tests.benchmark import small
 from tf_darts import cost, interop, spaces
 from tf_darts.genotype import from_text
+from tf_darts.layers import operations
 from tf_darts.network import Network
 from tf_darts.published import PUBLISHED
 from tf_darts.supernet import Supernet
@@ -27,6 +28,13 @@ def test_a_supernet_of_one_cell():
     blocks = 4 * 4 * (9 * 2 * 4 + 9 * 4 * 4 + 2 * 4) + 2 * 2 * (9 * 4 * 8 + 9 * 8 * 8 + 4 * 8)
     expected = 8 * 8 * 9 * 3 * 2 + cells + blocks + 8 * 10
     assert cost.multiply_adds(Supernet(space, 2, 1, 10), (8, 8)) == expected
+
+
+@pytest.mark.parametrize(("stride", "positions"), [(1, 16), (2, 2 * 16)])
+def test_a_long_kernel_halves_its_images_in_two_steps(stride, positions):
+    # To 4x4: at stride 2 the 1 x 7 convolution leaves 8x4 of 8x8.
+    operation = operations.make("conv_7x1_1x7", 3, stride, affine=True, seed=0)
+    assert cost.of_operation(operation, 16) == 7 * 3**2 * (positions + 16)
 
 
 def test_a_known_figure():

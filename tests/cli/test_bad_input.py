@@ -56,6 +56,7 @@ def error_of(call, tmp_path):
             "training.batch_size is 100; allowed: at most 99, the images to draw from",
         ),
         (["--config.training.auxiliary_weight=0.4"], "training.auxiliary_weight: the auxiliary head takes"),
+        (["--config.selection.max_parameters=9"], "selection.max_parameters is 9; allowed: at least "),
         (["--config.data.source=npz"], "data.path is empty; data.source 'npz' needs a path"),
         (["--config.data.source=npz", "--data_dir=no.npz"], "no.npz': no such file"),
         (["--config.data.source=folder", "--data_dir=nowhere"], "nowhere': no such folder"),

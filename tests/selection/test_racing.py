@@ -104,6 +104,20 @@ def test_a_race_of_one_is_over(criterion):
     assert race.left_in({i: v.astype(np.float32) for i, v in values.items()}, 1) == []
 
 
+@SOUGHT
+def test_what_is_refused_does_not_lead_and_cannot_win(most_important):
+    values = hits(20, 0, most_important)  # 0 and 1 beat 2
+    values[3] = values[2]
+
+    def race(*refused):
+        return Race("accuracy", most_important, 0.95, 4, frozenset(refused))
+
+    assert race().left_in(values, 1) == [0, 1]
+    assert race(0, 1).left_in(values, 1) == [0, 1, 2, 3]  # 2 leads; who is better than it does not lose to it
+    assert race(0).left_in(values, 1) == race(1).left_in(values, 1) == []  # the other has won
+    assert race(2).left_in(values, 1) == [0, 1]
+
+
 @pytest.mark.parametrize("criterion", ["accuracy", "loss"])
 def test_nobody_leaves_without_evidence(criterion):
     race = Race(criterion, True, 0.5, 3)

@@ -15,7 +15,7 @@ from tf_darts.genotype import Genotype
 from tf_darts.runtime.workdir import Stage, read_json, write_json
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
-from tf_darts.selection import NEEDS_NO_SUPERNET
+from tf_darts.selection import NEEDS_NO_SUPERNET, budget
 from tf_darts.selection import select as selection_lib
 from tf_darts.training import loop as training_loop
 
@@ -36,6 +36,7 @@ def check(run: Run) -> None:
     """Checks for all stages what needs the data, before the first of them takes its hours."""
     replicas = run.strategy.num_replicas_in_sync
     search_setup.check(run.config, run.space, run.data, replicas)
+    budget.check(run.config, run.space, run.data)
     training_loop.check(run.config, run.space, run.data, replicas)
 
 
@@ -53,7 +54,8 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
     """Selects from the work directory's supernet; gives the folder and the genotype.
 
     Raises:
-      UserError: the search there is missing, unfinished, or of another config.
+      UserError: the search there is missing, unfinished, or of another config; or no genotype fits the
+        budget.
     """
     searched = search_stage(workdir, run.config)
     searched.check()
@@ -61,11 +63,13 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
     if needs_supernet and not (searched.path / "result.json").exists():
         raise UserError(f"--workdir: {searched.path} holds no finished search; run bin/search there first")
     sections = (*config_lib.search_sections(run.config), "selection")
-    stage = Stage(workdir, f"selection/{selection_name(run.config)}", run.config, sections)
+    more = budget.depends_on(run.config)
+    stage = Stage(workdir, f"selection/{selection_name(run.config)}", run.config, sections, more)
     stage.check()
     finished = stage.path / "genotype.json"
     if finished.exists():
         return stage.path, genotype_lib.load(finished, run.space)
+    budget.check(run.config, run.space, run.data)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
     return stage.path, selection_lib.run(setup, searched.path, stage.open())
 

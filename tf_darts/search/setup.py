@@ -38,6 +38,8 @@ class Setup:
       test: the test set.
       bilevel: supernet, architecture and optimisers.
       needed_memory: what a bilevel step is estimated to need, bytes.
+      classes: number of classes of the data.
+      image_shape: height, width and channels of the images.
     """
 
     config: ml_collections.ConfigDict
@@ -49,6 +51,8 @@ class Setup:
     test: ImageSet
     bilevel: Bilevel
     needed_memory: float
+    classes: int
+    image_shape: tuple[int, ...]
 
     def state(self) -> dict[str, object]:
         """What a checkpoint of the search or the selection holds, by name."""
@@ -133,4 +137,5 @@ def make(
         )
         bilevel = Bilevel.create(supernet, architecture, search)
     needed = _needed_memory(config, space, data)
-    return Setup(config, space, strategy, method, train, valid, test, bilevel, needed)
+    classes, shape = data.num_classes, tuple(data.image_shape)
+    return Setup(config, space, strategy, method, train, valid, test, bilevel, needed, classes, shape)

@@ -2,19 +2,25 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
+
+import numpy as np
 
 from tf_darts.architecture import Architecture
 from tf_darts.derive import read_genotype
-from tf_darts.genotype import Genotype
+from tf_darts.genotype import Choice, Genotype
+from tf_darts.genotype_forms import kept_edges
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
+from tf_darts.selection.budget import Budget, State, of_setup
 from tf_darts.selection.select import show
+from tf_darts.spaces import Space
 
 
 def run(setup: Setup, folder: pathlib.Path) -> Genotype:
     """Selects from the searched supernet; leaves decisions.jsonl."""
-    selected = select(setup.bilevel.architecture)
+    selected = select(setup.bilevel.architecture, of_setup(setup))
     JsonLines(folder / "decisions.jsonl").append(*selected.decisions)
     metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "selection")
     show(setup, metrics, selected.genotype, 0)
@@ -29,11 +35,18 @@ class Selected:
     decisions: list[dict]
 
 
-def select(architecture: Architecture) -> Selected:
-    """Selects by magnitude; every edge is recorded with its weights."""
+def select(architecture: Architecture, budget: Budget | None = None) -> Selected:
+    """Selects by magnitude, within a budget if there is one; every edge is recorded with its weights.
+
+    Raises:
+      UserError: what the search decided does not fit the budget.
+    """
     space = architecture.space
     weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
-    genotype = read_genotype(space, weights)
+    if budget is None:
+        genotype = read_genotype(space, weights)
+    else:
+        genotype = magnitude_within(budget, space, weights, State.of(architecture))
     decisions = []
     for cell_type, rows in weights.items():
         kept = {(c.target, c.source): c.operation for c in genotype.cells[cell_type]}
@@ -50,3 +63,59 @@ def select(architecture: Architecture) -> Selected:
                 }
             )
     return Selected(genotype, decisions)
+
+
+def magnitude_within(
+    budget: Budget, space: Space, weights: Mapping[str, np.ndarray], start: State | None = None
+) -> Genotype:
+    """The genotype that is read from mixing weights within a budget.
+
+    Edges are decided in order of their largest weight, the most certain first, each for the operation of
+    largest weight that is allowed; then nodes, in the same order, each dropping the allowed edge of smallest
+    weight until it has as many as a genotype keeps. Without a choice that is refused this is
+    `derive.read_genotype`, with its ties: to the lower operation and the lower edge.
+
+    Args:
+      budget: what the genotype has to fit.
+      space: the search space.
+      weights: mixing weights, float [edges, operations] per cell type.
+      start: what the search left open; None: everything.
+
+    Raises:
+      UserError: no genotype fits.
+    """
+    state = State.undecided(space) if start is None else start.holdable(space)
+    budget.check(None if start is None else state)
+    places = [(t, e) for t in space.cell_types for e in range(len(space.edges))]
+    largest = {(t, e): weights[t][e, np.flatnonzero(state.operations[t][e])].max() for t, e in places}
+    chosen, weight = {}, {}
+    for t, e in sorted(places, key=lambda place: -largest[place]):
+        allowed = budget.allowed_operations(state, t, e)
+        chosen[t, e] = max(np.flatnonzero(allowed).tolist(), key=lambda o, row=weights[t][e]: row[o])
+        weight[t, e] = weights[t][e, chosen[t, e]]
+        state = state.with_operation(t, e, chosen[t, e])
+
+    left = {
+        (t, node): [e for e in space.incoming(node) if state.edges[t][e]]
+        for t in space.cell_types
+        for node in space.targets
+    }
+    certainty = {(t, node): max(weight[t, e] for e in edges) for (t, node), edges in left.items()}
+    for t, node in sorted(left, key=lambda place: -certainty[place]):
+        edges = left[t, node]
+        while len(edges) > kept_edges(node, space):
+            allowed = budget.allowed_removals(state, t, node, edges)
+            droppable = [e for e, may in zip(edges, allowed, strict=True) if may]
+            edges.remove(min(reversed(droppable), key=lambda e, t=t: weight[t, e]))
+        state = state.without_edges(t, set(space.incoming(node)) - set(edges))
+        if space.kept_edges is not None:
+            edges.sort(key=lambda e, t=t: -weight[t, e])  # a genotype lists the stronger edge first
+    cells = {
+        t: tuple(
+            Choice(node, space.edges[e].source, space.candidates[t][e][chosen[t, e]])
+            for node in space.targets
+            for e in left[t, node]
+        )
+        for t in space.cell_types
+    }
+    return Genotype(space.name, cells)

@@ -12,7 +12,9 @@ from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
+from tf_darts.selection import budget as budget_lib
 from tf_darts.selection import finetuning, perturbation, schedule
+from tf_darts.selection.budget import State
 from tf_darts.selection.criteria import MAGNITUDE
 from tf_darts.selection.perturbation import Decider
 from tf_darts.selection.probing import Prober
@@ -26,6 +28,9 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
     config, selection, space, bilevel = setup.config, setup.config.selection, setup.space, setup.bilevel
     architecture = bilevel.architecture
     searched = perturbation.masks(architecture)
+    budget = budget_lib.of_setup(setup)
+    if budget is not None:
+        budget.check(State.of(architecture))
     planned, epochs = _plan(setup)
     with setup.strategy.scope():
         bilevel.weight_optimizer = finetuning.optimizer(setup)
@@ -52,6 +57,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
             criteria(selection)[1],
             at_once=selection.one_shot,
             rows=lines.rows,
+            budget=budget,
         )
         return decider, finetuning.steps(setup)
 
@@ -167,6 +173,8 @@ def _sentence(space: Space, row: dict) -> str:
     if "probes" in row:
         without = ", ".join(f"{p['operation']} {100 * p['accuracy']:.2f}" for p in row["probes"])
         text += f" (accuracy without each, %: {without})"
+    if row.get("refused"):
+        text += f"; over the budget: {', '.join(row['refused'])}"
     if row["chosen"] == "none" and not space.none_in_genotype:
         # The release's parser then takes the edge for one of weight zero; so does `derive`.
         text += "; a genotype of this space holds no none, so that the edge loses to every other"

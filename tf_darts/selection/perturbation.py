@@ -6,11 +6,12 @@ the same way. Every measurement is kept.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from tf_darts.architecture import Architecture
 from tf_darts.derive import candidates_of
 from tf_darts.evaluation import Score
+from tf_darts.selection.budget import Budget, State
 from tf_darts.selection.criteria import CRITERIA, MAGNITUDE
 from tf_darts.selection.probing import Prober, Removal
 from tf_darts.selection.racing import Race
@@ -31,6 +32,12 @@ def _row(score: Score) -> dict:
     }
 
 
+def _refused(choices: Sequence, allowed: Sequence[bool]) -> dict[str, list]:
+    """What the budget refused, for decisions.jsonl: nothing where it refused nothing."""
+    refused = [choice for choice, may in zip(choices, allowed, strict=True) if not may]
+    return {"refused": refused} if refused else {}
+
+
 class Decider:
     """Makes planned decisions.
 
@@ -43,7 +50,8 @@ class Decider:
       allow: which operations may be kept; None: all.
       at_once: whether masks stay as they are and an edge's rivals are judged in one round, so that all
         decisions come from one supernet (one-shot selection); `apply` makes them then.
-      rows: rows of the decisions before, for topology by magnitude.
+      rows: rows of the decisions before, for topology by magnitude, and for what they leave of the budget.
+      budget: refuses choices, which are measured all the same, but not made; None: all may be made.
     """
 
     def __init__(
@@ -56,6 +64,7 @@ class Decider:
         allow: Allow | None = None,
         at_once: bool = False,
         rows: Iterable[dict] = (),
+        budget: Budget | None = None,
     ):
         self._architecture, self._prober = architecture, prober
         self._criteria = {"operation": criterion, "topology": topology_criterion or criterion}
@@ -63,6 +72,8 @@ class Decider:
         self._each_call: Callable[[int], None] = lambda batches: None
         # The weight that a decided edge's operation had when it was decided, by cell type and edge.
         self._weights: dict[tuple[str, int], float] = {}
+        self._budget = budget
+        self._waiting: list[dict] = []  # decisions that are not in the masks yet
         for row in rows:
             self._remember(row)
 
@@ -96,6 +107,8 @@ class Decider:
         return row
 
     def _remember(self, row: dict) -> None:
+        if self._at_once:
+            self._waiting.append(row)
         if row["kind"] == "operation":
             weights, space = row["mixing_weights"], self._architecture.space
             names = space.candidates[row["cell_type"]][row["edge"]]
@@ -108,24 +121,60 @@ class Decider:
         return {name: float(w) for name, w in zip(names, weights, strict=False)}
 
     def _score(
-        self, kind: str, cell_type: str, removals: list[Removal], number: int
+        self, kind: str, cell_type: str, removals: list[Removal], number: int, allowed: list[bool]
     ) -> tuple[list[Score], list[float]]:
         """Scores of the removals, and how much each hurt; -inf or inf for what is out of the race."""
         criterion, most_important = self._criteria[kind], kind == "operation"
         race = None
         if self._racing_confidence:
-            race = Race(criterion, most_important, self._racing_confidence, len(removals))
+            refused = frozenset(i for i, may in enumerate(allowed) if not may)
+            race = Race(criterion, most_important, self._racing_confidence, len(removals), refused)
         scores = self._prober.score(cell_type, removals, number, race, self._each_call)
         longest = max(score.images for score in scores)
         out = -math.inf if most_important else math.inf
         importance = CRITERIA.load(criterion)
         return scores, [importance(s) if s.images == longest else out for s in scores]
 
-    def _kept(self, cell_type: str, edge: int, importance: list[float]) -> dict:
-        """The most important operation that may be kept; on a tie the earlier one."""
+    def _state(self) -> State:
+        """What all decisions so far leave open."""
+        state = State.of(self._architecture)
+        for row in self._waiting:
+            if row["kind"] == "operation":
+                state = state.with_operation(row["cell_type"], row["edge"], row["operation"])
+            else:
+                state = state.without_edges(row["cell_type"], row["removed"])
+        return state
+
+    def _allowed(self, cell_type: str, edge: int) -> tuple[list[bool], dict]:
+        """For each operation of an edge, whether it may be kept; and for the row what the budget refuses."""
         space = self._architecture.space
         names = space.candidates[cell_type][edge]
         allowed = self._allow(space, cell_type, edge) if self._allow else [True] * len(names)
+        if self._budget is None:
+            return allowed, {}
+        within = self._budget.allowed_operations(self._state(), cell_type, edge)
+        return [a and b for a, b in zip(allowed, within, strict=True)], _refused(names, within)
+
+    def _droppable(self, cell_type: str, node: int, left: list[int]) -> list[bool]:
+        """For each input edge that a node has left, whether it may be dropped."""
+        if self._budget is None:
+            return [True] * len(left)
+        return self._budget.allowed_removals(self._state(), cell_type, node, left)
+
+    def _drop(self, cell_type: str, node: int, order: list[int], count: int) -> tuple[list[int], dict]:
+        """Drops so many of a node's edges, the first in this order that may be; for the row, what may not."""
+        left, dropped, refused = list(order), [], set()
+        for _ in range(count):
+            allowed = dict(zip(left, self._droppable(cell_type, node, left), strict=True))
+            refused.update(e for e in left if not allowed[e])
+            dropped.append(next(e for e in left if allowed[e]))
+            left.remove(dropped[-1])
+        return dropped, {"refused": sorted(refused)} if refused else {}
+
+    def _kept(self, cell_type: str, edge: int, importance: list[float], allowed: list[bool]) -> dict:
+        """The most important operation that may be kept; on a tie the earlier one."""
+        space = self._architecture.space
+        names = space.candidates[cell_type][edge]
         best = max((o for o, a in enumerate(allowed) if a), key=lambda o: importance[o])
         return {
             "edge": edge,
@@ -138,9 +187,10 @@ class Decider:
         """Probes every operation of an edge."""
         names = self._architecture.space.candidates[cell_type][edge]
         removals = [(edge, o) for o in range(len(names))]
-        scores, importance = self._score("operation", cell_type, removals, number)
+        allowed, refused = self._allowed(cell_type, edge)
+        scores, importance = self._score("operation", cell_type, removals, number, allowed)
         probes = [{"operation": name, **_row(score)} for name, score in zip(names, scores, strict=True)]
-        return {**self._kept(cell_type, edge, importance), "probes": probes}
+        return {**self._kept(cell_type, edge, importance, allowed), **refused, "probes": probes}
 
     def _operation_by_magnitude(self, cell_type: str, edge: int, number: int) -> dict:
         """The largest mixing weight, `none` left out where a genotype of the space holds none."""
@@ -148,7 +198,8 @@ class Decider:
         weights = list(self._mixing_weights(cell_type, edge).values())
         judged = candidates_of(space, cell_type, edge)
         importance = [w if o in judged else -math.inf for o, w in enumerate(weights)]
-        return self._kept(cell_type, edge, importance)
+        allowed, refused = self._allowed(cell_type, edge)
+        return {**self._kept(cell_type, edge, importance, allowed), **refused}
 
     def _topology(self, cell_type: str, node: int, number: int) -> dict:
         """Drops the least needed input edge of a node until as many are left as a genotype keeps.
@@ -160,16 +211,17 @@ class Decider:
         left, rounds = self._open_edges(cell_type, node), []
         while len(left) > space.kept_edges:
             removals = [(e, None) for e in left]
-            scores, importance = self._score("topology", cell_type, removals, number + len(rounds))
+            allowed = self._droppable(cell_type, node, left)
+            scores, importance = self._score("topology", cell_type, removals, number + len(rounds), allowed)
             # From the least needed edge to the most.
             order = sorted(range(len(left)), key=lambda i: (importance[i], -i))
-            dropped = order[: len(left) - space.kept_edges] if self._at_once else order[:1]
-            removed = [left[i] for i in dropped]
+            count = len(left) - space.kept_edges if self._at_once else 1
+            removed, refused = self._drop(cell_type, node, [left[i] for i in order], count)
             probes = [
                 {"edge": e, "edge_name": str(space.edges[e]), **_row(score)}
                 for e, score in zip(left, scores, strict=True)
             ]
-            rounds.append({"probes": probes, "removed": removed})
+            rounds.append({"probes": probes, "removed": removed, **refused})
             left = [e for e in left if e not in removed]
         return {"rounds": rounds, **self._kept_edges(node, left, [e for r in rounds for e in r["removed"]])}
 
@@ -185,9 +237,11 @@ class Decider:
                 weights[e] = float(now[e].max())
         space = self._architecture.space
         ranked = sorted(weights, key=lambda e: -weights[e])
-        left, removed = sorted(ranked[: space.kept_edges]), ranked[space.kept_edges :]
+        count = max(len(ranked) - space.kept_edges, 0)
+        dropped, refused = self._drop(cell_type, node, ranked[::-1], count)
+        left, removed = sorted(set(ranked) - set(dropped)), [e for e in ranked if e in dropped]
         named = {str(space.edges[e]): weight for e, weight in weights.items()}
-        return {"mixing_weights": named, **self._kept_edges(node, left, removed)}
+        return {"mixing_weights": named, **refused, **self._kept_edges(node, left, removed)}
 
     def _open_edges(self, cell_type: str, node: int) -> list[int]:
         is_open = self._architecture.open_edges[cell_type].numpy()

@@ -22,12 +22,14 @@ class Race:
         hurts least (an edge to drop).
       confidence: that no probe leaves wrongly in the whole decision, in (0, 1).
       entrants: probes at the start.
+      refused: those of them that are only measured: they neither lead nor win.
     """
 
     criterion: str
     most_important: bool
     confidence: float
     entrants: int
+    refused: frozenset[int] = frozenset()
 
     def left_in(self, values: dict[int, np.ndarray], looks: int) -> list[int]:
         """Who stays in the race.
@@ -38,19 +40,19 @@ class Race:
           looks: how often this is asked in a full pass.
 
         Returns:
-          Keys of `values`, in their order; a race of one is over, so that then nobody stays.
+          Keys of `values`, in their order; a race that only one can win is over, so that then nobody stays.
         """
         # Of importance: removal hurts where images become wrong or losses large.
         sign = (-1.0 if self.criterion == "accuracy" else 1.0) * (1.0 if self.most_important else -1.0)
         means = {i: sign * float(v.mean(dtype=np.float64)) for i, v in values.items()}
-        leader = max(means, key=lambda i: means[i])
+        leader = max((i for i in means if i not in self.refused), key=lambda i: means[i])
         allowed = (1.0 - self.confidence) / (max(looks, 1) * max(self.entrants - 1, 1))
         stay = [
             i
             for i, v in values.items()
             if i == leader or not self._chance(sign * (values[leader] - v).astype(np.float64)) <= allowed
         ]
-        return stay if len(stay) > 1 else []
+        return stay if len(set(stay) - self.refused) > 1 else []
 
     def _chance(self, lead: np.ndarray) -> float:
         """Chance of such a lead where there is none: exact for hits (McNemar), t-test for losses."""

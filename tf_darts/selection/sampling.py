@@ -14,14 +14,20 @@ from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
+from tf_darts.selection.budget import Budget, State, of_setup
 from tf_darts.selection.select import show
 from tf_darts.spaces import Space
 
+DRAWS = 1000  # in search of a genotype that fits the budget
+
 
 def random_genotype(setup: Setup, folder: pathlib.Path) -> Genotype:
-    """A genotype drawn uniformly: operations of every edge, and which edges every node keeps."""
+    """A genotype drawn uniformly: operations of every edge, and which edges every node keeps.
+
+    Within a budget, if there is one (`random_mixing_weights`).
+    """
     draw = np.random.default_rng(fold(setup.config.seed, "selection/random"))
-    weights = random_mixing_weights(setup.space, draw)
+    weights = random_mixing_weights(setup.space, draw, of_setup(setup))
     genotype = read_genotype(setup.space, weights)
     JsonLines(folder / "decisions.jsonl").append(
         {"kind": "random", "genotype": genotype.to_text(setup.space)}
@@ -39,13 +45,14 @@ def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
     config, space, architecture = setup.config, setup.space, setup.bilevel.architecture
     selection = config.selection
     draw = np.random.default_rng(fold(config.seed, "selection/ranking"))
+    budget = of_setup(setup)
     images = setup.valid.first(selection.probe_images) if selection.probe_images else setup.valid
     evaluate = setup.evaluator(images, "selection/ranking", training=True, augment=selection.augment_probes)
     # What is scored stands in the file: only the rest is scored after a kill.
     lines = JsonLines(folder / "decisions.jsonl", keep=lambda row: row["kind"] == "sample")
     progress = Progress("select", selection.samples, len(lines.rows))
     for number in range(selection.samples):
-        weights = random_mixing_weights(space, draw)
+        weights = random_mixing_weights(space, draw, budget)
         if number < len(lines.rows):
             continue
         architecture.restrict(weights)
@@ -69,8 +76,24 @@ def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
     return genotype
 
 
-def random_mixing_weights(space: Space, draw: np.random.Generator) -> dict[str, np.ndarray]:
-    """One-hot rows of a random genotype, zeros for other edges: float32 [edges, operations]."""
+def random_mixing_weights(
+    space: Space, draw: np.random.Generator, budget: Budget | None = None
+) -> dict[str, np.ndarray]:
+    """One-hot rows of a random genotype, zeros for other edges: float32 [edges, operations].
+
+    All genotypes are as likely, or all that fit the budget. Only where none of `DRAWS` fits, one is drawn
+    choice by choice from what is allowed, and then not uniformly.
+    """
+    if budget is None:
+        return _uniform(space, draw)
+    for _ in range(DRAWS):
+        weights = _uniform(space, draw)
+        if budget.allows(read_genotype(space, weights)):
+            return weights
+    return _choice_by_choice(space, draw, budget)
+
+
+def _uniform(space: Space, draw: np.random.Generator) -> dict[str, np.ndarray]:
     weights = {}
     for cell_type in space.cell_types:
         rows = np.zeros((len(space.edges), space.num_operations), np.float32)
@@ -82,4 +105,25 @@ def random_mixing_weights(space: Space, draw: np.random.Generator) -> dict[str, 
             for edge in incoming:
                 rows[edge, draw.choice(candidates_of(space, cell_type, edge))] = 1.0
         weights[cell_type] = rows
+    return weights
+
+
+def _choice_by_choice(space: Space, draw: np.random.Generator, budget: Budget) -> dict[str, np.ndarray]:
+    """First the edges that nodes drop, then the operations of the others, each in a random order."""
+    state = State.undecided(space)
+    nodes = [(t, node) for t in space.cell_types for node in space.topology_nodes]
+    for i in draw.permutation(len(nodes)):
+        t, node = nodes[i]
+        left = list(space.incoming(node))
+        while len(left) > space.kept_edges:
+            allowed = budget.allowed_removals(state, t, node, left)
+            del left[draw.choice(np.flatnonzero(allowed))]
+        state = state.without_edges(t, set(space.incoming(node)) - set(left))
+    edges = [(t, int(e)) for t in space.cell_types for e in np.flatnonzero(state.edges[t])]
+    weights = {t: np.zeros(mask.shape, np.float32) for t, mask in state.operations.items()}
+    for i in draw.permutation(len(edges)):
+        t, e = edges[i]
+        operation = draw.choice(np.flatnonzero(budget.allowed_operations(state, t, e)))
+        state = state.with_operation(t, e, operation)
+        weights[t][e, operation] = 1.0
     return weights

@@ -3,12 +3,14 @@
 import pathlib
 
 from tf_darts import genotype as genotype_lib
+from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.report.cell_diagram import draw_genotypes, figure_to_png_bytes
 from tf_darts.runtime import checkpoints as checkpoints_lib
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.search.setup import Setup
 from tf_darts.selection import NEEDS_NO_SUPERNET, SELECTIONS
+from tf_darts.selection.budget import of_setup
 
 
 def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Genotype:
@@ -18,6 +20,9 @@ def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Geno
       setup: as the search built it; weights, alpha and Adam's state are read from the search.
       search_folder: the searched supernet.
       folder: where results go; what it holds is continued.
+
+    Raises:
+      UserError: no genotype fits the budget with what the search decided, or the selection knows no budgets.
     """
     bilevel, method = setup.bilevel, setup.config.selection.method
     if method not in NEEDS_NO_SUPERNET:
@@ -28,6 +33,12 @@ def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Geno
             alpha_optimizer=bilevel.alpha_optimizer,
         )
     genotype = SELECTIONS.load(method)(setup, folder)
+    budget = of_setup(setup)
+    if budget is not None and not budget.allows(genotype):
+        raise UserError(
+            f"config: selection.method is {method!r}, which keeps to no budget; allowed with it: 0 for"
+            " selection.max_parameters and selection.max_multiply_adds"
+        )
     genotype_lib.save(folder / "genotype.json", genotype, setup.space)
     return genotype
 

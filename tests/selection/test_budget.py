@@ -1,0 +1,610 @@
+"""Budgets: costs against whole networks, what is allowed against all completions, and selections within."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tests.search import tiny
+from tf_darts import cost, spaces
+from tf_darts.architecture import Architecture
+from tf_darts.derive import candidates_of, read_genotype
+from tf_darts.errors import UserError
+from tf_darts.evaluation import Score
+from tf_darts.genotype import Choice, Genotype, from_text, validate
+from tf_darts.genotype_forms import kept_edges
+from tf_darts.network import Network, count_parameters
+from tf_darts.published import PUBLISHED
+from tf_darts.runtime.workdir import Stage
+from tf_darts.search import loop as search_loop
+from tf_darts.selection import SELECTIONS, magnitude, sampling, schedule
+from tf_darts.selection import budget as budget_lib
+from tf_darts.selection import select as selection_lib
+from tf_darts.selection.budget import Budget, State
+from tf_darts.selection.costs import Costs, count
+from tf_darts.selection.perturbation import Decider, agree, apply
+from tf_darts.selection.racing import Race
+from tf_darts.selection.schedule import Planned
+from tf_darts.spaces import Space
+
+# --- costs
+
+# 1 x 7 kernels halve their images in two steps.
+LONG_KERNELS = dataclasses.replace(
+    spaces.get("darts"),
+    name="long kernels",
+    candidates={t: (("conv_7x1_1x7", "skip_connect"),) * 14 for t in ("normal", "reduce")},
+)
+
+
+def random_genotype(space, seed):
+    draw = np.random.default_rng(seed)
+    cells = {}
+    for cell_type in space.cell_types:
+        choices = []
+        for node in space.targets:
+            kept = draw.choice(space.incoming(node), kept_edges(node, space), replace=False)
+            for e in sorted(kept.tolist()):
+                names = space.candidates[cell_type][e]
+                operation = names[draw.choice(candidates_of(space, cell_type, e))]
+                choices.append(Choice(node, space.edges[e].source, operation))
+        cells[cell_type] = tuple(choices)
+    return Genotype(space.name, cells)
+
+
+@pytest.mark.parametrize(
+    ("space", "cells"),
+    [
+        *((spaces.get(name), 6) for name in ("darts", "darts_with_none", "s1", "s2", "s3", "s4")),
+        (spaces.get("darts"), 1),  # a reduction cell alone
+        (spaces.get("nas_bench_201"), 1),
+        (LONG_KERNELS, 3),
+        (tiny.SPACE, 2),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_costs_are_those_of_whole_networks(space, cells):
+    sizes, shape = (5, cells, 7), (16, 32, 1)
+    costs = count(space, *sizes, shape)
+    for seed in range(3):
+        genotype = random_genotype(space, seed)
+        network = Network(space, genotype, *sizes, channels_in=1)
+        counted = (count_parameters(network), cost.multiply_adds(network, shape))
+        assert costs.of(genotype) == counted
+
+
+# Specification, section 5.
+PARAMETERS = {
+    (36, 20): {
+        "darts_pt_s5_0": 2_851_246,
+        "darts_pt_s5_1": 3_053_206,
+        "darts_pt_s5_2": 2_658_142,
+        "darts_pt_s5_3": 3_328_174,
+        "blank_pt_s5_0": 3_039_598,
+        "darts_pt_s1_1": 1_870_822,
+        "darts_pt_s2_1": 3_092_518,
+        "darts_pt_s3_1": 3_422_134,
+    },
+    (16, 8): {
+        "darts_pt_s5_0": 239_002,
+        "darts_pt_s5_1": 263_546,
+        "darts_pt_s5_2": 227_866,
+        "darts_pt_s5_3": 271_450,
+        "blank_pt_s5_0": 255_962,
+        "darts_pt_s1_1": 156_986,
+        "darts_pt_s2_1": 268_218,
+        "darts_pt_s3_1": 287_610,
+    },
+    (16, 20): {
+        "darts_pt_s5_0": 612_186,
+        "darts_pt_s5_1": 648_826,
+        "darts_pt_s5_2": 560_282,
+        "darts_pt_s5_3": 709_594,
+        "blank_pt_s5_0": 655_578,
+        "darts_pt_s1_1": 390_842,
+        "darts_pt_s2_1": 653_498,
+        "darts_pt_s3_1": 725_754,
+    },
+}
+
+
+@pytest.mark.parametrize("size", PARAMETERS, ids=str)
+def test_parameters_of_published_genotypes(size):
+    for space in ("darts", "s1", "s2", "s3"):
+        costs = count(spaces.get(space), *size, 10, (32, 32, 3))
+        for name, parameters in PARAMETERS[size].items():
+            if PUBLISHED[name].space == space:
+                assert costs.of(PUBLISHED[name]).parameters == parameters
+
+
+def test_parameters_of_nas_bench_201():
+    space = spaces.get("nas_bench_201")
+    costs = count(space, 16, 5, 10, (32, 32, 3))
+    for name, parameters in (
+        ("nor_conv_3x3", 1_531_546),
+        ("nor_conv_1x1", 241_306),
+        ("skip_connect", 73_306),
+    ):
+        text = f"|{name}~0|+|{name}~0|{name}~1|+|{name}~0|{name}~1|{name}~2|"
+        assert costs.of(from_text(text, space)).parameters == parameters
+
+
+# --- what is allowed, against all completions
+
+
+def made_up(input_nodes, nodes, kept, none_in_genotype, *rows_of_types):
+    """A space whose edges have the same candidates; nobody builds its networks."""
+    edges = sum(range(input_nodes, input_nodes + nodes))
+    return Space(
+        name="made up",
+        input_nodes=input_nodes,
+        nodes=nodes,
+        candidates={t: (row,) * edges for t, row in zip(("normal", "reduce"), rows_of_types, strict=False)},
+        output_nodes=(input_nodes + nodes - 1,),
+        kept_edges=kept,
+        stacking=tiny.SPACE.stacking,
+        none_in_genotype=none_in_genotype,
+    )
+
+
+A, B, C = "skip_connect", "max_pool_3x3", "nor_conv_1x1"
+MADE_UP = [
+    made_up(2, 2, 2, False, ("none", A, B)),
+    made_up(2, 2, 2, False, (A, "none"), (B, C)),
+    made_up(1, 3, 1, False, (A, "none")),
+    made_up(3, 1, 2, True, ("none", A, B), (A, B)),
+    made_up(1, 2, None, True, ("none", A, B)),
+    made_up(1, 2, None, False, ("none", A, B), (C, B)),
+    dataclasses.replace(  # an edge that has nothing but `none` keeps it
+        made_up(2, 2, 2, False, ("none", A)),
+        candidates={"normal": (("none", A), ("none", A), ("none",), ("none", A), (A, B))},
+    ),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Completion:
+    """A way of making all decisions of one cell type: what they are, and what the genotype then costs."""
+
+    operations: tuple[int, ...]
+    kept: frozenset[int]
+    cost: tuple[int, int]
+
+
+def completions(space, costs, state, cell_type):
+    """All there are; the genotype is read from the masks as at the end of a selection."""
+    open_operations, open_edges = state.operations[cell_type], state.edges[cell_type]
+    kept = itertools.product(
+        *(
+            itertools.combinations([e for e in space.incoming(n) if open_edges[e]], kept_edges(n, space))
+            for n in space.targets
+        )
+    )
+    kept = [frozenset(itertools.chain(*of_nodes)) for of_nodes in kept]
+    found = []
+    for operations in itertools.product(*(np.flatnonzero(row).tolist() for row in open_operations)):
+        one_hot = np.zeros(open_operations.shape)
+        one_hot[range(len(operations)), operations] = 1
+        for edges in kept:
+            weights = one_hot * np.isin(range(len(operations)), list(edges))[:, None]
+            genotype = read_genotype(space, {cell_type: weights})
+            price = np.int64(costs.of(genotype)) - costs.fixed
+            found.append(Completion(operations, edges, tuple(price.tolist())))
+    return found
+
+
+def together(fixed, *lists_of_completions):
+    """The costs of all combinations of completions of each cell type."""
+    totals = {tuple(fixed.tolist())}
+    for found in lists_of_completions:
+        prices = {c.cost for c in found}
+        totals = {(a + c, b + d) for a, b in totals for c, d in prices}
+    return totals
+
+
+@st.composite
+def costs_and_states(draw, space):
+    """Made-up costs, and a state of some decisions in which every node still has edges enough."""
+    numbers = st.integers(0, 9)
+    shape = (len(space.edges), space.num_operations, 2)
+    edges = {t: draw(arrays(np.int64, shape, elements=numbers)) for t in space.cell_types}
+    operations, open_edges = {}, {}
+    for t in space.cell_types:
+        operations[t] = np.zeros(shape[:2], bool)
+        for e, names in enumerate(space.candidates[t]):
+            operations[t][e, sorted(draw(st.sets(st.integers(0, len(names) - 1), min_size=1)))] = True
+        open_edges[t] = np.zeros(shape[0], bool)
+        for node in space.targets:
+            incoming, keep = space.incoming(node), kept_edges(node, space)
+            decided = draw(st.booleans())
+            most = keep if decided else len(incoming)
+            present = draw(st.sets(st.sampled_from(incoming), min_size=most, max_size=most))
+            open_edges[t][sorted(present)] = True
+    fixed = np.int64(draw(st.tuples(numbers, numbers)))
+    return Costs(space, fixed, edges), State(operations, open_edges)
+
+
+def limits_near(totals, draw):
+    """One limit or both, close to what some completion costs; 0 for none."""
+    near = draw(st.sampled_from(sorted(totals)))
+    which = draw(st.sampled_from([(True, False), (False, True), (True, True)]))
+    shift = st.integers(-2, 2)
+    return [
+        max(number + draw(shift), 1) if limited else 0 for number, limited in zip(near, which, strict=True)
+    ]
+
+
+def fit(totals, limits):
+    return any(
+        all(not limit or number <= limit for number, limit in zip(total, limits, strict=True))
+        for total in totals
+    )
+
+
+def pareto(totals, limits):
+    """The front of the limited entries."""
+    points = {tuple(n for n, limit in zip(total, limits, strict=True) if limit) for total in totals}
+
+    def beaten(point):
+        return any(p != point and all(a <= b for a, b in zip(p, point, strict=True)) for p in points)
+
+    return sorted(point for point in points if not beaten(point))
+
+
+@pytest.mark.parametrize("number", range(len(MADE_UP)))
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_what_is_allowed_is_what_some_completion_keeps(number, data):
+    space = MADE_UP[number]
+    costs, state = data.draw(costs_and_states(space))
+    found = {t: completions(space, costs, state, t) for t in space.cell_types}
+    totals = together(costs.fixed, *found.values())
+    limits = limits_near(totals, data.draw)
+    budget = Budget(space, costs, *limits)
+    assert budget.fits(state) == fit(totals, limits)
+    assert budget.least(state) == pareto(totals, limits)
+
+    def some_fits(cell_type, condition):
+        chosen = {**found, cell_type: [c for c in found[cell_type] if condition(c)]}
+        return fit(together(costs.fixed, *chosen.values()), limits)
+
+    for t in space.cell_types:
+        for e, names in enumerate(space.candidates[t]):
+            expected = [some_fits(t, lambda c, e=e, o=o: c.operations[e] == o) for o in range(len(names))]
+            assert budget.allowed_operations(state, t, e) == expected
+        for node in space.topology_nodes:
+            present = [e for e in space.incoming(node) if state.edges[t][e]]
+            left = sorted(data.draw(st.sets(st.sampled_from(present), min_size=space.kept_edges)))
+            dropped = set(present) - set(left)
+            if len(left) > space.kept_edges:
+                expected = [some_fits(t, lambda c, without=dropped | {e}: not c.kept & without) for e in left]
+                assert budget.allowed_removals(state, t, node, left) == expected
+
+
+def every_genotype_costs(space, costs):
+    start = State.undecided(space)
+    return together(costs.fixed, *(completions(space, costs, start, t) for t in space.cell_types))
+
+
+@pytest.mark.parametrize("number", range(len(MADE_UP)))
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_magnitude_keeps_to_the_budget(number, data):
+    space = MADE_UP[number]
+    costs, _ = data.draw(costs_and_states(space))
+    seed = data.draw(st.integers(0, 1000))
+    draw = np.random.default_rng(seed)
+    size = (len(space.edges), space.num_operations)
+    weights = {t: draw.integers(1, 5, size) / 10 for t in space.cell_types}  # with ties
+    totals = every_genotype_costs(space, costs)
+    limits = limits_near(totals, data.draw)
+    budget = Budget(space, costs, *limits)
+    if not fit(totals, limits):
+        with pytest.raises(UserError, match="config: selection.max_"):
+            budget.check()
+        return
+    budget.check()
+    genotype = magnitude.magnitude_within(budget, space, weights)
+    assert budget.allows(genotype) and fit([costs.of(genotype)], limits)
+    free = read_genotype(space, weights)
+    assert budget.allows(free) == (genotype == free)
+
+
+@pytest.mark.parametrize("draws", [sampling.DRAWS, 0])
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_random_genotypes_keep_to_the_budget(draws, data):
+    space = data.draw(st.sampled_from(MADE_UP))
+    costs, _ = data.draw(costs_and_states(space))
+    totals = every_genotype_costs(space, costs)
+    limits = limits_near(totals, data.draw)
+    if not fit(totals, limits):
+        return
+    draw = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    budget = Budget(space, costs, *limits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "DRAWS", draws)
+        weights = sampling.random_mixing_weights(space, draw, budget)
+    genotype = read_genotype(space, weights)
+    assert fit([costs.of(genotype)], limits)
+    kept = sum(kept_edges(node, space) for node in space.targets)
+    for t, rows in weights.items():
+        assert rows.sum() == len(genotype.cells[t]) == kept and rows.max() == 1
+
+
+def test_random_genotypes_are_uniform_over_those_that_fit():
+    costs = Costs(tiny.SPACE, np.int64([5, 5]), {"normal": np.int64([[[0, 0], [10, 10]]] * 3)})
+    budget, draw = Budget(tiny.SPACE, costs, 15), np.random.default_rng(0)
+    drawn = [
+        read_genotype(tiny.SPACE, sampling.random_mixing_weights(tiny.SPACE, draw, budget)).cells["normal"]
+        for _ in range(900)
+    ]
+    assert len(set(drawn)) == 9  # of two edges of three: no convolution, or one on either
+    assert all(60 < drawn.count(cell) < 140 for cell in set(drawn))  # of 100, four standard deviations
+
+
+@pytest.mark.parametrize("name", spaces.SPACES)
+def test_a_budget_that_everything_fits_changes_no_genotype(name):
+    space = spaces.get(name)
+    sizes = {t: np.ones((len(space.edges), space.num_operations, 2), np.int64) for t in space.cell_types}
+    budget = Budget(space, Costs(space, np.int64([0, 0]), sizes), 28, 28)
+    draw = np.random.default_rng(0)
+    weights = {t: draw.integers(0, 20, size.shape[:2]) / 10 for t, size in sizes.items()}
+    genotype = magnitude.magnitude_within(budget, space, weights)
+    assert genotype == read_genotype(space, weights)
+    validate(genotype, space)
+
+
+# --- decisions
+
+CONV_COSTS = Costs(tiny.SPACE, np.int64([5, 5]), {"normal": np.int64([[[0, 0], [10, 10]]] * 3)})
+
+
+def test_magnitude_decides_the_most_certain_first():
+    # One convolution fits. Edges 0 and 1 may both hold one, as the node can do without either; edge 2 may
+    # not, and then it has to stay in the place of edge 1.
+    weights = {"normal": np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]])}
+    choices = magnitude.magnitude_within(Budget(tiny.SPACE, CONV_COSTS, 15), tiny.SPACE, weights).cells
+    assert choices["normal"] == (Choice(3, 0, "nor_conv_1x1"), Choice(3, 2, "skip_connect"))
+    weights = {"normal": np.array([[0.3, 0.7], [0.2, 0.8], [0.1, 0.9]])}
+    choices = magnitude.magnitude_within(Budget(tiny.SPACE, CONV_COSTS, 15), tiny.SPACE, weights).cells
+    assert choices["normal"] == (Choice(3, 2, "nor_conv_1x1"), Choice(3, 0, "skip_connect"))
+    none = magnitude.magnitude_within(Budget(tiny.SPACE, CONV_COSTS, 0, 5), tiny.SPACE, weights).cells
+    assert none["normal"] == (Choice(3, 0, "skip_connect"), Choice(3, 1, "skip_connect"))
+
+
+class MadeUpProber:
+    """Scores removals by how many images of 100 are lost, or otherwise seen by a race."""
+
+    def __init__(self, lost):
+        self.lost, self.probed, self.races = lost, [], []
+
+    def score(self, cell_type, removals, pass_index, race=None, each_call=lambda batches: None):
+        self.probed.append(list(removals))
+        self.races.append(race)
+        return [Score(100 - self.lost.get(removal, 0), 100, 1.0) for removal in removals]
+
+
+def planned(kind, place):
+    return Planned(event=0, epoch=0, kind=kind, cell_type="normal", place=place)
+
+
+def test_perturbation_makes_the_best_choice_that_is_allowed():
+    architecture = Architecture(tiny.SPACE)
+    lost = {(e, 1): 50 for e in range(3)} | {(0, None): 30, (1, None): 20, (2, None): 10}
+    prober = MadeUpProber(lost)
+    decider = Decider(architecture, prober, "accuracy", budget=Budget(tiny.SPACE, CONV_COSTS, 15))
+    rows = [decider.decide(planned("operation", e), 0) for e in range(3)]
+    assert [row["chosen"] for row in rows] == ["nor_conv_1x1", "nor_conv_1x1", "skip_connect"]
+    assert [row.get("refused") for row in rows] == [None, None, ["nor_conv_1x1"]]
+    assert [probe["operation"] for probe in rows[2]["probes"]] == list(
+        tiny.OPERATIONS
+    )  # measured all the same
+    rows.append(decider.decide(planned("topology", 3), 0))
+    # Edge 2 is needed least, but with the convolutions of the other two nothing fits.
+    assert rows[3]["removed"] == [1] and rows[3]["kept"] == [0, 2]
+    (dropping,) = rows[3]["rounds"]
+    assert dropping["refused"] == [2] and [probe["edge"] for probe in dropping["probes"]] == [0, 1, 2]
+    assert agree(architecture, rows)
+
+
+def test_one_shot_decisions_count_although_they_are_not_made_yet():
+    architecture = Architecture(tiny.SPACE)
+    lost = {(e, 1): 50 for e in range(3)} | {(0, None): 30, (1, None): 20, (2, None): 10}
+    budget, rows = Budget(tiny.SPACE, CONV_COSTS, 15), []
+    for kind, place in (*(("operation", e) for e in range(3)), ("topology", 3)):
+        # Each by a new one, as after a restart.
+        decider = Decider(
+            architecture, MadeUpProber(lost), "accuracy", at_once=True, rows=rows, budget=budget
+        )
+        rows.append(decider.decide(planned(kind, place), 0))
+    assert [row["chosen"] for row in rows[:3]] == ["nor_conv_1x1", "nor_conv_1x1", "skip_connect"]
+    assert rows[3]["removed"] == [1] and rows[3]["rounds"][0]["refused"] == [2]
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["in turn", "one shot"])
+@pytest.mark.parametrize("criterion", ["accuracy", "magnitude"])
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_decisions_in_any_order_end_within_the_budget(criterion, at_once, data):
+    space = data.draw(st.sampled_from(MADE_UP))
+    costs, _ = data.draw(costs_and_states(space))
+    totals = every_genotype_costs(space, costs)
+    limits = limits_near(totals, data.draw)
+    if not fit(totals, limits):
+        return
+    seed = data.draw(st.integers(0, 1000))
+    draw = np.random.default_rng(seed)
+    choices = itertools.product(range(len(space.edges)), (None, *range(space.num_operations)))
+    prober = MadeUpProber({choice: int(draw.integers(5)) for choice in choices})
+
+    def select(budget):
+        architecture = Architecture(space, alpha_scale=1.0, seed=seed)
+        undecided = {t: architecture.undecided_edges(t) for t in space.cell_types}
+        order, _ = schedule.plan(space, undecided, 0, schedule.at_random(seed))
+        decider = Decider(architecture, prober, criterion, at_once=at_once, budget=budget)
+        rows = [decider.decide(decision, 0) for decision in order]
+        for row in rows if at_once else ():
+            apply(architecture, row)
+        weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+        return read_genotype(space, weights), rows
+
+    genotype, rows = select(Budget(space, costs, *limits))
+    assert fit([costs.of(genotype)], limits)
+    free = select(None)
+    assert genotype == free[0] or "refused" in str(rows)
+    assert select(Budget(space, costs, 10**6, 10**6)) == free
+
+
+def test_what_may_not_be_kept_anyway_is_no_matter_of_the_budget():
+    decider = Decider(
+        Architecture(tiny.SPACE),
+        MadeUpProber({(0, 1): 50}),
+        "accuracy",
+        allow=lambda space, cell_type, edge: [True, False],
+        budget=Budget(tiny.SPACE, CONV_COSTS, 15),
+    )
+    row = decider.decide(planned("operation", 0), 0)
+    assert row["chosen"] == "skip_connect" and "refused" not in row
+
+
+def test_what_a_search_decided_stays_or_is_refused():
+    architecture = Architecture(tiny.SPACE, alpha_scale=0.0)
+    architecture.decide_operation("normal", 1, 1)
+    architecture.remove_edges("normal", [0])
+    decided = magnitude.select(architecture, Budget(tiny.SPACE, CONV_COSTS, 15)).genotype.cells["normal"]
+    assert decided == (Choice(3, 1, "nor_conv_1x1"), Choice(3, 2, "skip_connect"))
+    budget = Budget(tiny.SPACE, CONV_COSTS, 14)
+    budget.check()
+    message = "selection.max_parameters is 14; allowed: at least 15 .* and what the search decided, or 0"
+    for refusing in (
+        lambda: magnitude.select(architecture, budget),
+        lambda: budget.check(State.of(architecture)),
+    ):
+        with pytest.raises(UserError, match=message):
+            refusing()
+
+
+def test_what_is_refused_takes_no_part_in_a_race():
+    prober = MadeUpProber({(e, 1): 50 for e in range(3)})
+    budget = Budget(tiny.SPACE, CONV_COSTS, 5)  # no convolution fits: one of three edges may hold one
+    decider = Decider(Architecture(tiny.SPACE), prober, "accuracy", racing_confidence=0.9, budget=budget)
+    chosen = [decider.decide(planned("operation", e), 0)["chosen"] for e in range(2)]
+    assert chosen == ["nor_conv_1x1", "skip_connect"]
+    assert prober.races == [Race("accuracy", True, 0.9, 2, frozenset(refused)) for refused in ((), (1,))]
+
+
+# --- whole selections
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searched")
+    search_loop.run(tiny.setup(tiny.config(search__epochs=1, search__evaluate_every=0)), folder)
+    return folder
+
+
+def size_of(genotype):
+    """Parameters and multiply-adds of the network that `tiny.config` trains."""
+    network = Network(tiny.SPACE, genotype, 4, 1, 10, channels_in=1)
+    return count_parameters(network), cost.multiply_adds(network, (8, 8, 1))
+
+
+@pytest.mark.parametrize(
+    ("limited", "fields"),
+    [
+        (0, {"method": "magnitude"}),
+        (1, {"method": "magnitude"}),
+        (0, {"method": "perturbation"}),
+        (0, {"method": "perturbation", "one_shot": True}),
+        (0, {"method": "perturbation", "criterion": "magnitude"}),
+        (0, {"method": "random"}),
+        (0, {"method": "supernet_ranking", "samples": 3}),
+    ],
+    ids=str,
+)
+def test_a_selection_keeps_to_the_budget(searched, tmp_path, limited, fields):
+    def select(seed, limit):
+        given = {"interval": 0, budget_lib.FIELDS[limited]: limit, **fields}
+        settings = tiny.config(seed=seed, **{f"selection__{field}": value for field, value in given.items()})
+        folder = tmp_path / f"{seed} {limit}"
+        folder.mkdir()
+        genotype = selection_lib.run(tiny.setup(settings), searched, folder)
+        return genotype, tiny.rows(folder / "decisions.jsonl")
+
+    for seed in range(20):  # until the genotype has a convolution
+        free, rows = select(seed, 0)
+        assert "refused" not in str(rows)
+        if "nor_conv_1x1" in str(free):
+            break
+    limit = size_of(free)[limited] - 1
+    within, rows = select(seed, limit)
+    assert within != free and size_of(within)[limited] <= limit
+    assert ("refused" in str(rows)) == (fields["method"] == "perturbation")
+
+
+def test_a_selection_that_knows_no_budgets_is_refused(tmp_path, monkeypatch):
+    convolutions = Genotype("tiny", {"normal": tuple(Choice(3, e, "nor_conv_1x1") for e in range(2))})
+    monkeypatch.setitem(SELECTIONS, "random", lambda setup, folder: convolutions)
+    settings = tiny.config(selection__method="random", selection__max_parameters=size_of(convolutions)[0])
+    assert selection_lib.run(tiny.setup(settings), tmp_path, tmp_path) == convolutions
+    settings.selection.max_parameters -= 1
+    with pytest.raises(UserError, match="selection.method is 'random', which keeps to no budget"):
+        selection_lib.run(tiny.setup(settings), tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("limited", [0, 1], ids=budget_lib.FIELDS)
+def test_a_budget_that_nothing_fits_is_refused(limited):
+    skips = Genotype("tiny", {"normal": tuple(Choice(3, e, "skip_connect") for e in range(2))})
+    least, field = size_of(skips)[limited], budget_lib.FIELDS[limited]
+    budget_lib.check(tiny.config(**{f"selection__{field}": least}), tiny.SPACE, tiny.data(tiny.config()))
+    settings = tiny.config(**{f"selection__{field}": least - 1})
+    with pytest.raises(UserError) as caught:
+        budget_lib.check(settings, tiny.SPACE, tiny.data(settings))
+    message = str(caught.value)
+    assert message.startswith(f"config: selection.{field} is {least - 1}; allowed: at least {least} ")
+    assert "\n" not in message
+
+
+def test_limits_that_nothing_keeps_together_are_refused():
+    either = {"normal": np.int64([[[1, 10], [10, 1]]] * 3)}  # few parameters, or few multiply-adds
+    costs = Costs(tiny.SPACE, np.int64([0, 0]), either)
+    Budget(tiny.SPACE, costs, 11, 11).check()
+    Budget(tiny.SPACE, costs, 2, 20).check()
+    with pytest.raises(UserError) as caught:
+        Budget(tiny.SPACE, costs, 10, 12).check()
+    message = str(caught.value)
+    assert "selection.max_multiply_adds is 12; allowed: at least 20 " in message
+    assert "selection.max_parameters 10" in message
+    with pytest.raises(UserError, match="selection.max_parameters is 1; allowed: at least 2 "):
+        Budget(tiny.SPACE, costs, 1, 12).check()
+    with pytest.raises(ValueError, match="without a limit"):
+        Budget(tiny.SPACE, costs)
+
+
+def test_images_that_the_network_cannot_halve_are_refused():
+    settings = tiny.config(selection__max_parameters=10**30, training__cells=2)
+    space = spaces.get("nas_bench_201")
+    assert budget_lib.of_config(settings, space, 10, (8, 8, 1)) is not None
+    with pytest.raises(UserError, match="images are 8x6"):
+        budget_lib.of_config(settings, space, 10, (8, 6, 1))
+    assert budget_lib.of_config(tiny.config(), space, 10, (8, 6, 1)) is None
+
+
+@pytest.mark.parametrize("limit", [0, 10_000])
+def test_a_selection_depends_on_the_networks_size_where_it_has_a_budget(tmp_path, limit):
+    def stage(channels):
+        settings = tiny.config(selection__max_multiply_adds=limit, training__channels=channels)
+        return Stage(tmp_path, "selection/x", settings, ("selection",), budget_lib.depends_on(settings))
+
+    stage(4).open()
+    stage(4).check()
+    if limit:
+        with pytest.raises(UserError, match="training.channels: 4 -> 5"):
+            stage(5).check()
+    else:
+        stage(5).check()
