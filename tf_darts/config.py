@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import ml_collections
@@ -27,8 +27,19 @@ class Field:
 
     default: Any
     doc: str
-    allowed: str
+    allowed: "str | _OneOf"
     check: Callable[[Any], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class _OneOf:
+    """ "one of ...", read when it is needed: a config file may have added names since."""
+
+    names: Collection[str]
+    more: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join([*self.more, *self.names])
 
 
 def integer_field(default: int, doc: str, least: int = 0) -> Field:
@@ -47,8 +58,8 @@ def _one_of(default: str, doc: str, *names: str) -> Field:
 
 
 def _name_in(registry: Registry, default: str, doc: str) -> Field:
-    """A name that is looked up when a config is checked: a config file may have added some."""
-    return Field(default, doc, "one of " + ", ".join(registry), lambda v: bool(registry.check(v)) or True)
+    """A name that is looked up when a config is checked."""
+    return Field(default, doc, _OneOf(registry), lambda v: v in registry)
 
 
 def flag_field(default: bool, doc: str) -> Field:
@@ -146,8 +157,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         "topology_criterion": Field(
             "same",
             "what input edges are judged by",
-            "same (as selection.criterion), or one of " + ", ".join(CRITERIA),
-            lambda v: v == "same" or bool(CRITERIA.check(v)) or True,
+            _OneOf(CRITERIA, ("same (as selection.criterion)",)),
+            lambda v: v == "same" or v in CRITERIA,
         ),
         "order": _one_of(
             "random",

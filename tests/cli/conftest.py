@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVER = """
 import importlib, json, os, sys, tempfile, traceback
 import tensorflow
-import tf_darts.data.sources, tf_darts.selection.loop, tf_darts.training.loop
+import tf_darts.data.sources, tf_darts.selection.select, tf_darts.training.loop
 
 for line in sys.stdin:
     request = json.loads(line)
