@@ -99,6 +99,7 @@ class Supernet(keras.Model):
         mixing_weights: Mapping[str, tf.Tensor],
         training: bool = False,
         evaluated: Evaluated | None = None,
+        tracks: bool = True,
     ) -> tf.Tensor:
         """Logits of a batch.
 
@@ -108,6 +109,7 @@ class Supernet(keras.Model):
           training: whether batch norms use the batch's statistics (search, fine-tuning and probing do).
           evaluated: what is computed, as `Architecture.evaluated`; the mixing weights of all
             else have to be zero. None: everything.
+          tracks: whether running statistics (in training) and the counters of draws move.
 
         Returns:
           float32 [B, classes].
@@ -116,7 +118,8 @@ class Supernet(keras.Model):
         with self.packed.unpacked() as scope:
             outputs = self.body(images, cell_inputs=cell_inputs, training=training)
             logits = self.head(outputs[-1], training=training)
-        self.packed.keep(scope, statistics=training)
+        if tracks:
+            self.packed.keep(scope, statistics=training)
         return logits
 
     # A forward pass in two parts, for probes of the edges into one node of a cell type. Running statistics

@@ -7,6 +7,7 @@ summed gradients are those of the whole batch.
 """
 
 import contextlib
+import contextvars
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -24,6 +25,21 @@ MixingWeights = Mapping[str, tf.Tensor]  # float32 [edges, operations] per cell 
 
 # Gives the mixing weights of a forward pass, inside its gradient tape; they may depend on alpha.
 Mix = Callable[[], MixingWeights]
+
+Disturb = Callable[[MixingWeights], MixingWeights]
+
+# Not attributes: each replica is traced by a thread of its own, and they take turns.
+_DISTURB: contextvars.ContextVar[Disturb | None] = contextvars.ContextVar("disturb", default=None)
+_TRACKS: contextvars.ContextVar[bool] = contextvars.ContextVar("tracks", default=True)
+
+
+@contextlib.contextmanager
+def _holding(variable: contextvars.ContextVar, value) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
 
 
 @dataclasses.dataclass
@@ -48,7 +64,6 @@ class Bilevel:
     weight_optimizer: SGD
     alpha_optimizer: Adam
     label_smoothing: float = 0.0
-    _disturb: Callable[[MixingWeights], MixingWeights] | None = None
 
     @classmethod
     def create(
@@ -85,7 +100,13 @@ class Bilevel:
         architecture = self.architecture
         if mixing_weights is None:
             mixing_weights = architecture.mixing_weights()
-        return self.supernet(images, mixing_weights, training=training, evaluated=architecture.evaluated)
+        return self.supernet(
+            images,
+            mixing_weights,
+            training=training,
+            evaluated=architecture.evaluated,
+            tracks=_TRACKS.get(),
+        )
 
     def alpha_gradients(self, batch: Batch, total: int, mix: Mix | None = None) -> "Evaluated":
         """The validation loss and its gradients with respect to alpha: this replica's share."""
@@ -95,17 +116,19 @@ class Bilevel:
     def weight_gradients(self, batch: Batch, total: int, mix: Mix | None = None) -> "Evaluated":
         """The training loss and its gradients with respect to the weights: this replica's share."""
         mix = mix or self.architecture.mixing_weights
-        disturb = self._disturb or (lambda mixing_weights: mixing_weights)
+        disturb = _DISTURB.get() or (lambda mixing_weights: mixing_weights)
         return self.gradients(batch, total, self.weights, lambda: disturb(mix()), self.label_smoothing)
 
-    @contextlib.contextmanager
-    def disturbed(self, function: Callable[[MixingWeights], MixingWeights] | None) -> Iterator[None]:
+    def disturbed(self, function: Disturb | None) -> contextlib.AbstractContextManager[None]:
         """Changes the mixing weights of weight steps that are traced inside (None: not at all)."""
-        before, self._disturb = self._disturb, function
-        try:
-            yield
-        finally:
-            self._disturb = before
+        return _holding(_DISTURB, function)
+
+    def untracked(self) -> contextlib.AbstractContextManager[None]:
+        """Has forward passes that are traced inside leave running statistics and counters of draws alone.
+
+        They are then functions of images and weights: the operation `noise` draws the same in each.
+        """
+        return _holding(_TRACKS, False)
 
     def gradients(
         self,

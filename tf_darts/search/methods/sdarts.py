@@ -73,7 +73,8 @@ class SdartsADV(SdartsRS):
     def _share(bilevel: Bilevel, train: Batch, now: Now, rows: MixingWeights) -> tf.Tensor:
         images, labels = train
         mixing = bilevel.architecture.mixing_weights(rows)
-        logits = bilevel.forward(images, training=False, mixing_weights=mixing)
+        with bilevel.untracked():  # losses are compared: the operation noise has to draw the same
+            logits = bilevel.forward(images, training=False, mixing_weights=mixing)
         return loss_and_correct(logits, labels, now.train_total)[0]
 
 

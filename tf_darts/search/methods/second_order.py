@@ -39,21 +39,22 @@ def second_order_gradients(bilevel: Bilevel, train: Batch, valid: Batch, now: No
     """The validation loss at w' and the second-order gradients of alpha: this replica's share.
 
     Args:
-      bilevel: supernet and architecture; they are as before when this is over, but for running statistics.
+      bilevel: supernet and architecture; they are as before when this is over.
       train: training batch.
       valid: validation batch.
       now: where the step is.
       mixed: (bilevel, train, now, u) -> grad^2_{alpha,w} L_train(w, alpha) u, one tensor per alpha.
     """
     weights, alphas = bilevel.weights, list(bilevel.alphas.values())
-    # Of the global batch, because they move the weights, which are the same on every replica.
-    of_train = sum_over_replicas(bilevel.gradients(train, now.train_total, weights).gradients)
-    start = [tf.identity(w) for w in weights]
-    assign(weights, bilevel.weight_optimizer.after_step(of_train, now.learning_rate))
-    evaluated = bilevel.gradients(valid, now.valid_total, alphas + weights)
-    of_alpha, direction = evaluated.gradients[: len(alphas)], evaluated.gradients[len(alphas) :]
-    assign(weights, start)
-    second = mixed(bilevel, train, now, sum_over_replicas(direction))
+    with bilevel.untracked():  # derivatives of one function: the operation noise has to draw the same
+        # Of the global batch, because they move the weights, which are the same on every replica.
+        of_train = sum_over_replicas(bilevel.gradients(train, now.train_total, weights).gradients)
+        start = [tf.identity(w) for w in weights]
+        assign(weights, bilevel.weight_optimizer.after_step(of_train, now.learning_rate))
+        evaluated = bilevel.gradients(valid, now.valid_total, alphas + weights)
+        of_alpha, direction = evaluated.gradients[: len(alphas)], evaluated.gradients[len(alphas) :]
+        assign(weights, start)
+        second = mixed(bilevel, train, now, sum_over_replicas(direction))
     gradients = [g - now.learning_rate * h for g, h in zip(of_alpha, second, strict=True)]
     return evaluated._replace(gradients=gradients)
 
@@ -63,7 +64,8 @@ def finite_difference(
 ) -> list[tf.Tensor]:
     """(grad_alpha L_train(w + R u) - grad_alpha L_train(w - R u)) / 2R, with R = 0.01 / |u|."""
     start = [tf.identity(w) for w in bilevel.weights]
-    length = FINITE_DIFFERENCE / tf.linalg.global_norm(direction)
+    norm = tf.linalg.global_norm(direction)
+    length = FINITE_DIFFERENCE / tf.maximum(norm, 1e-12)  # along nothing the difference is 0
     sides = []
     for signed in (length, -length):
         assign(bilevel.weights, [w + signed * u for w, u in zip(start, direction, strict=True)])
