@@ -33,6 +33,10 @@ class Checkpoints:
             str(folder / "checkpoints"),
             max_to_keep=kept,
         )
+        # A manager counts from 1 in every process until it restores, and would write over what is kept.
+        if self._manager.latest_checkpoint:
+            newest = int(self._manager.latest_checkpoint.rpartition("-")[2])
+            self._manager.checkpoint.save_counter.assign(newest)
         self._seconds = 60.0 * minutes
         self._saved = time.monotonic()
 
