@@ -5,11 +5,13 @@ an epoch i where mean(i - k) / mean(i) is below a ratio, `mean` being that of th
 epochs up to its argument, and the supernet of epoch i - k is taken.
 """
 
+import contextlib
+import math
 import pathlib
 
 import numpy as np
 import tensorflow as tf
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from tf_darts.layers.depthwise import no_kernel_gradients
 from tf_darts.objective import loss_and_correct
@@ -97,17 +99,24 @@ def largest_eigenvalue(product, size: int, seed: int) -> float:
     """The largest eigenvalue of a symmetric matrix that is known by its products.
 
     Args:
-      product: float32 [size] -> the matrix times it.
+      product: float [size] -> the matrix times it, float64.
       size: number of rows.
       seed: of the iteration's start.
     """
-    if size < 3:  # too small for the iteration
-        matrix = np.stack([product(row) for row in np.eye(size, dtype=np.float32)])
-        return float(np.linalg.eigvalsh((matrix + matrix.T) / 2).max())
-    operator = LinearOperator((size, size), matvec=lambda v: product(v.ravel()), dtype=np.float64)
     start = np.random.default_rng(fold(seed, "hessian")).standard_normal(size)
-    # Two digits are enough to see a rise; rounding in float32 allows few more.
-    return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-3, return_eigenvectors=False)[0])
+    image = product(start)
+    if not image.any():  # every edge is decided; the iteration refuses a matrix of zeros
+        return 0.0
+    if not np.isfinite(image).all():
+        return math.nan
+    if size > 2:  # fewer are too small for the iteration
+        operator = LinearOperator((size, size), matvec=lambda v: product(v.ravel()), dtype=np.float64)
+        # Where the largest is next to nothing beside others, rounding keeps the iteration from an end.
+        with contextlib.suppress(ArpackNoConvergence):
+            # Two digits are enough to see a rise; rounding in float32 allows few more.
+            return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-3, return_eigenvectors=False)[0])
+    matrix = np.stack([product(row) for row in np.eye(size)])
+    return float(np.linalg.eigvalsh((matrix + matrix.T) / 2).max())
 
 
 def _size(setup: Setup) -> int:
@@ -126,7 +135,11 @@ def _hessian_times(setup: Setup):
         )
         parts = tf.split(vector, [alpha.shape.num_elements() for alpha in alphas])
         zero = tf.UnconnectedGradients.ZERO
-        with no_kernel_gradients(), tf.GradientTape(watch_accessed_variables=False) as outer:
+        with (
+            bilevel.untracked(),
+            no_kernel_gradients(),
+            tf.GradientTape(watch_accessed_variables=False) as outer,
+        ):
             outer.watch(alphas)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
                 inner.watch(alphas)
