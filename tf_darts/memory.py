@@ -12,7 +12,14 @@ PROGRAM = 1.2e9  # Python, TensorFlow and a supernet's graph, bytes
 WORKSPACE = 1.15  # gradients under way, over what is kept for them
 
 
-def estimate(space: Space, channels: int, cells: int, batch: int, image_shape: tuple[int, ...]) -> float:
+def estimate(
+    space: Space,
+    channels: int,
+    cells: int,
+    batch: int,
+    image_shape: tuple[int, ...],
+    partial_channels: int = 1,
+) -> float:
     """Bytes that a search needs at most at a time, the program included; within some 15 %.
 
     Args:
@@ -21,6 +28,7 @@ def estimate(space: Space, channels: int, cells: int, batch: int, image_shape: t
       cells: its depth.
       batch: images in a batch.
       image_shape: height, width and channels of the images.
+      partial_channels: as the supernet's.
     """
     height, width = image_shape[:2]
     kept = space.stacking.stem_multiplier * channels * height * width
@@ -34,14 +42,17 @@ def estimate(space: Space, channels: int, cells: int, batch: int, image_shape: t
             continue
         kept += 2 * space.input_nodes * size_before  # inputs brought to the cell's width, and their ReLU
         kept += 2 * space.nodes * size
+        if partial_channels > 1:  # the channels of each node are taken apart
+            kept += space.input_nodes * size_before + space.nodes * size
+        mixed = size / partial_channels
         shared = set()
         for edge, candidates in zip(space.edges, space.candidates[block.cell_type], strict=True):
             for name in candidates:
                 operation = _layer(name, space.stride(edge, block.reduction))
                 if operation.keeps_of_node:
                     shared.add((edge.source, name))
-                kept += operation.keeps * size
-        kept += len(shared) * size
+                kept += operation.keeps * mixed
+        kept += len(shared) * mixed
     return PROGRAM + WORKSPACE * BYTES * batch * kept
 
 

@@ -22,12 +22,15 @@ def skip_share(space, weights: dict[str, np.ndarray]) -> float:
 def describe(architecture: Architecture) -> dict[str, float]:
     """Scalars by name: every alpha, the entropy of each cell type, and the share of skip connections."""
     space = architecture.space
-    weights = {t: p.numpy() for t, p in architecture.probabilities().items()}
+    weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
     values = {"skip_share": skip_share(space, weights)}
-    for cell_type, rows in weights.items():
+    for cell_type, rows in ((t, p.numpy()) for t, p in architecture.probabilities().items()):
         values[f"alpha_entropy/{cell_type}"] = entropy(rows)
         alpha = architecture.alpha[cell_type].numpy()
         for e, edge in enumerate(space.edges):
             for o, name in enumerate(space.candidates[cell_type][e]):
                 values[f"alpha/{cell_type}/{edge}/{name}"] = float(alpha[e, o])
+    for cell_type, alpha in architecture.edge_alpha.items():
+        for edge, value in zip(space.edges, alpha.numpy(), strict=True):
+            values[f"alpha/{cell_type}/{edge}/edge"] = float(value)
     return values

@@ -40,8 +40,10 @@ def search_steps(setup: Setup, epochs: Sequence[Epoch], epoch: Epoch, count: int
         place = tf.searchsorted(starts, number[None], side="right")[0] - 1
         if method.whole_passes:
             within = number - tf.gather(starts, place)
+            # Batches are numbered by their size: passes of other sizes need another purpose.
+            purpose = f"search/train/{batch}"
             train = setup.train.pass_batch(
-                "search/train", place, within, batch, count, replicas=replicas, replica=replica
+                purpose, place, within, batch, count, replicas=replicas, replica=replica
             )
         else:
             train = setup.train.fresh_batch("search/train", number, batch, replicas, replica)
@@ -151,11 +153,13 @@ def _summary(columns) -> str:
 
 def _result(setup: Setup, step: int, epochs: list[dict], taken: int | None) -> dict:
     architecture = setup.bilevel.architecture
+    edges = {t: a.numpy().tolist() for t, a in architecture.edge_alpha.items()}
     return {
         "space": setup.space.name,
         "steps": step,
         **({} if taken is None else {"taken_from_epoch": taken}),
         "last_epoch": epochs[-1],
         "alpha": {t: a.numpy().tolist() for t, a in architecture.alpha.items()},
+        **({"edge_alpha": edges} if edges else {}),
         "mixing_weights": {t: p.numpy().tolist() for t, p in architecture.probabilities().items()},
     }

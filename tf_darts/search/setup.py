@@ -90,7 +90,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     for batch in {method.batch_size(epoch) for epoch in range(config.search.epochs)}:
         check_batch("search.batch_size", batch, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
-    needed, available = _needed_memory(config, space, data), host.available_memory()
+    needed, available = _needed_memory(config, space, data, method), host.available_memory()
     if device_type() == "CPU" and needed > available:
         raise UserError(
             f"config: search.batch_size is {config.search.batch_size} and search.channels"
@@ -99,9 +99,11 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
         )
 
 
-def _needed_memory(config: ml_collections.ConfigDict, space: Space, data: ImageData) -> float:
+def _needed_memory(config: ml_collections.ConfigDict, space: Space, data: ImageData, method: Method) -> float:
     search = config.search
-    return memory.estimate(space, search.channels, search.cells, search.batch_size, data.image_shape)
+    return memory.estimate(
+        space, search.channels, search.cells, search.batch_size, data.image_shape, method.partial_channels
+    )
 
 
 def make(
@@ -136,6 +138,6 @@ def make(
             method.weighs_edges,
         )
         bilevel = Bilevel.create(supernet, architecture, search)
-    needed = _needed_memory(config, space, data)
+    needed = _needed_memory(config, space, data, method)
     classes, shape = data.num_classes, tuple(data.image_shape)
     return Setup(config, space, strategy, method, train, valid, test, bilevel, needed, classes, shape)

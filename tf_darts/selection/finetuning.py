@@ -81,7 +81,7 @@ def _disturbance(setup: Setup, number: tf.Tensor) -> Callable[[MixingWeights], M
                 rows = perturbed(rows, architecture.free(cell_type), selection.noise_radius, noise_seed)
             if selection.drop_path:
                 drop_seed = draw_seed(seed, f"drop_path/{cell_type}", number)
-                mask = droppable(setup.bilevel.supernet, cell_type)
+                mask = droppable(setup.bilevel.supernet, cell_type, rows.shape[-1])
                 rows = rows * dropped(mask, selection.drop_path, drop_seed)
             disturbed[cell_type] = rows
         return disturbed
@@ -99,11 +99,13 @@ def dropped(mask: list[list[bool]], probability: float, seed: tf.Tensor) -> tf.T
     return tf.where(mask, tf.cast(keep, tf.float32) / (1.0 - probability), 1.0)
 
 
-def droppable(supernet: Supernet, cell_type: str) -> list[list[bool]]:
-    """Which mixing weights drop path may take: all but those of identities, as in training from scratch."""
+def droppable(supernet: Supernet, cell_type: str, columns: int) -> list[list[bool]]:
+    """Which mixing weights drop path may take: all but those of identities, as in training from scratch.
+
+    Of `columns` weights of an edge those beyond the operations (the edge's own, in PC-DARTS) stay too.
+    """
     space = supernet.space
     reduction = any(b.reduction for b in supernet.body.layout if b.cell_type == cell_type)
-    columns = space.num_operations
     mask = []
     for edge, names in zip(space.edges, space.candidates[cell_type], strict=True):
         made = [
