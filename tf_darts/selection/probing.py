@@ -31,10 +31,12 @@ class Prober:
     Args:
       setup: the supernet and its data.
       images: the images to score on.
+      augment: whether they are augmented; None: as `selection.augment_probes` says.
     """
 
-    def __init__(self, setup: Setup, images: ImageSet):
+    def __init__(self, setup: Setup, images: ImageSet, augment: bool | None = None):
         self._setup, self._images = setup, images
+        self._augment = setup.config.selection.augment_probes if augment is None else augment
         space = setup.space
         # As many as one decision can have; fewer are evaluated where it has fewer.
         most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets))
@@ -95,7 +97,7 @@ class Prober:
         setup, config = self._setup, self._setup.config
         supernet, architecture = setup.bilevel.supernet, setup.bilevel.architecture
         replicas, batch_size = setup.strategy.num_replicas_in_sync, config.search.batch_size
-        augment, most = config.selection.augment_probes, self._masks.shape[0]
+        augment, most = self._augment, self._masks.shape[0]
 
         def make_step(count: int):
             def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:

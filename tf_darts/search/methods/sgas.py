@@ -13,10 +13,14 @@ the edges. In a space without `none` every edge has the same importance, and it 
 
 import ml_collections
 import numpy as np
+import tensorflow as tf
 
 from tf_darts.architecture import Architecture
 from tf_darts.errors import UserError
-from tf_darts.search.methods.base import Method
+from tf_darts.objective import Batch
+from tf_darts.optimizers import assign
+from tf_darts.search.bilevel import Bilevel, Evaluated
+from tf_darts.search.methods.base import Method, Now
 from tf_darts.selection.perturbation import Decider
 from tf_darts.selection.probing import Prober
 from tf_darts.selection.schedule import Planned
@@ -47,13 +51,26 @@ class Sgas(Method):
         before = -(-(epoch - sgas.warmup_epochs) // sgas.interval)  # decisions at the ends of earlier epochs
         return self.config.search.batch_size + sgas.batch_increase * min(max(before, 0), self._decisions)
 
+    def fit_alpha(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> Evaluated:
+        """As DARTS, but alpha of decided edges stays: scores are scaled over all edges.
+
+        Momentum and weight decay would go on moving it without a gradient.
+        """
+        before = [tf.identity(alpha) for alpha in bilevel.alphas.values()]
+        evaluated = super().fit_alpha(bilevel, train, valid, now)
+        undecided = [tf.reduce_any(bilevel.architecture.free(t), -1, keepdims=True) for t in bilevel.alphas]
+        moved = [alpha.read_value() for alpha in bilevel.alphas.values()]
+        kept = [tf.where(*columns) for columns in zip(undecided, moved, before, strict=True)]
+        assign(list(bilevel.alphas.values()), kept)
+        return evaluated
+
     def decide(self, setup, epoch: int, epochs: list[dict]) -> list[dict]:
         """One edge of each cell type, at the end of the scheduled epochs."""
         sgas, space, architecture = self.config.sgas, setup.space, setup.bilevel.architecture
         event, rest = divmod(epoch - sgas.warmup_epochs, sgas.interval)
         if rest or not 0 <= event < self._decisions:
             return []
-        prober = Prober(setup, setup.valid)
+        prober = Prober(setup, setup.valid, augment=True)  # whatever a later selection does
         decider = Decider(architecture, prober, sgas.decision, allow=_all_but_none)
         rows = []
         for place, cell_type in enumerate(space.cell_types):
