@@ -4,24 +4,56 @@ There is no alpha; an architecture is then chosen by `selection.method=supernet_
 random ones with the shared weights (their algorithm RSWS), or by perturbation.
 """
 
+import numpy as np
 import tensorflow as tf
 
+from tf_darts.architecture import Architecture
+from tf_darts.derive import candidates_of
 from tf_darts.objective import Batch
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.search.methods.base import Method, Now
+from tf_darts.spaces import Space
 
 
 class RandomSharing(Method):
-    """Uniform one-hot mixing weights in every step of the weights."""
+    """Weights are fitted at the mixing weights of a random architecture, drawn for each step anew."""
 
     alpha_metrics = ()
     alpha_scale = "fixed_alpha_scale"
 
     def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
-        architecture, rows = bilevel.architecture, {}
-        for cell_type, mask in architecture.open_operations.items():
-            seed = now.draw_seed(f"random_sharing/{cell_type}")
-            keys = tf.random.stateless_uniform(mask.shape, seed, alg="philox")
-            rows[cell_type] = tf.one_hot(tf.argmax(tf.where(mask, keys, -1.0), -1), mask.shape[-1])
+        architecture = bilevel.architecture
+        rows = {t: draw(architecture, t, now.draw_seed(f"random_sharing/{t}")) for t in architecture.alpha}
         mixing = architecture.mixing_weights(rows)
         return bilevel.weight_step(train, now.train_total, now.learning_rate, lambda: mixing)
+
+
+def draw(architecture: Architecture, cell_type: str, seed: tf.Tensor) -> tf.Tensor:
+    """A random architecture of what is still open: as many input edges of a node as a genotype keeps.
+
+    Returns:
+      float32 [edges, operations]; one-hot rows, zeros where an edge is left out.
+    """
+    space, is_open = architecture.space, architecture.open_operations[cell_type].read_value()
+    may_hold = is_open & _candidates(space, cell_type)
+    # An edge that was decided for `none` has nothing else.
+    may_hold = tf.where(tf.reduce_any(may_hold, -1, keepdims=True), may_hold, is_open)
+    edges, operations = may_hold.shape
+    keys = tf.random.stateless_uniform([edges, operations + 1], seed, alg="philox")
+    rows = tf.one_hot(tf.argmax(tf.where(may_hold, keys[:, :-1], -1.0), -1), operations)
+    if space.kept_edges is None:
+        return rows
+    # Of the edges into a node, those of the largest keys.
+    key = tf.where(architecture.open_edges[cell_type].read_value(), keys[:, -1], -1.0)
+    targets = np.array([edge.target for edge in space.edges])
+    larger = (targets[:, None] == targets) & (key[None, :] > key[:, None])
+    kept = tf.reduce_sum(tf.cast(larger, tf.int32), -1) < space.kept_edges
+    return tf.where(kept[:, None], rows, 0.0)
+
+
+def _candidates(space: Space, cell_type: str) -> np.ndarray:
+    """What a genotype may hold: bool [edges, operations]."""
+    mask = np.zeros((len(space.edges), space.num_operations), bool)
+    for edge in range(len(space.edges)):
+        mask[edge, candidates_of(space, cell_type, edge)] = True
+    return mask
