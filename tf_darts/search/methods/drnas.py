@@ -4,6 +4,8 @@ An edge's concentration is elu(alpha) + 1 (section 3.2); both steps draw mixing 
 gets the pathwise gradient of the draw, plus that of the distance to the uniform Dirichlet distribution
 (equation 5). What alpha says of an operation is its mean weight, concentration over sum. The paper's
 progressive scheme is not here.
+
+XLA has no gamma draws: a step of this method cannot be compiled by it, which a TPU would need.
 """
 
 import tensorflow as tf
@@ -16,8 +18,10 @@ from tf_darts.search.methods.base import Method, Now
 
 
 def concentration(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
-    """Of each operation, float32 [edges, operations]; 0 where not open."""
-    return tf.where(open_operations, tf.nn.elu(alpha) + 1.0, 0.0)
+    """elu(alpha) + 1 of each operation, float32 [edges, operations]; 0 where not open."""
+    # Not tf.nn.elu, which is exactly -1 from alpha = -17 on: a row of zeros has no mean.
+    positive = tf.where(alpha > 0.0, alpha + 1.0, tf.exp(tf.clip_by_value(alpha, -20.0, 0.0)))
+    return tf.where(open_operations, positive, 0.0)
 
 
 def mean(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
