@@ -44,9 +44,10 @@ def event_epochs(events: int, interval: int, extra_epoch: bool) -> tuple[list[in
 
     Events come every `interval` epochs from epoch 0, the last at the last epoch's start at the latest.
     DARTS spaces have an epoch more, which the last event uses; on NAS-Bench-201 the last event comes one
-    epoch early (authors' release). Without fine-tuning (interval 0) all events come at once.
+    epoch early (authors' release). Without fine-tuning (interval 0) all events come at once. Where
+    nothing is left to decide there are no epochs.
     """
-    if interval == 0:
+    if interval == 0 or events == 0:
         return [0] * events, 0
     epochs = max(interval * (events - 1) + int(extra_epoch), 1)
     return [min(k * interval, epochs - 1) for k in range(events)], epochs
