@@ -33,7 +33,7 @@ class Field:
 
 @dataclasses.dataclass(frozen=True)
 class _OneOf:
-    """ "one of ...", read when it is needed: a config file may have added names since."""
+    """The text "one of ...", made when it is needed: a config file may have added names since."""
 
     names: Collection[str]
     more: tuple[str, ...] = ()
@@ -313,6 +313,7 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
             f"config: report.table is {config.report.table!r} and space is {config.space!r}; allowed: a table"
             f" only with space {table_space!r}"
         )
+    _check_search(config)
     _check_selection(config)
     for section, users in methods.SECTIONS.items():
         changed = differences(default()[section].to_dict(), config[section].to_dict(), f"{section}.")
@@ -335,6 +336,26 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
                     f"config: {section}.batch_size is {size}; allowed: a multiple of"
                     f" runtime.logical_devices, {runtime.logical_devices}"
                 )
+
+
+def _check_search(config: ml_collections.ConfigDict) -> None:
+    search, window = config.search, config.early_stopping.window
+    if search.method in methods.UNTRAINED_ALPHA:
+        about_alpha = {
+            "search.alpha_warmup_epochs": search.alpha_warmup_epochs,
+            "early_stopping.window": window,
+        }
+        for name, value in about_alpha.items():
+            if value:
+                raise UserError(
+                    f"config: {name} is {value} with search.method {search.method!r}, which never trains"
+                    " alpha; allowed: 0"
+                )
+    if search.alpha_warmup_epochs >= search.epochs:
+        raise UserError(
+            f"config: search.alpha_warmup_epochs is {search.alpha_warmup_epochs}; allowed: less than"
+            f" search.epochs, {search.epochs}"
+        )
 
 
 def _check_selection(config: ml_collections.ConfigDict) -> None:
