@@ -59,7 +59,13 @@ Named = tuple[keras.Variable, str, Layout]
 
 
 def operation_names(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
-    """(variable, PyTorch name, layout) of every variable of an operation."""
+    """(variable, PyTorch name, layout) of every variable of an operation.
+
+    The release has no name for the variables of an operation that is not in `PARTS`: they are numbered
+    (`cells.0._ops.2._ops.1.own.0`) and keep their layout.
+    """
+    if type(layer) not in PARTS:
+        yield from _numbered(layer, prefix)
     for attribute, name in PARTS.get(type(layer), {}).items():
         part = getattr(layer, attribute)
         if isinstance(part, BatchNorm):
@@ -69,6 +75,12 @@ def operation_names(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
         else:
             layout = DEPTHWISE if attribute.startswith("depthwise") else KERNEL
             yield part, f"{prefix}{name}.weight", layout
+
+
+def _numbered(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
+    floats = [v for v in layer.variables if v.dtype == "float32"]  # counters of draws are the program's own
+    for i, variable in enumerate(floats):
+        yield variable, f"{prefix}own.{i}", VECTOR
 
 
 def _norm_names(layer: BatchNorm, prefix: str) -> Iterator[Named]:
@@ -151,7 +163,7 @@ def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
             )
         values.append((variable, layout.from_torch(value)))
         used.add(name)
-    ignored = re.compile(r"(^|\.)(num_batches_tracked|alphas?(_normal|_reduce)?|arch_parameters)$")
+    ignored = re.compile(r"(^|\.)(num_batches_tracked|alphas?(_normal|_reduce)?|_?arch_parameters)$")
     left = sorted(name for name in state if name not in used and not ignored.search(name))
     if left:
         raise UserError(f"weights: {len(left)} arrays have no place in the model, the first is {left[0]}")

@@ -23,7 +23,6 @@ from tf_darts import interop
 from tf_darts.architecture import Architecture
 from tf_darts.errors import UserError
 from tf_darts.layers.body import Cell
-from tf_darts.layers.edges import MixedEdge
 from tf_darts.layers.operations import Noise
 from tf_darts.network import Network, check_auxiliary, count_parameters
 from tf_darts.reference_file import AFTER_STEPS, GRADIENT, NUDGES, OUTPUT, Comparison, Reference
@@ -109,14 +108,12 @@ def _by_cell_type(arrays: Mapping[str, np.ndarray], space: Space) -> dict[str, s
 
 def _refuse_noise(model: Supernet | Network) -> None:
     """Raises UserError if the model draws noise: no two programs draw the same."""
-    edges = [edge for cell in model.body.blocks if isinstance(cell, Cell) for edge in cell.edge_layers]
-    for edge in edges:
-        candidates = edge.operations if isinstance(edge, MixedEdge) else [edge.operation]
-        if any(isinstance(operation, Noise) for operation in candidates):
-            raise UserError(
-                f"file: a {model.name} of space {model.space.name!r} with the operation noise has no values"
-                " to compare with: they differ from draw to draw"
-            )
+    cells = [block for block in model.body.blocks if isinstance(block, Cell)]
+    if any(isinstance(operation, Noise) for cell in cells for operation in cell.operations):
+        raise UserError(
+            f"file: a {model.name} of space {model.space.name!r} with the operation noise has no values"
+            " to compare with: they differ from draw to draw"
+        )
 
 
 def _verify_supernet(reference: Reference, space: Space) -> None:

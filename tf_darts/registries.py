@@ -1,0 +1,32 @@
+"""What a config names that a user may add to.
+
+Each registry is also a field of the config's section `extensions`. Nothing here imports TensorFlow.
+"""
+
+from tf_darts.registry import Registry
+
+_LAYERS = "tf_darts.layers.operations"
+
+# Candidate operations: called with (channels, stride, affine=, seed=, name=), each gives a
+# `layers.base.Operation`.
+OPERATIONS = Registry(
+    "operation",
+    {
+        "none": f"{_LAYERS}:Zero",
+        "noise": f"{_LAYERS}:Noise",
+        "skip_connect": f"{_LAYERS}:skip_connect",
+        "max_pool_3x3": f"{_LAYERS}:MaxPool",
+        "avg_pool_3x3": f"{_LAYERS}:AvgPool",
+        "sep_conv_3x3": f"{_LAYERS}:sep_conv_3x3",
+        "sep_conv_5x5": f"{_LAYERS}:sep_conv_5x5",
+        "sep_conv_7x7": f"{_LAYERS}:sep_conv_7x7",
+        "dil_conv_3x3": f"{_LAYERS}:dil_conv_3x3",
+        "dil_conv_5x5": f"{_LAYERS}:dil_conv_5x5",
+        "conv_7x1_1x7": f"{_LAYERS}:Conv1x7And7x1",
+        "nor_conv_1x1": f"{_LAYERS}:nor_conv_1x1",
+        "nor_conv_3x3": f"{_LAYERS}:nor_conv_3x3",
+    },
+)
+
+# By field of the section `extensions`.
+EXTENSIBLE: dict[str, Registry] = {"operations": OPERATIONS}
