@@ -7,7 +7,7 @@ The estimate counts those tensors; the allowances beside them were measured on C
 import functools
 
 from tf_darts.layers import operations
-from tf_darts.registries import OPERATIONS
+from tf_darts.operation_names import OPERATIONS
 from tf_darts.spaces import Space
 
 BYTES = 4  # of a float32

@@ -1,6 +1,6 @@
 """The candidate operations, by name: a Keras layer each (algorithm: paper, section 2; DARTS, section 3).
 
-Every operation maps [B, H, W, C] to [B, H/stride, W/stride, C]. The names are in `tf_darts.registries`;
+Every operation maps [B, H, W, C] to [B, H/stride, W/stride, C]. The names are in `tf_darts.operation_names`;
 `OPERATIONS.register` adds one (docs/extending.md).
 """
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_darts.layers import primitives
 from tf_darts.layers.base import Operation
 from tf_darts.layers.node import NodeOutput
-from tf_darts.registries import OPERATIONS
+from tf_darts.operation_names import OPERATIONS
 from tf_darts.runtime.seeds import fold
 
 

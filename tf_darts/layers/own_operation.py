@@ -16,7 +16,7 @@ from tf_darts.errors import UserError
 from tf_darts.layers import operations
 from tf_darts.layers.base import Operation
 from tf_darts.layers.node import NodeOutput
-from tf_darts.registries import OPERATIONS
+from tf_darts.operation_names import OPERATIONS
 
 SIDE = 8  # of the images that an operation is tried on
 

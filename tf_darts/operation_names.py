@@ -1,14 +1,14 @@
-"""What a config names that a user may add to.
+"""Candidate operations by name.
 
-Each registry is also a field of the config's section `extensions`. Nothing here imports TensorFlow.
+An operation is one class in one file and one entry here, or in a config's `extensions.operations`: a name and
+where the class is, so that a config is checked without TensorFlow.
 """
 
 from tf_darts.registry import Registry
 
 _LAYERS = "tf_darts.layers.operations"
 
-# Candidate operations: called with (channels, stride, affine=, seed=, name=), each gives a
-# `layers.base.Operation`.
+# Each is called with (channels, stride, affine=, seed=, name=) and gives a `layers.base.Operation`.
 OPERATIONS = Registry(
     "operation",
     {
@@ -27,6 +27,3 @@ OPERATIONS = Registry(
         "nor_conv_3x3": f"{_LAYERS}:nor_conv_3x3",
     },
 )
-
-# By field of the section `extensions`.
-EXTENSIBLE: dict[str, Registry] = {"operations": OPERATIONS}
