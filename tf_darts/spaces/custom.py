@@ -151,7 +151,7 @@ def _rows(value: Any, edges: tuple[Edge, ...], place: str) -> Rows:
     if isinstance(value, dict):
         for key in value:
             if key not in names:
-                raise UserError(f"config: {place}: there is no edge {key!r}; {hint(key, names)}")
+                raise UserError(f"config: {place}: there is no edge {key!r}; allowed: {', '.join(names)}")
         missing = [name for name in names if name not in value]
         if missing:
             raise UserError(f"config: {place} lacks the edges {', '.join(missing)}; allowed: every edge")
