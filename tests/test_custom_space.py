@@ -16,7 +16,7 @@ from tf_darts.cli import common, stages
 from tf_darts.errors import UserError
 from tf_darts.genotype import Choice, Genotype
 from tf_darts.network import Network
-from tf_darts.registries import OPERATIONS
+from tf_darts.operation_names import OPERATIONS
 from tf_darts.runtime.workdir import recorded_config, write_json
 from tf_darts.supernet import Supernet
 

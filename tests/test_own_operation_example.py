@@ -16,7 +16,7 @@ from tf_darts import interop, spaces
 from tf_darts.cli import common, stages
 from tf_darts.data import sources
 from tf_darts.network import Network, count_parameters
-from tf_darts.registries import OPERATIONS
+from tf_darts.operation_names import OPERATIONS
 from tf_darts.report.cell_diagram import draw_genotypes
 from tf_darts.runtime.workdir import recorded_config
 
@@ -76,7 +76,8 @@ def test_the_example_is_valid_and_small():
 def test_the_recorded_config_gives_the_same_space(done):
     config = config_lib.validate(recorded_config(done))
     assert spaces.of(config) == spaces.of(config_lib.validate(example()))
-    assert config.extensions.operations.squeeze_excite.endswith("squeeze_excite.py:SqueezeExcite")
+    entry = config.extensions.operations.squeeze_excite
+    assert entry == f"{FOLDER / 'squeeze_excite.py'}:SqueezeExcite"
     for folder in ("search", "selection/perturbation", "training/perturbation"):
         depends = json.loads((done / folder / "config.json").read_text())["config"]
         assert (

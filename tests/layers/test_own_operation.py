@@ -16,7 +16,7 @@ from tf_darts.layers import operations, own_operation
 from tf_darts.layers.base import Operation
 from tf_darts.layers.own_operation import keras_operation
 from tf_darts.network import Network
-from tf_darts.registries import OPERATIONS
+from tf_darts.operation_names import OPERATIONS
 from tf_darts.search import setup as search_setup
 from tf_darts.supernet import Supernet
 

@@ -91,7 +91,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     for batch in {method.batch_size(epoch) for epoch in range(config.search.epochs)}:
         check_batch("search.batch_size", batch, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
-    own_operation.check(space.operations, config.search.channels, affine=False)
+    own_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
     needed, available = _needed_memory(config, space, data), host.available_memory()
     if device_type() == "CPU" and needed > available:
         raise UserError(
