@@ -80,9 +80,8 @@ def test_the_recorded_config_gives_the_same_space(done):
     assert entry == f"{FOLDER / 'squeeze_excite.py'}:SqueezeExcite"
     for folder in ("search", "selection/perturbation", "training/perturbation"):
         depends = json.loads((done / folder / "config.json").read_text())["config"]
-        assert (
-            depends["custom_space"]["nodes"] == 2 and "squeeze_excite" in depends["extensions"]["operations"]
-        )
+        assert depends["custom_space"]["nodes"] == 2
+        assert "extensions" not in depends  # the files may be moved
 
 
 def test_probes_and_alpha_name_the_operation(done):

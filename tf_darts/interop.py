@@ -139,6 +139,41 @@ def names(model: Supernet | Network) -> Iterator[Named]:
         yield from _dense_names(auxiliary.classifier, "auxiliary_head.classifier")
 
 
+def shape_of(state: Mapping[str, np.ndarray], space: Space, prefix: str = "") -> dict[str, int]:
+    """Initial channels, depth, classes and image channels of a PyTorch state: arguments of its model.
+
+    Args:
+      state: arrays by PyTorch name.
+      space: the search space of the model.
+      prefix: what stands before the names in the file, for messages.
+
+    Raises:
+      UserError: it is not the state of a model of the space.
+    """
+    for name, rank in (("stem.0.weight", 4), ("classifier.weight", 2)):
+        if name not in state:
+            raise UserError(f"file: the array {prefix}{name} is missing")
+        if state[name].ndim != rank:
+            raise UserError(f"file: {prefix}{name} has shape {state[name].shape}; allowed: {rank} dimensions")
+    found = [m for name in state if (m := re.match(r"cells\.(\d{1,3})\.(conv_a\.)?", name))]
+    least = max((int(m[1]) + 1 for m in found), default=0)
+    residual = {int(m[1]) for m in found if m[2]}
+    # Cells without parameters cannot show themselves, not even the last; residual blocks always do.
+    for depth in range(1, least + 1):
+        blocks = space.stacking.blocks(depth)
+        if len(blocks) >= least and residual == {i for i, b in enumerate(blocks) if b.cell_type is None}:
+            break
+    else:
+        raise UserError(f"file: {prefix}cells... are not those of a network of space {space.name!r}")
+    stem = state["stem.0.weight"]
+    return {
+        "channels": stem.shape[0] // space.stacking.stem_multiplier,
+        "cells": depth,
+        "classes": state["classifier.weight"].shape[0],
+        "channels_in": stem.shape[1],
+    }
+
+
 def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
     """Sets every variable of a model from PyTorch arrays.
 
