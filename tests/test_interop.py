@@ -124,10 +124,6 @@ def test_names_of_an_s1_supernet():
 
 # The parameters and buffers of an operation's module in the authors' release, by the name in its list, with
 # their shapes for C channels: (channels, kernel) -> shape; a search cell's batch norms have no scale.
-def _conv(c, k):
-    return (c, c, k, k)
-
-
 def _depthwise(c, k):
     return (c, 1, k, k)
 
@@ -157,6 +153,7 @@ FACTORIZED = {"conv_1.weight": _half, "conv_2.weight": _half, **_batch_norm("bn"
 RELEASED = {
     "none": {},
     "noise": {},
+    "skip_connect": FACTORIZED,  # at stride 2; the identity has nothing
     "max_pool_3x3": _batch_norm("1"),
     "avg_pool_3x3": _batch_norm("1"),
     "sep_conv_3x3": SEPARABLE,
@@ -176,10 +173,8 @@ def test_names_and_shapes_of_the_releases_mixed_operations(name):
         for edge, candidates in enumerate(space.candidates[cell_type]):
             halves = cell_type == "reduce" and space.edges[edge].source < 2
             for place, operation in enumerate(candidates):
-                if operation == "skip_connect":
-                    parts = FACTORIZED if halves else {}
-                else:
-                    parts = RELEASED[operation]
+                identity = operation == "skip_connect" and not halves
+                parts = {} if identity else RELEASED[operation]
                 for part, shape in parts.items():
                     key = f"cells.{cell}._ops.{edge}._ops.{place}.{part}"
                     expected[key] = shape(width, int(operation[-1]) if operation[-1].isdigit() else 0)
