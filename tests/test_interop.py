@@ -122,6 +122,70 @@ def test_names_of_an_s1_supernet():
     assert shapes["classifier.weight"] == (7, 64)
 
 
+# The parameters and buffers of an operation's module in the authors' release, by the name in its list, with
+# their shapes for C channels: (channels, kernel) -> shape; a search cell's batch norms have no scale.
+def _depthwise(c, k):
+    return (c, 1, k, k)
+
+
+def _batch_norm(place):
+    return {f"{place}.running_mean": lambda c, k: (c,), f"{place}.running_var": lambda c, k: (c,)}
+
+
+def _pointwise(c, k):
+    return (c, c, 1, 1)
+
+
+def _half(c, k):
+    return (c // 2, c, 1, 1)
+
+
+SEPARABLE = {
+    "op.1.weight": _depthwise,
+    "op.2.weight": _pointwise,
+    **_batch_norm("op.3"),
+    "op.5.weight": _depthwise,
+    "op.6.weight": _pointwise,
+    **_batch_norm("op.7"),
+}
+DILATED = {"op.1.weight": _depthwise, "op.2.weight": _pointwise, **_batch_norm("op.3")}
+FACTORIZED = {"conv_1.weight": _half, "conv_2.weight": _half, **_batch_norm("bn")}
+RELEASED = {
+    "none": {},
+    "noise": {},
+    "skip_connect": FACTORIZED,  # at stride 2; the identity has nothing
+    "max_pool_3x3": _batch_norm("1"),
+    "avg_pool_3x3": _batch_norm("1"),
+    "sep_conv_3x3": SEPARABLE,
+    "sep_conv_5x5": SEPARABLE,
+    "dil_conv_3x3": DILATED,
+    "dil_conv_5x5": DILATED,
+}
+
+
+@pytest.mark.parametrize("name", ["darts", "s1", "s2", "s3", "s4"])
+def test_names_and_shapes_of_the_releases_mixed_operations(name):
+    """cells.CELL._ops.EDGE._ops.OPERATION: of the same layout in S1 to S4 as in the DARTS space."""
+    space, channels = spaces.get(name), 4
+    expected, width = {}, channels
+    for cell, cell_type in enumerate(("normal", "reduce", "reduce")):
+        width *= 2 if cell_type == "reduce" else 1
+        for edge, candidates in enumerate(space.candidates[cell_type]):
+            halves = cell_type == "reduce" and space.edges[edge].source < 2
+            for place, operation in enumerate(candidates):
+                identity = operation == "skip_connect" and not halves
+                parts = {} if identity else RELEASED[operation]
+                for part, shape in parts.items():
+                    key = f"cells.{cell}._ops.{edge}._ops.{place}.{part}"
+                    expected[key] = shape(width, int(operation[-1]) if operation[-1].isdigit() else 0)
+    state = interop.export(Supernet(space, channels, 3, 10))
+    found = {key: value.shape for key, value in state.items() if "._ops." in key}
+    assert found == expected
+    rest = {key for key in state if "._ops." not in key}
+    assert {key.split(".")[0] for key in rest} == {"stem", "cells", "classifier"}
+    assert {key.split(".")[2] for key in rest if key.startswith("cells.")} == {"preprocess0", "preprocess1"}
+
+
 def test_layouts():
     kernel = np.arange(2 * 3 * 5 * 7).reshape(2, 3, 5, 7)  # OIHW
     ours = interop.KERNEL.from_torch(kernel)

@@ -5,7 +5,6 @@ authors' release). A file in `configs/` says only what differs from it.
 """
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Callable, Collection
@@ -13,22 +12,41 @@ from typing import Any
 
 import ml_collections
 
-from tf_darts import spaces
+from tf_darts import registry, spaces
 from tf_darts.errors import UserError
+from tf_darts.operation_names import OPERATIONS
 from tf_darts.registry import Registry
 from tf_darts.search import methods
 from tf_darts.selection import NEEDS_ALPHA, SELECTIONS
 from tf_darts.selection.criteria import CRITERIA, MAGNITUDE, RACEABLE
 
+# What a config may add to, by field of its section `extensions`.
+EXTENSIBLE: dict[str, Registry] = {
+    "operations": OPERATIONS,
+    "methods": methods.METHODS,
+    "selections": SELECTIONS,
+    "criteria": CRITERIA,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """One setting: default value, meaning, and the test that a value has to pass."""
+    """One setting.
+
+    Attributes:
+      default: default value, whose type every value has.
+      doc: meaning.
+      allowed: what is allowed, for messages.
+      check: the test that a value has to pass.
+      plain: for a field that takes values of several types: the value as tuples, dictionaries and scalars,
+        or None where it cannot be one.
+    """
 
     default: Any
     doc: str
     allowed: "str | _OneOf"
     check: Callable[[Any], bool]
+    plain: Callable[[Any], Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +89,56 @@ def _text(default: str, doc: str) -> Field:
     return Field(default, doc, "a text", lambda v: True)
 
 
+def _tuple_of(kind: type, doc: str, allowed: str) -> Field:
+    return Field((), doc, allowed, lambda v: all(type(item) is kind for item in v))
+
+
+def _extension(entries: Registry) -> Field:
+    """A field for what a user adds to a registry: names, and where the things are."""
+    allowed = "a dictionary of names and 'module:attribute' or 'FILE.py:attribute'"
+
+    def plain(value: Any) -> dict[str, str] | None:
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            return None
+        return {name: registry.absolute(item) for name, item in value.items()}
+
+    return Field({}, f"names added as {entries.field}: {allowed}", allowed, lambda v: True, plain)
+
+
 FIELDS: dict[str, dict[str, Field]] = {
     "": {
         "seed": integer_field(0, "seed of every random draw"),
-        "space": _one_of("darts", "search space", *spaces.SPACES),
+        "space": _one_of(
+            "darts", "search space; custom: what custom_space says", *spaces.SPACES, spaces.custom.NAME
+        ),
+    },
+    "extensions": {name: _extension(entries) for name, entries in EXTENSIBLE.items()},
+    "custom_space": {  # for space "custom"; docs/extending.md
+        "stacking": _one_of("darts", "how cells stack, and their inputs and types", *spaces.custom.STACKINGS),
+        "nodes": integer_field(4, "intermediate nodes of a cell", 1),
+        "candidates": Field(
+            None,
+            "candidate operations: names for all edges, or by cell type ('normal', 'reduce'); in the place of"
+            " names also a list of names for each edge in their order, or by edge ('2<-0')",
+            "names of operations as tuples, by cell type and edge as dictionaries",
+            lambda v: True,
+            spaces.custom.plain_candidates,
+        ),
+        "kept_edges": integer_field(2, "input edges that a node of a genotype keeps; 0: all"),
+        "output_nodes": _tuple_of(
+            int,
+            "nodes whose concatenation is the cell's output; (): all (darts), the last (nas_bench_201)",
+            "a tuple of nodes, as (2, 3)",
+        ),
+        "batch_norm_after": _tuple_of(
+            str,
+            "operations followed by a non-affine batch norm in the supernet (the published spaces: poolings)",
+            "a tuple of names of operations, as ('max_pool_3x3',)",
+        ),
+        "none_in_genotype": flag_field(False, "whether the operation none may be chosen"),
+        "extra_selection_epoch": flag_field(
+            True, "an epoch of fine-tuning before the last decision event too (DARTS; not NAS-Bench-201)"
+        ),
     },
     "data": {
         "source": _one_of("tfds", "where images come from", "digits", "tfds", "npz", "folder"),
@@ -246,7 +310,7 @@ def default() -> ml_collections.ConfigDict:
     """The published settings for the DARTS space on CIFAR-10, as a config that the caller may change."""
     config = ml_collections.ConfigDict()
     for section, fields in FIELDS.items():
-        values = {name: field.default for name, field in fields.items()}
+        values = {name: _initial(field) for name, field in fields.items()}
         if section:
             config[section] = values
         else:
@@ -254,14 +318,23 @@ def default() -> ml_collections.ConfigDict:
     return config
 
 
+def _initial(field: Field) -> Any:
+    """A field's default; where there is none, a place for a value of any type."""
+    return ml_collections.config_dict.placeholder(object) if field.default is None else field.default
+
+
 def _unknown(name: str, known: list[str]) -> UserError:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; allowed: {', '.join(known)}"
-    return UserError(f"config: unknown field {name!r}{hint}")
+    return UserError(f"config: unknown field {name!r}; {registry.hint(name, known)}")
 
 
 def _checked(name: str, value: Any, field: Field) -> Any:
     kind = type(field.default)
+    if field.plain is not None:
+        given = value.to_dict() if isinstance(value, ml_collections.ConfigDict) else value
+        plain = None if given is None else field.plain(given)
+        if plain is None and (given is not None or field.default is not None):
+            raise UserError(f"config: {name} is {given!r}; allowed: {field.allowed}")
+        return plain
     if kind is float and type(value) is int and abs(value) < 2**53:
         value = float(value)
     if type(value) is not kind or value != value or not field.check(value):
@@ -281,10 +354,13 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     Raises:
       UserError: an unknown or missing field, a wrong type, a value that is not allowed, or settings that
         contradict each other; the message names the field, its value and what is allowed.
+
+    What `extensions` names is in the registries afterwards.
     """
     names = [f"{s}.{n}" if s else n for s, fields in FIELDS.items() for n in fields]
     checked = default()
-    for top, value in config.items():
+    # What extensions add is there before any other field names it.
+    for top, value in sorted(config.items(), key=lambda item: item[0] != "extensions"):
         if top in FIELDS and top:
             if not isinstance(value, ml_collections.ConfigDict | dict):
                 raise UserError(f"config: {top} is {value!r}; allowed: a group of fields")
@@ -293,6 +369,8 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
                 if name not in FIELDS[top]:
                     raise _unknown(full, names)
                 checked[top][name] = _checked(full, item, FIELDS[top][name])
+            if top == "extensions":
+                _extend(checked[top])
         elif top in FIELDS[""]:
             checked[top] = _checked(top, value, FIELDS[""][top])
         else:
@@ -301,8 +379,27 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     return checked
 
 
+def _extend(extensions: ml_collections.ConfigDict) -> None:
+    """Adds what a config names to the registries."""
+    for field, entries in extensions.items():
+        for name, entry in entries.items():
+            try:
+                EXTENSIBLE[field].register(name, entry)
+            except UserError as error:
+                raise UserError(f"config: extensions.{field}: {error}") from None
+
+
 def _check_together(config: ml_collections.ConfigDict) -> None:
     data, runtime = config.data, config.runtime
+    if config.space == spaces.custom.NAME:
+        spaces.of(config)
+    else:
+        for name, field in FIELDS["custom_space"].items():
+            if config.custom_space[name] != field.default:
+                raise UserError(
+                    f"config: custom_space.{name} is {config.custom_space[name]!r}; allowed: only with space"
+                    f" {spaces.custom.NAME!r}, and space is {config.space!r}"
+                )
     if data.source in ("npz", "folder") and not data.path:
         raise UserError(f"config: data.path is empty; data.source {data.source!r} needs a path")
     if data.source == "tfds" and not data.name:

@@ -4,16 +4,13 @@ Every convolution and dense kernel is used once per output position, so its shar
 times the positions of its output; depthwise kernels included. Poolings, batch norms, ReLU, weighted sums
 and the bias are not counted, as is usual. What a formulation computes in vain (a convolution at stride 1 that
 is thinned out, say) is not counted either: figures of different formulations compare.
+
+Each operation counts its own, `Operation.multiply_adds`.
 """
 
-import math
-import re
 from collections.abc import Sequence
 
-import numpy as np
-
-from tf_darts import interop
-from tf_darts.layers.base import Operation
+from tf_darts.layers.body import Cell
 from tf_darts.network import Network
 from tf_darts.spaces import Block
 from tf_darts.supernet import Supernet
@@ -34,29 +31,17 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
       image_shape: height and width of the images, pixels (more entries are passed over).
       training: whether a network's auxiliary head runs too.
     """
-    blocks = block_sizes(model.body.layout, image_shape)
-    total = 0
-    for name, value in interop.export(model).items():
-        if value.ndim == 4:
-            total += value.size * _positions(model, name, value.shape, image_shape, blocks, training)
-        elif value.ndim == 2 and (training or not name.startswith("auxiliary_head.")):
-            total += value.size
-    return total
-
-
-def of_operation(operation: Operation, positions: int) -> int:
-    """Multiply-adds of one operation for one image, as `multiply_adds` counts it in a network.
-
-    Args:
-      operation: a candidate operation.
-      positions: height x width of its output, pixels.
-    """
-    total = 0
-    for variable, _, layout in interop.operation_names(operation, ""):
-        shape = layout.to_torch(np.empty(variable.shape, np.bool_)).shape
-        if len(shape) == 4:
-            total += math.prod(shape) * _edge_positions(shape, operation.shortens, positions)
-    return total
+    body, sizes = model.body, block_sizes(model.body.layout, image_shape)
+    counted = [(body.stem, image_shape[0] * image_shape[1]), (model.head, sizes[-1][1])]
+    for layer, (before, after) in zip(body.blocks, sizes, strict=True):
+        if isinstance(layer, Cell):  # the cell's width comes first, its stride after
+            counted += [(part, before) for part in layer.preprocess]
+            counted += [(operation, after) for operation in layer.operations]
+        else:
+            counted.append((layer, after))
+    if training and getattr(model, "auxiliary_head", None) is not None:
+        counted.append((model.auxiliary_head, sizes[model.auxiliary_block][1]))
+    return sum(layer.multiply_adds(positions) for layer, positions in counted)
 
 
 def block_sizes(layout: Sequence[Block], image_shape: Sequence[int]) -> list[tuple[int, int]]:
@@ -69,42 +54,3 @@ def block_sizes(layout: Sequence[Block], image_shape: Sequence[int]) -> list[tup
             height, width = height // 2, width // 2
         sizes.append((before, height * width))
     return sizes
-
-
-def _positions(model, name: str, shape: Sequence[int], image_shape, blocks, training: bool) -> int:
-    """Output positions of the convolution that has this PyTorch name and this kernel, OIHW."""
-    if name.startswith("stem."):
-        return image_shape[0] * image_shape[1]
-    if name.startswith("auxiliary_head."):
-        return _auxiliary_positions(name, blocks[model.auxiliary_block][1]) if training else 0
-    place = re.match(r"cells\.(\d+)\.(preprocess)?", name)
-    index = int(place[1])
-    before, after = blocks[index]
-    if place[2]:
-        return before  # the cell's width comes first, its stride after; a factorized reduction ends there too
-    return _edge_positions(shape, _strided(model, index, name), after)
-
-
-def _edge_positions(shape: Sequence[int], strided: bool, after: int) -> int:
-    """Output positions of a kernel, OIHW, of an edge whose output has `after` positions."""
-    if shape[2] < shape[3] and strided:
-        return (
-            2 * after
-        )  # 1 x k with its stride along the width: the height is halved by the k x 1 that follows
-    return after
-
-
-def _strided(model, index: int, name: str) -> bool:
-    """Whether the edge of this kernel halves the images."""
-    block, cell = model.body.layout[index], model.body.blocks[index]
-    if block.cell_type is None or not block.reduction:
-        return False
-    key = re.match(r"cells\.\d+\.(?:_ops|layers|edges)\.([^.]+)", name)[1]
-    source = int(key.split("<-")[1]) if "<-" in key else cell.ends[int(key)][1]
-    return source < model.space.input_nodes
-
-
-def _auxiliary_positions(name: str, positions: int) -> int:
-    """The head pools 5x5 with stride 3, convolves 1x1 and then 2x2 without padding."""
-    side = (round(positions**0.5) - 5) // 3 + 1
-    return side**2 if name.endswith("features.2.weight") else (side - 1) ** 2

@@ -221,6 +221,8 @@ def _reason(error: Exception) -> str:
 def _space(genotype: Genotype, space: Space | None) -> Space:
     if space is not None:
         return space
+    if genotype.space == spaces.custom.NAME:
+        raise forms.error(f"space {genotype.space!r} is what a config describes: give the space")
     if not isinstance(genotype.space, str) or genotype.space not in spaces.SPACES:
         raise forms.error(
             f"space {forms.show(genotype.space)} is not known; allowed: {', '.join(spaces.SPACES)}"

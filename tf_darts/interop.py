@@ -59,7 +59,13 @@ Named = tuple[keras.Variable, str, Layout]
 
 
 def operation_names(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
-    """(variable, PyTorch name, layout) of every variable of an operation."""
+    """(variable, PyTorch name, layout) of every variable of an operation.
+
+    The release has no name for the variables of an operation that is not in `PARTS`: they are numbered
+    (`cells.0._ops.2._ops.1.own.0`) and keep their layout.
+    """
+    if type(layer) not in PARTS:
+        yield from _numbered(layer, prefix)
     for attribute, name in PARTS.get(type(layer), {}).items():
         part = getattr(layer, attribute)
         if isinstance(part, BatchNorm):
@@ -69,6 +75,12 @@ def operation_names(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
         else:
             layout = DEPTHWISE if attribute.startswith("depthwise") else KERNEL
             yield part, f"{prefix}{name}.weight", layout
+
+
+def _numbered(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
+    floats = [v for v in layer.variables if v.dtype == "float32"]  # counters of draws are the program's own
+    for i, variable in enumerate(floats):
+        yield variable, f"{prefix}own.{i}", VECTOR
 
 
 def _norm_names(layer: BatchNorm, prefix: str) -> Iterator[Named]:
@@ -127,6 +139,41 @@ def names(model: Supernet | Network) -> Iterator[Named]:
         yield from _dense_names(auxiliary.classifier, "auxiliary_head.classifier")
 
 
+def shape_of(state: Mapping[str, np.ndarray], space: Space, prefix: str = "") -> dict[str, int]:
+    """Initial channels, depth, classes and image channels of a PyTorch state: arguments of its model.
+
+    Args:
+      state: arrays by PyTorch name.
+      space: the search space of the model.
+      prefix: what stands before the names in the file, for messages.
+
+    Raises:
+      UserError: it is not the state of a model of the space.
+    """
+    for name, rank in (("stem.0.weight", 4), ("classifier.weight", 2)):
+        if name not in state:
+            raise UserError(f"file: the array {prefix}{name} is missing")
+        if state[name].ndim != rank:
+            raise UserError(f"file: {prefix}{name} has shape {state[name].shape}; allowed: {rank} dimensions")
+    found = [m for name in state if (m := re.match(r"cells\.(\d{1,3})\.(conv_a\.)?", name))]
+    least = max((int(m[1]) + 1 for m in found), default=0)
+    residual = {int(m[1]) for m in found if m[2]}
+    # Cells without parameters cannot show themselves, not even the last; residual blocks always do.
+    for depth in range(1, least + 1):
+        blocks = space.stacking.blocks(depth)
+        if len(blocks) >= least and residual == {i for i, b in enumerate(blocks) if b.cell_type is None}:
+            break
+    else:
+        raise UserError(f"file: {prefix}cells... are not those of a network of space {space.name!r}")
+    stem = state["stem.0.weight"]
+    return {
+        "channels": stem.shape[0] // space.stacking.stem_multiplier,
+        "cells": depth,
+        "classes": state["classifier.weight"].shape[0],
+        "channels_in": stem.shape[1],
+    }
+
+
 def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
     """Sets every variable of a model from PyTorch arrays.
 
@@ -151,7 +198,7 @@ def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
             )
         values.append((variable, layout.from_torch(value)))
         used.add(name)
-    ignored = re.compile(r"(^|\.)(num_batches_tracked|alphas?(_normal|_reduce)?|arch_parameters)$")
+    ignored = re.compile(r"(^|\.)(num_batches_tracked|alphas?(_normal|_reduce)?|_?arch_parameters)$")
     left = sorted(name for name in state if name not in used and not ignored.search(name))
     if left:
         raise UserError(f"weights: {len(left)} arrays have no place in the model, the first is {left[0]}")

@@ -4,7 +4,10 @@ What a step keeps for its gradients decides: it grows with batch, channels and p
 The estimate counts those tensors; the allowances beside them were measured on CPUs (docs/performance.md).
 """
 
-from tf_darts.layers.operations import OPERATIONS, Operation
+import functools
+
+from tf_darts.layers import operations
+from tf_darts.operation_names import OPERATIONS
 from tf_darts.spaces import Space
 
 BYTES = 4  # of a float32
@@ -31,6 +34,7 @@ def estimate(
       partial_channels: as the supernet's.
     """
     height, width = image_shape[:2]
+    layer = functools.cache(functools.partial(_layer, channels=channels))
     kept = space.stacking.stem_multiplier * channels * height * width
     for block in space.stacking.blocks(cells):
         before = height * width
@@ -48,7 +52,7 @@ def estimate(
         shared = set()
         for edge, candidates in zip(space.edges, space.candidates[block.cell_type], strict=True):
             for name in candidates:
-                operation = _layer(name, space.stride(edge, block.reduction))
+                operation = layer(name, space.stride(edge, block.reduction))
                 if operation.keeps_of_node:
                     shared.add((edge.source, name))
                 kept += operation.keeps * mixed
@@ -56,8 +60,11 @@ def estimate(
     return PROGRAM + WORKSPACE * BYTES * batch * kept
 
 
-def _layer(name: str, stride: int) -> Operation:
-    return OPERATIONS[name](2, stride)  # the least channels that every operation has; only its class matters
+def _layer(name: str, stride: int, channels: int) -> operations.Operation:
+    """An operation, for what it says of itself."""
+    if name in OPERATIONS.built_in:
+        channels = 2  # the least that each of these has; a user's own may take no other number
+    return operations.make(name, channels, stride, affine=False, seed=0)
 
 
 def gigabytes(number: float) -> str:

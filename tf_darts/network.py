@@ -30,6 +30,11 @@ class AuxiliaryHead(Operation):
         self.norm_2 = self.batch_norm("norm_2", 768)
         self.classifier = classifier(768, classes, self.seed)
 
+    def multiply_adds(self, height: int, width: int) -> int:
+        high, wide = ((side - 5) // 3 + 1 for side in (height, width))
+        before, after = high * wide, (high - 1) * (wide - 1)
+        return 128 * (before * self.channels + after * 4 * 768) + 768 * self.classifier.units
+
     def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
         x = tf.nn.avg_pool2d(node.then(tf.nn.relu).x, 5, 3, "VALID")
         x = tf.nn.relu(self.norm_1(primitives.conv(x, self.conv_1.value), training=training))

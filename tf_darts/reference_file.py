@@ -3,13 +3,12 @@
 import collections
 import dataclasses
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from tf_darts import genotype as genotype_lib
+from tf_darts import npz
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.network import Network
@@ -75,14 +74,7 @@ class Reference(Mapping):
         Raises:
           UserError: it cannot be read.
         """
-        try:
-            file = np.load(path, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            with file:
-                return cls({key: np.asarray(file[key]) for key in file.files})
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"file: {path!r} cannot be read as .npz: {error}") from None
+        return cls(npz.read(path))
 
     def nudged(self, seed: int) -> "Reference":
         """The same with weights and images changed at random by about a millionth."""

@@ -23,7 +23,6 @@ from tf_darts import interop
 from tf_darts.architecture import Architecture
 from tf_darts.errors import UserError
 from tf_darts.layers.body import Cell
-from tf_darts.layers.edges import MixedEdge
 from tf_darts.layers.operations import Noise
 from tf_darts.network import Network, check_auxiliary, count_parameters
 from tf_darts.reference_file import AFTER_STEPS, GRADIENT, NUDGES, OUTPUT, Comparison, Reference
@@ -68,32 +67,6 @@ def verify(path: str, space: Space) -> list[Comparison]:
     return [dataclasses.replace(c, moved=moved.get(c.key, 0.0)) for c in reference.comparisons]
 
 
-def shape_of(state: Mapping[str, np.ndarray], space: Space) -> dict[str, int]:
-    """Initial channels, depth, classes and image channels of a PyTorch state."""
-    for name, rank in (("stem.0.weight", 4), ("classifier.weight", 2)):
-        if name not in state:
-            raise UserError(f"file: the array state/{name} is missing")
-        if state[name].ndim != rank:
-            raise UserError(f"file: state/{name} has shape {state[name].shape}; allowed: {rank} dimensions")
-    found = [m for name in state if (m := re.match(r"cells\.(\d{1,3})\.(conv_a\.)?", name))]
-    least = max((int(m[1]) + 1 for m in found), default=0)
-    residual = {int(m[1]) for m in found if m[2]}
-    # Cells without parameters cannot show themselves, not even the last; residual blocks always do.
-    for depth in range(1, least + 1):
-        blocks = space.stacking.blocks(depth)
-        if len(blocks) >= least and residual == {i for i, b in enumerate(blocks) if b.cell_type is None}:
-            break
-    else:
-        raise UserError(f"file: state/cells... are not those of a network of space {space.name!r}")
-    stem = state["stem.0.weight"]
-    return {
-        "channels": stem.shape[0] // space.stacking.stem_multiplier,
-        "cells": depth,
-        "classes": state["classifier.weight"].shape[0],
-        "channels_in": stem.shape[1],
-    }
-
-
 def _by_cell_type(arrays: Mapping[str, np.ndarray], space: Space) -> dict[str, str]:
     """The file's name of each cell type's array: `alphas_normal`, `normal`, or the only one there is."""
     found = {}
@@ -109,19 +82,17 @@ def _by_cell_type(arrays: Mapping[str, np.ndarray], space: Space) -> dict[str, s
 
 def _refuse_noise(model: Supernet | Network) -> None:
     """Raises UserError if the model draws noise: no two programs draw the same."""
-    edges = [edge for cell in model.body.blocks if isinstance(cell, Cell) for edge in cell.edge_layers]
-    for edge in edges:
-        candidates = edge.operations if isinstance(edge, MixedEdge) else [edge.operation]
-        if any(isinstance(operation, Noise) for operation in candidates):
-            raise UserError(
-                f"file: a {model.name} of space {model.space.name!r} with the operation noise has no values"
-                " to compare with: they differ from draw to draw"
-            )
+    cells = [block for block in model.body.blocks if isinstance(block, Cell)]
+    if any(isinstance(operation, Noise) for cell in cells for operation in cell.operations):
+        raise UserError(
+            f"file: a {model.name} of space {model.space.name!r} with the operation noise has no values"
+            " to compare with: they differ from draw to draw"
+        )
 
 
 def _verify_supernet(reference: Reference, space: Space) -> None:
     state = reference.under("state/")
-    model = Supernet(space, **shape_of(state, space))
+    model = Supernet(space, **interop.shape_of(state, space, "state/"))
     _refuse_noise(model)
     interop.load(model, state)
     selected = reference.genotype(space) if "genotype" in reference else None
@@ -215,7 +186,7 @@ def _torch_gradients(model, gradients) -> dict[str, np.ndarray]:
 
 def _verify_network(reference: Reference, space: Space) -> None:
     state = reference.under("state/")
-    shape = shape_of(state, space)
+    shape = interop.shape_of(state, space, "state/")
     auxiliary = any(name.startswith("auxiliary_head.") for name in state)
     model = Network(space, reference.genotype(space), **shape, auxiliary=auxiliary)
     _refuse_noise(model)

@@ -148,7 +148,7 @@ class Run:
 
     def __init__(self, config: ml_collections.ConfigDict):
         self.config = config
-        self.space = spaces.get(config.space)
+        self.space = spaces.of(config)
         with quiet_start():
             from tf_darts.data import sources
             from tf_darts.runtime import strategy

@@ -1,6 +1,8 @@
 """The three stages as functions of a run and its work directory: what the programs consist of."""
 
 import dataclasses
+import hashlib
+import os
 import pathlib
 from typing import Any
 
@@ -8,11 +10,13 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
+from tf_darts import npz, supernet_file
 from tf_darts.benchmarks.nas_bench_201 import Entry, Table
 from tf_darts.cli.common import Run
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.runtime.workdir import Stage, read_json, write_json
+from tf_darts.search import imported
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import NEEDS_NO_SUPERNET, budget
@@ -48,6 +52,24 @@ def search(run: Run, workdir: str) -> pathlib.Path:
         setup = search_setup.make(run.config, run.space, run.data, run.strategy)
         search_loop.run(setup, stage.open())
     return stage.path
+
+
+def import_supernet(run: Run, workdir: str, path: str) -> tuple[pathlib.Path, dict[str, float]]:
+    """Puts the supernet of a file in the place of a search; gives the folder and what was measured.
+
+    Raises:
+      UserError: there is a search already, or the file does not hold a supernet of the config.
+    """
+    stage = search_stage(workdir, run.config)
+    if stage.path.exists():
+        raise UserError(f"--workdir: {stage.path} exists; allowed: a --workdir without a search")
+    arrays = npz.read(path)
+    imported.check(run.config, run.space, run.data, arrays)
+    setup = search_setup.make(run.config, run.space, run.data, run.strategy)
+    supernet_file.load(setup.bilevel, arrays)
+    digest = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    origin = {"file": os.path.abspath(path), "sha256": digest}
+    return stage.path, imported.run(setup, stage.open(), origin)
 
 
 def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:

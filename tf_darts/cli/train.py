@@ -27,7 +27,7 @@ def program() -> None:
     from tf_darts import genotype as genotype_lib
     from tf_darts import spaces
 
-    space, name = spaces.get(config.space), config.selection.method
+    space, name = spaces.of(config), config.selection.method
     if _GENOTYPE.value is not None:
         name, genotype = _NAME.value, genotype_lib.read(_GENOTYPE.value, space)
     with common.quiet_start():

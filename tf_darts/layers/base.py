@@ -1,5 +1,7 @@
 """What every operation is made of: seeded kernels as PyTorch initialises them, and batch norm."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -80,6 +82,15 @@ class Operation(NodeLayer):
         """A depthwise kernel [size, size, channels, 1]; its fan-in is size*size, one channel's window."""
         initializer = uniform_fan_in(size * size, fold(self.seed, name))
         return self.add_weight(name=name, shape=(size, size, channels, 1), initializer=initializer)
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """Multiply-adds for one image, of an output of this size: each kernel is used once per position.
+
+        Kernels are the trainable variables of four dimensions. An operation that uses its variables otherwise
+        says here what it takes.
+        """
+        kernels = [v for v in self.trainable_variables if len(v.shape) == 4]
+        return height * width * sum(math.prod(kernel.shape) for kernel in kernels)
 
     def batch_norm(self, name: str, channels: int, affine: bool | None = None) -> "BatchNorm":
         """A batch norm of this operation, affine as the operation is unless said otherwise."""

@@ -102,6 +102,11 @@ class Cell(Layer):
         outputs = [nodes[i].x for i in self.output_nodes]
         return outputs[0] if len(outputs) == 1 else tf.concat(outputs, -1)
 
+    @property
+    def operations(self) -> list[Operation]:
+        """The operations of all edges, in their order."""
+        return [operation for edge in self.edge_layers for operation in edge.operations]
+
     # A supernet's cell in two parts, for several passes that differ in the edges into one node (probes).
 
     def before(self, node: int, inputs: list[NodeOutput], edge_inputs: Sequence[dict | None]) -> "Begun":
@@ -258,6 +263,9 @@ class Head(Operation):
         super().__init__(channels, affine=True, **kwargs)
         self.norm = self.batch_norm("norm", channels) if batch_norm else None
         self.classifier = classifier(channels, classes, self.seed)
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        return self.channels * self.classifier.units  # after the pooling
 
     def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
         x = node.x

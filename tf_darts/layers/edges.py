@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tf_darts.layers import operations, primitives
-from tf_darts.layers.base import BatchNorm, NodeLayer
+from tf_darts.layers.base import BatchNorm, NodeLayer, Operation
 from tf_darts.layers.node import NodeOutput
 from tf_darts.runtime.seeds import fold
 
@@ -117,6 +117,11 @@ class ChosenEdge(NodeLayer):
     def __init__(self, operation: str, channels: int, stride: int, seed: int, **kwargs):
         super().__init__(**kwargs)
         self.operation = operations.make(operation, channels, stride, affine=True, seed=seed)
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The operation in a list, as a mixed edge has its own."""
+        return [self.operation]
 
     def call(self, node: NodeOutput, keep: tf.Tensor | None, training: bool = False) -> tf.Tensor:
         """x [B, H, W, C]; keep [B, 1, 1, 1] holds 0 or 1/(1-p) per image, or None: no drop path."""

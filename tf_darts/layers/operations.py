@@ -1,10 +1,9 @@
 """The candidate operations, by name: a Keras layer each (algorithm: paper, section 2; DARTS, section 3).
 
-Every operation maps [B, H, W, C] to [B, H/stride, W/stride, C]. A new operation is one `Operation`
-subclass and one entry in `OPERATIONS`.
+Every operation maps [B, H, W, C] to [B, H/stride, W/stride, C]. The names are in `tf_darts.operation_names`;
+`OPERATIONS.register` adds one (docs/extending.md).
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import tensorflow as tf
@@ -12,6 +11,7 @@ import tensorflow as tf
 from tf_darts.layers import primitives
 from tf_darts.layers.base import Operation
 from tf_darts.layers.node import NodeOutput
+from tf_darts.operation_names import OPERATIONS
 from tf_darts.runtime.seeds import fold
 
 
@@ -182,6 +182,9 @@ class Conv1x7And7x1(Operation):
         self.conv_7x1 = self.kernel("conv_7x1", 7, 1, channels, channels)
         self.norm = self.batch_norm("norm", channels)
 
+    def multiply_adds(self, height: int, width: int) -> int:
+        return 7 * self.channels**2 * height * width * (self.stride + 1)  # the 7x1 halves the height
+
     def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         # Each convolution runs at stride 1 and its own direction is thinned out afterwards: TensorFlow
         # has no convolution whose strides differ between height and width.
@@ -190,23 +193,20 @@ class Conv1x7And7x1(Operation):
         return self.norm(y, weight=weight, training=training)
 
 
-OPERATIONS: dict[str, Callable[..., Operation]] = {
-    "none": Zero,
-    "noise": Noise,
-    "skip_connect": skip_connect,
-    "max_pool_3x3": MaxPool,
-    "avg_pool_3x3": AvgPool,
-    "sep_conv_3x3": partial(SeparableConv, size=3),
-    "sep_conv_5x5": partial(SeparableConv, size=5),
-    "sep_conv_7x7": partial(SeparableConv, size=7),
-    "dil_conv_3x3": partial(DilatedConv, size=3),
-    "dil_conv_5x5": partial(DilatedConv, size=5),
-    "conv_7x1_1x7": Conv1x7And7x1,
-    "nor_conv_1x1": partial(ReluConvBN, size=1),
-    "nor_conv_3x3": partial(ReluConvBN, size=3),
-}
+# Names that are a class with a size.
+sep_conv_3x3 = partial(SeparableConv, size=3)
+sep_conv_5x5 = partial(SeparableConv, size=5)
+sep_conv_7x7 = partial(SeparableConv, size=7)
+dil_conv_3x3 = partial(DilatedConv, size=3)
+dil_conv_5x5 = partial(DilatedConv, size=5)
+nor_conv_1x1 = partial(ReluConvBN, size=1)
+nor_conv_3x3 = partial(ReluConvBN, size=3)
 
 
 def make(name: str, channels: int, stride: int, affine: bool, seed: int) -> Operation:
-    """The operation of this name as a layer; its weights are functions of the seed alone."""
-    return OPERATIONS[name](channels, stride, affine=affine, seed=seed, name=name)
+    """The operation of this name as a layer; its weights are functions of the seed alone.
+
+    Raises:
+      UserError: there is none of this name, or its module cannot be imported.
+    """
+    return OPERATIONS.load(name)(channels, stride, affine=affine, seed=seed, name=name)

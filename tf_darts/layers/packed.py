@@ -10,6 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 
+def _over_replicas(variable: keras.Variable) -> tuple[str, str]:
+    """Aggregation and synchronization; a statistic that says nothing of replicas is as one of `BatchNorm`."""
+    if not variable.trainable and variable.aggregation == "none":
+        return "mean", "on_read"
+    return variable.aggregation, variable.synchronization
+
+
 class PackedVariables:
     """The float variables of a model, those of one shape and kind in one variable [number, *shape].
 
@@ -31,21 +38,23 @@ class PackedVariables:
         self.others = [v for v in variables if v.dtype != "float32"]
         for v in variables:
             if v.dtype == "float32":
-                groups.setdefault(
-                    (v.trainable, v.name if not v.trainable else "", tuple(v.shape)), []
-                ).append(v)
+                # What is assigned to is kept apart by name, and by how replicas treat it.
+                kind = "" if v.trainable else (v.name, *_over_replicas(v))
+                groups.setdefault((v.trainable, kind, tuple(v.shape)), []).append(v)
         self.variables: list[keras.Variable] = []
         self.members: list[tuple[keras.Variable, list[keras.Variable]]] = []
         self._places: dict[int, tuple[keras.Variable, int]] = {}
-        for (trainable, name, shape), group in groups.items():
+        for (trainable, _, shape), group in groups.items():
+            aggregation, synchronization = _over_replicas(group[0])
+            name = "weights" if trainable else group[0].name
             packed = keras.Variable(
                 np.stack([v.numpy() for v in group]),
                 dtype="float32",
                 trainable=trainable,
                 autocast=False,  # a part is cast as its layer asks
-                aggregation=group[0].aggregation,
-                synchronization=group[0].synchronization,
-                name=f"{name or 'weights'}_{'x'.join(map(str, shape))}",
+                aggregation=aggregation,
+                synchronization=synchronization,
+                name=f"{name}_{'x'.join(map(str, shape))}",
             )
             self.variables.append(packed)
             self.members.append((packed, group))

@@ -20,6 +20,7 @@ from typing import Any
 import ml_collections
 
 from tf_darts import config as config_lib
+from tf_darts import spaces
 from tf_darts.errors import UserError
 from tf_darts.genotype import write_atomically
 
@@ -58,8 +59,13 @@ def _version(package: str) -> str:
 
 
 def _part(config: ml_collections.ConfigDict, sections: tuple[str, ...]) -> dict[str, Any]:
-    """The fields without a section, and the sections named, as a plain dictionary."""
+    """The fields without a section, and the sections named, as a plain dictionary.
+
+    What describes the space belongs to the field that names it. Where extensions are found does not matter.
+    """
     whole = config.to_dict()
+    if whole.get("space") == spaces.custom.NAME:
+        sections = (*sections, "custom_space")
     return {k: v for k, v in whole.items() if k in sections or not isinstance(v, dict)}
 
 
@@ -72,6 +78,17 @@ def _completed(old: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
         else:
             filled.setdefault(name, value)
     return filled
+
+
+def _read_config(path: pathlib.Path) -> dict[str, Any]:
+    """A config that was written; JSON makes lists of tuples."""
+    return _with_tuples(read_json(path)["config"])
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 class Stage:
@@ -106,10 +123,13 @@ class Stage:
         path = self.path / "config.json"
         if not path.exists():
             return
-        old = read_json(path)["config"]
+        old = _read_config(path)
         # A field that the program of that time did not have is one whose default changes nothing.
         new = self._depends_on()
         changed = config_lib.differences(_completed(old, _part(config_lib.default(), self._sections)), new)
+=======
+        old = _read_config(path)
+        changed = config_lib.differences(old, self._depends_on())
         if changed:
             raise UserError(
                 f"{self.path} was made with another config: {'; '.join(changed)}. Use another --workdir, or"
@@ -150,7 +170,7 @@ def recorded_config(workdir: str | pathlib.Path) -> ml_collections.ConfigDict:
         raise UserError(
             f"--workdir: {workdir} has no config.json; give --config, or run a search there first"
         )
-    return ml_collections.ConfigDict(read_json(path)["config"])
+    return ml_collections.ConfigDict(_read_config(path))
 
 
 class JsonLines:

@@ -1,7 +1,7 @@
 """Bilevel search: from a new supernet to a trained one, with its alpha (paper, section 2; DARTS)."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -91,8 +91,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     step = checkpoints.restore()["step"]
     architecture.compact()  # what a progressive method has decided by now
     metrics = Metrics(folder, step, config.runtime.tensorboard, "search")
-    valid = setup.evaluator(setup.valid, "search/evaluate", training=False, augment=False)
-    test = setup.evaluator(setup.test, "search/test", training=False, augment=False)
+    evaluate = evaluation(setup)
     compiled, total = _Compiled(setup, epochs), epochs[-1].end
     progress = Progress("search", total, step)
     if 0 < step < total:
@@ -116,12 +115,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
             values = describe(architecture) | stopping.measure()
             every = config.search.evaluate_every
             if every and ((number + 1) % every == 0 or step == total):
-                for name, evaluate in (("valid", valid), ("test", test)):
-                    score = evaluate()
-                    values |= {
-                        f"evaluation/{name}_accuracy": score.accuracy,
-                        f"evaluation/{name}_loss": score.loss,
-                    }
+                values |= evaluate()
             metrics.epoch(step, number, values)
             _record(folder, number, setup.method.decide(setup, number, metrics.epochs))
             architecture.compact()
@@ -135,7 +129,20 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
         # Apart from result.json, which is the same however often the search was interrupted.
         needed, peak = round(setup.needed_memory), host.peak_memory()
         write_json(folder / "memory.json", {"estimated_bytes": needed, "peak_bytes": peak})
-        write_json(folder / "result.json", _result(setup, step, metrics.epochs, taken))
+        write_json(folder / "result.json", result(setup, step, metrics.epochs, taken))
+
+
+def evaluation(setup: Setup) -> Callable[[], dict[str, float]]:
+    """What measures the supernet, with running statistics, on the validation half and the test set."""
+    valid = setup.evaluator(setup.valid, "search/evaluate", training=False, augment=False)
+    test = setup.evaluator(setup.test, "search/test", training=False, augment=False)
+
+    def evaluate() -> dict[str, float]:
+        scores = {"valid": valid(), "test": test()}
+        accuracies = {f"evaluation/{name}_accuracy": score.accuracy for name, score in scores.items()}
+        return accuracies | {f"evaluation/{name}_loss": score.loss for name, score in scores.items()}
+
+    return evaluate
 
 
 def _record(folder: pathlib.Path, epoch: int, rows: list[dict]) -> None:
@@ -151,7 +158,15 @@ def _summary(columns) -> str:
     return text
 
 
-def _result(setup: Setup, step: int, epochs: list[dict], taken: int | None) -> dict:
+def result(setup: Setup, step: int, epochs: list[dict], taken: int | None) -> dict:
+    """What result.json says.
+
+    Args:
+      setup: the supernet and its alpha.
+      step: steps done.
+      epochs: rows of metrics.jsonl of finished epochs.
+      taken: the epoch that early stopping went back to, or None.
+    """
     architecture = setup.bilevel.architecture
     edges = {t: a.numpy().tolist() for t, a in architecture.edge_alpha.items()}
     return {

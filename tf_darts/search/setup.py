@@ -12,6 +12,7 @@ from tf_darts.data.pipeline import ImageSet, halves
 from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
 from tf_darts.evaluation import Evaluator
+from tf_darts.layers import own_operation
 from tf_darts.layers.body import check_images
 from tf_darts.layers.depthwise import device_type
 from tf_darts.runtime import host
@@ -81,7 +82,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
 
     Raises:
       UserError: the batch does not fit the halves or the replicas, or the images the reductions, or a step
-        the memory.
+        the memory; or an operation of the user's own does not do what one must.
     """
     train = int(config.data.train_fraction * len(data.x_train) + 1e-9)  # as `halves` rounds
     smaller = min(train, len(data.x_train) - train)
@@ -90,6 +91,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     for batch in {method.batch_size(epoch) for epoch in range(config.search.epochs)}:
         check_batch("search.batch_size", batch, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
+    own_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
     needed, available = _needed_memory(config, space, data, method), host.available_memory()
     if device_type() == "CPU" and needed > available:
         raise UserError(

@@ -1,6 +1,13 @@
-"""Search spaces by name. A new space is one `Space` value and one entry here."""
+"""Search spaces by name, and the one that a config describes itself.
+
+A new space is one `Space` value and one entry here, or the section `custom_space` of a config.
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 from tf_darts.errors import UserError
+from tf_darts.spaces import custom
 from tf_darts.spaces.base import Block, Edge, Space, Stacking
 from tf_darts.spaces.darts import DARTS, DARTS_WITH_NONE
 from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201
@@ -28,4 +35,13 @@ def get(name: str) -> Space:
     return SPACES[known]
 
 
-__all__ = ["SPACES", "Block", "Edge", "Space", "Stacking", "get"]
+def of(config: Mapping[str, Any]) -> Space:
+    """The space of a whole config: one by name, or what its `custom_space` describes.
+
+    Raises:
+      UserError: there is none of this name, or the description is wrong.
+    """
+    return custom.make(config["custom_space"]) if config["space"] == custom.NAME else get(config["space"])
+
+
+__all__ = ["SPACES", "Block", "Edge", "Space", "Stacking", "custom", "get", "of"]

@@ -107,8 +107,7 @@ class Space:
     @property
     def edges(self) -> tuple[Edge, ...]:
         """Edges in the order of alpha's rows: by target node, then by source node."""
-        first = self.input_nodes
-        return tuple(Edge(t, s) for t in range(first, first + self.nodes) for s in range(t))
+        return edges_of(self.input_nodes, self.nodes)
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -131,9 +130,20 @@ class Space:
         """Columns of alpha: the largest number of candidate operations on any edge."""
         return max(len(row) for rows in self.candidates.values() for row in rows)
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Names of all candidate operations, each once, in the order in which they first stand."""
+        names = (name for rows in self.candidates.values() for row in rows for name in row)
+        return tuple(dict.fromkeys(names))
+
     def stride(self, edge: Edge, reduction: bool) -> int:
         """Stride of an edge's operations: 2 on the edges from a reduction cell's inputs, else 1."""
         return 2 if reduction and edge.source < self.input_nodes else 1
+
+
+def edges_of(input_nodes: int, nodes: int) -> tuple[Edge, ...]:
+    """The edges of a cell: into each intermediate node from every node before it."""
+    return tuple(Edge(t, s) for t in range(input_nodes, input_nodes + nodes) for s in range(t))
 
 
 def uniform(edges: int, operations: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:

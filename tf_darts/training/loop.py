@@ -13,6 +13,7 @@ from tf_darts.data.pipeline import ImageSet
 from tf_darts.data.sources import ImageData
 from tf_darts.evaluation import Evaluator
 from tf_darts.genotype import Genotype
+from tf_darts.layers import own_operation
 from tf_darts.layers.body import check_images
 from tf_darts.network import Network, check_auxiliary, count_parameters
 from tf_darts.optimizers import SGD
@@ -53,11 +54,12 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
 
     Raises:
       UserError: the batch does not fit the data or the replicas, the images the reductions, or the
-        auxiliary head the images.
+        auxiliary head the images; or an operation of the user's own does not do what one must.
     """
     training = config.training
     check_batch("training.batch_size", training.batch_size, len(data.x_train), replicas)
     check_images(space, training.cells, data.image_shape)
+    own_operation.check(space.operations, training.channels, affine=True)
     if training.auxiliary_weight:
         check_auxiliary(space, training.cells, data.image_shape)
 

@@ -1,0 +1,45 @@
+"""Puts a supernet that was searched elsewhere in the place of a search.
+
+bin/import_supernet --file=FILE.npz --config=configs/darts_cifar10.py --workdir=runs/mine
+"""
+
+import os
+import shlex
+
+from absl import flags
+
+from tf_darts.cli import common
+from tf_darts.errors import UserError
+
+_FILE = flags.DEFINE_string(
+    "file", None, "The supernet as an .npz file; docs/import.md says how to make one."
+)
+flags.adopt_module_key_flags(common)  # --help lists the shared flags too
+
+
+def program() -> None:
+    """Makes a work directory whose search is finished, and says what the supernet reaches."""
+    if not _FILE.value:
+        raise UserError("--file: missing; give the .npz file of a supernet")
+    path = os.path.expanduser(_FILE.value)
+    if not os.path.isfile(path):
+        raise UserError(f"--file: {path!r}: no such file")
+    config, workdir = common.load_config(), common.workdir()
+    run = common.Run(config)
+    from tf_darts.cli import stages
+
+    folder, values = stages.import_supernet(run, workdir, path)
+    print(f"The supernet is in {folder} (alpha in {folder / 'result.json'}).")
+    for name, half in (("valid", "validation half"), ("test", "test set")):
+        if f"evaluation/{name}_accuracy" in values:
+            print(f"Accuracy on the {half}: {100 * values[f'evaluation/{name}_accuracy']:.2f} %")
+    print(f"Next: bin/select --workdir={shlex.quote(workdir)}")
+
+
+def main() -> None:
+    """The entry point."""
+    common.run(program)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""A search space that a config describes: its section `custom_space` (tf_darts/config.py lists the fields).
+
+Whatever is wrong with it is a `UserError` of one line that names the field, its value and what is allowed.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tf_darts.errors import UserError
+from tf_darts.operation_names import OPERATIONS
+from tf_darts.registry import hint
+from tf_darts.spaces import darts, nas_bench_201
+from tf_darts.spaces.base import Edge, Space, Stacking, edges_of
+
+NAME = "custom"
+
+Rows = tuple[tuple[str, ...], ...]
+"""For each edge its candidate operations."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cells:
+    """What a stacking asks of its cells.
+
+    Attributes:
+      stacking: the stacking.
+      input_nodes: how many inputs it gives a cell.
+      cell_types: the types of cells that it stacks.
+    """
+
+    stacking: Stacking
+    input_nodes: int
+    cell_types: tuple[str, ...]
+
+
+STACKINGS = {
+    space.stacking.name: Cells(space.stacking, space.input_nodes, space.cell_types)
+    for space in (darts.DARTS, nas_bench_201.NAS_BENCH_201)
+}
+
+
+def make(fields: Mapping[str, Any]) -> Space:
+    """The space that the fields of `custom_space` describe.
+
+    Args:
+      fields: every field, each of its type.
+
+    Raises:
+      UserError: they contradict each other, name what does not exist, or leave nothing to select.
+    """
+    cells = STACKINGS[fields["stacking"]]
+    nodes, kept = fields["nodes"], fields["kept_edges"]
+    edges = edges_of(cells.input_nodes, nodes)
+    last = cells.input_nodes + nodes - 1
+    if kept > last:
+        raise _error("kept_edges", kept, f"0 (all) to {last}, the number of edges into the last node, {last}")
+    candidates = _candidates(fields["candidates"], cells.cell_types, edges)
+    names = {name for rows in candidates.values() for row in rows for name in row}
+    for cell_type, rows in candidates.items():
+        for edge, row in zip(edges, rows, strict=True):
+            if row == ("none",) and not fields["none_in_genotype"]:
+                raise UserError(
+                    f"config: custom_space.candidates of {cell_type!r}, edge {edge}, are 'none' alone;"
+                    " allowed: another operation there, or custom_space.none_in_genotype=True"
+                )
+    if fields["none_in_genotype"] and "none" not in names:
+        raise _error("none_in_genotype", True, "only where 'none' is one of custom_space.candidates")
+    for name in fields["batch_norm_after"]:
+        if name not in names:
+            raise UserError(
+                f"config: custom_space.batch_norm_after: {name!r} is not one of custom_space.candidates;"
+                f" {hint(name, sorted(names))}"
+            )
+    space = Space(
+        name=NAME,
+        input_nodes=cells.input_nodes,
+        nodes=nodes,
+        candidates=candidates,
+        output_nodes=_output_nodes(fields["output_nodes"], cells, nodes),
+        kept_edges=kept or None,
+        stacking=cells.stacking,
+        batch_norm_after=frozenset(fields["batch_norm_after"]),
+        none_in_genotype=fields["none_in_genotype"],
+        extra_selection_epoch=fields["extra_selection_epoch"],
+    )
+    if space.num_operations == 1 and not space.topology_nodes:
+        raise UserError(
+            "config: custom_space.candidates has one operation for each edge, and custom_space.kept_edges"
+            " keeps all edges; allowed: a space that leaves something to select"
+        )
+    return space
+
+
+def plain_candidates(value: Any) -> Any:
+    """Candidates as tuples and dictionaries of names, however written; None if they are not that."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        items = {key: plain_candidates(item) for key, item in value.items()}
+        sound = all(isinstance(key, str) and item is not None for key, item in items.items())
+        return items if sound else None
+    if isinstance(value, Sequence):
+        rows = tuple(plain_candidates(item) for item in value)
+        return None if None in rows else rows
+    return None
+
+
+def _error(field: str, value: Any, allowed: str) -> UserError:
+    return UserError(f"config: custom_space.{field} is {value!r}; allowed: {allowed}")
+
+
+def _output_nodes(given: tuple[int, ...], cells: Cells, nodes: int) -> tuple[int, ...]:
+    targets = tuple(range(cells.input_nodes, cells.input_nodes + nodes))
+    last = targets[-1:]
+    concatenates = cells.stacking.preprocess  # the next cell then brings its input to its own width
+    if not given:
+        return targets if concatenates else last
+    if not concatenates and given != last:
+        raise _error("output_nodes", given, f"{last}, the last node, with stacking {cells.stacking.name!r}")
+    if not set(given) <= set(targets) or list(given) != sorted(set(given)):
+        raise _error("output_nodes", given, f"some of the nodes {targets}, ascending, each once")
+    if given[-1:] != last:
+        raise _error("output_nodes", given, f"the last node, {last[0]}, among them: nothing else uses it")
+    return given
+
+
+def _candidates(value: Any, cell_types: tuple[str, ...], edges: tuple[Edge, ...]) -> dict[str, Rows]:
+    """Candidates by cell type, from any of the forms."""
+    place = "custom_space.candidates"
+    if not value:
+        raise UserError(
+            f"config: {place} is empty; allowed: names of operations, for all edges, by cell type, or for"
+            " each edge"
+        )
+    if not isinstance(value, dict) or all(re.fullmatch(r"\d+<-\d+", key) for key in value):
+        rows = _rows(value, edges, place)
+        return dict.fromkeys(cell_types, rows)
+    if set(value) != set(cell_types):
+        raise UserError(
+            f"config: {place} has the keys {', '.join(map(repr, value))}; allowed: the cell types"
+            f" {', '.join(map(repr, cell_types))}, or edges as '{edges[0]}'"
+        )
+    return {t: _rows(value[t], edges, f"{place}[{t!r}]") for t in cell_types}
+
+
+def _rows(value: Any, edges: tuple[Edge, ...], place: str) -> Rows:
+    """Candidates of each edge: the same for all, in their order, or by name."""
+    names = [str(edge) for edge in edges]
+    if isinstance(value, dict):
+        for key in value:
+            if key not in names:
+                raise UserError(f"config: {place}: there is no edge {key!r}; allowed: {', '.join(names)}")
+        missing = [name for name in names if name not in value]
+        if missing:
+            raise UserError(f"config: {place} lacks the edges {', '.join(missing)}; allowed: every edge")
+        return tuple(_row(value[name], f"{place}[{name!r}]") for name in names)
+    if isinstance(value, str) or all(isinstance(item, str) for item in value):
+        return (_row(value, place),) * len(edges)
+    if len(value) != len(edges):
+        raise UserError(
+            f"config: {place} lists {len(value)} edges; allowed: {len(edges)}, the edges {', '.join(names)}"
+        )
+    return tuple(_row(row, f"{place}, edge {name}") for row, name in zip(value, names, strict=True))
+
+
+def _row(value: Any, place: str) -> tuple[str, ...]:
+    """Candidates of an edge."""
+    if not isinstance(value, tuple) or not value or not all(isinstance(item, str) for item in value):
+        raise UserError(f"config: {place} is {value!r}; allowed: a tuple of names of operations")
+    for name in value:
+        OPERATIONS.check(name, f"config: {place}: operation")
+        if value.count(name) > 1:
+            raise UserError(f"config: {place} has {name!r} twice; allowed: each operation once")
+    return value
