@@ -127,9 +127,6 @@ class Stage:
         # A field that the program of that time did not have is one whose default changes nothing.
         new = self._depends_on()
         changed = config_lib.differences(_completed(old, _part(config_lib.default(), self._sections)), new)
-=======
-        old = _read_config(path)
-        changed = config_lib.differences(old, self._depends_on())
         if changed:
             raise UserError(
                 f"{self.path} was made with another config: {'; '.join(changed)}. Use another --workdir, or"
