@@ -30,10 +30,10 @@ class AuxiliaryHead(Operation):
         self.norm_2 = self.batch_norm("norm_2", 768)
         self.classifier = classifier(768, classes, self.seed)
 
-    def multiply_adds(self, height: int, width: int) -> int:
-        high, wide = ((side - 5) // 3 + 1 for side in (height, width))
-        before, after = high * wide, (high - 1) * (wide - 1)
-        return 128 * (before * self.channels + after * 4 * 768) + 768 * self.classifier.units
+    def multiply_adds(self, positions: int) -> int:
+        side = (round(positions**0.5) - 5) // 3 + 1  # positions: of the features, which are square
+        convolutions = side**2 * self.channels * 128 + (side - 1) ** 2 * 4 * 128 * 768
+        return convolutions + 768 * self.classifier.units
 
     def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
         x = tf.nn.avg_pool2d(node.then(tf.nn.relu).x, 5, 3, "VALID")

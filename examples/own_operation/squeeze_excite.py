@@ -32,7 +32,7 @@ class SqueezeExcite(Operation):
         gate = tf.sigmoid(primitives.conv(gate, self.excite.value))
         return self.weigh(gate * y, weight)
 
-    def multiply_adds(self, height: int, width: int) -> int:
-        # Without this method each kernel would count once per pixel; those of the gates work once.
+    def multiply_adds(self, positions: int) -> int:
+        # Without this method each kernel would count once per position; those of the gates work once.
         hidden = self.squeeze.shape[-1]
-        return height * width * self.channels * (9 + self.channels) + 2 * self.channels * hidden
+        return positions * self.channels * (9 + self.channels) + 2 * self.channels * hidden

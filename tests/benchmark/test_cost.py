@@ -34,7 +34,7 @@ def test_a_supernet_of_one_cell():
 def test_a_long_kernel_halves_its_images_in_two_steps(stride, positions):
     # To 4x4: at stride 2 the 1 x 7 convolution leaves 8x4 of 8x8.
     operation = operations.make("conv_7x1_1x7", 3, stride, affine=True, seed=0)
-    assert cost.of_operation(operation, 16) == 7 * 3**2 * (positions + 16)
+    assert operation.multiply_adds(16) == 7 * 3**2 * (positions + 16)
 
 
 def test_a_known_figure():

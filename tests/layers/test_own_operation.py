@@ -170,17 +170,16 @@ def test_multiply_adds_are_counted_from_kernels(space, without):
     assert both[1] - both[0] == sum(5 * pixels * (9 * c + c * c) for c, pixels in ((2, 64), (4, 16), (8, 4)))
 
 
-def test_a_cost_of_its_own_is_taken():
+def test_a_cost_of_its_own_is_taken(space, without):
     class Costly(operations.Identity):
-        def multiply_adds(self, height, width):
-            return 1000 * height * width
+        def multiply_adds(self, positions):
+            return 1000 * positions
 
-    pool = operations.make("max_pool_3x3", 2, 1, False, 0)
-    assert pool.multiply_adds(8, 8) == 0
-    assert Costly(2).multiply_adds(4, 2) == 8000
-    # 1x7 along the width at the full height, 7x1 after it.
-    strided = operations.make("conv_7x1_1x7", 2, 2, False, 0)
-    assert strided.multiply_adds(4, 4) == 7 * 4 * (8 * 4) + 7 * 4 * (4 * 4)
+    OPERATIONS["keras_conv"] = Costly
+    more = cost.multiply_adds(Supernet(space, 2, 3, 4), (8, 8))
+    less = cost.multiply_adds(Supernet(without, 2, 3, 4), (8, 8))
+    assert more - less == 5 * 1000 * (64 + 16 + 4)
+    assert operations.make("max_pool_3x3", 2, 1, False, 0).multiply_adds(64) == 0
 
 
 def test_memory_is_estimated_with_it(space, without):

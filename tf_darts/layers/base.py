@@ -83,14 +83,17 @@ class Operation(NodeLayer):
         initializer = uniform_fan_in(size * size, fold(self.seed, name))
         return self.add_weight(name=name, shape=(size, size, channels, 1), initializer=initializer)
 
-    def multiply_adds(self, height: int, width: int) -> int:
-        """Multiply-adds for one image, of an output of this size: each kernel is used once per position.
+    def multiply_adds(self, positions: int) -> int:
+        """Multiply-adds for one image: each kernel is used once per position of the output.
 
         Kernels are the trainable variables of four dimensions. An operation that uses its variables otherwise
         says here what it takes.
+
+        Args:
+          positions: height x width of the output, pixels.
         """
         kernels = [v for v in self.trainable_variables if len(v.shape) == 4]
-        return height * width * sum(math.prod(kernel.shape) for kernel in kernels)
+        return positions * sum(math.prod(kernel.shape) for kernel in kernels)
 
     def batch_norm(self, name: str, channels: int, affine: bool | None = None) -> "BatchNorm":
         """A batch norm of this operation, affine as the operation is unless said otherwise."""

@@ -264,7 +264,7 @@ class Head(Operation):
         self.norm = self.batch_norm("norm", channels) if batch_norm else None
         self.classifier = classifier(channels, classes, self.seed)
 
-    def multiply_adds(self, height: int, width: int) -> int:
+    def multiply_adds(self, positions: int) -> int:
         return self.channels * self.classifier.units  # after the pooling
 
     def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:

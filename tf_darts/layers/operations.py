@@ -182,8 +182,8 @@ class Conv1x7And7x1(Operation):
         self.conv_7x1 = self.kernel("conv_7x1", 7, 1, channels, channels)
         self.norm = self.batch_norm("norm", channels)
 
-    def multiply_adds(self, height: int, width: int) -> int:
-        return 7 * self.channels**2 * height * width * (self.stride + 1)  # the 7x1 halves the height
+    def multiply_adds(self, positions: int) -> int:
+        return 7 * self.channels**2 * positions * (self.stride + 1)  # the 1x7 leaves the height whole
 
     def call(self, node: NodeOutput, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         # Each convolution runs at stride 1 and its own direction is thinned out afterwards: TensorFlow

@@ -70,7 +70,7 @@ def count(space: Space, channels: int, cells: int, classes: int, image_shape: Se
         @functools.cache
         def of_layer(name: str, width: int, stride: int, positions: int) -> Cost:
             edge = ChosenEdge(name, width, stride, seed=0)
-            return Cost(count_parameters(edge), cost.of_operation(edge.operation, positions))
+            return Cost(count_parameters(edge), edge.operation.multiply_adds(positions))
 
         shape = (len(space.edges), space.num_operations, len(Cost._fields))
         edges = {cell_type: np.zeros(shape, np.int64) for cell_type in space.cell_types}

@@ -1,0 +1,100 @@
+"""What the documentation shows as code does what it says."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.benchmark import small
+from tf_darts import config as config_lib
+from tf_darts import npz, spaces, supernet_file
+from tf_darts.architecture import Architecture
+from tf_darts.layers import operations, own_operation
+from tf_darts.operation_names import OPERATIONS
+from tf_darts.search.bilevel import Bilevel
+from tf_darts.supernet import Supernet
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def blocks(name, start):
+    """Python code of a page that contains a text."""
+    found = re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.S)
+    return [block for block in found if start in block]
+
+
+@pytest.fixture
+def registry():
+    before = dict(OPERATIONS)
+    yield OPERATIONS
+    OPERATIONS.clear()
+    OPERATIONS.update(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("class GatedConv", "GatedConv"), ("@keras_operation", "plain_conv")]
+)
+def test_operations_of_the_page_on_extending(registry, tmp_path, text, name):
+    (block,) = blocks("extending.md", text)
+    (tmp_path / "own.py").write_text(block)
+    registry.register("documented", f"{tmp_path / 'own.py'}:{name}")
+    own_operation.check(["documented"], 6, affine=False)
+    own_operation.check(["documented"], 6, affine=True)
+    made = operations.make("documented", 4, 2, affine=True, seed=1)
+    assert made.multiply_adds(9) == 9 * (9 * 16 + (16 if name == "GatedConv" else 0))
+
+
+def test_every_field_of_a_custom_space_is_on_the_page_with_its_default():
+    text = (DOCS / "extending.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", text, re.M))
+    fields = config_lib.FIELDS["custom_space"]
+    assert rows.keys() == fields.keys()
+    for name in ("stacking", "nodes", "kept_edges", "none_in_genotype", "extra_selection_epoch"):
+        assert str(fields[name].default) in rows[name].rsplit("|", 1)[1]
+    for name in spaces.custom.STACKINGS:
+        assert name in rows["stacking"]
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("name", ["s1", "nas_bench_201"])
+def test_a_checkpoint_like_the_releases_becomes_a_file(tmp_path, monkeypatch, name, trained):
+    """Its keys and types: state_dict, alpha as a list of tensors, and Adam's state if alpha was trained."""
+    torch = small.torch()
+    space = spaces.get(name)
+
+    def bilevel(seed):
+        supernet = Supernet(space, 2, 3 if name == "s1" else 1, 5, seed=seed)
+        architecture = Architecture(space, alpha_scale=1.0, seed=seed)
+        return Bilevel.create(supernet, architecture, config_lib.default().search)
+
+    theirs = bilevel(0)
+    alphas = [torch.tensor(alpha.numpy(), requires_grad=True) for alpha in theirs.architecture.alpha.values()]
+    adam = torch.optim.Adam(alphas, lr=0.0, betas=(0.5, 0.999))
+    if trained:
+        for _ in range(3):
+            adam.zero_grad()
+            sum((alpha**2).sum() for alpha in alphas).backward()
+            adam.step()
+    arrays = supernet_file.arrays_of(theirs)
+    state = {n: torch.tensor(v) for n, v in arrays.items() if not n.startswith(("alpha/", "adam/"))}
+    saved = {
+        "epoch": 50,
+        "state_dict": state | {"stem.1.num_batches_tracked": torch.tensor(9)},
+        "alpha": alphas,
+        "arch_optimizer": adam.state_dict(),
+    }
+    monkeypatch.chdir(tmp_path)
+    torch.save(saved, "checkpoint_50.pth.tar")
+    (block,) = blocks("import.md", "torch.load")
+    exec(block, {})
+
+    ours = bilevel(1)
+    supernet_file.load(ours, npz.read("supernet.npz"))
+    read = supernet_file.arrays_of(ours)
+    for key in [*state, *(f"alpha/{t}" for t in space.cell_types)]:
+        np.testing.assert_array_equal(read[key], arrays[key], err_msg=key)
+    assert read["adam/normal/step"] == (3 if trained else 0)
+    for t, alpha in zip(space.cell_types, alphas, strict=True):
+        expected = adam.state[alpha]["exp_avg_sq"].numpy() if trained else np.zeros(alpha.shape)
+        np.testing.assert_array_equal(read[f"adam/{t}/exp_avg_sq"], expected)
