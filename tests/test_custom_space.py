@@ -1,6 +1,9 @@
 """Spaces that a config describes: every form of candidates, every mistake, and their genotypes as text."""
 
+import subprocess
+import sys
 import types
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -20,6 +23,7 @@ from tf_darts.operation_names import OPERATIONS
 from tf_darts.runtime.workdir import recorded_config, write_json
 from tf_darts.supernet import Supernet
 
+ROOT = Path(__file__).resolve().parents[1]
 SKIP_SEP = ("skip_connect", "sep_conv_3x3")
 POOLS = ("max_pool_3x3", "avg_pool_3x3")
 CELL_201 = {"stacking": "nas_bench_201", "nodes": 3, "kept_edges": 0}
@@ -205,6 +209,16 @@ def test_extensions_that_lead_nowhere(entries, message):
         config_lib.validate(config)
     assert str(caught.value).startswith("config: extensions.operations: ") and message in str(caught.value)
     assert "own" not in OPERATIONS
+
+
+def test_a_config_with_a_space_and_an_operation_is_checked_without_tensorflow():
+    code = (
+        "import runpy, sys; from tf_darts import config, spaces;"
+        "get_config = runpy.run_path('examples/own_operation/config.py')['get_config'];"
+        "spaces.of(config.validate(get_config()));"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
 
 
 @st.composite

@@ -34,7 +34,7 @@ def estimate(
       partial_channels: as the supernet's.
     """
     height, width = image_shape[:2]
-    layer = functools.cache(functools.partial(_layer, channels=channels))
+    layer = functools.cache(functools.partial(_layer, channels=channels // partial_channels))
     kept = space.stacking.stem_multiplier * channels * height * width
     for block in space.stacking.blocks(cells):
         before = height * width
