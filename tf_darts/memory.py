@@ -4,6 +4,8 @@ What a step keeps for its gradients decides: it grows with batch, channels and p
 The estimate counts those tensors; the allowances beside them were measured on CPUs (docs/performance.md).
 """
 
+import functools
+
 from tf_darts.layers.operations import OPERATIONS, Operation
 from tf_darts.spaces import Space
 
@@ -31,6 +33,7 @@ def estimate(
       partial_channels: as the supernet's.
     """
     height, width = image_shape[:2]
+    layer_of = functools.cache(_layer)
     kept = space.stacking.stem_multiplier * channels * height * width
     for block in space.stacking.blocks(cells):
         before = height * width
@@ -48,7 +51,7 @@ def estimate(
         shared = set()
         for edge, candidates in zip(space.edges, space.candidates[block.cell_type], strict=True):
             for name in candidates:
-                operation = _layer(name, space.stride(edge, block.reduction))
+                operation = layer_of(name, space.stride(edge, block.reduction))
                 if operation.keeps_of_node:
                     shared.add((edge.source, name))
                 kept += operation.keeps * mixed
