@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tf_darts import spaces
-from tf_darts.layers import operations
+from tf_darts.layers import operations, primitives
 from tf_darts.layers.base import BatchNorm
 from tf_darts.layers.edges import ChosenEdge, MixedEdge
 from tf_darts.runtime.seeds import fold
@@ -120,3 +120,51 @@ def test_drop_path_keeps_the_expectation():
     # The edge is linear in the factors: the mean output is the output of the mean factors.
     dropped = edge(image(), keep=tf.reduce_mean(factors, 0), training=True).numpy()
     np.testing.assert_allclose(dropped, plain, rtol=0.05)
+
+
+# partial channels
+
+
+def shuffled(y, groups):
+    """Channel c of group g becomes channel c * groups + g."""
+    order = [g * (y.shape[-1] // groups) + c for c in range(y.shape[-1] // groups) for g in range(groups)]
+    return y[..., order]
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_channels_are_shuffled_as_a_permutation_says(groups):
+    x = image(channels=8)
+    np.testing.assert_array_equal(primitives.shuffle_channels(x, groups), shuffled(x.numpy(), groups))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("partial", [2, 4])
+def test_the_first_channels_go_through_the_operations_and_the_others_pass_by(stride, partial):
+    names, channels = ("none", "skip_connect", "max_pool_3x3", "nor_conv_1x1"), 8
+    mixed = channels // partial
+    weights, beside = [0.1, 0.4, -0.3, 0.2], 0.7
+    edge = MixedEdge(names, channels, stride, POOLS, SEED, partial)
+    x = image(channels=channels)
+    y = edge(x, mixing_weights=vectors([*weights, beside], mixed), training=True)
+    first = by_hand(names, weights, x[..., :mixed], stride, POOLS)
+    rest = x.numpy()[..., mixed:]
+    if stride == 2:  # 2x2 max pooling
+        rest = rest.reshape(4, 4, 2, 4, 2, -1).max((2, 4))
+    assert y.shape == (4, 8 // stride, 8 // stride, channels)
+    expected = shuffled(np.concatenate([first, beside * rest], -1), partial)
+    np.testing.assert_allclose(y, expected, atol=2e-5)
+
+
+def test_channels_pass_by_an_edge_of_none_alone():
+    edge = MixedEdge(("none", "skip_connect"), 4, 1, POOLS, SEED, 2)
+    *_, beside = vectors([0.0, 0.0, 0.5], 2)
+    y = edge(image(), mixing_weights=[None, None, beside], training=True)
+    x = image().numpy()
+    expected = shuffled(np.concatenate([np.zeros_like(x[..., :2]), 0.5 * x[..., 2:]], -1), 2)
+    np.testing.assert_array_equal(y, expected)
+
+
+def test_a_removed_partial_edge_gives_zeros():
+    edge = MixedEdge(("skip_connect",), 4, 2, POOLS, SEED, 2)
+    y = edge(image(), mixing_weights=[None, None], training=True)
+    assert y.shape == (4, 4, 4, 4) and not y.numpy().any()

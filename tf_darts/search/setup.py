@@ -88,8 +88,10 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     smaller = min(train, len(data.x_train) - train)
     method = METHODS.load(config.search.method)(config, space)
     method.check()
-    for batch in {method.batch_size(epoch) for epoch in range(config.search.epochs)}:
-        check_batch("search.batch_size", batch, smaller, replicas)
+    for batch in sorted({method.batch_size(epoch) for epoch in range(config.search.epochs)}):
+        grown = batch != config.search.batch_size
+        name = f"search.batch_size, grown by search.method {config.search.method!r},"
+        check_batch(name if grown else "search.batch_size", batch, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
     own_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
     needed, available = _needed_memory(config, space, data, method), host.available_memory()
