@@ -57,7 +57,9 @@ class Metrics:
         with self._writer.as_default():
             for name, value in values.items():
                 # The alphas are many: they make a group of their own, beside that of the losses.
-                group = f"{self._prefix}_" if name.startswith("alpha/") else f"{self._prefix}/"
+                group = (
+                    f"{self._prefix}_" if name.startswith(("alpha/", "edge_alpha/")) else f"{self._prefix}/"
+                )
                 tf.summary.scalar(group + name, value, step=step)
 
     def image(self, name: str, png: bytes, step: int) -> None:

@@ -5,6 +5,8 @@ import numpy as np
 from tf_darts.architecture import Architecture
 from tf_darts.derive import read_genotype
 
+SKIP = "skip_connect"
+
 
 def entropy(mixing_weights: np.ndarray) -> float:
     """Mean entropy over the edges of one cell type, in nats; rows sum to 1."""
@@ -16,15 +18,19 @@ def skip_share(space, weights: dict[str, np.ndarray]) -> float:
     """Share of skip connections among the edges that magnitude selection would now keep (0 to 1)."""
     cells = read_genotype(space, weights).cells.values()
     names = [choice.operation for cell in cells for choice in cell]
-    return names.count("skip_connect") / len(names)
+    return names.count(SKIP) / len(names)
 
 
 def describe(architecture: Architecture) -> dict[str, float]:
     """Scalars by name: every alpha, the entropy of each cell type, and the share of skip connections."""
     space = architecture.space
-    weights = {t: p.numpy() for t, p in architecture.probabilities().items()}
+    weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
     values = {"skip_share": skip_share(space, weights)}
-    for cell_type, rows in weights.items():
+    for cell_type, edge_alpha in architecture.edge_alpha.items():
+        for edge, value in zip(space.edges, edge_alpha.numpy(), strict=True):
+            values[f"edge_alpha/{cell_type}/{edge}"] = float(value)
+    for cell_type, rows in architecture.probabilities().items():
+        rows = rows.numpy()
         values[f"alpha_entropy/{cell_type}"] = entropy(rows)
         alpha = architecture.alpha[cell_type].numpy()
         for e, edge in enumerate(space.edges):
