@@ -289,6 +289,26 @@ FIELDS: dict[str, dict[str, Field]] = {
         "label_smoothing": number_field(0.0, "label smoothing", 0.0, 0.99),
         "evaluate_every": integer_field(1, "epochs between test evaluations; the last is always done", 1),
     },
+    # What an analysis depends on is in `tf_darts.analysis.READS`.
+    "analysis": {
+        "edges": _text(
+            "",
+            "edges for strength and perturbation, as normal:3<-1 or normal:4, with commas; empty: all",
+        ),
+        "epochs": integer_field(
+            20, "epochs in which strength trains the supernet again after an edge is discretised", 1
+        ),
+        "learning_rate": number_field(0.0025, "SGD learning rate in the first of them (cosine per epoch)"),
+        "learning_rate_min": number_field(0.0, "where the cosine ends"),
+        "table_column": _text(
+            "c10_test200", "column of the NAS-Bench-201 table from which true accuracies are taken"
+        ),
+        "draws": integer_field(5, "random exchanges of each kind, for shuffle", 1),
+        "batches": integer_field(4, "validation batches over which hessian averages", 1),
+        "spectrum_entries": integer_field(
+            100, "hessian computes every eigenvalue where alpha has at most so many entries"
+        ),
+    },
     "runtime": {
         "strategy": _one_of("one_device", "tf.distribute strategy", "one_device", "mirrored"),
         "logical_devices": integer_field(0, "split the CPU into so many devices, to try mirrored; 0: do not"),
@@ -420,12 +440,13 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
                 f"config: {name} is set with search.method {config.search.method!r}, which does not read it;"
                 f" allowed: only with {', '.join(users)}"
             )
-    for section in ("search", "training"):
+    for section in ("search", "training", "analysis"):
         if config[section].learning_rate_min > config[section].learning_rate:
             raise UserError(
                 f"config: {section}.learning_rate_min is {config[section].learning_rate_min!r}; allowed: at"
                 f" most {section}.learning_rate, {config[section].learning_rate!r}"
             )
+    for section in ("search", "training"):
         if runtime.strategy == "mirrored" and runtime.logical_devices:
             size = config[section].batch_size
             if size % runtime.logical_devices:

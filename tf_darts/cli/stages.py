@@ -1,16 +1,20 @@
 """The three stages as functions of a run and its work directory: what the programs consist of."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
-from tf_darts import npz, supernet_file
+from tf_darts import npz, spaces, supernet_file
+from tf_darts.analysis import NEEDS_NO_SEARCH, edges
+from tf_darts.analysis.study import Study
 from tf_darts.benchmarks.nas_bench_201 import Entry, Table
 from tf_darts.cli.common import Run
 from tf_darts.errors import UserError
@@ -122,6 +126,40 @@ def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathli
         return stage.path, read_json(finished)
     setup = training_loop.make(run.config, run.space, genotype, run.data, run.strategy)
     return stage.path, training_loop.run(setup, stage.open(), name)
+
+
+def studies(
+    names: Iterable[str], workdir: str, config: ml_collections.ConfigDict, table: Table | None
+) -> dict[str, Study]:
+    """Analyses by name, of one searched supernet that is made when the first of them asks for it.
+
+    Raises:
+      UserError: the search there is missing, unfinished, or of another config, as is what an analysis has
+        left; or the config names no edges or column.
+    """
+    space = spaces.get(config.space)
+    edges.parse(space, config.analysis.edges)
+    if table is not None:
+        table.operation_strength(config.analysis.table_column)
+    names = list(names)
+    if not NEEDS_NO_SEARCH.issuperset(names):
+        _searched(workdir, config)
+
+    @functools.cache
+    def start() -> search_setup.Setup:
+        run = Run(config)
+        return search_setup.make(config, space, run.data, run.strategy)
+
+    return {name: Study(name, workdir, config, space, table, start) for name in names}
+
+
+def _searched(workdir: str, config: ml_collections.ConfigDict) -> pathlib.Path:
+    """The folder of a finished search."""
+    searched = search_stage(workdir, config)
+    searched.check()
+    if not (searched.path / "result.json").exists():
+        raise UserError(f"--workdir: {searched.path} holds no finished search; run bin/search there first")
+    return searched.path
 
 
 def selected(workdir: str, method: str, space) -> Genotype:

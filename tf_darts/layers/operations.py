@@ -210,3 +210,8 @@ def make(name: str, channels: int, stride: int, affine: bool, seed: int) -> Oper
       UserError: there is none of this name, or its module cannot be imported.
     """
     return OPERATIONS.load(name)(channels, stride, affine=affine, seed=seed, name=name)
+
+
+def has_weights(name: str) -> bool:
+    """Whether the operation of this name has weights to train in a supernet, at stride 1."""
+    return bool(make(name, 2, 1, affine=False, seed=0).trainable_variables)

@@ -5,6 +5,8 @@ import numpy as np
 from tf_darts.architecture import Architecture
 from tf_darts.derive import read_genotype
 
+SKIP = "skip_connect"
+
 
 def entropy(mixing_weights: np.ndarray) -> float:
     """Mean entropy over the edges of one cell type, in nats; rows sum to 1."""
@@ -16,7 +18,7 @@ def skip_share(space, weights: dict[str, np.ndarray]) -> float:
     """Share of skip connections among the edges that magnitude selection would now keep (0 to 1)."""
     cells = read_genotype(space, weights).cells.values()
     names = [choice.operation for cell in cells for choice in cell]
-    return names.count("skip_connect") / len(names)
+    return names.count(SKIP) / len(names)
 
 
 def describe(architecture: Architecture) -> dict[str, float]:

@@ -8,6 +8,7 @@ epochs up to its argument, and the supernet of epoch i - k is taken.
 import contextlib
 import math
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -56,10 +57,12 @@ class ByEigenvalue(Never):
         self._checkpoints = Checkpoints(
             folder / "epochs", 0.0, ("step",), kept=self._window + 3, **setup.state()
         )
-        self._product = _hessian_times(setup)
+        self._product = hessian_times(setup)
 
     def measure(self) -> dict[str, float]:
-        return {METRIC: largest_eigenvalue(self._product, _size(self._setup), self._setup.config.seed)}
+        return {
+            METRIC: largest_eigenvalue(self._product, alpha_entries(self._setup), self._setup.config.seed)
+        }
 
     def save(self, step: int) -> None:
         self._checkpoints.save(step=step)
@@ -119,19 +122,26 @@ def largest_eigenvalue(product, size: int, seed: int) -> float:
     return float(np.linalg.eigvalsh((matrix + matrix.T) / 2).max())
 
 
-def _size(setup: Setup) -> int:
+def alpha_entries(setup: Setup) -> int:
+    """Entries of everything that alpha is: rows of its Hessian."""
     return sum(alpha.shape.num_elements() for alpha in setup.bilevel.alphas.values())
 
 
-def _hessian_times(setup: Setup):
-    """vector -> Hessian of the validation loss in alpha, times it; on one batch, the same at every epoch."""
+def hessian_times(setup: Setup) -> Callable[..., np.ndarray]:
+    """The Hessian of the validation loss in alpha, by its products.
+
+    Returns:
+      (vector float [entries], batch=0) -> the Hessian times it, float64 [entries]. Entries are those of
+      `Bilevel.alphas`, one after the other. `batch` numbers random validation batches of the search's size;
+      the search measures on batch 0 at every epoch. Running statistics move.
+    """
     bilevel, batch = setup.bilevel, setup.config.search.batch_size
     alphas, replicas = list(bilevel.alphas.values()), setup.strategy.num_replicas_in_sync
 
-    def on_replica(vector: tf.Tensor) -> tf.Tensor:
+    def on_replica(vector: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         images, labels = setup.valid.fresh_batch(
-            "search/hessian", 0, batch, replicas, tf.cast(replica, tf.int32)
+            "search/hessian", number, batch, replicas, tf.cast(replica, tf.int32)
         )
         parts = tf.split(vector, [alpha.shape.num_elements() for alpha in alphas])
         zero = tf.UnconnectedGradients.ZERO
@@ -155,8 +165,11 @@ def _hessian_times(setup: Setup):
         return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
 
     @tf.function(autograph=False)
-    def product(vector: tf.Tensor) -> tf.Tensor:
-        shares = setup.strategy.run(on_replica, args=(vector,))
+    def product(vector: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        shares = setup.strategy.run(on_replica, args=(vector, number))
         return setup.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
 
-    return lambda vector: product(tf.constant(vector, tf.float32)).numpy().astype(np.float64)
+    def times(vector: np.ndarray, batch: int = 0) -> np.ndarray:
+        return product(tf.constant(vector, tf.float32), tf.constant(batch)).numpy().astype(np.float64)
+
+    return times

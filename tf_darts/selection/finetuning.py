@@ -26,10 +26,19 @@ def optimizer(setup: Setup) -> SGD:
     return SGD(setup.bilevel.weights, search.momentum, selection.weight_decay, search.clip_norm)
 
 
-def steps(setup: Setup) -> PassSteps:
+def steps(
+    setup: Setup,
+    trains_alpha: bool = True,
+    learning_rate: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> PassSteps:
     """Steps of fine-tuning: passes over the training half, with a fresh validation batch at each step.
 
     Alpha goes on training between decisions; only undecided edges have a loss gradient.
+
+    Args:
+      setup: supernet and data.
+      trains_alpha: whether alpha is trained too, or the weights alone.
+      learning_rate: of the weights, by epoch (int32 scalar, from 0); None: `selection.learning_rate`.
     """
     config, bilevel, batch = setup.config, setup.bilevel, setup.config.search.batch_size
     selection, replicas = config.selection, setup.strategy.num_replicas_in_sync
@@ -45,10 +54,14 @@ def steps(setup: Setup) -> PassSteps:
             now = Now(
                 number=number,
                 progress=tf.constant(1.0),
-                learning_rate=tf.constant(selection.learning_rate),
+                learning_rate=(
+                    learning_rate(number // passes.per_pass)
+                    if learning_rate
+                    else tf.constant(selection.learning_rate)
+                ),
                 train_total=count,
                 valid_total=batch,
-                trains_alpha=True,
+                trains_alpha=trains_alpha,
                 seed=fold(config.seed, "selection/method"),
             )
             with bilevel.disturbed(_disturbance(setup, number)):
@@ -61,7 +74,7 @@ def steps(setup: Setup) -> PassSteps:
         setup.train.size,
         batch,
         make_step,
-        setup.method.metrics + setup.method.alpha_metrics,
+        setup.method.metrics + (setup.method.alpha_metrics if trains_alpha else ()),
         config.runtime.steps_per_call,
     )
     return passes

@@ -1,0 +1,92 @@
+"""The closed form against a search for the minimum, and trained alphas against the closed form."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+
+from tests.analysis import made
+from tf_darts.analysis import proposition_1
+
+
+@settings(deadline=None)
+@given(st.floats(0.01, 10), st.floats(0.01, 10), st.floats(-0.95, 0.95))
+def test_the_closed_form_is_the_minimum(conv, skip, correlation):
+    covariance = correlation * (conv * skip) ** 0.5
+
+    def variance(t):
+        return t**2 * conv + (1 - t) ** 2 * skip + 2 * t * (1 - t) * covariance
+
+    found = minimize_scalar(variance, bounds=(0, 1), method="bounded", options={"xatol": 1e-9}).x
+    assert proposition_1.optimal_weight(conv, skip, covariance) == pytest.approx(found, abs=1e-4)
+
+
+def test_weights_are_proportional_to_the_other_ones_variance():
+    assert proposition_1.optimal_weight(conv=1.0, skip=3.0) == pytest.approx(0.75)
+    assert proposition_1.optimal_weight(conv=3.0, skip=1.0) == pytest.approx(0.25)
+    # Alpha is the logarithm of a weight, but for a constant of the row.
+    weight = proposition_1.optimal_weight(conv=0.2, skip=0.7)
+    assert np.log(weight) - np.log(1 - weight) == pytest.approx(np.log(0.7) - np.log(0.2))
+
+
+def test_equal_errors_have_no_best_weight():
+    with pytest.raises(ValueError, match=r"var\(o - x\) is 0"):
+        proposition_1.optimal_weight(1.0, 1.0, 1.0)
+
+
+def test_alpha_trained_on_independent_errors_comes_to_the_proposition():
+    for ratio, outcome in zip(
+        proposition_1.RATIOS, proposition_1.independent(5, proposition_1.RATIOS), strict=True
+    ):
+        assert outcome.skip / outcome.conv == pytest.approx(ratio, rel=0.05)
+        assert abs(outcome.gradient) < 1e-4  # training was over
+        assert outcome.trained == pytest.approx(outcome.optimal, abs=1e-3)
+        # The errors of 20,000 values are correlated by chance, 0.007 at one sigma.
+        assert outcome.trained == pytest.approx(outcome.proposition, abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    return proposition_1.cell(5)
+
+
+def test_alpha_trained_in_a_cell_comes_to_the_closed_form(outcomes):
+    assert len(outcomes) == proposition_1.EDGES
+    for outcome in outcomes:
+        assert abs(outcome.gradient) < 1e-3
+        # Variances are those of other images than alpha was trained on.
+        assert outcome.trained == pytest.approx(outcome.optimal, abs=0.03)
+
+
+def test_in_a_cell_skip_gains_along_the_chain_and_errors_are_not_independent(outcomes):
+    weights = [outcome.trained for outcome in outcomes]
+    assert weights[0] > weights[1] > weights[2]  # x comes closer to m*
+    assert outcomes[0].skip > outcomes[1].skip
+    # Where the paper's assumption fails, its formula misses by far more than the closed form does.
+    for outcome in outcomes[1:]:
+        assert outcome.covariance > 0.1 * (outcome.skip * outcome.conv) ** 0.5
+        assert abs(outcome.proposition - outcome.trained) > 0.05
+
+
+def test_the_analysis_needs_no_search_and_trains_once(tmp_path, monkeypatch):
+    row = proposition_1.Outcome(0.5, 0.25, 0.01, 0.66, 0.669, 0.667, 1e-5)
+    trained = []
+
+    def stand_in(seed, *arguments):
+        trained.append(seed)
+        return [row, dataclasses.replace(row, trained=0.123)]
+
+    monkeypatch.setattr(proposition_1, "independent", stand_in)
+    monkeypatch.setattr(proposition_1, "cell", stand_in)
+    fields = {"runtime__tensorboard": True}
+    first = proposition_1.run(made.study("proposition_1", tmp_path, **fields))
+    folder = tmp_path / "analysis" / "proposition_1"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert {path.suffix for path in before} >= {".json", ".png", ".v2"}
+    again = proposition_1.run(made.study("proposition_1", tmp_path, **fields))
+    assert first == again and len(trained) == 2
+    assert before == {path: path.read_bytes() for path in folder.iterdir()}
+    assert "0.123" in first and first.count("0.667") == 4

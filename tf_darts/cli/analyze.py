@@ -1,0 +1,42 @@
+"""Analyses a searched supernet: bin/analyze --workdir=runs/mine --analysis=perturbation."""
+
+from absl import flags
+
+from tf_darts.analysis import ANALYSES
+from tf_darts.cli import common
+from tf_darts.errors import UserError
+
+_ANALYSIS = flags.DEFINE_list(
+    "analysis", [], f"What is analysed, several separated by commas: {', '.join(ANALYSES)}."
+)
+_TABLE = common.table_flag()
+flags.adopt_module_key_flags(common)  # --help lists the shared flags too
+
+
+def program() -> None:
+    """Analyses, and prints what came of it and where it is."""
+    if not _ANALYSIS.value:
+        raise UserError(f"--analysis: missing; give one or several of {', '.join(ANALYSES)}")
+    for name in _ANALYSIS.value:
+        ANALYSES.check(name)
+    config = common.load_config(may_be_recorded=True, table=_TABLE.value)
+    workdir = common.workdir()
+    table = common.load_table(config)
+    with common.quiet_start():
+        from tf_darts.cli import stages
+
+    studies = stages.studies(_ANALYSIS.value, workdir, config, table)
+    for name, study in studies.items():
+        with common.quiet_start():
+            analysis = ANALYSES.load(name)
+        text, folder = analysis(study), study.folder
+        print(f"{name}:\n{text}\nThis and more is in {folder / 'result.json'}, the pictures beside it.\n")
+
+
+def main() -> None:
+    """The entry point."""
+    common.run(program)
+
+
+if __name__ == "__main__":
+    main()
