@@ -6,7 +6,9 @@
     WORKDIR/training/METHOD/            checkpoints/, metrics.jsonl, result.json, events
     WORKDIR/report/                     pictures
 
-Each stage also keeps `config.json` with the part of the config that its result depends on; a stage is
+Each stage also leaves `seconds.json`, how long it took (`runtime.seconds`).
+
+It also keeps `config.json` with the part of the config that its result depends on; a stage is
 continued only with the same.
 """
 
