@@ -4,6 +4,7 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts.runtime.workdir import Stage
+from tf_darts.selection import budget_fields
 
 SEARCH = "search"
 
@@ -21,7 +22,9 @@ def selection_name(config: ml_collections.ConfigDict) -> str:
 def selection_stage(workdir: str, config: ml_collections.ConfigDict) -> Stage:
     """The folder of the selection."""
     sections = (*config_lib.search_sections(config), "selection")
-    return Stage(workdir, f"selection/{selection_name(config)}", config, sections)
+    # The folder says the name, whether or not the config does.
+    folder, free = f"selection/{selection_name(config)}", ("selection.name",)
+    return Stage(workdir, folder, config, sections, budget_fields.depends_on(config), free)
 
 
 def training_stage(workdir: str, config: ml_collections.ConfigDict, name: str, genotype: str) -> Stage:

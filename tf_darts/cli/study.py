@@ -63,24 +63,23 @@ def program() -> int:
     if _ENGINE.value == "ray" and importlib.util.find_spec("ray") is None:
         raise UserError("--engine=ray: Ray is missing; run: pip install -r requirements-ray.txt")
     output = Output(_OUTPUT.value)
-    if _COLLECT.value:
-        output.study()  # there has to be one
+    if _COLLECT.value and not output.folder.is_dir():
+        raise UserError(f"--output: {_OUTPUT.value!r} is no folder; allowed: with --collect, that of a study")
     study, tables = _study(output), Tables()
     for job in study.jobs:
         tables.of(job)  # a table that is no use is refused now, not after the searches
         output.check(job)
     for line in study.skipped:
         print(line, file=sys.stderr)
-    failed = 0
+    left = [] if _COLLECT.value else [job.name for job in study.jobs if not output.finished(job)]
     if not _COLLECT.value:
-        left = [job.name for job in study.jobs if not output.finished(job)]
         print(f"{len(study.jobs)} searches, {len(left)} of them with something left to do.", file=sys.stderr)
-        if left:
-            engine.check(study, left)
-        output.record(study)
-        if _SLURM.value is not None:
-            return _write_slurm(left, output)
-        failed = _run(left, output, study)
+    if left:
+        engine.check(study, left)
+    output.record(study)
+    if _SLURM.value is not None:
+        return _write_slurm(left, output)
+    failed = _run(left, output, study)
     _collect(study, output, tables)
     return int(failed > 0)
 

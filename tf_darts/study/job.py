@@ -66,7 +66,8 @@ def check(study: Study, jobs: Iterable[Job]) -> None:
     run, loaded, largest = None, None, 0.0
     # Which data and which method, not which seed, decide; jobs with the same data stand together.
     distinct = {_key(job): job for job in jobs}
-    for key, job in sorted(distinct.items()):
+    data = list(dict.fromkeys(key[0] for key in distinct))
+    for key, job in sorted(distinct.items(), key=lambda item: data.index(item[0][0])):  # stable
         try:
             if run is None or loaded != key[0]:
                 run, loaded = Run(job.config), key[0]

@@ -21,7 +21,8 @@ def report(study: Study, summary: Summary) -> str:
     parts += [_measure(study, summary, measure) for measure in summary.measures()]
     if not summary.measures():
         parts.append("Nothing tells how good they are: no NAS-Bench-201 table was given, nothing trained.")
-    parts += [f"- {line}" for line in study.skipped]
+    if study.skipped:
+        parts.append("\n".join(f"- {line}" for line in study.skipped))
     return "\n\n".join(parts) + "\n"
 
 

@@ -177,6 +177,8 @@ def _check_fields(given: dict[str, Any]) -> None:
             raise UserError(f"config: {name} is {values!r}; allowed: a tuple of {kind.__name__}")
         if len(set(values)) < len(values):
             raise UserError(f"config: {name} is {values!r}; allowed: each once")
+    if any(seed < 0 for seed in given["seeds"]):
+        raise UserError(f"config: seeds is {given['seeds']!r}; allowed: integers of at least 0")
     for name in ("searches", "selections", "seeds"):
         if not given[name]:
             raise UserError(f"config: {name} is empty; allowed: at least one")
