@@ -21,9 +21,8 @@ from tf_darts.network import Network, count_parameters
 from tf_darts.published import PUBLISHED
 from tf_darts.runtime.workdir import Stage
 from tf_darts.search import loop as search_loop
-from tf_darts.selection import SELECTIONS, magnitude, sampling, schedule
+from tf_darts.selection import SELECTIONS, budget_fields, magnitude, sampling, schedule
 from tf_darts.selection import budget as budget_lib
-from tf_darts.selection import budget_fields
 from tf_darts.selection import select as selection_lib
 from tf_darts.selection.budget import Budget, State
 from tf_darts.selection.costs import Costs, count

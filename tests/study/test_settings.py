@@ -79,6 +79,22 @@ def test_a_study_survives_json_and_its_paths_are_absolute(tmp_path, monkeypatch)
     assert again.job("darts-seed0").config.data.path == str(tmp_path / "images.npz")
 
 
+def test_extensions_of_a_search_are_found_from_anywhere(tmp_path, monkeypatch):
+    before = dict(METHODS)
+    (tmp_path / "own.py").write_text("from tf_darts.search.methods.darts import Darts as Mine\n")
+    monkeypatch.chdir(tmp_path)
+    config = small()
+    config.searches.own = {"extensions": {"methods": {"mine": "own.py:Mine"}}, "search": {"method": "mine"}}
+    try:
+        study = settings.validate(config)
+        assert study.job("own-seed0").config.search.method == "mine"
+        parts = study.config["searches"]
+        assert parts["own"]["extensions"]["methods"] == {"mine": f"{tmp_path / 'own.py'}:Mine"}
+    finally:
+        METHODS.clear()
+        METHODS.update(before)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
@@ -93,7 +109,7 @@ def test_a_study_survives_json_and_its_paths_are_absolute(tmp_path, monkeypatch)
         (
             "searches",
             {"a": {"search": {"method": "dart"}}},
-            "searches.a: search.method: 'dart' is not known; did you mean darts?",
+            "searches.a: search.method is 'dart'; allowed: one of darts, ",
         ),
         (
             "searches",

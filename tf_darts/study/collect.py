@@ -100,7 +100,7 @@ def results(study: Study, output: Output, tables: Tables) -> list[Row]:
 
 
 def _rows(job: Job, output: Output, tables: Tables) -> Iterator[Row]:
-    space = spaces.get(job.config.space)
+    space = spaces.of(job.config)
     searched = output.search_stage(job).path
     supernet = _searched_epoch(searched).get("evaluation/test_accuracy")
     for selection in job.selections:

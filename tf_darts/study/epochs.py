@@ -32,7 +32,7 @@ def epochs(study: Study, output: Output, tables: Tables) -> list[Row]:
 
 
 def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
-    space, folder = spaces.get(job.config.space), output.search_stage(job).path
+    space, folder = spaces.of(job.config), output.search_stage(job).path
     decisions = read_lines(folder / "decisions.jsonl")
     rows = []
     for epoch in (row for row in read_lines(folder / "metrics.jsonl") if "finished_epoch" in row):
@@ -72,7 +72,7 @@ def by_magnitude(config, space: Space, epoch: dict[str, Any], decisions: list[di
                 values[e, o] = epoch[f"alpha/{cell_type}/{edge}/{name}"]
         alpha.assign(values)
     for cell_type, edge_alpha in architecture.edge_alpha.items():
-        edge_alpha.assign([epoch[f"edge_alpha/{cell_type}/{edge}"] for edge in space.edges])
+        edge_alpha.assign([epoch[f"alpha/{cell_type}/{edge}/edge"] for edge in space.edges])
     for row in decisions:
         perturbation.apply(architecture, row)
         architecture.remove_edges(row["cell_type"], row["removed"])

@@ -13,6 +13,8 @@ from tf_darts.errors import UserError
 from tf_darts.layers.depthwise import device_type
 from tf_darts.runtime import host
 from tf_darts.search import setup as search_setup
+from tf_darts.search.methods import METHODS
+from tf_darts.selection import budget
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job, Study
 from tf_darts.training import loop as training_loop
@@ -71,9 +73,11 @@ def check(study: Study, jobs: Iterable[Job]) -> None:
         try:
             if run is None or loaded != key[0]:
                 run, loaded = Run(job.config), key[0]
-            run.config, run.space = job.config, spaces.get(job.config.space)
+            run.config, run.space = job.config, spaces.of(job.config)
             replicas = run.strategy.num_replicas_in_sync
             search_setup.check(run.config, run.space, run.data, replicas)
+            for config in job.selections.values():
+                budget.check(config, run.space, run.data)
             if job.trains:
                 training_loop.check(run.config, run.space, run.data, replicas)
         except UserError as error:
@@ -90,9 +94,12 @@ def check(study: Study, jobs: Iterable[Job]) -> None:
 
 def _key(job: Job) -> tuple[str, str]:
     plain = job.config.to_dict()
-    return repr(plain.pop("data")), repr(plain | {"seed": 0, "trains": bool(job.trains)})
+    data, rest = plain.pop("data"), plain | {"seed": 0, "trains": bool(job.trains)}
+    return repr(data), repr([rest, [config.selection.to_dict() for config in job.selections.values()]])
 
 
 def _memory(config: ml_collections.ConfigDict, run: Run) -> float:
     search = config.search
-    return memory.estimate(run.space, search.channels, search.cells, search.batch_size, run.data.image_shape)
+    partial = METHODS.load(search.method)(config, run.space).partial_channels
+    sizes = (search.channels, search.cells, search.batch_size)
+    return memory.estimate(run.space, *sizes, run.data.image_shape, partial)

@@ -14,6 +14,7 @@ from typing import Any
 import ml_collections
 
 from tf_darts import config as config_lib
+from tf_darts import registry
 from tf_darts.errors import UserError
 
 WITHOUT = ""  # as `baseline`: no differences are taken
@@ -232,6 +233,14 @@ def _absolute(part: dict[str, Any]) -> dict[str, Any]:
         fields = part.get(section)
         if isinstance(fields, dict) and isinstance(fields.get(field), str) and fields[field]:
             fields[field] = os.path.abspath(os.path.expanduser(fields[field]))
+    extensions = part.get("extensions")
+    if isinstance(extensions, dict):  # what is wrong with it is found when the whole config is checked
+        for field, entries in extensions.items():
+            if isinstance(entries, dict):
+                extensions[field] = {
+                    name: registry.absolute(entry) if isinstance(entry, str) else entry
+                    for name, entry in entries.items()
+                }
     return part
 
 
