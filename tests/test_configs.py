@@ -8,8 +8,8 @@ import pytest
 from tf_darts import config as config_lib
 
 FOLDER = Path(__file__).resolve().parents[1] / "configs"
-# benchmark.py is the config of another program; tests/benchmark has its tests.
-FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem != "benchmark")
+# benchmark.py and study_*.py are configs of other programs; tests/benchmark and tests/study have their tests.
+FILES = sorted(p for p in FOLDER.glob("*.py") if p.stem != "benchmark" and not p.stem.startswith("study_"))
 
 
 def load(name):

@@ -21,7 +21,7 @@ from tf_darts.network import Network, count_parameters
 from tf_darts.published import PUBLISHED
 from tf_darts.runtime.workdir import Stage
 from tf_darts.search import loop as search_loop
-from tf_darts.selection import SELECTIONS, magnitude, sampling, schedule
+from tf_darts.selection import SELECTIONS, budget_fields, magnitude, sampling, schedule
 from tf_darts.selection import budget as budget_lib
 from tf_darts.selection import select as selection_lib
 from tf_darts.selection.budget import Budget, State
@@ -599,7 +599,7 @@ def test_images_that_the_network_cannot_halve_are_refused():
 def test_a_selection_depends_on_the_networks_size_where_it_has_a_budget(tmp_path, limit):
     def stage(channels):
         settings = tiny.config(selection__max_multiply_adds=limit, training__channels=channels)
-        return Stage(tmp_path, "selection/x", settings, ("selection",), budget_lib.depends_on(settings))
+        return Stage(tmp_path, "selection/x", settings, ("selection",), budget_fields.depends_on(settings))
 
     stage(4).open()
     stage(4).check()

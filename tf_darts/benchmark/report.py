@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tf_darts.report.cell_diagram import figure_to_png_bytes
+from tf_darts.report.table import markdown
 
 GIB = 2**30
 _OURS, _PEER = "#0072B2", "#C8500A"
@@ -19,21 +20,6 @@ _NAMES = {
 }
 
 Unit = dict[str, Any]  # an entry of result.json's `units`
-
-
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, aligned so that it can be read as it is; the first two columns are texts."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return "| " + " | ".join(padded) + " |"
-
-    rule = ["-" * width if i < 2 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
-    return "\n".join([line(headings), line(rule), *map(line, rows)])
 
 
 def number(value: float) -> str:

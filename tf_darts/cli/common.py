@@ -3,12 +3,9 @@
 TensorFlow is imported by the stages, not here, so that --help and errors in flags come at once.
 """
 
-import contextlib
 import difflib
 import os
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import ml_collections
 from absl import flags
@@ -18,6 +15,7 @@ from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import entry
+from tf_darts.cli.entry import quiet_start
 from tf_darts.errors import UserError
 from tf_darts.selection import SELECTIONS
 
@@ -116,31 +114,6 @@ def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_col
     if method not in (None, config.selection.method):
         config.selection.method, config.selection.name = method, ""  # a name belongs to one selection
     return config_lib.validate(config)
-
-
-@contextlib.contextmanager
-def quiet_start() -> Iterator[None]:
-    """Keeps back what TensorFlow's C++ code writes as it starts, unless starting fails or --verbosity is set.
-
-    It says that it found no GPU and which libraries it uses, at every start and at every log level.
-    """
-    if flags.FLAGS["verbosity"].present:
-        yield
-        return
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        except Exception as error:
-            if not isinstance(error, UserError):
-                kept.seek(0)
-                os.write(stderr, kept.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 class Run:

@@ -8,36 +8,23 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-import ml_collections
-
-from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
 from tf_darts import npz, spaces, supernet_file
 from tf_darts.analysis import NEEDS_NO_SEARCH, edges
 from tf_darts.analysis.study import Study
 from tf_darts.benchmarks.nas_bench_201 import Entry, Table
 from tf_darts.cli.common import Run
+from tf_darts.cli.folders import search_stage, selection_stage, training_stage
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
-from tf_darts.runtime.workdir import Stage, read_json, write_json
+from tf_darts.runtime import seconds
+from tf_darts.runtime.workdir import read_json, write_json
 from tf_darts.search import imported
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import NEEDS_NO_SUPERNET, budget
 from tf_darts.selection import select as selection_lib
 from tf_darts.training import loop as training_loop
-
-SEARCH = "search"
-
-
-def search_stage(workdir: str, config: ml_collections.ConfigDict) -> Stage:
-    """The folder of the search."""
-    return Stage(workdir, SEARCH, config, config_lib.search_sections(config))
-
-
-def selection_name(config: ml_collections.ConfigDict) -> str:
-    """Name of the selection's folder, and of the training of what it selects."""
-    return config.selection.name or config.selection.method
 
 
 def check(run: Run) -> None:
@@ -54,7 +41,8 @@ def search(run: Run, workdir: str) -> pathlib.Path:
     stage.check()
     if not (stage.path / "result.json").exists():
         setup = search_setup.make(run.config, run.space, run.data, run.strategy)
-        search_loop.run(setup, stage.open())
+        with seconds.recorded(stage.open()) as folder:
+            search_loop.run(setup, folder)
     return stage.path
 
 
@@ -88,16 +76,15 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
     needs_supernet = run.config.selection.method not in NEEDS_NO_SUPERNET
     if needs_supernet and not (searched.path / "result.json").exists():
         raise UserError(f"--workdir: {searched.path} holds no finished search; run bin/search there first")
-    sections = (*config_lib.search_sections(run.config), "selection")
-    more = budget.depends_on(run.config)
-    stage = Stage(workdir, f"selection/{selection_name(run.config)}", run.config, sections, more)
+    stage = selection_stage(workdir, run.config)
     stage.check()
     finished = stage.path / "genotype.json"
     if finished.exists():
         return stage.path, genotype_lib.load(finished, run.space)
     budget.check(run.config, run.space, run.data)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
-    return stage.path, selection_lib.run(setup, searched.path, stage.open())
+    with seconds.recorded(stage.open()) as folder:
+        return folder, selection_lib.run(setup, searched.path, folder)
 
 
 def look_up(table: Table, path: str, folder: pathlib.Path, genotype: Genotype) -> Entry:
@@ -118,14 +105,14 @@ def look_up(table: Table, path: str, folder: pathlib.Path, genotype: Genotype) -
 
 def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathlib.Path, dict[str, Any]]:
     """Trains a genotype from scratch; gives the folder and the result."""
-    depends = {"genotype": genotype.to_text(run.space)}
-    stage = Stage(workdir, f"training/{name}", run.config, ("data", "training"), depends)
+    stage = training_stage(workdir, run.config, name, genotype.to_text(run.space))
     stage.check()
     finished = stage.path / "result.json"
     if finished.exists():
         return stage.path, read_json(finished)
     setup = training_loop.make(run.config, run.space, genotype, run.data, run.strategy)
-    return stage.path, training_loop.run(setup, stage.open(), name)
+    with seconds.recorded(stage.open()) as folder:
+        return folder, training_loop.run(setup, folder, name)
 
 
 def studies(

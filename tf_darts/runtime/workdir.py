@@ -6,7 +6,9 @@
     WORKDIR/training/METHOD/            checkpoints/, metrics.jsonl, result.json, events
     WORKDIR/report/                     pictures
 
-Each stage also keeps `config.json` with the part of the config that its result depends on; a stage is
+Each stage also leaves `seconds.json`, how long it took (`runtime.seconds`).
+
+It also keeps `config.json` with the part of the config that its result depends on; a stage is
 continued only with the same.
 """
 
@@ -100,6 +102,8 @@ class Stage:
       config: the whole config.
       sections: sections of the config that the stage's result depends on.
       more: what else it depends on, as fields by name (a genotype, say).
+      free: fields of the sections, as section.field, that may differ all the same: they say only where the
+        result is.
     """
 
     def __init__(
@@ -109,10 +113,12 @@ class Stage:
         config: ml_collections.ConfigDict,
         sections: tuple[str, ...],
         more: dict[str, Any] | None = None,
+        free: tuple[str, ...] = (),
     ):
         self.workdir = pathlib.Path(workdir)
         self.path = self.workdir / name
         self._config, self._sections, self._more = config, sections, more or {}
+        self._free = free
 
     def check(self) -> None:
         """Checks that what is in the folder was made with this config.
@@ -127,6 +133,7 @@ class Stage:
         # A field that the program of that time did not have is one whose default changes nothing.
         new = self._depends_on()
         changed = config_lib.differences(_completed(old, _part(config_lib.default(), self._sections)), new)
+        changed = [line for line in changed if line.partition(":")[0] not in self._free]
         if changed:
             raise UserError(
                 f"{self.path} was made with another config: {'; '.join(changed)}. Use another --workdir, or"

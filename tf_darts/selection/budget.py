@@ -7,7 +7,7 @@ masks say what they can still be.
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ml_collections
 import numpy as np
@@ -19,13 +19,12 @@ from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.genotype_forms import kept_edges
 from tf_darts.layers.body import check_images
+from tf_darts.selection.budget_fields import FIELDS
 from tf_darts.selection.costs import Costs, count
 from tf_darts.spaces import Space
 
 if TYPE_CHECKING:  # the search uses selections, and they the budget
     from tf_darts.search.setup import Setup
-
-FIELDS = ("max_parameters", "max_multiply_adds")  # of the config, in the order of a cost's entries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,10 +287,3 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData) -> N
       UserError: none does, or the images do not fit the network.
     """
     of_config(config, space, data.num_classes, data.image_shape)
-
-
-def depends_on(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Fields of other sections that a selection depends on where the config sets a budget."""
-    if not any(config.selection[name] for name in FIELDS):
-        return {}
-    return {f"training.{name}": config.training[name] for name in ("channels", "cells")}

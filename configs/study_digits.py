@@ -1,0 +1,25 @@
+"""Every search method on scikit-learn's digits: magnitude and perturbation from each supernet, three seeds.
+
+    bin/study --config=configs/study_digits.py --output=runs/study_digits
+
+The scale of configs/quickstart.py; selected networks are trained as there. Hours on two CPU cores; for two
+methods, leave the others out of `searches`.
+"""
+
+from configs import quickstart
+from tf_darts.search.methods import METHODS
+from tf_darts.study import settings
+
+
+def get_config():
+    config = settings.default()
+    config.base = quickstart.get_config()
+    config.searches = {name: {"search": {"method": name}} for name in METHODS}
+    config.selections = {
+        "magnitude": {"method": "magnitude"},
+        "perturbation": {"method": "perturbation"},
+    }
+    config.trains = ("magnitude", "perturbation")
+    config.seeds = (0, 1, 2)
+    config.jobs = 2
+    return config

@@ -1,0 +1,56 @@
+"""bin/study as a process, and a made table."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.benchmarks.made import table_text
+from tests.study.small import ROOT
+from tf_darts.benchmarks import table_file
+from tf_darts.benchmarks.nas_bench_201 import Table
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+@pytest.fixture(scope="session")
+def table_path(tmp_path_factory):
+    """The file of a made table."""
+    path = tmp_path_factory.mktemp("tables") / "made.csv.gz"
+    table_file.write(path, table_text())
+    return path
+
+
+@pytest.fixture(scope="session")
+def table(table_path):
+    return Table.load(table_path)
+
+
+@pytest.fixture(scope="session")
+def start():
+    """`start(folder, *arguments)` starts bin/study in a folder."""
+
+    def start(folder, *arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "tf_darts.cli.study", *arguments],
+            cwd=folder,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def call(start):
+    """The same to its end: `(status, out, err)`."""
+
+    def call(folder, *arguments):
+        process = start(folder, *arguments)
+        out, err = process.communicate()
+        return process.returncode, out, err
+
+    return call

@@ -1,0 +1,197 @@
+"""bin/study on a small grid: the whole of it, with a job killed on the way, and bad input."""
+
+import csv
+import json
+import time
+
+import psutil
+import pytest
+
+from tests.study.small import CONFIG
+from tf_darts import genotype as genotype_lib
+from tf_darts import spaces
+
+JOBS = ("darts-seed0", "darts-seed1", "fixed-seed0", "fixed-seed1")
+
+
+def files(folder):
+    """Contents by path, but for what any run of a job changes."""
+    return {
+        path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def kill(program, name, ready):
+    """Kills a job's process once a file is there; fails if the program ends before."""
+    while program.poll() is None:
+        for process in psutil.Process(program.pid).children():
+            if ready.exists() and process.is_running() and name in process.cmdline():
+                process.kill()
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{name} was over before it could be killed: {program.communicate()}")
+
+
+@pytest.fixture(scope="module")
+def done(start, call, table_path, tmp_path_factory):
+    """A folder with the study: first with a job killed in its search, then again to the end."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "config.py").write_text(CONFIG)
+    arguments = ("--config=config.py", "--output=out", f"--table={table_path}", "--config.trains=('random',)")
+    program = start(folder, *arguments)
+    kill(program, "darts-seed0", folder / "out" / "darts-seed0" / "search" / "seconds.json")
+    out, err = program.communicate()
+    first = (program.returncode, out, err, files(folder / "out"))
+    return folder, first, call(folder, *arguments), arguments
+
+
+def test_a_killed_job_is_reported_and_the_others_are_finished(done):
+    status, out, err, there = done[1]
+    assert status == 1, err
+    assert "darts-seed0 failed: it was killed by SIGKILL" in out and "The same command tries again" in out
+    assert "darts-seed0: FAILED: it was killed by SIGKILL" in err and "3 of 4" in err
+    names = {str(path) for path in there}
+    for job in JOBS[1:]:
+        assert f"{job}/selection/by_loss/genotype.json" in names
+        assert f"{job}/training/random/result.json" in names
+    assert "8 of 10 selections are finished" not in out  # 2 selections of each fixed job, 3 of a darts job
+    assert "7 of 10 selections are finished" in out
+    assert "skipped: selections.magnitude after searches.fixed" in err
+
+
+def test_the_same_command_finishes_it_and_repeats_nothing(done):
+    folder, (_, _, _, there), (status, out, err), _ = done
+    assert status == 0, err
+    assert "4 searches, 1 of them with something left to do." in err
+    assert "10 of 10 selections are finished" in out and "darts-seed0: finished" in err
+    now = files(folder / "out")
+    kept = [path for path in there if path.parts[0] in JOBS[1:]]
+    assert kept and all(now[path] == there[path] for path in kept)
+    seconds = json.loads((folder / "out" / "darts-seed0" / "search" / "seconds.json").read_text())
+    assert seconds["starts"] == 2 and seconds["seconds"] > 0
+    log = (folder / "out" / "logs" / "darts-seed0.log").read_text()
+    assert log.count("tf_darts.study.worker") == 2
+
+
+def test_finished_studies_run_nothing(done, call):
+    folder, arguments = done[0], done[3]
+    before = files(folder / "out")
+    status, out, err = call(folder, *arguments)
+    assert status == 0 and "4 searches, 0 of them" in err and "started" not in err
+    assert out == done[2][1] and files(folder / "out") == before
+
+
+def test_collecting_alone_says_the_same(done, call):
+    folder = done[0]
+    before = files(folder / "out")
+    for name in ("results.csv", "summary.md", "epochs.png"):
+        (folder / "out" / name).unlink()
+    status, out, _ = call(folder, "--output=out", "--collect")
+    assert status == 0 and out == done[2][1] and files(folder / "out") == before
+
+
+def test_the_results_are_those_of_the_work_directories(done, table):
+    output = done[0] / "out"
+    space = spaces.get("nas_bench_201")
+    with (output / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    for row in rows:
+        workdir = output / f"{row['search']}-seed{row['seed']}"
+        genotype = genotype_lib.load(workdir / "selection" / row["selection"] / "genotype.json", space)
+        score = table.lookup(genotype).scores["CIFAR-10"]["test"]
+        assert row["genotype"] == genotype.to_text(space)
+        assert (float(row["c10_test_accuracy"]), int(row["c10_test_rank"])) == (score.accuracy, score.rank)
+        kept = json.loads((workdir / "selection" / row["selection"] / "table.json").read_text())
+        assert kept["text"] == row["genotype"]
+        search = json.loads((workdir / "search" / "result.json").read_text())
+        measured = search["last_epoch"].get("evaluation/test_accuracy")
+        expected = "" if row["search"] == "darts" else str(round(100 * measured, 6))
+        assert row["supernet_test_accuracy"] == expected
+        assert float(row["search_seconds"]) > 0 and float(row["selection_seconds"]) > 0
+        if row["selection"] == "random":
+            result = json.loads((workdir / "training" / "random" / "result.json").read_text())
+            assert float(row["test_accuracy"]) == pytest.approx(100 * result["test_accuracy"])
+        else:
+            assert row["test_accuracy"] == ""
+
+
+def test_magnitude_after_the_last_epoch_is_the_selection(done):
+    output = done[0] / "out"
+    with (output / "epochs.csv").open(newline="") as file:
+        rows = {(row["search"], row["seed"]): row for row in csv.DictReader(file)}
+    for seed in "01":
+        selected = json.loads((output / f"darts-seed{seed}/selection/magnitude/genotype.json").read_text())
+        assert rows["darts", seed]["genotype"] == selected["text"]
+        assert rows["fixed", seed]["genotype"] == ""
+
+
+def test_a_work_directory_is_one_that_the_programs_continue(done):
+    """bin/select asks for the same folder with the same config and finds what is there."""
+    from tf_darts.cli import folders
+    from tf_darts.config import validate
+    from tf_darts.runtime.workdir import recorded_config
+
+    workdir = done[0] / "out" / "darts-seed1"
+    config = recorded_config(workdir)
+    for method in ("magnitude", "random"):
+        config.selection.method = method
+        stage = folders.selection_stage(str(workdir), validate(config))
+        stage.check()
+        assert (stage.path / "genotype.json").exists()
+
+
+def test_another_config_is_refused_by_name(done, call):
+    folder, arguments = done[0], done[3]
+    before = files(folder / "out")
+    status, out, err = call(folder, *arguments, "--config.base.search.epochs=2")
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert (
+        "darts-seed0/search was made with another config: search.epochs: 1 -> 2. Use another --output" in err
+    )
+    assert files(folder / "out") == before
+
+
+def test_a_larger_study_goes_on_in_the_same_folder(done, call):
+    folder, arguments = done[0], done[3]
+    status, out, _ = call(folder, *arguments, "--config.seeds=(0,1,2)", "--slurm=jobs.sh")
+    assert status == 0 and "it has 2 tasks" in out and "Next: sbatch jobs.sh" in out
+    assert "jobs=(darts-seed2 fixed-seed2)" in (folder / "jobs.sh").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config=config.py"], "--output: missing; give the folder for the results"),
+        (["--output=out"], "out has no study.json; give --config"),
+        (["--output=out", "--config=config.py", "--collect"], "'out' is no folder; allowed: with --collect"),
+        (["--output=out", "--config=no.py"], "--config: 'no.py': no such file; give one as configs/study_"),
+        (
+            ["--output=out", "--config=config.py", "--config.base.search.epoks=1"],
+            "did you mean --config.base.",
+        ),
+        (["--output=out", "--config=config.py", "--config.jobs=0"], "jobs is 0; allowed: an integer"),
+        (["--output=out", "--config=config.py", "--table=no.gz"], "report.table: NAS-Bench-201 table '"),
+        (["--output=out", "--config=config.py", "--collect", "--slurm=x"], "allowed: one of them"),
+        (["--output=config.py", "--config=config.py"], "--output: 'config.py' is a file"),
+        (
+            ["--output=out", "--config=config.py", "--config.base.data.source=npz", "--data_dir=no.npz"],
+            "no.npz': no such file",
+        ),
+        (
+            ["--output=out", "--config=config.py", "--config.base.search.batch_size=20"],
+            "searches.darts: search.batch_size is 20; allowed: at most 16, the images to draw from",
+        ),
+        (
+            ["--output=out", "--config=config.py", "--config.jobs=10000"],
+            "jobs is 10000: a search needs about",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_before_any_work(call, tmp_path, arguments, message):
+    (tmp_path / "config.py").write_text(CONFIG)
+    status, out, err = call(tmp_path, *arguments)
+    assert (status, out) == (2, "")
+    lines = [line for line in err.splitlines() if not line.startswith(("skipped: ", "4 searches, "))]
+    assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
+    assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["config.py"]

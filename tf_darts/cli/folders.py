@@ -1,0 +1,32 @@
+"""The folders of the three stages and what their results depend on; without TensorFlow."""
+
+import ml_collections
+
+from tf_darts import config as config_lib
+from tf_darts.runtime.workdir import Stage
+from tf_darts.selection import budget_fields
+
+SEARCH = "search"
+
+
+def search_stage(workdir: str, config: ml_collections.ConfigDict) -> Stage:
+    """The folder of the search."""
+    return Stage(workdir, SEARCH, config, config_lib.search_sections(config))
+
+
+def selection_name(config: ml_collections.ConfigDict) -> str:
+    """Name of the selection's folder, and of the training of what it selects."""
+    return config.selection.name or config.selection.method
+
+
+def selection_stage(workdir: str, config: ml_collections.ConfigDict) -> Stage:
+    """The folder of the selection."""
+    sections = (*config_lib.search_sections(config), "selection")
+    # The folder says the name, whether or not the config does.
+    folder, free = f"selection/{selection_name(config)}", ("selection.name",)
+    return Stage(workdir, folder, config, sections, budget_fields.depends_on(config), free)
+
+
+def training_stage(workdir: str, config: ml_collections.ConfigDict, name: str, genotype: str) -> Stage:
+    """The folder of the training of a genotype, which is given by its text form."""
+    return Stage(workdir, f"training/{name}", config, ("data", "training"), {"genotype": genotype})

@@ -1,0 +1,134 @@
+"""Runs a grid of searches and selections: bin/study --config=configs/study_digits.py --output=runs/digits."""
+
+import importlib.util
+import os
+import shlex
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from tf_darts.cli import entry
+from tf_darts.errors import UserError
+from tf_darts.runtime.progress import duration
+from tf_darts.study import engine, settings, slurm
+from tf_darts.study.collect import Tables
+from tf_darts.study.output import Output
+from tf_darts.study.settings import Study
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "The study, as configs/study_digits.py; fields are set by --config.FIELD=VALUE, those of the config that"
+    " all searches start from by --config.base.FIELD=VALUE; tf_darts/study/settings.py lists them. May be"
+    " left out where the output folder holds a study.",
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder for the work directories of all searches and for the tables and pictures."
+)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "The same as --config.base.data.path.")
+_TABLE = flags.DEFINE_string(
+    "table", None, "The same as --config.base.report.table: the NAS-Bench-201 table."
+)
+_COLLECT = flags.DEFINE_bool("collect", False, "Only collect what is finished; run nothing.")
+_SLURM = flags.DEFINE_string(
+    "slurm", None, "Only write this file: a SLURM array script that runs what is not finished."
+)
+_ENGINE = flags.DEFINE_enum(
+    "engine", "local", list(engine.ENGINES), "What runs the jobs; ray needs requirements-ray.txt."
+)
+
+
+def _study(output: Output) -> Study:
+    """The valid study that the flags give, or the one that the output folder holds."""
+    changes = {"data": {"path": _DATA_DIR.value}, "report": {"table": _TABLE.value}}
+    if _CONFIG.value is not None:
+        config = _CONFIG.value.copy_and_resolve_references().to_dict()
+    else:
+        config = dict(output.study().config)
+    if isinstance(config.get("base"), dict):  # anything else is refused by name below
+        for section, fields in changes.items():
+            given = {name: value for name, value in fields.items() if value is not None}
+            if given:
+                config["base"] = config["base"] | {section: config["base"].get(section, {}) | given}
+    return settings.validate(config)
+
+
+def program() -> int:
+    """Runs what is not finished and collects; gives the exit status."""
+    if not _OUTPUT.value:
+        raise UserError("--output: missing; give the folder for the results")
+    if _COLLECT.value and _SLURM.value is not None:
+        raise UserError("--collect and --slurm: allowed: one of them")
+    if _ENGINE.value == "ray" and importlib.util.find_spec("ray") is None:
+        raise UserError("--engine=ray: Ray is missing; run: pip install -r requirements-ray.txt")
+    output = Output(_OUTPUT.value)
+    if _COLLECT.value and not output.folder.is_dir():
+        raise UserError(f"--output: {_OUTPUT.value!r} is no folder; allowed: with --collect, that of a study")
+    study, tables = _study(output), Tables()
+    for job in study.jobs:
+        tables.of(job)  # a table that is no use is refused now, not after the searches
+        output.check(job)
+    for line in study.skipped:
+        print(line, file=sys.stderr)
+    left = [] if _COLLECT.value else [job.name for job in study.jobs if not output.finished(job)]
+    if not _COLLECT.value:
+        print(f"{len(study.jobs)} searches, {len(left)} of them with something left to do.", file=sys.stderr)
+    if left:
+        engine.check(study, left)
+    output.record(study)
+    if _SLURM.value is not None:
+        return _write_slurm(left, output)
+    failed = _run(left, output, study)
+    _collect(study, output, tables)
+    return int(failed > 0)
+
+
+def _write_slurm(left: list[str], output: Output) -> int:
+    if not left:
+        print(f"Nothing is left to do in {output.folder}.")
+        return 0
+    slurm.write(left, output, os.path.expanduser(_SLURM.value))
+    print(f"The script is {_SLURM.value}; it has {len(left)} tasks.")
+    print(f"Next: sbatch {shlex.quote(_SLURM.value)}")
+    print(f"After it: bin/study --output={shlex.quote(str(output.folder))} --collect")
+    return 0
+
+
+def _run(left: list[str], output: Output, study: Study) -> int:
+    """Runs jobs; gives the number of those that failed."""
+    failures, size = [], study.config["jobs"]
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    ends = engine.ENGINES.load(_ENGINE.value)(left, output, size, say) if left else ()
+    for done, ended in enumerate(ends, 1):
+        text = f"FAILED: {ended.reason}" if ended.reason else "finished"
+        say(f"{ended.name}: {text} ({duration(ended.seconds)}; {done} of {len(left)})")
+        if ended.reason:
+            failures.append(ended)
+    for ended in failures:
+        print(f"{ended.name} failed: {ended.reason} (log: {output.log(ended.name)})")
+    if failures:
+        print("The same command tries again what failed.")
+    return len(failures)
+
+
+def _collect(study: Study, output: Output, tables: Tables) -> None:
+    with entry.quiet_start():
+        from tf_darts.study.conclude import conclude
+
+    print(conclude(study, output, tables))
+    print(
+        f"All figures are in {output / 'results.csv'} and {output / 'epochs.csv'}, the pictures beside them."
+    )
+
+
+def main() -> None:
+    """The entry point."""
+    entry.run(program, settings.names(), settings.unknown, example="configs/study_digits.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""The fields of a selection's budget, and what it makes a selection depend on; without TensorFlow."""
+
+from typing import Any
+
+import ml_collections
+
+FIELDS = ("max_parameters", "max_multiply_adds")  # of the config, in the order of a cost's entries
+
+
+def depends_on(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Fields of other sections that a selection depends on where the config sets a budget."""
+    if not any(config.selection[name] for name in FIELDS):
+        return {}
+    return {f"training.{name}": config.training[name] for name in ("channels", "cells")}

@@ -1,0 +1,169 @@
+"""What came of a study: a tidy table with a row for every selection that is finished.
+
+Accuracies are percentages, times seconds; what is not known is empty (null in JSON).
+"""
+
+import csv
+import io
+import json
+import pathlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tf_darts import spaces
+from tf_darts.benchmarks import table_file
+from tf_darts.benchmarks.nas_bench_201 import SPLITS, Table
+from tf_darts.errors import UserError
+from tf_darts.genotype import Genotype, write_atomically
+from tf_darts.runtime import seconds
+from tf_darts.runtime.workdir import read_json, write_json
+from tf_darts.study.output import Output
+from tf_darts.study.settings import Job, Study
+
+Row = dict[str, Any]
+
+# What is counted in a genotype: edges whose operation has a name like this.
+COUNTED = {"skip_connections": "skip_connect", "none": "none", "convolutions": ".*conv.*"}
+
+TEST = "test"  # the split of NAS-Bench-201 that selections are compared by
+TRAINED = "test_accuracy"  # column of networks that were trained here
+SUPERNET = "supernet_test_accuracy"
+
+
+def true_column(prefix: str, split: str, figure: str) -> str:
+    """Column of a figure of NAS-Bench-201: c10_test_accuracy, in16_validation_rank, and so on.
+
+    Args:
+      prefix: of a data set, as in `table_file.PREFIXES`.
+      split: one of `nas_bench_201.SPLITS`.
+      figure: accuracy, rank or regret.
+    """
+    return f"{prefix}_{split}_{figure}"
+
+
+TRUE_TEST = tuple(true_column(prefix, TEST, "accuracy") for prefix in table_file.PREFIXES.values())
+
+
+def counts(genotype: Genotype) -> dict[str, int]:
+    """How many edges of a genotype have an operation of each of the kinds in `COUNTED`."""
+    names = [choice.operation for choices in genotype.cells.values() for choice in choices]
+    return {
+        column: sum(re.fullmatch(pattern, name) is not None for name in names)
+        for column, pattern in COUNTED.items()
+    }
+
+
+def true_figures(table: Table | None, genotype: Genotype | None, splits: Sequence[str] = SPLITS) -> Row:
+    """What NAS-Bench-201 says about a genotype, by column; None where there is no table or no genotype."""
+    entry = table.lookup(genotype) if table is not None and genotype is not None else None
+    return {
+        true_column(prefix, split, figure): getattr(entry.scores[data_set][split], figure) if entry else None
+        for data_set, prefix in table_file.PREFIXES.items()
+        for split in splits
+        for figure in ("accuracy", "rank", "regret")
+    }
+
+
+class Tables:
+    """NAS-Bench-201's tables of a study's configs, each read once."""
+
+    def __init__(self):
+        self._read: dict[str, Table] = {}
+
+    def of(self, job: Job) -> Table | None:
+        """The table that the job's config names, if it names one.
+
+        Raises:
+          UserError: the file is missing, or is not the table.
+        """
+        path = job.config.report.table
+        if not path:
+            return None
+        if path not in self._read:
+            try:
+                self._read[path] = Table.load(path)
+            except UserError as error:
+                raise UserError(f"report.table: {error}") from None
+        return self._read[path]
+
+    def all(self) -> list[Table]:
+        """Those that were read."""
+        return list(self._read.values())
+
+
+def results(study: Study, output: Output, tables: Tables) -> list[Row]:
+    """A row for every finished selection, by search, selection and seed."""
+    rows = [row for job in study.jobs for row in _rows(job, output, tables)]
+    order = {name: i for i, name in enumerate((*study.searches, *study.selections))}
+    return sorted(rows, key=lambda row: (order[row["search"]], order[row["selection"]], row["seed"]))
+
+
+def _rows(job: Job, output: Output, tables: Tables) -> Iterator[Row]:
+    space = spaces.of(job.config)
+    searched = output.search_stage(job).path
+    supernet = _searched_epoch(searched).get("evaluation/test_accuracy")
+    for selection in job.selections:
+        genotype = output.genotype(job, selection, space)
+        if genotype is None:
+            continue
+        trained = output.training_folder(job, selection)
+        result = _result(trained)
+        yield {
+            "search": job.search,
+            "selection": selection,
+            "seed": job.seed,
+            "space": space.name,
+            "genotype": genotype.to_text(space),
+            **counts(genotype),
+            **true_figures(tables.of(job), genotype),
+            TRAINED: percent(result.get("test_accuracy")),
+            "parameters": result.get("parameters"),
+            SUPERNET: percent(supernet),
+            "search_seconds": seconds.of(searched),
+            "selection_seconds": seconds.of(output.selection_stage(job, selection).path),
+            "training_seconds": seconds.of(trained),
+        }
+
+
+def _searched_epoch(folder: pathlib.Path) -> dict[str, Any]:
+    """The row of the epoch whose supernet was taken: the last one's, unless the search was stopped early."""
+    result = _result(folder)
+    taken = result.get("taken_from_epoch")
+    if taken is None:
+        return result.get("last_epoch", {})
+    rows = read_lines(folder / "metrics.jsonl")
+    return next(row for row in rows if row.get("finished_epoch") == taken)
+
+
+def _result(folder: pathlib.Path) -> dict[str, Any]:
+    path = folder / "result.json"
+    return read_json(path) if path.exists() else {}
+
+
+def percent(share: float | None) -> float | None:
+    """A share as a percentage, without the digits that only rounding makes."""
+    return None if share is None else round(100 * share, 6)
+
+
+def write_csv(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows with the columns of the first; None is empty."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, file.getvalue().encode())
+
+
+def write(output: Output, rows: Sequence[Row], epochs: Sequence[Row]) -> None:
+    """Leaves results.csv, results.json and epochs.csv."""
+    write_csv(output / "results.csv", rows)
+    write_json(output / "results.json", {"rows": list(rows)})
+    write_csv(output / "epochs.csv", epochs)
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The rows of a file of JSON lines; none where there is no file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

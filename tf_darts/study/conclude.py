@@ -1,0 +1,39 @@
+"""Collecting: from the work directories to the files that a study is about.
+
+OUTPUT/results.csv, results.json     a row for every finished selection
+OUTPUT/epochs.csv                    magnitude and the supernet after every epoch of every finished search
+OUTPUT/summary.json, summary.md      over the seeds: means, intervals, paired differences
+OUTPUT/comparison.png, epochs.png    the same as pictures
+"""
+
+import tensorflow as tf
+
+from tf_darts.genotype import write_atomically
+from tf_darts.runtime.workdir import write_json
+from tf_darts.study import collect, epochs, pictures
+from tf_darts.study.collect import Tables
+from tf_darts.study.output import Output
+from tf_darts.study.report import report
+from tf_darts.study.settings import Study
+from tf_darts.study.summary import summarise
+
+
+def conclude(study: Study, output: Output, tables: Tables) -> str:
+    """Writes all files from what is finished; gives the text of summary.md."""
+    tf.config.set_visible_devices([], "GPU")  # alpha is small, and the GPU may be at work for a job
+    rows, by_epoch = collect.results(study, output, tables), epochs.epochs(study, output, tables)
+    collect.write(output, rows, by_epoch)
+    summary = summarise(study, rows, tables.all())
+    write_json(output / "summary.json", summary.to_json())
+    text = report(study, summary)
+    write_atomically(output / "summary.md", text.encode())
+    made = {
+        "comparison.png": pictures.comparison(study, summary),
+        "epochs.png": pictures.over_epochs(study, by_epoch, summary),
+    }
+    for name, picture in made.items():
+        if picture is None:
+            (output / name).unlink(missing_ok=True)  # it would be of another study
+        else:
+            write_atomically(output / name, picture)
+    return text

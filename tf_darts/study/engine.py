@@ -1,0 +1,187 @@
+"""Runs jobs side by side on this machine, each in a process of its own."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import queue
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import tf_darts
+from tf_darts.errors import UserError
+from tf_darts.registry import Registry
+from tf_darts.runtime import host
+from tf_darts.study.output import Output
+from tf_darts.study.settings import Study
+
+MODULE = "tf_darts.study.worker"
+ROOT = str(pathlib.Path(tf_darts.__file__).parents[1])
+
+
+class Ended(NamedTuple):
+    """How a job ended.
+
+    Attributes:
+      name: of the job.
+      reason: empty if it is finished, else why it is not.
+      seconds: how long its process ran.
+    """
+
+    name: str
+    reason: str
+    seconds: float
+
+
+def share(jobs: int) -> int:
+    """Cores for each of so many jobs side by side; 0: all, for a job alone."""
+    return max(1, host.cores() // jobs) if jobs > 1 else 0
+
+
+def environment(place: int, jobs: int, given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a job's process.
+
+    Side by side, jobs take the GPUs that CUDA_VISIBLE_DEVICES names in turn, and only as much of their memory
+    as they need.
+
+    Args:
+      place: which of the jobs side by side it is, from 0.
+      jobs: how many run side by side.
+      given: this process's environment.
+    """
+    path = os.pathsep.join(filter(None, [ROOT, given.get("PYTHONPATH")]))
+    made = {"TF_CPP_MIN_LOG_LEVEL": "2", **given, "PYTHONPATH": path}
+    if jobs > 1:
+        made.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+        devices = [device for device in given.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
+        if devices:
+            made["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
+    return made
+
+
+def last_line(log: pathlib.Path) -> str:
+    """The last line of a log that is not empty."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def reason(status: int, log: pathlib.Path) -> str:
+    """Why a job's process ended with this status; empty for 0."""
+    if status == 0:
+        return ""
+    if status < 0:
+        why = ", perhaps for want of memory" if status == -signal.SIGKILL else ""
+        return f"it was killed by {signal.Signals(-status).name}{why}; the log ends: {last_line(log)}"
+    return last_line(log).removeprefix("error: ") or f"it ended with status {status}"
+
+
+class Processes:
+    """The processes of the jobs; they end with this one, whatever ends it.
+
+    Args:
+      output: the study's output folder.
+      jobs: how many run side by side.
+    """
+
+    def __init__(self, output: Output, jobs: int):
+        self._output, self._jobs = output, jobs
+        self._places: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for place in range(jobs):
+            self._places.put(place)
+        self._running: set[subprocess.Popen] = set()
+        self._lock, self._over = threading.Lock(), False
+
+    def run(self, name: str) -> Ended:
+        """Runs a job to its end; its log is added to."""
+        place, begun, path = self._places.get(), time.monotonic(), self._output.log(name)
+        try:
+            status = self._wait(name, place, path)
+        finally:
+            self._places.put(place)
+        return Ended(name, reason(status, path), time.monotonic() - begun)
+
+    def _wait(self, name: str, place: int, path: pathlib.Path) -> int:
+        """Runs a job's process and gives its exit status."""
+        command = [sys.executable, "-m", MODULE, str(self._output.folder), name, f"--parent={os.getpid()}"]
+        if share(self._jobs):
+            command.append(f"--cores={share(self._jobs)}")
+        with path.open("ab") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(command[1:])}\n".encode())
+            log.flush()
+            with self._lock:
+                if self._over:
+                    return -signal.SIGTERM
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment(place, self._jobs, os.environ),
+                )
+                self._running.add(process)
+        status = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        return status
+
+    def stop(self) -> None:
+        """Ends what runs; nothing is started any more."""
+        with self._lock:
+            self._over = True
+            for process in self._running:
+                process.terminate()
+
+
+def run_here(names: Sequence[str], output: Output, jobs: int, say: Callable[[str], None]) -> Iterator[Ended]:
+    """Runs jobs side by side on this machine; gives each as it ends.
+
+    Args:
+      names: of the jobs, in the order in which they are started.
+      output: the study's output folder.
+      jobs: how many run side by side.
+      say: is told which job starts.
+    """
+    processes = Processes(output, jobs)
+
+    def run(name: str) -> Ended:
+        say(f"{name}: started, its log is {output.log(name)}")
+        return processes.run(name)
+
+    pool = concurrent.futures.ThreadPoolExecutor(jobs)
+    try:
+        for future in concurrent.futures.as_completed([pool.submit(run, name) for name in names]):
+            yield future.result()
+    finally:
+        processes.stop()
+        pool.shutdown(cancel_futures=True)
+
+
+# How jobs are run, by name: (names, output, how many side by side, say) -> each as it ends.
+ENGINES = Registry("--engine", {"local": run_here, "ray": "tf_darts.study.on_ray:run"})
+
+
+def check(study: Study, names: Sequence[str]) -> None:
+    """Checks in a process of its own what needs the data (`job.check`).
+
+    Raises:
+      UserError: the data are missing or do not suit a job's config.
+    """
+    request = json.dumps({"config": study.config, "jobs": list(names)})
+    ended = subprocess.run(
+        [sys.executable, "-m", MODULE, "--check"],
+        input=request,
+        capture_output=True,
+        text=True,
+        env=environment(0, 1, os.environ),
+    )
+    line = next((line for line in reversed(ended.stderr.splitlines()) if line.strip()), "")
+    if ended.returncode == 2:
+        raise UserError(line.removeprefix("error: "))
+    if ended.returncode:
+        raise RuntimeError(f"the check ended with status {ended.returncode}:\n{ended.stderr[-4000:]}")

@@ -1,0 +1,84 @@
+"""Magnitude after every epoch of a search: what it would select, and how good that truly is.
+
+A search records alpha after every epoch. An architecture with that alpha, and with what a progressive method
+had decided by then, is read as magnitude-based selection reads it after the last epoch.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tf_darts import spaces
+from tf_darts.architecture import Architecture
+from tf_darts.genotype import Genotype
+from tf_darts.search.methods import METHODS, UNTRAINED_ALPHA
+from tf_darts.selection import magnitude, perturbation
+from tf_darts.spaces import Space
+from tf_darts.study.collect import SUPERNET, TEST, Row, Tables, counts, percent, read_lines, true_figures
+from tf_darts.study.output import Output
+from tf_darts.study.settings import Job, Study
+
+
+def epochs(study: Study, output: Output, tables: Tables) -> list[Row]:
+    """A row for every epoch of every finished search, by search, seed and epoch.
+
+    Columns: search, seed, epoch (finished epochs, from 1), and of what magnitude would select: genotype,
+    skip_share (0 to 1), NAS-Bench-201's figures; and the supernet's test accuracy where it was measured. What
+    is of magnitude is None where alpha is never trained.
+    """
+    found = [row for job in study.jobs if output.searched(job) for row in _rows(job, output, tables)]
+    order = {name: i for i, name in enumerate(study.searches)}
+    return sorted(found, key=lambda row: (order[row["search"]], row["seed"], row["epoch"]))
+
+
+def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
+    space, folder = spaces.of(job.config), output.search_stage(job).path
+    decisions = read_lines(folder / "decisions.jsonl")
+    rows = []
+    for epoch in (row for row in read_lines(folder / "metrics.jsonl") if "finished_epoch" in row):
+        number, genotype = epoch["finished_epoch"], None
+        if job.config.search.method not in UNTRAINED_ALPHA:
+            made = [row for row in decisions if row["epoch"] <= number]
+            genotype = by_magnitude(job.config, space, epoch, made)
+        rows.append(
+            {
+                "search": job.search,
+                "seed": job.seed,
+                "epoch": number + 1,
+                "genotype": genotype and genotype.to_text(space),
+                "skip_share": genotype and _skip_share(genotype),
+                **true_figures(tables.of(job), genotype, (TEST,)),
+                SUPERNET: percent(epoch.get("evaluation/test_accuracy")),
+            }
+        )
+    return rows
+
+
+def by_magnitude(config, space: Space, epoch: dict[str, Any], decisions: list[dict[str, Any]]) -> Genotype:
+    """What magnitude-based selection makes of an epoch's alpha.
+
+    Args:
+      config: the search's config.
+      space: the search space.
+      epoch: the epoch's row of metrics.jsonl.
+      decisions: rows of the search's decisions.jsonl that were made by then.
+    """
+    method = METHODS.load(config.search.method)(config, space)
+    architecture = Architecture(space, 0.0, 0, method.normalise, method.weighs_edges)
+    for cell_type, alpha in architecture.alpha.items():
+        values = np.zeros(alpha.shape, np.float32)
+        for e, edge in enumerate(space.edges):
+            for o, name in enumerate(space.candidates[cell_type][e]):
+                values[e, o] = epoch[f"alpha/{cell_type}/{edge}/{name}"]
+        alpha.assign(values)
+    for cell_type, edge_alpha in architecture.edge_alpha.items():
+        edge_alpha.assign([epoch[f"alpha/{cell_type}/{edge}/edge"] for edge in space.edges])
+    for row in decisions:
+        perturbation.apply(architecture, row)
+        architecture.remove_edges(row["cell_type"], row["removed"])
+    return magnitude.select(architecture).genotype
+
+
+def _skip_share(genotype: Genotype) -> float:
+    edges = sum(len(choices) for choices in genotype.cells.values())
+    return counts(genotype)["skip_connections"] / edges

@@ -1,0 +1,105 @@
+"""What a job does: the search, every selection from its supernet, and trainings; as the programs do them."""
+
+import traceback
+from collections.abc import Iterable
+
+import ml_collections
+
+from tf_darts import memory, spaces
+from tf_darts.benchmarks.nas_bench_201 import Table
+from tf_darts.cli import stages
+from tf_darts.cli.common import Run, load_table
+from tf_darts.errors import UserError
+from tf_darts.layers.depthwise import device_type
+from tf_darts.runtime import host
+from tf_darts.search import setup as search_setup
+from tf_darts.search.methods import METHODS
+from tf_darts.selection import budget
+from tf_darts.study.output import Output
+from tf_darts.study.settings import Job, Study
+from tf_darts.training import loop as training_loop
+
+
+def run(job: Job, output: Output) -> list[str]:
+    """Does what is left of a job.
+
+    A selection or training that fails does not keep the others from being made.
+
+    Returns:
+      For each that failed a line that says why.
+
+    Raises:
+      UserError: the search cannot be made, or another process is at work on the job.
+    """
+    with output.alone(job):
+        workdir, table = str(output.workdir(job)), load_table(job.config)
+        run = Run(job.config)
+        stages.search(run, workdir)
+        failures = []
+        for selection, config in job.selections.items():
+            run.config = config
+            try:
+                _select_and_train(job, selection, run, workdir, table)
+            except UserError as error:
+                failures.append(f"{selection}: {error}")
+            except Exception as error:
+                traceback.print_exc()
+                failures.append(f"{selection}: {type(error).__name__}: {error}")
+        return failures
+
+
+def _select_and_train(job: Job, selection: str, run: Run, workdir: str, table: Table | None) -> None:
+    folder, genotype = stages.select(run, workdir)
+    print(f"{selection} selects {genotype.to_text(run.space)}", flush=True)
+    if table is not None:
+        stages.look_up(table, run.config.report.table, folder, genotype)
+    if selection in job.trains:
+        _, result = stages.train(run, workdir, selection, genotype)
+        print(f"{selection}: test accuracy {100 * result['test_accuracy']:.2f} %", flush=True)
+
+
+def check(study: Study, jobs: Iterable[Job]) -> None:
+    """Checks what needs the data and the devices, of all jobs, before the first takes its hours.
+
+    Raises:
+      UserError: the data are missing or do not suit a config, or the jobs side by side need more memory than
+        there is.
+    """
+    run, loaded, largest = None, None, 0.0
+    # Which data and which method, not which seed, decide; jobs with the same data stand together.
+    distinct = {_key(job): job for job in jobs}
+    data = list(dict.fromkeys(key[0] for key in distinct))
+    for key, job in sorted(distinct.items(), key=lambda item: data.index(item[0][0])):  # stable
+        try:
+            if run is None or loaded != key[0]:
+                run, loaded = Run(job.config), key[0]
+            run.config, run.space = job.config, spaces.of(job.config)
+            replicas = run.strategy.num_replicas_in_sync
+            search_setup.check(run.config, run.space, run.data, replicas)
+            for config in job.selections.values():
+                budget.check(config, run.space, run.data)
+            if job.trains:
+                training_loop.check(run.config, run.space, run.data, replicas)
+        except UserError as error:
+            message = str(error).removeprefix("config: ")
+            raise UserError(f"config: searches.{job.search}: {message}") from None
+        largest = max(largest, _memory(job.config, run))
+    together = study.config["jobs"]
+    if device_type() == "CPU" and together * largest > host.available_memory():
+        raise UserError(
+            f"config: jobs is {together}: a search needs about {memory.gigabytes(largest)} of memory;"
+            f" allowed: what fits in the {memory.gigabytes(host.available_memory())} of this machine"
+        )
+
+
+def _key(job: Job) -> tuple[str, str]:
+    plain = job.config.to_dict()
+    data, rest = plain.pop("data"), plain | {"seed": 0, "trains": bool(job.trains)}
+    return repr(data), repr([rest, [config.selection.to_dict() for config in job.selections.values()]])
+
+
+def _memory(config: ml_collections.ConfigDict, run: Run) -> float:
+    search = config.search
+    partial = METHODS.load(search.method)(config, run.space).partial_channels
+    sizes = (search.channels, search.cells, search.batch_size)
+    return memory.estimate(run.space, *sizes, run.data.image_shape, partial)

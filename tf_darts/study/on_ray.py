@@ -1,0 +1,44 @@
+"""Runs jobs as tasks of Ray, on the machines of a cluster; needs requirements-ray.txt."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import ray
+
+from tf_darts.runtime import host
+from tf_darts.study import engine
+from tf_darts.study.engine import Ended
+from tf_darts.study.output import Output
+
+
+def run(names: Sequence[str], output: Output, jobs: int, say: Callable[[str], None]) -> Iterator[Ended]:
+    """Has Ray run the jobs, each as a task on as many cores as it would have here; gives each as it ends.
+
+    The cluster is the one that RAY_ADDRESS names, else this machine. The output folder has to be the same on
+    all its machines, and so has the environment.
+    """
+    ray.init(
+        log_to_driver=False,
+        include_dashboard=False,
+        logging_level="error",
+        runtime_env={"env_vars": {"PYTHONPATH": engine.environment(0, 1, os.environ)["PYTHONPATH"]}},
+    )
+    try:
+        say(f"ray: {len(names)} jobs, their logs are in {output.log('').parent}")
+        cores = engine.share(jobs) or host.cores()
+        task = ray.remote(num_cpus=cores, max_retries=0)(_run_alone)
+        waiting = {task.remote(str(output.folder), name, jobs): name for name in names}
+        while waiting:
+            done, _ = ray.wait(list(waiting))
+            for reference in done:
+                name = waiting.pop(reference)
+                try:
+                    yield Ended(*ray.get(reference))
+                except ray.exceptions.RayError as error:
+                    yield Ended(name, f"ray: {str(error).splitlines()[-1]}", 0.0)
+    finally:
+        ray.shutdown()
+
+
+def _run_alone(folder: str, name: str, jobs: int) -> tuple[str, str, float]:
+    return tuple(engine.Processes(Output(folder), jobs).run(name))

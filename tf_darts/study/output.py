@@ -1,0 +1,140 @@
+"""A study's output folder: where things are in it, and what of the study is there already.
+
+    OUTPUT/study.json                    the study's config, which jobs read
+    OUTPUT/SEARCH-seedN/                 a work directory: search/, selection/SELECTION/, training/SELECTION/
+    OUTPUT/logs/SEARCH-seedN.log         what the job has said
+    OUTPUT/results.csv, ...              what was collected (`collect`)
+
+Nothing here needs TensorFlow.
+"""
+
+import contextlib
+import fcntl
+import pathlib
+from collections.abc import Iterator
+
+from tf_darts import genotype as genotype_lib
+from tf_darts.cli import folders
+from tf_darts.errors import UserError
+from tf_darts.genotype import Genotype
+from tf_darts.runtime.workdir import Stage, read_json, write_json
+from tf_darts.spaces import Space
+from tf_darts.study import settings
+from tf_darts.study.settings import Job, Study
+
+
+class Output:
+    """An output folder.
+
+    Args:
+      folder: the folder; nothing is made before `record`.
+
+    Raises:
+      UserError: it is a file.
+    """
+
+    def __init__(self, folder: str | pathlib.Path):
+        self.folder = pathlib.Path(folder).expanduser().absolute()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(
+                f"--output: {str(folder)!r} is a file; allowed: a folder, new or of an earlier run"
+            )
+        if any(character in str(self.folder) for character in "*?[]"):
+            raise UserError(
+                f"--output: {str(folder)!r}; allowed: a name without * ? [ ], which TensorFlow takes for a"
+                " pattern"
+            )
+
+    def __truediv__(self, name: str) -> pathlib.Path:
+        return self.folder / name
+
+    def study(self) -> Study:
+        """The study that was recorded here.
+
+        Raises:
+          UserError: there is none.
+        """
+        path = self / "study.json"
+        if not path.exists():
+            raise UserError(f"--output: {self.folder} has no study.json; give --config")
+        return settings.validate(read_json(path)["config"])
+
+    def record(self, study: Study) -> None:
+        """Makes the folder and writes study.json.
+
+        Raises:
+          UserError: it cannot be made or written.
+        """
+        try:
+            (self / "logs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--output: {self.folder} cannot be made: {error.strerror}") from None
+        write_json(self / "study.json", {"config": study.config})
+
+    def workdir(self, job: Job) -> pathlib.Path:
+        """The job's work directory."""
+        return self / job.name
+
+    def log(self, name: str) -> pathlib.Path:
+        """The log of the job of this name."""
+        return self / "logs" / f"{name}.log"
+
+    def search_stage(self, job: Job) -> Stage:
+        """The folder of the job's search."""
+        return folders.search_stage(self.workdir(job), job.config)
+
+    def selection_stage(self, job: Job, selection: str) -> Stage:
+        """The folder of one of its selections."""
+        return folders.selection_stage(self.workdir(job), job.selections[selection])
+
+    def training_folder(self, job: Job, selection: str) -> pathlib.Path:
+        """The folder of the training of what it selects."""
+        return self.workdir(job) / "training" / selection
+
+    def check(self, job: Job) -> None:
+        """Checks that what is there of the job was made with its config.
+
+        Raises:
+          UserError: with another; the message names folder and fields.
+        """
+        stages = [self.search_stage(job)]
+        stages += [self.selection_stage(job, selection) for selection in job.selections]
+        for selection in job.trains:
+            path = self.training_folder(job, selection) / "config.json"
+            if path.exists():  # its genotype is checked when it is trained
+                config, genotype = job.selections[selection], read_json(path)["config"].get("genotype")
+                stages.append(folders.training_stage(self.workdir(job), config, selection, genotype))
+        for stage in stages:
+            try:
+                stage.check()
+            except UserError as error:
+                raise UserError(str(error).replace("--workdir", "--output")) from None
+
+    def genotype(self, job: Job, selection: str, space: Space) -> Genotype | None:
+        """What was selected; None: not yet."""
+        path = self.selection_stage(job, selection).path / "genotype.json"
+        return genotype_lib.load(path, space) if path.exists() else None
+
+    def searched(self, job: Job) -> bool:
+        """Whether the search is finished."""
+        return (self.search_stage(job).path / "result.json").exists()
+
+    def finished(self, job: Job) -> bool:
+        """Whether nothing of the job is left to do."""
+        selected = [self.selection_stage(job, name).path / "genotype.json" for name in job.selections]
+        trained = [self.training_folder(job, name) / "result.json" for name in job.trains]
+        return self.searched(job) and all(path.exists() for path in (*selected, *trained))
+
+    @contextlib.contextmanager
+    def alone(self, job: Job) -> Iterator[None]:
+        """Keeps other processes from the job while its block runs.
+
+        Raises:
+          UserError: another process is at work on it.
+        """
+        with (self / "logs" / f"{job.name}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"{self.workdir(job)}: another process is at work on it") from None
+            yield

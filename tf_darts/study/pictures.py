@@ -1,0 +1,227 @@
+"""Pictures of a study: selections beside each other, and what magnitude would select over the epochs.
+
+Accuracies stand on a logarithmic scale of the error, so that what lies near the best can be told apart and a
+collapse is still in the picture.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from tf_darts.benchmarks import table_file
+from tf_darts.report.cell_diagram import figure_to_png_bytes
+from tf_darts.study.collect import SUPERNET, TRUE_TEST, Row
+from tf_darts.study.settings import Study
+from tf_darts.study.summary import CONFIDENCE, MEASURES, Reference, Statistics, Summary
+
+# Okabe and Ito's colours, distinguishable by the colour-blind; then others as different as can be.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_COLOURS += ("#7B4EA3", "#8C8C8C", "#5C8A00", "#8B2E16")
+_MARKERS = "osD^vP*X<>h"
+_INK, _FAINT = "#222222", "#888888"
+_LEAST_ERROR = 0.1  # percentage points; the scale ends there
+_SCALE = "accuracies: logarithmic in the error"
+_STEPS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)  # between ticks, percentage points
+
+
+def _styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each name."""
+    return {name: (_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, name in enumerate(names)}
+
+
+def _scale_by_error(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic scale of the error, over these accuracies and a little more."""
+
+    def forward(accuracy):
+        return -np.log(np.maximum(100.0 - np.asarray(accuracy, float), _LEAST_ERROR))
+
+    def backward(place):
+        return 100.0 - np.exp(-np.asarray(place, float))
+
+    low, high = forward(min(values)), forward(max(values))
+    margin = max(0.06 * (high - low), 0.02)
+    low, high = low - margin, high + margin
+    axes.set_yscale("function", functions=(forward, backward))
+    axes.set_ylim(float(backward(low)), float(backward(high)))
+    kept: list[float] = []
+    for step in _STEPS:  # round numbers first, then others where there is room
+        first, last = np.ceil(backward(low) / step), np.floor(backward(high) / step)
+        for tick in step * np.arange(first, last + 1):
+            if 0 <= tick < 100 and all(abs(forward(tick) - forward(k)) > 0.13 * (high - low) for k in kept):
+                kept.append(float(tick))
+        if len(kept) >= (6 if step == _STEPS[0] else 4):
+            break
+    axes.set_yticks(kept, [f"{tick:.10g}" for tick in np.round(kept, 6) + 0.0])
+    axes.set_yticks([], minor=True)
+
+
+def comparison(study: Study, summary: Summary) -> bytes | None:
+    """A PNG: for each search its selections, every seed a point, with means and intervals.
+
+    Gives None where nothing tells how good the selections are.
+    """
+    measures = summary.measures()
+    if not measures:
+        return None
+    present = {group.selection for group in summary.groups}
+    styles = _styles(study.selections)
+    shown = [selection for selection in study.selections if selection in present]
+    searches = [s for s in study.searches if any(group.search == s for group in summary.groups)]
+    width = len(shown) + 1.5  # of a search's group
+    inches = min(max(8.0, 0.28 * width * len(searches) + 3.2), 24.0)
+    figure = Figure(figsize=(inches, 3.1 * len(measures) + 0.4), layout="constrained")
+    for axes, measure in zip(figure.subplots(len(measures), 1, squeeze=False)[:, 0], measures, strict=True):
+        groups = [group for group in summary.groups if group.measure == measure]
+        for group in groups:
+            place = searches.index(group.search) * width + shown.index(group.selection)
+            _points(axes, place, group.values, group.statistics, *styles[group.selection])
+        values = [value for group in groups for value in group.values.values()]
+        reference = summary.references.get(measure)
+        if reference is not None:
+            _reference_lines(axes, reference)
+            values += [reference.best, reference.random]
+        _scale_by_error(axes, values)
+        axes.set_title(MEASURES[measure], fontsize=10, loc="left", color=_INK)
+        axes.set_xticks([i * width + (len(shown) - 1) / 2 for i in range(len(searches))], searches)
+        axes.set_xlim(-1.0, len(searches) * width - width + len(shown))
+        axes.tick_params(axis="x", length=0)
+        for i in range(1, len(searches)):
+            axes.axvline(i * width - 1.25, color="#DDDDDD", linewidth=0.8)
+        _plain(axes)
+    handles = [
+        Line2D([], [], color=styles[name][0], marker=styles[name][1], linestyle="", label=name)
+        for name in shown
+    ]
+    handles.append(
+        Line2D([], [], color=_INK, marker="_", markersize=9, label=f"mean, {100 * CONFIDENCE:.0f} % interval")
+    )
+    if summary.references:
+        handles.append(Line2D([], [], color=_FAINT, linestyle="--", label="best of the table"))
+        handles.append(Line2D([], [], color=_FAINT, linestyle=":", label="random, mean"))
+    figure.legend(
+        handles=handles,
+        loc="outside right upper",
+        frameon=False,
+        fontsize=9,
+        title=_SCALE,
+        title_fontsize=8,
+        alignment="left",
+    )
+    return figure_to_png_bytes(figure)
+
+
+def _points(
+    axes: Axes, place: float, values: dict[int, float], statistics: Statistics, colour: str, marker: str
+) -> None:
+    spread = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [0.0]
+    axes.plot(
+        place + np.array(spread),
+        list(values.values()),
+        linestyle="",
+        marker=marker,
+        markersize=4.5,
+        color=colour,
+        alpha=0.75,
+        markeredgewidth=0.0,
+        zorder=3,
+    )
+    axes.hlines(statistics.mean, place - 0.36, place + 0.36, color=_INK, linewidth=1.6, zorder=4)
+    if statistics.low is not None:
+        axes.vlines(place, statistics.low, statistics.high, color=colour, alpha=0.55, linewidth=2.5, zorder=2)
+
+
+def _reference_lines(axes: Axes, reference: Reference) -> None:
+    axes.axhline(reference.best, color=_FAINT, linestyle="--", linewidth=0.9, zorder=1)
+    axes.axhline(reference.random, color=_FAINT, linestyle=":", linewidth=1.2, zorder=1)
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#EEEEEE", linewidth=0.7, zorder=0)
+    axes.set_axisbelow(True)
+
+
+def over_epochs(study: Study, rows: Sequence[Row], summary: Summary) -> bytes | None:
+    """A PNG: true accuracies of what magnitude would select, its share of skip connections, and the supernet.
+
+    Each search is a line, the mean over its seeds, with a band from the smallest to the largest. Gives None
+    where no search is finished.
+
+    Args:
+      study: the study.
+      rows: those of `epochs.epochs`.
+      summary: of the same study; for the references.
+    """
+    panels = [
+        (column, f"Magnitude: true test accuracy on {data_set}, %")
+        for column, data_set in zip(TRUE_TEST, table_file.PREFIXES, strict=True)
+    ]
+    panels += [
+        ("skip_share", "Magnitude: share of skip connections"),
+        (SUPERNET, "Supernet: test accuracy, %"),
+    ]
+    panels = [(column, title) for column, title in panels if any(row[column] is not None for row in rows)]
+    if not panels:
+        return None
+    styles, lines = _styles(study.searches), -(-len(panels) // 2)
+    figure = Figure(figsize=(11.0, 3.0 * lines + 0.6), layout="constrained")
+    grid = figure.subplots(lines, 2, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.remove()
+    for axes, (column, title) in zip(grid, panels, strict=False):
+        values = []
+        for search in study.searches:
+            values += _curve(
+                axes, [row for row in rows if row["search"] == search], column, styles[search][0]
+            )
+        reference = summary.references.get(column)
+        if reference is not None:
+            _reference_lines(axes, reference)
+            values += [reference.best, reference.random]
+        if column == "skip_share":
+            axes.set_ylim(-0.03, 1.03)
+        else:
+            _scale_by_error(axes, values)
+        axes.set_title(title, fontsize=10, loc="left", color=_INK)
+        axes.set_xlabel("epochs of the search", fontsize=9)
+        axes.set_xlim(0, max(row["epoch"] for row in rows) + 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _plain(axes)
+    drawn = [search for search in study.searches if any(row["search"] == search for row in rows)]
+    handles = [Line2D([], [], color=styles[search][0], label=search) for search in drawn]
+    if summary.references:
+        handles.append(Line2D([], [], color=_FAINT, linestyle="--", label="best of the table"))
+        handles.append(Line2D([], [], color=_FAINT, linestyle=":", label="random, mean"))
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(len(handles), 6),
+        frameon=False,
+        fontsize=9,
+        title=f"mean over seeds; bands from the smallest to the largest; {_SCALE}",
+        title_fontsize=8,
+    )
+    return figure_to_png_bytes(figure)
+
+
+def _curve(axes: Axes, rows: Sequence[Row], column: str, colour: str) -> list[float]:
+    """Draws a search's line and band; gives all its values."""
+    by_epoch: dict[int, list[float]] = {}
+    for row in rows:
+        if row[column] is not None:
+            by_epoch.setdefault(row["epoch"], []).append(row[column])
+    if not by_epoch:
+        return []
+    epochs = sorted(by_epoch)
+
+    def over(function: Callable[[list[float]], float]) -> list[float]:
+        return [float(function(by_epoch[epoch])) for epoch in epochs]
+
+    marker = "o" if len(epochs) < 12 else ""
+    axes.plot(epochs, over(np.mean), color=colour, linewidth=1.6, marker=marker, markersize=3.5, zorder=3)
+    axes.fill_between(epochs, over(min), over(max), color=colour, alpha=0.15, linewidth=0, zorder=2)
+    return [value for epoch in epochs for value in by_epoch[epoch]]

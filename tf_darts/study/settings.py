@@ -1,0 +1,306 @@
+"""Every setting of a study, and the check of a whole one: which jobs it has.
+
+A job is one search with all its selections (and trainings): one work directory, worked on by one process.
+Configs are layered: `base`, over it the part that the search's name stands for, over that the selection's.
+"""
+
+import dataclasses
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ml_collections
+
+from tf_darts import config as config_lib
+from tf_darts import registry
+from tf_darts.errors import UserError
+
+WITHOUT = ""  # as `baseline`: no differences are taken
+
+# What each field means; `default()` has the values.
+DOCS = {
+    "base": "the config that all searches start from, as a file in configs/ gives it; its seed is replaced",
+    "searches": "by name, the part of a config that a search lays over base: {} or {'search': {'epochs': 9}}",
+    "selections": "by name, fields of the config's section selection that a selection lays over its search's",
+    "only_for": "by name of a selection, the searches that it is made for; not named: all that allow it",
+    "seeds": "seeds; every search is run with each",
+    "trains": "names of the selections whose genotypes are trained from scratch",
+    "baseline": "selection that others are compared with, in the same search, or SEARCH/SELECTION; '': none",
+    "jobs": "searches that are run side by side on this machine, each on its share of the cores",
+}
+_NAMED = ("searches", "selections", "only_for")  # fields with names of the user's own below them
+_GIVEN = ("seed", "selection.name")  # fields of base that the study sets
+_LISTS = ("seeds", "trains")
+_PATHS = (("data", "path"), ("report", "table"))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Job:
+    """One search with its selections.
+
+    Attributes:
+      search: name of the search.
+      seed: its seed.
+      config: the search's config, valid.
+      selections: by name of the selection, its config, valid; the same but for section selection.
+      trains: names of those whose genotype is trained from scratch.
+    """
+
+    search: str
+    seed: int
+    config: ml_collections.ConfigDict
+    selections: Mapping[str, ml_collections.ConfigDict]
+    trains: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The job's name, which is that of its work directory in the output folder."""
+        return f"{self.search}-seed{self.seed}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """A valid study.
+
+    Attributes:
+      config: the config as a plain dictionary, with absolute paths; what `validate` takes again.
+      jobs: all jobs, seed by seed: the first seed of every search stands before the second of any.
+      skipped: for each search and selection that do not go together, a line that says why.
+    """
+
+    config: Mapping[str, Any]
+    jobs: tuple[Job, ...]
+    skipped: tuple[str, ...]
+
+    @property
+    def baseline(self) -> str:
+        return self.config["baseline"]
+
+    @property
+    def searches(self) -> tuple[str, ...]:
+        """Names of the searches."""
+        return tuple(self.config["searches"])
+
+    @property
+    def selections(self) -> tuple[str, ...]:
+        """Names of the selections, the baseline's first."""
+        first = self.baseline.rpartition("/")[2]
+        return tuple(sorted(self.config["selections"], key=lambda name: name != first))  # stable
+
+    def job(self, name: str) -> Job:
+        """The job of this name.
+
+        Raises:
+          UserError: there is none.
+        """
+        known = {job.name: job for job in self.jobs}
+        if name not in known:
+            raise UserError(f"job {name!r} is not one of the study; allowed: {', '.join(known)}")
+        return known[name]
+
+
+def default() -> ml_collections.ConfigDict:
+    """A study of nothing yet on the published DARTS settings, as a config that the caller may change."""
+    config = ml_collections.ConfigDict({"base": config_lib.default().to_dict()})
+    config.update({name: {} for name in _NAMED})
+    config.seeds, config.trains = (0, 1, 2, 3, 4), ()
+    config.baseline, config.jobs = "magnitude", 1
+    return config
+
+
+def names() -> list[str]:
+    """All fields that a flag can set, as `--config.NAME`."""
+    own = [name for name in DOCS if name not in (*_NAMED, "base")]
+    base = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
+    return [*own, *(f"base.{name}" for name in base if name not in _GIVEN)]
+
+
+def unknown(name: str) -> str:
+    """The message about a field that no flag can set."""
+    if name.partition(".")[0] in _NAMED:
+        return f"--config.{name}: not set by flags; change the config file"
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f"did you mean --config.{near[0]}?" if near else f"allowed: {', '.join(DOCS)}"
+    return f"--config.{name}: no such field; {hint}"
+
+
+def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
+    """Checks a study whole, before any work: every job's config too.
+
+    Args:
+      config: as a config file returns it, or as `Study.config` or its JSON has it.
+
+    Raises:
+      UserError: an unknown field, a wrong type, a value that is not allowed, or a config that
+        `config.validate` refuses; the message names the search and the selection.
+    """
+    given = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else dict(config)
+    for name in given:
+        if name not in DOCS:
+            raise UserError(f"config: unknown field {name!r}; allowed: {', '.join(DOCS)}")
+    given = _with_tuples(default().to_dict() | given)
+    _check_fields(given)
+    base = _valid(given["base"], "base").to_dict()
+    searches = {name: _absolute(part) for name, part in given["searches"].items()}
+    study = {**given, "base": _absolute(base), "searches": searches}
+    searched, selected, skipped = _combinations(study)
+    jobs = [
+        Job(
+            search,
+            seed,
+            _with_seed(searched[search], seed),
+            {name: _with_seed(config, seed) for name, config in selected[search].items()},
+            tuple(name for name in selected[search] if name in study["trains"]),
+        )
+        for seed in study["seeds"]
+        for search in searches
+    ]
+    return Study(study, tuple(jobs), tuple(skipped))
+
+
+def _with_tuples(value: Any) -> Any:
+    """Lists, as JSON has them, as the tuples that config files have."""
+    if isinstance(value, Mapping):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def _check_fields(given: dict[str, Any]) -> None:
+    """Checks the study's own fields, whatever the configs in them say."""
+    for name in ("base", *_NAMED):
+        if not isinstance(given[name], dict):
+            raise UserError(f"config: {name} is {given[name]!r}; allowed: a dictionary")
+    for name in _LISTS:
+        values, kind = given[name], int if name == "seeds" else str
+        if not isinstance(values, tuple) or not all(type(value) is kind for value in values):
+            raise UserError(f"config: {name} is {values!r}; allowed: a tuple of {kind.__name__}")
+        if len(set(values)) < len(values):
+            raise UserError(f"config: {name} is {values!r}; allowed: each once")
+    if any(seed < 0 for seed in given["seeds"]):
+        raise UserError(f"config: seeds is {given['seeds']!r}; allowed: integers of at least 0")
+    for name in ("searches", "selections", "seeds"):
+        if not given[name]:
+            raise UserError(f"config: {name} is empty; allowed: at least one")
+    for name in ("searches", "selections"):
+        for key, part in given[name].items():
+            if not re.fullmatch(r"[\w-]+", key):
+                raise UserError(f"config: {name} names {key!r}; allowed: letters, digits, _ and -")
+            if not isinstance(part, dict):
+                raise UserError(f"config: {name}.{key} is {part!r}; allowed: a dictionary of fields")
+    for search, part in given["searches"].items():
+        if "seed" in part:
+            raise UserError(f"config: searches.{search}.seed is {part['seed']!r}; allowed: field seeds alone")
+    for selection, part in given["selections"].items():
+        if "name" in part:
+            name = part["name"]
+            raise UserError(f"config: selections.{selection}.name is {name!r}; allowed: none, it is given")
+    for selection, searches in given["only_for"].items():
+        _known("only_for", selection, given["selections"])
+        if not isinstance(searches, tuple) or not searches:
+            raise UserError(f"config: only_for.{selection} is {searches!r}; allowed: a tuple of searches")
+        for search in searches:
+            _known(f"only_for.{selection}", search, given["searches"])
+    for selection in given["trains"]:
+        _known("trains", selection, given["selections"])
+    if type(given["jobs"]) is not int or given["jobs"] < 1:
+        raise UserError(f"config: jobs is {given['jobs']!r}; allowed: an integer of at least 1")
+    _check_baseline(given)
+
+
+def _check_baseline(given: dict[str, Any]) -> None:
+    baseline = given["baseline"]
+    if baseline == WITHOUT:
+        return
+    search, slash, selection = str(baseline).rpartition("/")
+    if selection not in given["selections"] or (slash and search not in given["searches"]):
+        raise UserError(
+            f"config: baseline is {baseline!r}; allowed: one of {', '.join(given['selections'])},"
+            " or SEARCH/SELECTION, or '' for no comparison"
+        )
+
+
+def _known(field: str, name: Any, among: Iterable[str]) -> None:
+    if name not in among:
+        raise UserError(f"config: {field} names {name!r}; allowed: {', '.join(among)}")
+
+
+def _absolute(part: dict[str, Any]) -> dict[str, Any]:
+    """A part of a config whose paths mean the same from anywhere."""
+    part = {key: dict(item) if isinstance(item, dict) else item for key, item in part.items()}
+    for section, field in _PATHS:
+        fields = part.get(section)
+        if isinstance(fields, dict) and isinstance(fields.get(field), str) and fields[field]:
+            fields[field] = os.path.abspath(os.path.expanduser(fields[field]))
+    extensions = part.get("extensions")
+    if isinstance(extensions, dict):  # what is wrong with it is found when the whole config is checked
+        for field, entries in extensions.items():
+            if isinstance(entries, dict):
+                extensions[field] = {
+                    name: registry.absolute(entry) if isinstance(entry, str) else entry
+                    for name, entry in entries.items()
+                }
+    return part
+
+
+def _layered(lower: Any, upper: Any) -> Any:
+    """A dictionary with another laid over it, at every depth."""
+    if not (isinstance(lower, dict) and isinstance(upper, dict)):
+        return upper
+    return lower | {key: _layered(lower.get(key), item) for key, item in upper.items()}
+
+
+def _valid(config: dict[str, Any], place: str) -> ml_collections.ConfigDict:
+    try:
+        return config_lib.validate(ml_collections.ConfigDict(config))
+    except UserError as error:
+        raise UserError(f"config: {place}: {str(error).removeprefix('config: ')}") from None
+
+
+def _with_seed(config: ml_collections.ConfigDict, seed: int) -> ml_collections.ConfigDict:
+    return ml_collections.ConfigDict(config.to_dict() | {"seed": seed})
+
+
+def _selection_config(
+    config: ml_collections.ConfigDict, selection: str, fields: dict[str, Any], place: str
+) -> ml_collections.ConfigDict:
+    """A search's config with a selection's fields laid over it."""
+    fields = config.selection.to_dict() | fields
+    # Without a name of its own the folder is the method's, so that --method finds it.
+    fields["name"] = "" if fields["method"] == selection else selection
+    return _valid(config.to_dict() | {"selection": fields}, place)
+
+
+# Configs by name.
+_Configs = dict[str, ml_collections.ConfigDict]
+
+
+def _combinations(study: dict[str, Any]) -> tuple[_Configs, dict[str, _Configs], list[str]]:
+    """Configs of searches, for each those of its selections, and what is said of those that do not go."""
+    searched = {
+        search: _valid(_layered(study["base"], part), f"searches.{search}")
+        for search, part in study["searches"].items()
+    }
+    selected: dict[str, _Configs] = {search: {} for search in searched}
+    skipped = []
+    for selection, fields in study["selections"].items():
+        named, refused = selection in study["only_for"], []
+        wanted = study["only_for"].get(selection, tuple(searched))
+        for search in wanted:
+            place = f"selections.{selection} after searches.{search}"
+            try:
+                config = _selection_config(searched[search], selection, fields, place)
+            except UserError as error:
+                if named:
+                    raise
+                refused.append(error)
+            else:
+                selected[search][selection] = config
+        if len(refused) == len(wanted):
+            raise refused[0]
+        skipped += [f"skipped: {str(error).removeprefix('config: ')}" for error in refused]
+    empty = [search for search, selections in selected.items() if not selections]
+    if empty:
+        raise UserError(f"config: searches.{empty[0]}: no selection is made from it; allowed: at least one")
+    return searched, selected, skipped

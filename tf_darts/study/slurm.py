@@ -1,0 +1,60 @@
+"""Jobs as the tasks of a SLURM array."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from tf_darts.genotype import write_atomically
+from tf_darts.study import engine
+from tf_darts.study.output import Output
+
+_SCRIPT = """\
+#!/usr/bin/env bash
+# One task for each search with all its selections; a task that is run again continues.
+# Give your site's options to sbatch: sbatch --time=... --partition=... --gres=... {file}
+#SBATCH --job-name={name}
+#SBATCH --array=0-{last}
+#SBATCH --output="{logs}/slurm-%A_%a.log"
+set -euo pipefail
+
+jobs=({jobs})
+job=${{jobs[$SLURM_ARRAY_TASK_ID]}}
+output={output}
+export PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}} TF_CPP_MIN_LOG_LEVEL=${{TF_CPP_MIN_LOG_LEVEL:-2}}
+exec {python} -m {module} "$output" "$job" >>"$output/logs/$job.log" 2>&1
+"""
+
+
+def script(names: Sequence[str], output: Output, file: str) -> str:
+    """The text of a SLURM array script that does these jobs.
+
+    Args:
+      names: of the jobs.
+      output: the study's output folder, the same on all machines.
+      file: where the script will be.
+    """
+    return _SCRIPT.format(
+        file=shlex.quote(file),
+        name=_name(output.folder.name),
+        last=len(names) - 1,
+        jobs=" ".join(names),
+        output=shlex.quote(str(output.folder)),
+        root=shlex.quote(engine.ROOT),
+        python=shlex.quote(sys.executable),
+        logs=output.folder / "logs",
+        module=engine.MODULE,
+    )
+
+
+def _name(name: str) -> str:
+    """A name without what SLURM's options do not take."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+
+
+def write(names: Sequence[str], output: Output, file: str) -> None:
+    """Writes `script`.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    write_atomically(file, script(names, output, file).encode())

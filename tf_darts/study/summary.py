@@ -1,0 +1,180 @@
+"""Over the seeds: means with intervals, and paired differences from a baseline selection."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from tf_darts.benchmarks import table_file
+from tf_darts.benchmarks.nas_bench_201 import Table, accuracy_column
+from tf_darts.study.collect import TEST, TRAINED, TRUE_TEST, Row
+from tf_darts.study.settings import WITHOUT, Study
+
+CONFIDENCE = 0.95
+
+# What is summarised, by column of results.csv, and how it is spoken of.
+MEASURES = {
+    **{
+        column: f"True test accuracy on {data_set} in NAS-Bench-201, %"
+        for column, data_set in zip(TRUE_TEST, table_file.PREFIXES, strict=True)
+    },
+    TRAINED: "Test accuracy of the network trained here, %",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """A sample's statistics.
+
+    Attributes:
+      number: of values, at least 1.
+      mean: of them.
+      std: standard deviation, with one degree of freedom less; None for one value.
+      low: where the t-interval of `CONFIDENCE` for the mean begins; None for one value.
+      high: where it ends.
+      min: the smallest value.
+    """
+
+    number: int
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+    min: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Statistics":
+        """The statistics of these values."""
+        number, mean, least = len(values), float(np.mean(values)), float(np.min(values))
+        if number < 2:
+            return cls(number, mean, None, None, None, least)
+        std = float(np.std(values, ddof=1))
+        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, number - 1)) * std / math.sqrt(number)
+        return cls(number, mean, std, mean - half, mean + half, least)
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """A measure of one search and selection over the seeds.
+
+    Attributes:
+      search: name of the search.
+      selection: name of the selection.
+      measure: a key of `MEASURES`.
+      values: by seed.
+      statistics: of the values.
+      baseline: what it was compared with, as SEARCH/SELECTION; empty: nothing.
+      differences: this one's value minus the baseline's, by seed, for the seeds that both have.
+      difference: statistics of the differences; None where there are none.
+    """
+
+    search: str
+    selection: str
+    measure: str
+    values: dict[int, float]
+    statistics: Statistics
+    baseline: str
+    differences: dict[int, float]
+    difference: Statistics | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What a measure is at best, and at random.
+
+    Attributes:
+      best: the best architecture of the table, percent.
+      random: the mean of all architectures, percent: what a random one has.
+    """
+
+    best: float
+    random: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A study's summary.
+
+    Attributes:
+      groups: by measure, search and selection, in the study's order.
+      references: by measure, where a table was given.
+      finished: number of rows.
+      planned: number of selections of the study.
+    """
+
+    groups: tuple[Group, ...]
+    references: dict[str, Reference]
+    finished: int
+    planned: int
+
+    def measures(self) -> list[str]:
+        """Measures that there is something of, in the order of `MEASURES`."""
+        return [measure for measure in MEASURES if any(g.measure == measure for g in self.groups)]
+
+    def to_json(self) -> dict[str, Any]:
+        """As summary.json has it."""
+        return {"confidence": CONFIDENCE, **dataclasses.asdict(self)}
+
+
+def summarise(study: Study, rows: Sequence[Row], tables: Sequence[Table]) -> Summary:
+    """The summary of the rows of `collect.results`.
+
+    Args:
+      study: the study.
+      rows: what is finished of it.
+      tables: NAS-Bench-201's tables that were used; the first gives the references.
+    """
+    groups = []
+    for measure in MEASURES:
+        values = _values(rows, measure)
+        for (search, selection), found in values.items():
+            baseline = _baseline(study, search)
+            differences = {}
+            if baseline not in (None, (search, selection)):
+                others = values.get(baseline, {})
+                differences = {seed: v - others[seed] for seed, v in found.items() if seed in others}
+            groups.append(
+                Group(
+                    search,
+                    selection,
+                    measure,
+                    found,
+                    Statistics.of(list(found.values())),
+                    "/".join(baseline) if differences else "",
+                    differences,
+                    Statistics.of(list(differences.values())) if differences else None,
+                )
+            )
+    planned = sum(len(job.selections) for job in study.jobs)
+    return Summary(tuple(groups), _references(tables), len(rows), planned)
+
+
+def _values(rows: Sequence[Row], measure: str) -> dict[tuple[str, str], dict[int, float]]:
+    """By search and selection, the measure by seed."""
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for row in rows:
+        if row[measure] is not None:
+            found.setdefault((row["search"], row["selection"]), {})[row["seed"]] = row[measure]
+    return found
+
+
+def _baseline(study: Study, search: str) -> tuple[str, str] | None:
+    """Search and selection that this search's selections are compared with."""
+    if study.baseline == WITHOUT:
+        return None
+    named, _, selection = study.baseline.rpartition("/")
+    return named or search, selection
+
+
+def _references(tables: Sequence[Table]) -> dict[str, Reference]:
+    if not tables:
+        return {}
+    references = {}
+    for measure, data_set in zip(TRUE_TEST, table_file.PREFIXES, strict=True):
+        column = accuracy_column(data_set, TEST)
+        best, mean = float(tables[0].column(column).max()), tables[0].random_search(column).mean
+        references[measure] = Reference(best, mean)
+    return references
