@@ -9,32 +9,15 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
+from tests.search.replicas import HALF, on_first, whole
 from tf_darts.optimizers import sum_over_replicas
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.steps import Steps
-
-HALF = 4  # images on each replica
 
 
 @pytest.fixture(scope="module")
 def strategies():
     return {1: tiny.one_device(), 2: tiny.two_replicas()}
-
-
-def half(number):
-    images = tf.random.stateless_normal([HALF, 8, 8, 1], [number, 0])
-    return images, tf.random.stateless_uniform([HALF], [number, 1], 0, 10, tf.int32)
-
-
-def whole(number, replicas):
-    """A replica's part of a batch whose halves are equal."""
-    images, labels = half(number)
-    parts = 2 // replicas
-    return tf.tile(images, [parts, 1, 1, 1]), tf.tile(labels, [parts])
-
-
-def on_first(strategy, values):
-    return [np.asarray(strategy.experimental_local_results(v)[0]) for v in values]
 
 
 def gradients(strategy, replicas):

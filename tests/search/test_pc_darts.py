@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.search import drawing, tiny, two_cells
-from tests.selection.test_probing import EDGES, assert_equal, one_by_one, operations
+from tests.selection.one_by_one import EDGES, assert_equal, one_by_one, operations
 from tf_darts import memory, spaces
 from tf_darts.architecture import Architecture
 from tf_darts.errors import UserError

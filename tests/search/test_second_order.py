@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
-from tests.test_replicas import HALF, on_first, whole
+from tests.search.replicas import HALF, on_first, whole
 from tf_darts import spaces
 from tf_darts.layers import depthwise
 from tf_darts.objective import loss_and_correct

@@ -7,33 +7,12 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny, two_cells
+from tests.selection.one_by_one import EDGES, assert_equal, one_by_one, operations
 from tf_darts.selection.probing import Prober
 from tf_darts.selection.racing import Race
 from tf_darts.supernet import Supernet
 
 NOISY = (("noise", "nor_conv_1x1"),) * 5
-EDGES = [(edge, None) for edge in (2, 3, 4)]
-
-
-def operations(edge, number):
-    return [(edge, o) for o in range(number)]
-
-
-def one_by_one(setup, cell_type, removals, pass_index):
-    """Scores as the masks give them, each by a pass of its own."""
-    architecture, scores = setup.bilevel.architecture, []
-    evaluate = setup.evaluator(setup.valid, "selection/probe", True, setup.config.selection.augment_probes)
-    for removal in removals:
-        architecture.probe(cell_type, *removal)
-        scores.append(evaluate(pass_index))
-    architecture.end_probe()
-    return scores
-
-
-def assert_equal(scores, expected):
-    assert [(s.correct, s.images) for s in scores] == [(s.correct, s.images) for s in expected]
-    np.testing.assert_allclose([s.loss for s in scores], [s.loss for s in expected], rtol=1e-6)
-    assert len({s.loss for s in scores}) > 1  # something was removed
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+import ml_collections
+
 from tf_darts import genotype as genotype_lib
 from tf_darts import npz, spaces, supernet_file
 from tf_darts.analysis import NEEDS_NO_SEARCH, edges

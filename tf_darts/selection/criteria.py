@@ -1,19 +1,24 @@
 """What an operation or an edge is judged by. A new criterion of probes is one function and one entry."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tf_darts.registry import Registry
 
-if TYPE_CHECKING:
-    from tf_darts.evaluation import Score
+
+class Score(Protocol):
+    """What a probe measured (`tf_darts.evaluation.Score`): correct images, images seen, mean loss."""
+
+    correct: int
+    images: int
+    loss: float
 
 
-def accuracy(score: "Score") -> float:
+def accuracy(score: Score) -> float:
     """How much a removal hurt, by the correct images without it (paper, section 5); counts are exact."""
     return -score.correct
 
 
-def loss(score: "Score") -> float:
+def loss(score: Score) -> float:
     """How much a removal hurt, by the mean cross-entropy without it."""
     return score.loss
 
