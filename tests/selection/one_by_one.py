@@ -1,5 +1,7 @@
 """Probes scored one by one, each by a whole pass: what shared probes have to equal."""
 
+import numpy as np
+
 EDGES = [(edge, None) for edge in (2, 3, 4)]
 
 
