@@ -25,8 +25,8 @@ def unsearched(workdir, **fields):
     return made
 
 
-def study(name, workdir, space=tiny.SPACE, table=None, **fields):
-    """A study of it, with a supernet of its own."""
+def study(name, workdir, of=tiny.SPACE, table=None, **fields):
+    """A study of it, with a supernet of its own, in the space `of`."""
     settings = tiny.config(**fields)
-    start = functools.cache(lambda: tiny.setup(settings, space))
-    return Study(name, workdir, settings, space, table, start)
+    start = functools.cache(lambda: tiny.setup(settings, of))
+    return Study(name, workdir, settings, of, table, start)

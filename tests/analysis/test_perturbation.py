@@ -141,6 +141,7 @@ def test_a_column_that_the_table_lacks_is_refused(workdir, analysed, text):
 
 def test_edges_that_the_search_decided_are_left_out(tmp_path):
     fields = {"search__method": "sgas", "sgas__warmup_epochs": 0, "sgas__interval": 1}
+    fields["sgas__batch_increase"] = 0
     searched = made.search(tmp_path, search__evaluate_every=0, **fields)
     (first, *_) = tiny.rows(tmp_path / "search" / "decisions.jsonl")
     left = searched.bilevel.architecture.undecided_edges("normal")

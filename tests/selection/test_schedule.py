@@ -69,7 +69,7 @@ def test_nas_bench_201_ends_with_the_last_event_one_epoch_early():
         (3, 1, True, ([0, 1, 2], 3)),
         (3, 1, False, ([0, 1, 1], 2)),  # the last epoch has two events
         (1, 5, False, ([0], 1)),
-        (0, 5, False, ([], 1)),
+        (0, 5, False, ([], 0)),  # nothing to decide
     ],
 )
 def test_event_epochs(events, interval, extra_epoch, expected):

@@ -86,7 +86,7 @@ def test_networks_of_nas_bench_201(tmp_path, text, cells):
     genotype = genotype_lib.from_text(text, space)
     arrays = network_reference(space, genotype, 3, cells, 10)
     assert any(".layers." in key for key in arrays) == ("nor_conv" in text)
-    assert verify.shape_of(
+    assert interop.shape_of(
         {k.removeprefix("state/"): v for k, v in arrays.items() if k.startswith("state/")}, space
     ) == {"channels": 3, "cells": cells, "classes": 10, "channels_in": 3}
     assert beyond(verify.verify(save(tmp_path, arrays), space)) == []
@@ -95,5 +95,5 @@ def test_networks_of_nas_bench_201(tmp_path, text, cells):
 @pytest.mark.parametrize("cells", range(1, 9))
 def test_depth_width_and_classes_are_read_off_a_darts_state(cells):
     model = Network(spaces.get("s1"), published.PUBLISHED["darts_pt_s1_2"], 4, cells, 7, channels_in=1)
-    shape = verify.shape_of(interop.export(model), model.space)
+    shape = interop.shape_of(interop.export(model), model.space)
     assert shape == {"channels": 4, "cells": cells, "classes": 7, "channels_in": 1}
