@@ -38,10 +38,6 @@ def softmax(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
 Evaluated = dict[str, tuple[tuple[bool, ...], ...]]
 
 
-def _first(shape: tuple[int, int]) -> np.ndarray:
-    return np.arange(shape[1])[None, :] == np.zeros((shape[0], 1))
-
-
 def _as_tuples(mask: np.ndarray) -> tuple[tuple[bool, ...], ...]:
     return tuple(tuple(bool(x) for x in row) for row in mask)
 
@@ -179,8 +175,9 @@ class Architecture(tf.Module):
         """
         for cell_type, rows in kept.items():
             there = rows.any(1)
-            # A removed edge needs an open operation all the same, for its softmax.
-            self.open_operations[cell_type].assign(np.where(there[:, None], rows != 0, _first(rows.shape)))
+            is_open = rows != 0
+            is_open[~there, 0] = True  # a removed edge needs an open operation all the same, for its softmax
+            self.open_operations[cell_type].assign(is_open)
             self.open_edges[cell_type].assign(there)
 
     def mask_without(self, cell_type: str, edge: int, operation: int | None) -> np.ndarray:

@@ -4,16 +4,24 @@
 authors' release). A file in `configs/` says only what differs from it.
 """
 
-import dataclasses
-import math
 import re
-from collections.abc import Callable, Collection
 from typing import Any
 
 import ml_collections
 
-from tf_darts import registry, spaces
+from tf_darts import fields, registry, spaces
 from tf_darts.errors import UserError
+from tf_darts.fields import (
+    Field,
+    OneOf,
+    flag_field,
+    integer_field,
+    name_field,
+    number_field,
+    one_of_field,
+    text_field,
+    tuple_field,
+)
 from tf_darts.operation_names import OPERATIONS
 from tf_darts.registry import Registry
 from tf_darts.search import methods
@@ -27,70 +35,6 @@ EXTENSIBLE: dict[str, Registry] = {
     "selections": SELECTIONS,
     "criteria": CRITERIA,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Field:
-    """One setting.
-
-    Attributes:
-      default: default value, whose type every value has.
-      doc: meaning.
-      allowed: what is allowed, for messages.
-      check: the test that a value has to pass.
-      plain: for a field that takes values of several types: the value as tuples, dictionaries and scalars,
-        or None where it cannot be one.
-    """
-
-    default: Any
-    doc: str
-    allowed: "str | _OneOf"
-    check: Callable[[Any], bool]
-    plain: Callable[[Any], Any] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _OneOf:
-    """The text "one of ...", made when it is needed: a config file may have added names since."""
-
-    names: Collection[str]
-    more: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return "one of " + ", ".join([*self.more, *self.names])
-
-
-def integer_field(default: int, doc: str, least: int = 0) -> Field:
-    """A field for integers from `least` on."""
-    return Field(default, doc, f"an integer of at least {least}", lambda v: v >= least)
-
-
-def number_field(default: float, doc: str, low: float = 0.0, high: float = float("inf")) -> Field:
-    """A field for finite numbers from `low` to `high`."""
-    allowed = f"a number from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
-    return Field(default, doc, allowed, lambda v: low <= v <= high and math.isfinite(v))
-
-
-def _one_of(default: str, doc: str, *names: str) -> Field:
-    return Field(default, doc, "one of " + ", ".join(names), lambda v: v in names)
-
-
-def _name_in(registry: Registry, default: str, doc: str) -> Field:
-    """A name that is looked up when a config is checked."""
-    return Field(default, doc, _OneOf(registry), lambda v: v in registry)
-
-
-def flag_field(default: bool, doc: str) -> Field:
-    """A field that is on or off."""
-    return Field(default, doc, "True or False", lambda v: True)
-
-
-def _text(default: str, doc: str) -> Field:
-    return Field(default, doc, "a text", lambda v: True)
-
-
-def _tuple_of(kind: type, doc: str, allowed: str) -> Field:
-    return Field((), doc, allowed, lambda v: all(type(item) is kind for item in v))
 
 
 def _extension(entries: Registry) -> Field:
@@ -108,13 +52,15 @@ def _extension(entries: Registry) -> Field:
 FIELDS: dict[str, dict[str, Field]] = {
     "": {
         "seed": integer_field(0, "seed of every random draw"),
-        "space": _one_of(
+        "space": one_of_field(
             "darts", "search space; custom: what custom_space says", *spaces.SPACES, spaces.custom.NAME
         ),
     },
     "extensions": {name: _extension(entries) for name, entries in EXTENSIBLE.items()},
     "custom_space": {  # for space "custom"; docs/extending.md
-        "stacking": _one_of("darts", "how cells stack, and their inputs and types", *spaces.custom.STACKINGS),
+        "stacking": one_of_field(
+            "darts", "how cells stack, and their inputs and types", *spaces.custom.STACKINGS
+        ),
         "nodes": integer_field(4, "intermediate nodes of a cell", 1),
         "candidates": Field(
             None,
@@ -125,12 +71,12 @@ FIELDS: dict[str, dict[str, Field]] = {
             spaces.custom.plain_candidates,
         ),
         "kept_edges": integer_field(2, "input edges that a node of a genotype keeps; 0: all"),
-        "output_nodes": _tuple_of(
+        "output_nodes": tuple_field(
             int,
             "nodes whose concatenation is the cell's output; (): all (darts), the last (nas_bench_201)",
             "a tuple of nodes, as (2, 3)",
         ),
-        "batch_norm_after": _tuple_of(
+        "batch_norm_after": tuple_field(
             str,
             "operations followed by a non-affine batch norm in the supernet (the published spaces: poolings)",
             "a tuple of names of operations, as ('max_pool_3x3',)",
@@ -141,9 +87,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
     },
     "data": {
-        "source": _one_of("tfds", "where images come from", "digits", "tfds", "npz", "folder"),
-        "name": _text("cifar10", "tfds name, for source tfds"),
-        "path": _text("", "tfds data directory, .npz file, or folder of images by class"),
+        "source": one_of_field("tfds", "where images come from", "digits", "tfds", "npz", "folder"),
+        "name": text_field("cifar10", "tfds name, for source tfds"),
+        "path": text_field("", "tfds data directory, .npz file, or folder of images by class"),
         "image_size": integer_field(32, "side to which source folder resizes its images, pixels", 1),
         "test_fraction": number_field(
             0.2, "share of source folder held out where it has no test/", 0.01, 0.9
@@ -152,12 +98,14 @@ FIELDS: dict[str, dict[str, Field]] = {
         "limit_train": integer_field(0, "use only the first so many training images; 0: all"),
         "limit_test": integer_field(0, "use only the first so many test images; 0: all"),
         "train_fraction": number_field(0.5, "share of the training images that fits the weights", 0.01, 0.99),
-        "split": _one_of("seed", "how halves are made: shuffled by seed, or in file order", "seed", "order"),
+        "split": one_of_field(
+            "seed", "how halves are made: shuffled by seed, or in file order", "seed", "order"
+        ),
         "crop_padding": integer_field(4, "pixels of black padding before the random crop; 0: no crop"),
         "flip": flag_field(True, "random horizontal flips"),
     },
     "search": {
-        "method": _name_in(methods.METHODS, "darts", "how weights and alpha are fitted"),
+        "method": name_field(methods.METHODS, "darts", "how weights and alpha are fitted"),
         "channels": integer_field(16, "initial channels C of the supernet", 1),
         "cells": integer_field(8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
         "epochs": integer_field(50, "epochs of bilevel search", 1),
@@ -210,21 +158,21 @@ FIELDS: dict[str, dict[str, Field]] = {
         "batch_increase": integer_field(8, "images by which the batch grows with each decision"),
         "criterion": Field(1, "scores of edges: 2 counts stability too", "1 or 2", lambda v: v in (1, 2)),
         "history": integer_field(4, "epochs that stability looks back on, for criterion 2", 1),
-        "decision": _name_in(CRITERIA, "magnitude", "what an edge's operation is judged by"),
+        "decision": name_field(CRITERIA, "magnitude", "what an edge's operation is judged by"),
     },
     "selection": {
-        "method": _name_in(SELECTIONS, "perturbation", "how the architecture is chosen"),
-        "name": _text("", "name of the folder for the results, under selection/; empty: the method's"),
-        "criterion": _name_in(
+        "method": name_field(SELECTIONS, "perturbation", "how the architecture is chosen"),
+        "name": text_field("", "name of the folder for the results, under selection/; empty: the method's"),
+        "criterion": name_field(
             CRITERIA, "accuracy", "what operations are judged by; magnitude: the paper's DARTS+PT-Mag"
         ),
         "topology_criterion": Field(
             "same",
             "what input edges are judged by",
-            _OneOf(CRITERIA, ("same (as selection.criterion)",)),
+            OneOf(CRITERIA, ("same (as selection.criterion)",)),
             lambda v: v == "same" or v in CRITERIA,
         ),
-        "order": _one_of(
+        "order": one_of_field(
             "random",
             "in which order edges and nodes are decided: random, as published, by index, or by the entropy of"
             " their mixing weights after the search, the largest first",
@@ -291,7 +239,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     # What an analysis depends on is in `tf_darts.analysis.READS`.
     "analysis": {
-        "edges": _text(
+        "edges": text_field(
             "",
             "edges for strength and perturbation, as normal:3<-1 or normal:4, with commas; empty: all",
         ),
@@ -300,7 +248,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "learning_rate": number_field(0.0025, "SGD learning rate in the first of them (cosine per epoch)"),
         "learning_rate_min": number_field(0.0, "where the cosine ends"),
-        "table_column": _text(
+        "table_column": text_field(
             "c10_test200", "column of the NAS-Bench-201 table from which true accuracies are taken"
         ),
         "draws": integer_field(5, "random exchanges of each kind, for shuffle", 1),
@@ -310,7 +258,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
     },
     "runtime": {
-        "strategy": _one_of("one_device", "tf.distribute strategy", "one_device", "mirrored"),
+        "strategy": one_of_field("one_device", "tf.distribute strategy", "one_device", "mirrored"),
         "logical_devices": integer_field(0, "split the CPU into so many devices, to try mirrored; 0: do not"),
         "steps_per_call": integer_field(20, "compiled steps per call from the host", 1),
         "checkpoint_minutes": number_field(
@@ -321,7 +269,9 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     # No stage depends on this section: it may change from one command to the next.
     "report": {
-        "table": _text("", "file of the NAS-Bench-201 table, to look selected genotypes up in; empty: none"),
+        "table": text_field(
+            "", "file of the NAS-Bench-201 table, to look selected genotypes up in; empty: none"
+        ),
     },
 }
 
@@ -329,8 +279,8 @@ FIELDS: dict[str, dict[str, Field]] = {
 def default() -> ml_collections.ConfigDict:
     """The published settings for the DARTS space on CIFAR-10, as a config that the caller may change."""
     config = ml_collections.ConfigDict()
-    for section, fields in FIELDS.items():
-        values = {name: _initial(field) for name, field in fields.items()}
+    for section, group in FIELDS.items():
+        values = {name: _initial(field) for name, field in group.items()}
         if section:
             config[section] = values
         else:
@@ -345,21 +295,6 @@ def _initial(field: Field) -> Any:
 
 def _unknown(name: str, known: list[str]) -> UserError:
     return UserError(f"config: unknown field {name!r}; {registry.hint(name, known)}")
-
-
-def _checked(name: str, value: Any, field: Field) -> Any:
-    kind = type(field.default)
-    if field.plain is not None:
-        given = value.to_dict() if isinstance(value, ml_collections.ConfigDict) else value
-        plain = None if given is None else field.plain(given)
-        if plain is None and (given is not None or field.default is not None):
-            raise UserError(f"config: {name} is {given!r}; allowed: {field.allowed}")
-        return plain
-    if kind is float and type(value) is int and abs(value) < 2**53:
-        value = float(value)
-    if type(value) is not kind or value != value or not field.check(value):
-        raise UserError(f"config: {name} is {value!r}; allowed: {field.allowed}")
-    return value
 
 
 def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -377,7 +312,7 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
     What `extensions` names is in the registries afterwards.
     """
-    names = [f"{s}.{n}" if s else n for s, fields in FIELDS.items() for n in fields]
+    names = [f"{s}.{n}" if s else n for s, group in FIELDS.items() for n in group]
     checked = default()
     # What extensions add is there before any other field names it.
     for top, value in sorted(config.items(), key=lambda item: item[0] != "extensions"):
@@ -388,11 +323,11 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
                 full = f"{top}.{name}"
                 if name not in FIELDS[top]:
                     raise _unknown(full, names)
-                checked[top][name] = _checked(full, item, FIELDS[top][name])
+                checked[top][name] = fields.checked(full, item, FIELDS[top][name])
             if top == "extensions":
                 _extend(checked[top])
         elif top in FIELDS[""]:
-            checked[top] = _checked(top, value, FIELDS[""][top])
+            checked[top] = fields.checked(top, value, FIELDS[""][top])
         else:
             raise _unknown(top, names + [s for s in FIELDS if s])
     _check_together(checked)

@@ -16,6 +16,14 @@ def candidates_of(space: Space, cell_type: str, edge: int) -> list[int]:
     return allowed or list(range(len(row)))
 
 
+def candidates_mask(space: Space, cell_type: str) -> np.ndarray:
+    """The same of all edges: bool [edges, operations]."""
+    mask = np.zeros((len(space.edges), space.num_operations), bool)
+    for edge in range(len(space.edges)):
+        mask[edge, candidates_of(space, cell_type, edge)] = True
+    return mask
+
+
 def read_genotype(space: Space, mixing_weights: dict[str, np.ndarray]) -> Genotype:
     """The genotype that DARTS reads from mixing weights.
 

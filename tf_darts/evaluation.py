@@ -29,6 +29,15 @@ class Score:
         """Share of correct images, 0 to 1."""
         return self.correct / self.images
 
+    def row(self) -> dict[str, int | float]:
+        """The score as files of rows have it (decisions.jsonl, say)."""
+        return {
+            "correct": self.correct,
+            "images": self.images,
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+        }
+
 
 class Evaluator:
     """Passes over a set of images, compiled once whatever changes in the model's variables.

@@ -66,10 +66,10 @@ def measure(study: Study, wanted: Iterable[Place]) -> list[dict]:
     if left:
         setup, selection = study.setup, study.config.selection
         architecture = setup.bilevel.architecture
-        images = setup.valid.first(selection.probe_images) if selection.probe_images else setup.valid
+        images = setup.probe_images()
         # By the purpose and pass of the probes, so that it sees their images.
         evaluate = setup.evaluator(images, "selection/probe", training=True, augment=selection.augment_probes)
-        whole = _row(evaluate(pass_index=0))
+        whole = evaluate(pass_index=0).row()
         study.load()  # running statistics as before
         alpha = {t: a.numpy() for t, a in architecture.alpha.items()}
         weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
@@ -90,7 +90,7 @@ def measure(study: Study, wanted: Iterable[Place]) -> list[dict]:
                         "index": o,
                         "alpha": float(alpha[cell_type][edge, o]),
                         "mixing_weight": float(weights[cell_type][edge, o]),
-                        **_row(score),
+                        **score.row(),
                     }
                     for o, score in zip(kept, scores, strict=True)
                 ],
@@ -155,12 +155,3 @@ def report(study: Study, rows: list[dict], pairs: Sequence[tuple[str, str]], cur
     pictures["correlations"] = figures.scatter(rows, pairs, compared)
     study.leave(result, pictures, curves)
     return measures.summary(compared)
-
-
-def _row(score) -> dict:
-    return {
-        "correct": score.correct,
-        "images": score.images,
-        "accuracy": score.accuracy,
-        "loss": score.loss,
-    }

@@ -147,11 +147,7 @@ class Shuffler:
 
     def score(self) -> dict[str, dict]:
         """The test scores, for each of `STATISTICS`."""
-        scores = {name: evaluate() for name, evaluate in self._evaluators.items()}
-        return {
-            name: {"correct": s.correct, "images": s.images, "accuracy": s.accuracy, "loss": s.loss}
-            for name, s in scores.items()
-        }
+        return {name: evaluate().row() for name, evaluate in self._evaluators.items()}
 
     def _evaluator(self, batch_statistics: bool) -> Evaluator:
         setup = self._setup

@@ -7,9 +7,6 @@ it grows as the supernet gets better); and the supernet's accuracy on the valida
 measured it. With a NAS-Bench-201 table, also the true accuracy of each epoch's genotype.
 """
 
-import csv
-import io
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -18,11 +15,11 @@ from tf_darts.analysis.study import Study
 from tf_darts.architecture import Architecture
 from tf_darts.derive import read_genotype
 from tf_darts.errors import UserError
-from tf_darts.genotype import from_text, write_atomically
+from tf_darts.genotype import from_text
 from tf_darts.layers.operations import has_weights
 from tf_darts.report.table import aligned_lines
-from tf_darts.runtime.workdir import read_json
-from tf_darts.search.describe import SKIP, skip_share
+from tf_darts.runtime.workdir import read_json, write_csv
+from tf_darts.search.describe import SKIP, recall, skip_share
 from tf_darts.search.methods import METHODS, UNTRAINED_ALPHA
 from tf_darts.selection import perturbation
 from tf_darts.spaces import Space
@@ -48,11 +45,7 @@ def run(study: Study) -> str:
         table = {"table": study.config.report.table, "table_column": column}
         for row in rows:
             row["true_accuracy"] = float(values[study.table.index(from_text(row["genotype"], study.space))])
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(study.folder / "epochs.csv", text.getvalue().encode())
+    write_csv(study.folder / "epochs.csv", COLUMNS, rows)
     curves = {name: [(row["epoch"], row[name]) for row in rows if name in row] for name in CURVES}
     result = {"space": study.space.name, **table, "epochs": rows}
     searched = read_json(study.search_folder / "result.json")
@@ -69,16 +62,13 @@ def epochs(study: Study) -> list[dict]:
       UserError: rows lack alpha's entries.
     """
     config, space = study.config, study.space
-    method = METHODS.load(config.search.method)(config, space)
-    architecture = Architecture(space, normalise=method.normalise, weighs_edges=method.weighs_edges)
+    architecture = METHODS.load(config.search.method)(config, space).architecture()
     decisions = study.search_decisions()
     rows = []
     for logged in study.searched_epochs():
         # An epoch's row is written before its decisions are made.
         while decisions and decisions[0]["epoch"] < logged["finished_epoch"]:
-            decision = decisions.pop(0)
-            perturbation.apply(architecture, decision)
-            architecture.remove_edges(decision["cell_type"], decision["removed"])
+            perturbation.apply(architecture, decisions.pop(0))
         read(architecture, logged)
         weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
         row = {
@@ -102,16 +92,8 @@ def read(architecture: Architecture, logged: dict) -> None:
     Raises:
       UserError: the row lacks an entry.
     """
-    space = architecture.space
     try:
-        for cell_type, variable in architecture.alpha.items():
-            alpha = np.zeros(variable.shape, np.float32)
-            for e, edge in enumerate(space.edges):
-                for o, name in enumerate(space.candidates[cell_type][e]):
-                    alpha[e, o] = logged[f"alpha/{cell_type}/{edge}/{name}"]
-            variable.assign(alpha)
-        for cell_type, variable in architecture.edge_alpha.items():
-            variable.assign([logged[f"alpha/{cell_type}/{edge}/edge"] for edge in space.edges])
+        recall(architecture, logged)
     except KeyError as missing:
         raise UserError(
             f"--workdir: search/metrics.jsonl has no {missing} for epoch {logged['finished_epoch'] + 1};"

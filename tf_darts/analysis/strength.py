@@ -112,10 +112,7 @@ def train(study: Study, wanted: Sequence[tuple[str, int, int]]) -> list[list[flo
                     "run": number,
                     "name": name,
                     "epoch": step // steps.per_pass,  # so many are done
-                    "correct": score.correct,
-                    "images": score.images,
-                    "accuracy": score.accuracy,
-                    "loss": score.loss,
+                    **score.row(),
                 }
             )
             checkpoints.save(run=number, step=step)

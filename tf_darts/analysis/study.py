@@ -16,7 +16,7 @@ from tf_darts.errors import UserError
 from tf_darts.genotype import write_atomically
 from tf_darts.report.cell_diagram import figure_to_png_bytes
 from tf_darts.runtime import checkpoints as checkpoints_lib
-from tf_darts.runtime.workdir import SCHEMA_VERSION, JsonLines, Stage, read_json, write_json
+from tf_darts.runtime.workdir import SCHEMA_VERSION, JsonLines, Stage, read_json, read_lines, write_json
 from tf_darts.search.setup import Setup
 from tf_darts.spaces import Space
 
@@ -98,16 +98,14 @@ class Study:
           UserError: there are none.
         """
         path = self.search_folder / "metrics.jsonl"
-        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        epochs = [row for row in rows if "finished_epoch" in row]
+        epochs = [row for row in read_lines(path) if "finished_epoch" in row]
         if not epochs:
             raise UserError(f"--workdir: {path} has no row of a finished epoch")
         return epochs
 
     def search_decisions(self) -> list[dict]:
         """Rows of the search's own decisions.jsonl, in order; none where its method makes none."""
-        path = self.search_folder / "decisions.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return read_lines(self.search_folder / "decisions.jsonl")
 
     def result(self) -> dict | None:
         """What `leave` left, or None."""

@@ -1,14 +1,14 @@
 """Every setting of the benchmark: its default, what is allowed, and what it means; and their check."""
 
 import dataclasses
-import difflib
 from typing import Any
 
 import ml_collections
 
+from tf_darts import registry
 from tf_darts.benchmark import cases
-from tf_darts.config import Field, flag_field, integer_field, number_field
 from tf_darts.errors import UserError
+from tf_darts.fields import Field, flag_field, integer_field, number_field
 
 TASKS = ("search", "training", "selection")
 GRADIENTS = ("usual", "lean")
@@ -133,9 +133,7 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 def unknown(name: str) -> str:
     """The message about a field that does not exist."""
-    near = difflib.get_close_matches(name, names(), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(names())}"
-    return f"config: unknown field {name!r}; {hint}"
+    return f"config: unknown field {name!r}; {registry.hint(name, names())}"
 
 
 def _check_together(config: ml_collections.ConfigDict) -> None:

@@ -11,6 +11,7 @@ import functools
 import os
 from collections.abc import Mapping
 
+import ml_collections
 import numpy as np
 
 from tf_darts import genotype as genotype_lib
@@ -232,3 +233,17 @@ class Table:
         weights = (np.diff(reached, prepend=0.0) / sizes)[group]
         mean = float(weights @ values)
         return Distribution(mean, float(weights @ (values - mean) ** 2) ** 0.5)
+
+
+def of_config(config: ml_collections.ConfigDict) -> Table | None:
+    """The table that a config names (`report.table`), if it names one.
+
+    Raises:
+      UserError: the file is missing, or is not the table.
+    """
+    if not config.report.table:
+        return None
+    try:
+        return Table.load(config.report.table)
+    except UserError as error:
+        raise UserError(f"report.table: {error}") from None

@@ -3,6 +3,7 @@
 from absl import flags
 
 from tf_darts.analysis import ANALYSES
+from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 from tf_darts.errors import UserError
 
@@ -21,7 +22,7 @@ def program() -> None:
         ANALYSES.check(name)
     config = common.load_config(may_be_recorded=True, table=_TABLE.value)
     workdir = common.workdir()
-    table = common.load_table(config)
+    table = nas_bench_201.of_config(config)
     with common.quiet_start():
         from tf_darts.cli import stages
 

@@ -13,8 +13,7 @@ from ml_collections import config_flags
 
 from tf_darts import config as config_lib
 from tf_darts import spaces
-from tf_darts.benchmarks import nas_bench_201
-from tf_darts.cli import entry
+from tf_darts.cli import entry, folders
 from tf_darts.cli.entry import quiet_start
 from tf_darts.errors import UserError
 from tf_darts.selection import SELECTIONS
@@ -73,27 +72,8 @@ def workdir() -> str:
     if not _WORKDIR.value:
         raise UserError("--workdir: missing; give the folder for the results")
     path = os.path.expanduser(_WORKDIR.value)
-    if os.path.exists(path) and not os.path.isdir(path):
-        raise UserError(f"--workdir: {path!r} is a file; allowed: a folder, new or of an earlier run")
-    if any(character in path for character in "*?[]"):
-        raise UserError(
-            f"--workdir: {path!r}; allowed: a name without * ? [ ], which TensorFlow takes for a pattern"
-        )
+    folders.check("--workdir", path)
     return path
-
-
-def load_table(config: ml_collections.ConfigDict) -> nas_bench_201.Table | None:
-    """The NAS-Bench-201 table that the config names, if it names one; programs ask for it before any work.
-
-    Raises:
-      UserError: the file is missing, or is not the table.
-    """
-    if not config.report.table:
-        return None
-    try:
-        return nas_bench_201.Table.load(config.report.table)
-    except UserError as error:
-        raise UserError(f"report.table: {error}") from None
 
 
 def method_flag() -> flags.FlagHolder:

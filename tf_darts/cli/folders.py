@@ -1,12 +1,35 @@
 """The folders of the three stages and what their results depend on; without TensorFlow."""
 
+import os
+
 import ml_collections
 
 from tf_darts import config as config_lib
+from tf_darts.errors import UserError
 from tf_darts.runtime.workdir import Stage
 from tf_darts.selection import budget_fields
 
 SEARCH = "search"
+
+
+def check(flag: str, path: str, given: str = "") -> None:
+    """Checks that results can go to a folder.
+
+    Args:
+      flag: what names the folder, for messages.
+      path: the folder.
+      given: how the user named it, if otherwise.
+
+    Raises:
+      UserError: it is a file, or has a name that TensorFlow cannot find checkpoints under.
+    """
+    given = given or path
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise UserError(f"{flag}: {given!r} is a file; allowed: a folder, new or of an earlier run")
+    if any(character in path for character in "*?[]"):
+        raise UserError(
+            f"{flag}: {given!r}; allowed: a name without * ? [ ], which TensorFlow takes for a pattern"
+        )
 
 
 def search_stage(workdir: str, config: ml_collections.ConfigDict) -> Stage:

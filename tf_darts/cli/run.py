@@ -8,6 +8,7 @@ import shlex
 
 from absl import flags
 
+from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 from tf_darts.search.methods import UNTRAINED_ALPHA
 
@@ -18,7 +19,7 @@ flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 def program() -> None:
     """Runs all stages; prints the comparison and where its picture is."""
     config, workdir = common.load_config(table=_TABLE.value), common.workdir()
-    table = common.load_table(config)
+    table = nas_bench_201.of_config(config)
     run = common.Run(config)
     from tf_darts.cli import stages
     from tf_darts.report import true_accuracy

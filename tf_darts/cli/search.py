@@ -4,6 +4,7 @@ import shlex
 
 from absl import flags
 
+from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 
 _TABLE = common.table_flag()
@@ -13,7 +14,7 @@ flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 def program() -> None:
     """Searches and says where the supernet is."""
     config, workdir = common.load_config(table=_TABLE.value), common.workdir()
-    common.load_table(config)  # not used here; checked now, rather than after the search
+    nas_bench_201.of_config(config)  # not used here; checked now, rather than after the search
     run = common.Run(config)
     from tf_darts.cli import stages
 

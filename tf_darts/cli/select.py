@@ -4,6 +4,7 @@ import shlex
 
 from absl import flags
 
+from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 
 _METHOD, _TABLE = common.method_flag(), common.table_flag()
@@ -14,7 +15,7 @@ def program() -> None:
     """Selects and prints the genotype."""
     config = common.with_method(common.load_config(may_be_recorded=True, table=_TABLE.value), _METHOD.value)
     workdir, method = common.workdir(), config.selection.method
-    table = common.load_table(config)
+    table = nas_bench_201.of_config(config)
     run = common.Run(config)
     from tf_darts.cli import stages
     from tf_darts.report import true_accuracy

@@ -73,11 +73,8 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
       UserError: the search there is missing, unfinished, or of another config; or no genotype fits the
         budget.
     """
-    searched = search_stage(workdir, run.config)
-    searched.check()
     needs_supernet = run.config.selection.method not in NEEDS_NO_SUPERNET
-    if needs_supernet and not (searched.path / "result.json").exists():
-        raise UserError(f"--workdir: {searched.path} holds no finished search; run bin/search there first")
+    searched = _searched(workdir, run.config, finished=needs_supernet)
     stage = selection_stage(workdir, run.config)
     stage.check()
     finished = stage.path / "genotype.json"
@@ -86,7 +83,7 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
     budget.check(run.config, run.space, run.data)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
     with seconds.recorded(stage.open()) as folder:
-        return folder, selection_lib.run(setup, searched.path, folder)
+        return folder, selection_lib.run(setup, searched, folder)
 
 
 def look_up(table: Table, path: str, folder: pathlib.Path, genotype: Genotype) -> Entry:
@@ -142,11 +139,11 @@ def studies(
     return {name: Study(name, workdir, config, space, table, start) for name in names}
 
 
-def _searched(workdir: str, config: ml_collections.ConfigDict) -> pathlib.Path:
-    """The folder of a finished search."""
+def _searched(workdir: str, config: ml_collections.ConfigDict, finished: bool = True) -> pathlib.Path:
+    """The folder of a search of this config, which is finished unless it need not be."""
     searched = search_stage(workdir, config)
     searched.check()
-    if not (searched.path / "result.json").exists():
+    if finished and not (searched.path / "result.json").exists():
         raise UserError(f"--workdir: {searched.path} holds no finished search; run bin/search there first")
     return searched.path
 

@@ -12,11 +12,14 @@ It also keeps `config.json` with the part of the config that its result depends 
 continued only with the same.
 """
 
+import csv
 import importlib.metadata
+import io
 import json
 import os
 import pathlib
 import platform
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -84,13 +87,14 @@ def _completed(old: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 
 def _read_config(path: pathlib.Path) -> dict[str, Any]:
     """A config that was written; JSON makes lists of tuples."""
-    return _with_tuples(read_json(path)["config"])
+    return with_tuples(read_json(path)["config"])
 
 
-def _with_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_tuples(item) for key, item in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+def with_tuples(value: Any) -> Any:
+    """Lists, as JSON has them, as the tuples that config files have."""
+    if isinstance(value, Mapping):
+        return {key: with_tuples(item) for key, item in value.items()}
+    return tuple(map(with_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 class Stage:
@@ -175,6 +179,22 @@ def recorded_config(workdir: str | pathlib.Path) -> ml_collections.ConfigDict:
             f"--workdir: {workdir} has no config.json; give --config, or run a search there first"
         )
     return ml_collections.ConfigDict(_read_config(path))
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The rows of a file of JSON lines; none where there is no file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows as CSV, atomically; what a row does not have, or has as None, is empty."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, file.getvalue().encode())
 
 
 class JsonLines:

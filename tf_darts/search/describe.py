@@ -1,11 +1,41 @@
 """What alpha says at a moment, as numbers that people watch."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tf_darts.architecture import Architecture
 from tf_darts.derive import read_genotype
+from tf_darts.genotype import Genotype
+from tf_darts.spaces import Space
 
 SKIP = "skip_connect"
+
+
+def alpha_of(space: Space, cell_type: str, epoch: Mapping[str, float]) -> np.ndarray:
+    """alpha as `describe` gave it, in an epoch's row of metrics.jsonl: float32 [edges, operations].
+
+    Raises:
+      KeyError: the row lacks an entry.
+    """
+    alpha = np.zeros((len(space.edges), space.num_operations), np.float32)
+    for e, edge in enumerate(space.edges):
+        for o, name in enumerate(space.candidates[cell_type][e]):
+            alpha[e, o] = epoch[f"alpha/{cell_type}/{edge}/{name}"]
+    return alpha
+
+
+def recall(architecture: Architecture, epoch: Mapping[str, float]) -> None:
+    """Sets alpha, that of edges too, to what an epoch's row of metrics.jsonl says.
+
+    Raises:
+      KeyError: the row lacks an entry.
+    """
+    space = architecture.space
+    for cell_type, alpha in architecture.alpha.items():
+        alpha.assign(alpha_of(space, cell_type, epoch))
+    for cell_type, alpha in architecture.edge_alpha.items():
+        alpha.assign([epoch[f"alpha/{cell_type}/{edge}/edge"] for edge in space.edges])
 
 
 def entropy(mixing_weights: np.ndarray) -> float:
@@ -16,8 +46,12 @@ def entropy(mixing_weights: np.ndarray) -> float:
 
 def skip_share(space, weights: dict[str, np.ndarray]) -> float:
     """Share of skip connections among the edges that magnitude selection would now keep (0 to 1)."""
-    cells = read_genotype(space, weights).cells.values()
-    names = [choice.operation for cell in cells for choice in cell]
+    return skip_share_of(read_genotype(space, weights))
+
+
+def skip_share_of(genotype: Genotype) -> float:
+    """Share of skip connections among a genotype's edges (0 to 1)."""
+    names = [choice.operation for cell in genotype.cells.values() for choice in cell]
     return names.count(SKIP) / len(names)
 
 

@@ -6,7 +6,6 @@ import ml_collections
 import tensorflow as tf
 
 from tf_darts import memory
-from tf_darts.architecture import Architecture
 from tf_darts.data.augment import Transform
 from tf_darts.data.pipeline import ImageSet, halves
 from tf_darts.data.sources import ImageData
@@ -64,6 +63,11 @@ class Setup:
             "alpha_optimizer": self.bilevel.alpha_optimizer,
         }
 
+    def probe_images(self) -> ImageSet:
+        """The validation images that probes see: `selection.probe_images` of them, or all."""
+        count = self.config.selection.probe_images
+        return self.valid.first(count) if count else self.valid
+
     def evaluator(self, images: ImageSet, purpose: str, training: bool, augment: bool) -> Evaluator:
         """Passes of the supernet over a set, with running (False) or batch statistics (True)."""
         return Evaluator(
@@ -94,7 +98,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
         check_batch(name if grown else "search.batch_size", batch, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
     own_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
-    needed, available = _needed_memory(config, space, data, method), host.available_memory()
+    needed, available = needed_memory(config, space, data.image_shape), host.available_memory()
     if device_type() == "CPU" and needed > available:
         raise UserError(
             f"config: search.batch_size is {config.search.batch_size} and search.channels"
@@ -103,11 +107,11 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
         )
 
 
-def _needed_memory(config: ml_collections.ConfigDict, space: Space, data: ImageData, method: Method) -> float:
+def needed_memory(config: ml_collections.ConfigDict, space: Space, image_shape: tuple[int, ...]) -> float:
+    """What a bilevel step of this config is estimated to need, bytes."""
     search = config.search
-    return memory.estimate(
-        space, search.channels, search.cells, search.batch_size, data.image_shape, method.partial_channels
-    )
+    partial = METHODS.load(search.method)(config, space).partial_channels
+    return memory.estimate(space, search.channels, search.cells, search.batch_size, image_shape, partial)
 
 
 def make(
@@ -134,14 +138,8 @@ def make(
             seed=fold(config.seed, "supernet"),
             partial_channels=method.partial_channels,
         )
-        architecture = Architecture(
-            space,
-            search[method.alpha_scale],
-            fold(config.seed, "architecture"),
-            method.normalise,
-            method.weighs_edges,
-        )
+        architecture = method.architecture(fold(config.seed, "architecture"))
         bilevel = Bilevel.create(supernet, architecture, search)
-    needed = _needed_memory(config, space, data, method)
+    needed = needed_memory(config, space, data.image_shape)
     classes, shape = data.num_classes, tuple(data.image_shape)
     return Setup(config, space, strategy, method, train, valid, test, bilevel, needed, classes, shape)

@@ -6,15 +6,15 @@ masks say what they can still be.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 import numpy as np
 
 from tf_darts.architecture import Architecture
 from tf_darts.data.sources import ImageData
-from tf_darts.derive import candidates_of
+from tf_darts.derive import candidates_mask, candidates_of
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.genotype_forms import kept_edges
@@ -50,11 +50,7 @@ class State:
     @staticmethod
     def undecided(space: Space) -> "State":
         """All edges open, each with all operations that a genotype may hold."""
-        operations = {}
-        for cell_type in space.cell_types:
-            operations[cell_type] = np.zeros((len(space.edges), space.num_operations), bool)
-            for e in range(len(space.edges)):
-                operations[cell_type][e, candidates_of(space, cell_type, e)] = True
+        operations = {t: candidates_mask(space, t) for t in space.cell_types}
         return State(operations, {t: np.ones(len(space.edges), bool) for t in space.cell_types})
 
     def holdable(self, space: Space) -> "State":
@@ -72,6 +68,23 @@ class State:
         mask[edge] = False
         mask[edge, operation] = True
         return State({**self.operations, cell_type: mask}, self.edges)
+
+    def after(self, rows: Iterable[Mapping[str, Any]]) -> "State":
+        """The state after recorded decisions, rows of decisions.jsonl (`perturbation.apply` makes them)."""
+        state = self
+        for row in rows:
+            if row["kind"] == "operation":
+                state = state.with_operation(row["cell_type"], row["edge"], row["operation"])
+            state = state.without_edges(row["cell_type"], row.get("removed", []))
+        return state
+
+    def equals(self, other: "State") -> bool:
+        """Whether the same is open."""
+        return all(
+            np.array_equal(mask, theirs[cell_type])
+            for ours, theirs in ((self.operations, other.operations), (self.edges, other.edges))
+            for cell_type, mask in ours.items()
+        )
 
     def without_edges(self, cell_type: str, edges: Iterable[int]) -> "State":
         """The state after edges are taken out."""

@@ -10,11 +10,10 @@ from tf_darts.architecture import Architecture
 from tf_darts.derive import read_genotype
 from tf_darts.genotype import Choice, Genotype
 from tf_darts.genotype_forms import kept_edges
-from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
 from tf_darts.selection.budget import Budget, State, of_setup
-from tf_darts.selection.select import show
+from tf_darts.selection.select import show_alone
 from tf_darts.spaces import Space
 
 
@@ -22,8 +21,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
     """Selects from the searched supernet; leaves decisions.jsonl."""
     selected = select(setup.bilevel.architecture, of_setup(setup))
     JsonLines(folder / "decisions.jsonl").append(*selected.decisions)
-    metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "selection")
-    show(setup, metrics, selected.genotype, 0)
+    show_alone(setup, folder, selected.genotype)
     return selected.genotype
 
 

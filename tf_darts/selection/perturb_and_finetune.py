@@ -27,10 +27,10 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
     """Selects; leaves decisions.jsonl and metrics.jsonl, and continues what the folder holds."""
     config, selection, space, bilevel = setup.config, setup.config.selection, setup.space, setup.bilevel
     architecture = bilevel.architecture
-    searched = perturbation.masks(architecture)
+    searched = State.of(architecture)
     budget = budget_lib.of_setup(setup)
     if budget is not None:
-        budget.check(State.of(architecture))
+        budget.check(searched)
     planned, epochs = _plan(setup)
     with setup.strategy.scope():
         bilevel.weight_optimizer = finetuning.optimizer(setup)
@@ -43,7 +43,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
         raise UserError(f"{lines.path} and the checkpoint beside it disagree; remove {folder} to start again")
 
     metrics = Metrics(folder, step, config.runtime.tensorboard, "selection")
-    images = setup.valid.first(selection.probe_images) if selection.probe_images else setup.valid
+    images = setup.probe_images()
 
     def compiled() -> tuple[Decider, PassSteps]:
         """What probes and fine-tunes, computing only what is still open if the config says so."""

@@ -22,16 +22,6 @@ from tf_darts.spaces import Space
 Allow = Callable[[Space, str, int], list[bool]]
 
 
-def _row(score: Score) -> dict:
-    """A probe's score for decisions.jsonl; `images` is less than a pass where it left a race."""
-    return {
-        "correct": score.correct,
-        "images": score.images,
-        "accuracy": score.accuracy,
-        "loss": score.loss,
-    }
-
-
 def _refused(choices: Sequence, allowed: Sequence[bool]) -> dict[str, list]:
     """What the budget refused, for decisions.jsonl: nothing where it refused nothing."""
     refused = [choice for choice, may in zip(choices, allowed, strict=True) if not may]
@@ -137,13 +127,7 @@ class Decider:
 
     def _state(self) -> State:
         """What all decisions so far leave open."""
-        state = State.of(self._architecture)
-        for row in self._waiting:
-            if row["kind"] == "operation":
-                state = state.with_operation(row["cell_type"], row["edge"], row["operation"])
-            else:
-                state = state.without_edges(row["cell_type"], row["removed"])
-        return state
+        return State.of(self._architecture).after(self._waiting)
 
     def _allowed(self, cell_type: str, edge: int) -> tuple[list[bool], dict]:
         """For each operation of an edge, whether it may be kept; and for the row what the budget refuses."""
@@ -189,7 +173,7 @@ class Decider:
         removals = [(edge, o) for o in range(len(names))]
         allowed, refused = self._allowed(cell_type, edge)
         scores, importance = self._score("operation", cell_type, removals, number, allowed)
-        probes = [{"operation": name, **_row(score)} for name, score in zip(names, scores, strict=True)]
+        probes = [{"operation": name, **score.row()} for name, score in zip(names, scores, strict=True)]
         return {**self._kept(cell_type, edge, importance, allowed), **refused, "probes": probes}
 
     def _operation_by_magnitude(self, cell_type: str, edge: int, number: int) -> dict:
@@ -218,7 +202,7 @@ class Decider:
             count = len(left) - space.kept_edges if self._at_once else 1
             removed, refused = self._drop(cell_type, node, [left[i] for i in order], count)
             probes = [
-                {"edge": e, "edge_name": str(space.edges[e]), **_row(score)}
+                {"edge": e, "edge_name": str(space.edges[e]), **score.row()}
                 for e, score in zip(left, scores, strict=True)
             ]
             rounds.append({"probes": probes, "removed": removed, **refused})
@@ -253,28 +237,13 @@ class Decider:
 
 
 def apply(architecture: Architecture, row: dict) -> None:
-    """Writes a recorded decision into the masks."""
+    """Writes a recorded decision into the masks; that on an operation may have removed edges too (SGAS)."""
     if row["kind"] == "operation":
         architecture.decide_operation(row["cell_type"], row["edge"], row["operation"])
-    else:
-        architecture.remove_edges(row["cell_type"], row["removed"])
+    architecture.remove_edges(row["cell_type"], row.get("removed", []))
 
 
-def masks(architecture: Architecture) -> dict[str, list]:
-    """What is still open: bool arrays per cell type, of operations and of edges."""
-    groups = {"operations": architecture.open_operations, "edges": architecture.open_edges}
-    return {name: [v.numpy() for v in group.values()] for name, group in groups.items()}
-
-
-def agree(architecture: Architecture, rows: Iterable[dict], start: dict[str, list] | None = None) -> bool:
+def agree(architecture: Architecture, rows: Iterable[dict], start: State | None = None) -> bool:
     """Whether the masks are exactly what these decisions make of others (None: a new architecture's)."""
-    replayed = Architecture(architecture.space)
-    if start is not None:
-        for variable, mask in zip(replayed.open_operations.values(), start["operations"], strict=True):
-            variable.assign(mask)
-        for variable, mask in zip(replayed.open_edges.values(), start["edges"], strict=True):
-            variable.assign(mask)
-    for row in rows:
-        apply(replayed, row)
-    ours, theirs = masks(architecture), masks(replayed)
-    return all((a == b).all() for name in ours for a, b in zip(ours[name], theirs[name], strict=True))
+    start = start or State.of(Architecture(architecture.space))
+    return start.after(rows).equals(State.of(architecture))

@@ -9,13 +9,12 @@ import numpy as np
 
 from tf_darts.derive import candidates_of, read_genotype
 from tf_darts.genotype import Genotype, from_text
-from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
 from tf_darts.selection.budget import Budget, State, of_setup
-from tf_darts.selection.select import show
+from tf_darts.selection.select import show_alone
 from tf_darts.spaces import Space
 
 DRAWS = 1000  # in search of a genotype that fits the budget
@@ -32,8 +31,7 @@ def random_genotype(setup: Setup, folder: pathlib.Path) -> Genotype:
     JsonLines(folder / "decisions.jsonl").append(
         {"kind": "random", "genotype": genotype.to_text(setup.space)}
     )
-    metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "selection")
-    show(setup, metrics, genotype, 0)
+    show_alone(setup, folder, genotype)
     return genotype
 
 
@@ -46,7 +44,7 @@ def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
     selection = config.selection
     draw = np.random.default_rng(fold(config.seed, "selection/ranking"))
     budget = of_setup(setup)
-    images = setup.valid.first(selection.probe_images) if selection.probe_images else setup.valid
+    images = setup.probe_images()
     evaluate = setup.evaluator(images, "selection/ranking", training=True, augment=selection.augment_probes)
     # What is scored stands in the file: only the rest is scored after a kill.
     lines = JsonLines(folder / "decisions.jsonl", keep=lambda row: row["kind"] == "sample")
@@ -62,17 +60,13 @@ def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
             {
                 "kind": "sample",
                 "genotype": text,
-                "correct": score.correct,
-                "images": score.images,
-                "accuracy": score.accuracy,
-                "loss": score.loss,
+                **score.row(),
             }
         )
         progress.update(number + 1, f"accuracy {100 * score.accuracy:.2f} %")
     best = max(lines.rows, key=lambda row: row["correct"])  # the first of equal ones
     genotype = from_text(best["genotype"], space)
-    metrics = Metrics(folder, 0, config.runtime.tensorboard, "selection")
-    show(setup, metrics, genotype, 0)
+    show_alone(setup, folder, genotype)
     return genotype
 
 

@@ -48,3 +48,8 @@ def show(setup: Setup, metrics: Metrics, genotype: Genotype, step: int) -> None:
     picture = draw_genotypes(setup.space, {setup.config.selection.method: genotype})
     metrics.image("genotype", figure_to_png_bytes(picture), step)
     metrics.close()
+
+
+def show_alone(setup: Setup, folder: pathlib.Path, genotype: Genotype) -> None:
+    """The same for a selection that has no metrics of its own."""
+    show(setup, Metrics(folder, 0, setup.config.runtime.tensorboard, "selection"), genotype, 0)

@@ -3,21 +3,17 @@
 Accuracies are percentages, times seconds; what is not known is empty (null in JSON).
 """
 
-import csv
-import io
-import json
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tf_darts import spaces
 from tf_darts.benchmarks import table_file
-from tf_darts.benchmarks.nas_bench_201 import SPLITS, Table
-from tf_darts.errors import UserError
-from tf_darts.genotype import Genotype, write_atomically
+from tf_darts.benchmarks.nas_bench_201 import SPLITS, Table, of_config
+from tf_darts.genotype import Genotype
 from tf_darts.runtime import seconds
-from tf_darts.runtime.workdir import read_json, write_json
+from tf_darts.runtime.workdir import read_json, read_lines, write_csv, write_json
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job, Study
 
@@ -81,10 +77,7 @@ class Tables:
         if not path:
             return None
         if path not in self._read:
-            try:
-                self._read[path] = Table.load(path)
-            except UserError as error:
-                raise UserError(f"report.table: {error}") from None
+            self._read[path] = of_config(job.config)
         return self._read[path]
 
     def all(self) -> list[Table]:
@@ -146,24 +139,13 @@ def percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 6)
 
 
-def write_csv(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows with the columns of the first; None is empty."""
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, file.getvalue().encode())
-
-
 def write(output: Output, rows: Sequence[Row], epochs: Sequence[Row]) -> None:
     """Leaves results.csv, results.json and epochs.csv."""
-    write_csv(output / "results.csv", rows)
+    _write_csv(output / "results.csv", rows)
     write_json(output / "results.json", {"rows": list(rows)})
-    write_csv(output / "epochs.csv", epochs)
+    _write_csv(output / "epochs.csv", epochs)
 
 
-def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines; none where there is no file."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _write_csv(path: pathlib.Path, rows: Sequence[Row]) -> None:
+    """With the columns of the first row."""
+    write_csv(path, list(rows[0]) if rows else [], rows)

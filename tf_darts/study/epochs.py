@@ -6,15 +6,14 @@ had decided by then, is read as magnitude-based selection reads it after the las
 
 from typing import Any
 
-import numpy as np
-
 from tf_darts import spaces
-from tf_darts.architecture import Architecture
 from tf_darts.genotype import Genotype
+from tf_darts.runtime.workdir import read_lines
+from tf_darts.search.describe import recall, skip_share_of
 from tf_darts.search.methods import METHODS, UNTRAINED_ALPHA
 from tf_darts.selection import magnitude, perturbation
 from tf_darts.spaces import Space
-from tf_darts.study.collect import SUPERNET, TEST, Row, Tables, counts, percent, read_lines, true_figures
+from tf_darts.study.collect import SUPERNET, TEST, Row, Tables, percent, true_figures
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job, Study
 
@@ -46,7 +45,7 @@ def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
                 "seed": job.seed,
                 "epoch": number + 1,
                 "genotype": genotype and genotype.to_text(space),
-                "skip_share": genotype and _skip_share(genotype),
+                "skip_share": genotype and skip_share_of(genotype),
                 **true_figures(tables.of(job), genotype, (TEST,)),
                 SUPERNET: percent(epoch.get("evaluation/test_accuracy")),
             }
@@ -63,22 +62,8 @@ def by_magnitude(config, space: Space, epoch: dict[str, Any], decisions: list[di
       epoch: the epoch's row of metrics.jsonl.
       decisions: rows of the search's decisions.jsonl that were made by then.
     """
-    method = METHODS.load(config.search.method)(config, space)
-    architecture = Architecture(space, 0.0, 0, method.normalise, method.weighs_edges)
-    for cell_type, alpha in architecture.alpha.items():
-        values = np.zeros(alpha.shape, np.float32)
-        for e, edge in enumerate(space.edges):
-            for o, name in enumerate(space.candidates[cell_type][e]):
-                values[e, o] = epoch[f"alpha/{cell_type}/{edge}/{name}"]
-        alpha.assign(values)
-    for cell_type, edge_alpha in architecture.edge_alpha.items():
-        edge_alpha.assign([epoch[f"alpha/{cell_type}/{edge}/edge"] for edge in space.edges])
+    architecture = METHODS.load(config.search.method)(config, space).architecture()
+    recall(architecture, epoch)
     for row in decisions:
         perturbation.apply(architecture, row)
-        architecture.remove_edges(row["cell_type"], row["removed"])
     return magnitude.select(architecture).genotype
-
-
-def _skip_share(genotype: Genotype) -> float:
-    edges = sum(len(choices) for choices in genotype.cells.values())
-    return counts(genotype)["skip_connections"] / edges

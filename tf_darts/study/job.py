@@ -3,17 +3,15 @@
 import traceback
 from collections.abc import Iterable
 
-import ml_collections
-
 from tf_darts import memory, spaces
+from tf_darts.benchmarks import nas_bench_201
 from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.cli import stages
-from tf_darts.cli.common import Run, load_table
+from tf_darts.cli.common import Run
 from tf_darts.errors import UserError
 from tf_darts.layers.depthwise import device_type
 from tf_darts.runtime import host
 from tf_darts.search import setup as search_setup
-from tf_darts.search.methods import METHODS
 from tf_darts.selection import budget
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job, Study
@@ -32,7 +30,7 @@ def run(job: Job, output: Output) -> list[str]:
       UserError: the search cannot be made, or another process is at work on the job.
     """
     with output.alone(job):
-        workdir, table = str(output.workdir(job)), load_table(job.config)
+        workdir, table = str(output.workdir(job)), nas_bench_201.of_config(job.config)
         run = Run(job.config)
         stages.search(run, workdir)
         failures = []
@@ -83,7 +81,8 @@ def check(study: Study, jobs: Iterable[Job]) -> None:
         except UserError as error:
             message = str(error).removeprefix("config: ")
             raise UserError(f"config: searches.{job.search}: {message}") from None
-        largest = max(largest, _memory(job.config, run))
+        needed = search_setup.needed_memory(job.config, run.space, run.data.image_shape)
+        largest = max(largest, needed)
     together = study.config["jobs"]
     if device_type() == "CPU" and together * largest > host.available_memory():
         raise UserError(
@@ -96,10 +95,3 @@ def _key(job: Job) -> tuple[str, str]:
     plain = job.config.to_dict()
     data, rest = plain.pop("data"), plain | {"seed": 0, "trains": bool(job.trains)}
     return repr(data), repr([rest, [config.selection.to_dict() for config in job.selections.values()]])
-
-
-def _memory(config: ml_collections.ConfigDict, run: Run) -> float:
-    search = config.search
-    partial = METHODS.load(search.method)(config, run.space).partial_channels
-    sizes = (search.channels, search.cells, search.batch_size)
-    return memory.estimate(run.space, *sizes, run.data.image_shape, partial)

@@ -30,20 +30,12 @@ class Output:
       folder: the folder; nothing is made before `record`.
 
     Raises:
-      UserError: it is a file.
+      UserError: it is a file, or cannot be one of work directories.
     """
 
     def __init__(self, folder: str | pathlib.Path):
         self.folder = pathlib.Path(folder).expanduser().absolute()
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UserError(
-                f"--output: {str(folder)!r} is a file; allowed: a folder, new or of an earlier run"
-            )
-        if any(character in str(self.folder) for character in "*?[]"):
-            raise UserError(
-                f"--output: {str(folder)!r}; allowed: a name without * ? [ ], which TensorFlow takes for a"
-                " pattern"
-            )
+        folders.check("--output", str(self.folder), str(folder))
 
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.folder / name

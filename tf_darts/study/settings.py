@@ -16,6 +16,7 @@ import ml_collections
 from tf_darts import config as config_lib
 from tf_darts import registry
 from tf_darts.errors import UserError
+from tf_darts.runtime.workdir import with_tuples
 
 WITHOUT = ""  # as `baseline`: no differences are taken
 
@@ -140,7 +141,7 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
     for name in given:
         if name not in DOCS:
             raise UserError(f"config: unknown field {name!r}; allowed: {', '.join(DOCS)}")
-    given = _with_tuples(default().to_dict() | given)
+    given = with_tuples(default().to_dict() | given)
     _check_fields(given)
     base = _valid(given["base"], "base").to_dict()
     searches = {name: _absolute(part) for name, part in given["searches"].items()}
@@ -158,13 +159,6 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
         for search in searches
     ]
     return Study(study, tuple(jobs), tuple(skipped))
-
-
-def _with_tuples(value: Any) -> Any:
-    """Lists, as JSON has them, as the tuples that config files have."""
-    if isinstance(value, Mapping):
-        return {key: _with_tuples(item) for key, item in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def _check_fields(given: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import ml_collections
 import tensorflow as tf
 
-from tf_darts.architecture import Normalise, softmax
+from tf_darts.architecture import Architecture, Normalise, softmax
 from tf_darts.objective import Batch
 from tf_darts.runtime.seeds import draw_seed
 from tf_darts.search.bilevel import Bilevel, Evaluated
@@ -101,6 +101,15 @@ class Method:
     def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
         """One update of the weights; also gives the gradients' global norm before clipping."""
         return bilevel.weight_step(train, now.train_total, now.learning_rate)
+
+    def architecture(self, seed: int = 0) -> Architecture:
+        """A new architecture as the method searches it.
+
+        Args:
+          seed: of alpha's start.
+        """
+        scale = self.config.search[self.alpha_scale]
+        return Architecture(self.space, scale, seed, self.normalise, self.weighs_edges)
 
     def batch_size(self, epoch: int) -> int:
         """Global batch of both halves in an epoch of the search, from 0."""

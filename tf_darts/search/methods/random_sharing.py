@@ -8,11 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.architecture import Architecture
-from tf_darts.derive import candidates_of
+from tf_darts.derive import candidates_mask
 from tf_darts.objective import Batch
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.search.methods.base import Method, Now
-from tf_darts.spaces import Space
 
 
 class RandomSharing(Method):
@@ -35,7 +34,7 @@ def draw(architecture: Architecture, cell_type: str, seed: tf.Tensor) -> tf.Tens
       float32 [edges, operations]; one-hot rows, zeros where an edge is left out.
     """
     space, is_open = architecture.space, architecture.open_operations[cell_type].read_value()
-    may_hold = is_open & _candidates(space, cell_type)
+    may_hold = is_open & candidates_mask(space, cell_type)
     # An edge that was decided for `none` has nothing else.
     may_hold = tf.where(tf.reduce_any(may_hold, -1, keepdims=True), may_hold, is_open)
     edges, operations = may_hold.shape
@@ -49,11 +48,3 @@ def draw(architecture: Architecture, cell_type: str, seed: tf.Tensor) -> tf.Tens
     larger = (targets[:, None] == targets) & (key[None, :] > key[:, None])
     kept = tf.reduce_sum(tf.cast(larger, tf.int32), -1) < space.kept_edges
     return tf.where(kept[:, None], rows, 0.0)
-
-
-def _candidates(space: Space, cell_type: str) -> np.ndarray:
-    """What a genotype may hold: bool [edges, operations]."""
-    mask = np.zeros((len(space.edges), space.num_operations), bool)
-    for edge in range(len(space.edges)):
-        mask[edge, candidates_of(space, cell_type, edge)] = True
-    return mask

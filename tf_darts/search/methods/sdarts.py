@@ -17,9 +17,12 @@ class SdartsRS(Method):
     """Random smoothing: uniform noise (the paper says Gaussian; the release draws uniformly)."""
 
     def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
-        perturbed = randomly_perturbed(bilevel, self.radius(now), now, "sdarts")
-        mixing = bilevel.architecture.mixing_weights(perturbed)
+        mixing = bilevel.architecture.mixing_weights(self.perturb(bilevel, train, now))
         return bilevel.weight_step(train, now.train_total, now.learning_rate, lambda: mixing)
+
+    def perturb(self, bilevel: Bilevel, train: Batch, now: Now) -> dict[str, tf.Tensor]:
+        """The probabilities that the weights are fitted at."""
+        return randomly_perturbed(bilevel, self.radius(now), now, "sdarts")
 
     def radius(self, now: Now) -> tf.Tensor:
         """How far an entry is moved at most."""
@@ -30,10 +33,8 @@ class SdartsRS(Method):
 class SdartsADV(SdartsRS):
     """Adversarial: the perturbation that raises the training loss most, by projected gradient ascent."""
 
-    def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
-        attacked = self.attack(bilevel, train, now)
-        mixing = bilevel.architecture.mixing_weights(attacked)
-        return bilevel.weight_step(train, now.train_total, now.learning_rate, lambda: mixing)
+    def perturb(self, bilevel: Bilevel, train: Batch, now: Now) -> dict[str, tf.Tensor]:
+        return self.attack(bilevel, train, now)
 
     def attack(self, bilevel: Bilevel, train: Batch, now: Now) -> dict[str, tf.Tensor]:
         """Perturbed probabilities, or the plain ones where the loss is not larger at these.

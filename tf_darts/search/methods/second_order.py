@@ -21,18 +21,20 @@ class SecondOrder(Method):
     """With the second derivative as a finite difference along u, as published (DARTS, equation 8)."""
 
     def fit_alpha(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> Evaluated:
-        evaluated = second_order_gradients(bilevel, train, valid, now, finite_difference)
+        evaluated = second_order_gradients(bilevel, train, valid, now, self.mixed)
         bilevel.alpha_optimizer.apply(sum_over_replicas(evaluated.gradients))
         return evaluated
 
+    def mixed(self, *arguments) -> list[tf.Tensor]:
+        """grad^2_{alpha,w} L_train u, as `second_order_gradients` asks for it."""
+        return finite_difference(*arguments)
 
-class ExactSecondOrder(Method):
+
+class ExactSecondOrder(SecondOrder):
     """With the exact second derivative, a gradient of a gradient."""
 
-    def fit_alpha(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> Evaluated:
-        evaluated = second_order_gradients(bilevel, train, valid, now, nested_gradients)
-        bilevel.alpha_optimizer.apply(sum_over_replicas(evaluated.gradients))
-        return evaluated
+    def mixed(self, *arguments) -> list[tf.Tensor]:
+        return nested_gradients(*arguments)
 
 
 def second_order_gradients(bilevel: Bilevel, train: Batch, valid: Batch, now: Now, mixed) -> Evaluated:

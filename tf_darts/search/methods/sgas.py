@@ -20,6 +20,7 @@ from tf_darts.errors import UserError
 from tf_darts.objective import Batch
 from tf_darts.optimizers import assign
 from tf_darts.search.bilevel import Bilevel, Evaluated
+from tf_darts.search.describe import alpha_of
 from tf_darts.search.methods.base import Method, Now
 from tf_darts.selection.perturbation import Decider
 from tf_darts.selection.probing import Prober
@@ -77,7 +78,7 @@ class Sgas(Method):
             undecided = architecture.undecided_edges(cell_type)
             if not undecided:
                 continue
-            history = [_alpha(space, cell_type, row) for row in epochs[-1 - sgas.history : -1]]
+            history = [alpha_of(space, cell_type, row) for row in epochs[-1 - sgas.history : -1]]
             scores = edge_scores(
                 space, cell_type, architecture.alpha[cell_type].numpy(), history, sgas.criterion
             )
@@ -147,15 +148,6 @@ def _scaled(term: np.ndarray) -> np.ndarray:
 def _all_but_none(space: Space, cell_type: str, edge: int) -> list[bool]:
     names = space.candidates[cell_type][edge]
     return [name != "none" or len(names) == 1 for name in names]
-
-
-def _alpha(space: Space, cell_type: str, epoch: dict) -> np.ndarray:
-    """alpha as an epoch's row of metrics.jsonl has it: float [edges, operations]."""
-    alpha = np.zeros((len(space.edges), space.num_operations))
-    for e, edge in enumerate(space.edges):
-        for o, name in enumerate(space.candidates[cell_type][e]):
-            alpha[e, o] = epoch[f"alpha/{cell_type}/{edge}/{name}"]
-    return alpha
 
 
 def prune(architecture: Architecture, cell_type: str, node: int) -> list[int]:

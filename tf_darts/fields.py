@@ -1,0 +1,103 @@
+"""Kinds of settings: what a field of a config takes, and the check of one value."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Collection
+from typing import Any
+
+import ml_collections
+
+from tf_darts.errors import UserError
+from tf_darts.registry import Registry
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One setting.
+
+    Attributes:
+      default: default value, whose type every value has.
+      doc: meaning.
+      allowed: what is allowed, for messages.
+      check: the test that a value has to pass.
+      plain: for a field that takes values of several types: the value as tuples, dictionaries and scalars,
+        or None where it cannot be one.
+    """
+
+    default: Any
+    doc: str
+    allowed: "str | OneOf"
+    check: Callable[[Any], bool]
+    plain: Callable[[Any], Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """The text "one of ...", made when it is needed: a config file may have added names since."""
+
+    names: Collection[str]
+    more: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join([*self.more, *self.names])
+
+
+def integer_field(default: int, doc: str, least: int = 0) -> Field:
+    """A field for integers from `least` on."""
+    return Field(default, doc, f"an integer of at least {least}", lambda v: v >= least)
+
+
+def number_field(default: float, doc: str, low: float = 0.0, high: float = float("inf")) -> Field:
+    """A field for finite numbers from `low` to `high`."""
+    allowed = f"a number from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
+    return Field(default, doc, allowed, lambda v: low <= v <= high and math.isfinite(v))
+
+
+def one_of_field(default: str, doc: str, *names: str) -> Field:
+    """A field for one of some names."""
+    return Field(default, doc, "one of " + ", ".join(names), lambda v: v in names)
+
+
+def name_field(registry: Registry, default: str, doc: str) -> Field:
+    """A name that is looked up when a config is checked."""
+    return Field(default, doc, OneOf(registry), lambda v: v in registry)
+
+
+def flag_field(default: bool, doc: str) -> Field:
+    """A field that is on or off."""
+    return Field(default, doc, "True or False", lambda v: True)
+
+
+def text_field(default: str, doc: str) -> Field:
+    """A field for a text."""
+    return Field(default, doc, "a text", lambda v: True)
+
+
+def tuple_field(kind: type, doc: str, allowed: str) -> Field:
+    """A field for a tuple of things of one kind, by default of none."""
+    return Field((), doc, allowed, lambda v: all(type(item) is kind for item in v))
+
+
+def checked(name: str, value: Any, field: Field) -> Any:
+    """A value as the field has it.
+
+    Args:
+      name: of the field, for messages.
+      value: as the user gave it.
+      field: the field.
+
+    Raises:
+      UserError: it is of another type, or not allowed.
+    """
+    kind = type(field.default)
+    if field.plain is not None:
+        given = value.to_dict() if isinstance(value, ml_collections.ConfigDict) else value
+        plain = None if given is None else field.plain(given)
+        if plain is None and (given is not None or field.default is not None):
+            raise UserError(f"config: {name} is {given!r}; allowed: {field.allowed}")
+        return plain
+    if kind is float and type(value) is int and abs(value) < 2**53:
+        value = float(value)
+    if type(value) is not kind or value != value or not field.check(value):
+        raise UserError(f"config: {name} is {value!r}; allowed: {field.allowed}")
+    return value
