@@ -311,3 +311,9 @@ def test_all_stages_on_cells_stacked_as_in_nas_bench_201(tmp_path):
     assert "none" not in text
     _, result = stages.train(run, str(tmp_path), "perturbation", genotype)
     assert result["genotype"] == text and result["space"] == "custom"
+
+
+def test_a_custom_space_can_be_analysed(tmp_path):
+    config = config_lib.validate(config_of())
+    study = stages.studies(["proposition_1"], tmp_path, config, None)["proposition_1"]
+    assert study.space == spaces.of(config)

@@ -123,7 +123,7 @@ def studies(
       UserError: the search there is missing, unfinished, or of another config, as is what an analysis has
         left; or the config names no edges or column.
     """
-    space = spaces.get(config.space)
+    space = spaces.of(config)
     edges.parse(space, config.analysis.edges)
     if table is not None:
         table.operation_strength(config.analysis.table_column)
