@@ -1,0 +1,30 @@
+"""Every search method on a tenth of CIFAR-10: magnitude and perturbation from each supernet, three seeds.
+
+    bin/study --config=configs/study_methods_cifar10.py --output=runs/study_methods --data_dir=CIFAR10.npz \
+        --table=nb201.csv.gz
+
+NAS-Bench-201, smaller than configs/nas_bench_201_reduced.py: 4,000 images, 25 epochs of 31 steps. alpha's
+learning rate is 50 times the paper's, as there are 50 times fewer steps. A search takes one to several minutes
+of one core, by method. Nothing is trained: the table has the true accuracy.
+"""
+
+from configs import nas_bench_201_cifar10, nas_bench_201_reduced
+from tf_darts.search.methods import METHODS
+from tf_darts.study import settings
+
+
+def get_config():
+    config = settings.default()
+    config.base = nas_bench_201_reduced.get_config()
+    config.base.data.limit_train = 4_000
+    config.base.search.epochs = 25
+    paper = nas_bench_201_cifar10.get_config().search.alpha_learning_rate
+    config.base.search.alpha_learning_rate = 50 * paper
+    config.searches = {name: {"search": {"method": name}} for name in METHODS}
+    config.selections = {
+        "magnitude": {"method": "magnitude"},
+        "perturbation": {"method": "perturbation"},
+    }
+    config.seeds = (0, 1, 2)
+    config.jobs = 2
+    return config
