@@ -30,6 +30,7 @@ def get_config():
         "random": {"method": "random"},
         "supernet_ranking": {"method": "supernet_ranking", "samples": 500, "probe_images": 2_000},
     }
+    config.analyses = ("perturbation",)  # alpha and removal beside the true strength of operations
     config.seeds = (0, 1, 2, 3, 4)
     config.jobs = 2
     return config

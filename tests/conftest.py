@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import tf_darts  # noqa: F401 - before TensorFlow: it says how that computes
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 ROOT = Path(__file__).resolve().parents[1]

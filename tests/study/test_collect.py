@@ -43,8 +43,23 @@ def study(table_path):
     config = small()
     config.base.report.table = str(table_path)
     config.trains = ("random",)
+    config.analyses = ("hessian", "perturbation")
     config.seeds = (0, 1, 2)
     return settings.validate(config)
+
+
+def comparison(measure, value, same):
+    """A comparison as an analysis leaves it; value None: not defined."""
+    found = {kind: {"value": value and value / n} for n, kind in enumerate(("spearman", "kendall"), 1)}
+    return {
+        "measure": measure,
+        "against": "true_strength",
+        "within_edges": found,
+        "pooled": {"spearman": {"value": value and value / 4}},
+        "edges": 6,
+        "same_best": same,
+        "lost": 0.5,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +88,15 @@ def output(tmp_path_factory, study, table):
             write(path / "seconds.json", {"seconds": 2.5, "starts": 2})
         result = {"test_accuracy": 0.5 + place / 100, "parameters": 1000 + place}
         write(output.workdir(job) / "training" / "random" / "result.json", result)
+        if job.name == "fixed-seed1":  # of this one nothing is analysed yet
+            continue
+        write(output.analysis_result(job, "hessian"), {"eigenvalues": [1.0]})
+        alpha = None if job.search == "fixed" else 0.1 * place
+        compared = [
+            comparison("mixing_weight", alpha, 1),
+            comparison("perturbation", 0.8 - 0.1 * place, place),
+        ]
+        write(output.analysis_result(job, "perturbation"), {"comparisons": compared})
     return output
 
 
@@ -209,6 +233,41 @@ def test_the_report_has_the_figures(text, output, study):
         assert any(line[: len(cells)] == cells for line in lines), cells
 
 
+def test_correlations_of_the_analyses_are_collected_over_the_seeds(text, output, study):
+    with (output / "correlations.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["search"], r["measure"], r["seed"]) for r in rows] == [
+        *(("darts", measure, seed) for measure in ("mixing_weight", "perturbation") for seed in "012"),
+        *(("fixed", measure, seed) for measure in ("mixing_weight", "perturbation") for seed in "02"),
+    ]
+    assert {row["analysis"] for row in rows} == {"perturbation"}
+    places = [study.jobs.index(study.job(f"darts-seed{seed}")) for seed in range(3)]
+    values = [0.8 - 0.1 * place for place in places]
+    found = [float(row["spearman"]) for row in rows[3:6]]
+    assert found == pytest.approx(values)
+    agreements = json.loads((output / "summary.json").read_text())["agreements"]
+    darts = next(a for a in agreements if (a["search"], a["measure"]) == ("darts", "perturbation"))
+    for name, part in (("spearman", 1), ("kendall", 2), ("spearman_pooled", 4)):
+        of = np.array(values) / part
+        interval = stats.t.interval(0.95, 2, of.mean(), stats.sem(of))
+        own = darts["statistics"][name]
+        assert [own[key] for key in ("mean", "low", "high")] == pytest.approx([of.mean(), *interval])
+    assert darts["same_best"] == pytest.approx(sum(places) / 18)
+    fixed = next(a for a in agreements if (a["search"], a["measure"]) == ("fixed", "mixing_weight"))
+    assert fixed["statistics"] == {} and fixed["values"]["spearman"] == {}  # alpha is constant there
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    own = darts["statistics"]["spearman"]
+    cells = ["darts", "perturbation", "perturbation", "true_strength", "3", f"{own['mean']:.2f}"]
+    assert any(line[:6] == cells for line in lines)
+    cells = ["fixed", "perturbation", "mixing_weight", "true_strength", "0", "-", "-", "-", "-", "17 %"]
+    assert cells in lines
+
+
+def test_a_job_is_finished_when_its_analyses_are(output, study):
+    assert output.finished(study.job("fixed-seed0")) and output.finished(study.job("darts-seed2"))
+    assert not output.finished(study.job("fixed-seed1"))
+
+
 def test_epochs_are_what_magnitude_would_select(text, study, output, table):
     with (output / "epochs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -257,12 +316,13 @@ def test_an_epoch_is_read_as_magnitude_selection_reads_the_architecture(method):
 
 
 def test_pictures_are_png_files_of_what_there_is(text, study, output, table):
-    for name in ("comparison.png", "epochs.png"):
+    for name in ("comparison.png", "epochs.png", "correlations.png"):
         assert (output / name).read_bytes().startswith(b"\x89PNG\r\n")
     rows = results(output)
     bare = [{**row, **{measure: None for measure in summary.MEASURES}} for row in rows]
     assert pictures.comparison(study, summary.summarise(study, bare, [])) is None
     assert pictures.over_epochs(study, [], summary.summarise(study, [], [])) is None
+    assert pictures.correlations(study, []) is None
 
 
 def test_a_narrow_and_a_wide_range_of_accuracies_have_ticks():

@@ -11,6 +11,7 @@ from tests.study.small import CONFIG
 from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
 
+MORE = ("--config.trains=('random',)", "--config.analyses=('perturbation',)")
 JOBS = ("darts-seed0", "darts-seed1", "fixed-seed0", "fixed-seed1")
 
 
@@ -37,7 +38,7 @@ def done(start, call, table_path, tmp_path_factory):
     """A folder with the study: first with a job killed in its search, then again to the end."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "config.py").write_text(CONFIG)
-    arguments = ("--config=config.py", "--output=out", f"--table={table_path}", "--config.trains=('random',)")
+    arguments = ("--config=config.py", "--output=out", f"--table={table_path}", *MORE)
     program = start(folder, *arguments)
     kill(program, "darts-seed0", folder / "out" / "darts-seed0" / "search" / "seconds.json")
     out, err = program.communicate()
@@ -54,6 +55,7 @@ def test_a_killed_job_is_reported_and_the_others_are_finished(done):
     for job in JOBS[1:]:
         assert f"{job}/selection/by_loss/genotype.json" in names
         assert f"{job}/training/random/result.json" in names
+        assert f"{job}/analysis/perturbation/result.json" in names
     assert "8 of 10 selections are finished" not in out  # 2 selections of each fixed job, 3 of a darts job
     assert "7 of 10 selections are finished" in out
     assert "skipped: selections.magnitude after searches.fixed" in err
@@ -64,6 +66,7 @@ def test_the_same_command_finishes_it_and_repeats_nothing(done):
     assert status == 0, err
     assert "4 searches, 1 of them with something left to do." in err
     assert "10 of 10 selections are finished" in out and "darts-seed0: finished" in err
+    assert "| darts | perturbation | mixing_weight | true_strength | 2 |" in out
     now = files(folder / "out")
     kept = [path for path in there if path.parts[0] in JOBS[1:]]
     assert kept and all(now[path] == there[path] for path in kept)

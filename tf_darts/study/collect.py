@@ -139,11 +139,12 @@ def percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 6)
 
 
-def write(output: Output, rows: Sequence[Row], epochs: Sequence[Row]) -> None:
-    """Leaves results.csv, results.json and epochs.csv."""
+def write(output: Output, rows: Sequence[Row], epochs: Sequence[Row], correlations: Sequence[Row]) -> None:
+    """Leaves results.csv, results.json, epochs.csv and correlations.csv."""
     _write_csv(output / "results.csv", rows)
     write_json(output / "results.json", {"rows": list(rows)})
     _write_csv(output / "epochs.csv", epochs)
+    _write_csv(output / "correlations.csv", correlations)
 
 
 def _write_csv(path: pathlib.Path, rows: Sequence[Row]) -> None:

@@ -2,15 +2,19 @@
 
 OUTPUT/results.csv, results.json     a row for every finished selection
 OUTPUT/epochs.csv                    magnitude and the supernet after every epoch of every finished search
+OUTPUT/correlations.csv              how well measures of operations agree, for every finished analysis
 OUTPUT/summary.json, summary.md      over the seeds: means, intervals, paired differences
-OUTPUT/comparison.png, epochs.png    the same as pictures
+OUTPUT/comparison.png, epochs.png, correlations.png
+                                     the same as pictures
 """
+
+import dataclasses
 
 import tensorflow as tf
 
 from tf_darts.genotype import write_atomically
 from tf_darts.runtime.workdir import write_json
-from tf_darts.study import collect, epochs, pictures
+from tf_darts.study import collect, correlations, epochs, pictures
 from tf_darts.study.collect import Tables
 from tf_darts.study.output import Output
 from tf_darts.study.report import report
@@ -22,14 +26,17 @@ def conclude(study: Study, output: Output, tables: Tables) -> str:
     """Writes all files from what is finished; gives the text of summary.md."""
     tf.config.set_visible_devices([], "GPU")  # alpha is small, and the GPU may be at work for a job
     rows, by_epoch = collect.results(study, output, tables), epochs.epochs(study, output, tables)
-    collect.write(output, rows, by_epoch)
-    summary = summarise(study, rows, tables.all())
-    write_json(output / "summary.json", summary.to_json())
-    text = report(study, summary)
+    compared = correlations.correlations(study, output)
+    collect.write(output, rows, by_epoch, compared)
+    summary, agreements = summarise(study, rows, tables.all()), correlations.agreements(compared)
+    mechanism = {"agreements": [dataclasses.asdict(agreement) for agreement in agreements]}
+    write_json(output / "summary.json", summary.to_json() | mechanism)
+    text = report(study, summary, agreements)
     write_atomically(output / "summary.md", text.encode())
     made = {
         "comparison.png": pictures.comparison(study, summary),
         "epochs.png": pictures.over_epochs(study, by_epoch, summary),
+        "correlations.png": pictures.correlations(study, agreements),
     }
     for name, picture in made.items():
         if picture is None:

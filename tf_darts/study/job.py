@@ -1,9 +1,12 @@
-"""What a job does: the search, every selection from its supernet, and trainings; as the programs do them."""
+"""What a job does: the search, selections from its supernet, trainings, analyses; as the programs do them."""
 
 import traceback
 from collections.abc import Iterable
+from functools import partial
 
 from tf_darts import memory, spaces
+from tf_darts.analysis import ANALYSES
+from tf_darts.analysis import study as analysis_study
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.cli import stages
@@ -21,7 +24,7 @@ from tf_darts.training import loop as training_loop
 def run(job: Job, output: Output) -> list[str]:
     """Does what is left of a job.
 
-    A selection or training that fails does not keep the others from being made.
+    A selection, training or analysis that fails does not keep the others from being made.
 
     Returns:
       For each that failed a line that says why.
@@ -34,19 +37,24 @@ def run(job: Job, output: Output) -> list[str]:
         run = Run(job.config)
         stages.search(run, workdir)
         failures = []
-        for selection, config in job.selections.items():
-            run.config = config
+        studies = stages.studies(job.analyses, workdir, job.config, table)
+        works = [
+            (name, partial(_select_and_train, job, name, run, workdir, table)) for name in job.selections
+        ]
+        works += [(f"analysis {name}", partial(_analyse, study, name)) for name, study in studies.items()]
+        for name, work in works:
             try:
-                _select_and_train(job, selection, run, workdir, table)
+                work()
             except UserError as error:
-                failures.append(f"{selection}: {error}")
+                failures.append(f"{name}: {error}")
             except Exception as error:
                 traceback.print_exc()
-                failures.append(f"{selection}: {type(error).__name__}: {error}")
+                failures.append(f"{name}: {type(error).__name__}: {error}")
         return failures
 
 
 def _select_and_train(job: Job, selection: str, run: Run, workdir: str, table: Table | None) -> None:
+    run.config = job.selections[selection]
     folder, genotype = stages.select(run, workdir)
     print(f"{selection} selects {genotype.to_text(run.space)}", flush=True)
     if table is not None:
@@ -54,6 +62,10 @@ def _select_and_train(job: Job, selection: str, run: Run, workdir: str, table: T
     if selection in job.trains:
         _, result = stages.train(run, workdir, selection, genotype)
         print(f"{selection}: test accuracy {100 * result['test_accuracy']:.2f} %", flush=True)
+
+
+def _analyse(study: analysis_study.Study, analysis: str) -> None:
+    print(f"{analysis}:\n{ANALYSES.load(analysis)(study)}", flush=True)
 
 
 def check(study: Study, jobs: Iterable[Job]) -> None:

@@ -1,7 +1,8 @@
 """A study's output folder: where things are in it, and what of the study is there already.
 
     OUTPUT/study.json                    the study's config, which jobs read
-    OUTPUT/SEARCH-seedN/                 a work directory: search/, selection/SELECTION/, training/SELECTION/
+    OUTPUT/SEARCH-seedN/                 a work directory: search/, selection/SELECTION/, training/SELECTION/,
+                                         analysis/ANALYSIS/
     OUTPUT/logs/SEARCH-seedN.log         what the job has said
     OUTPUT/results.csv, ...              what was collected (`collect`)
 
@@ -83,6 +84,10 @@ class Output:
         """The folder of the training of what it selects."""
         return self.workdir(job) / "training" / selection
 
+    def analysis_result(self, job: Job, analysis: str) -> pathlib.Path:
+        """The file that says that an analysis of the job's supernet is finished."""
+        return self.workdir(job) / "analysis" / analysis / "result.json"
+
     def check(self, job: Job) -> None:
         """Checks that what is there of the job was made with its config.
 
@@ -115,7 +120,8 @@ class Output:
         """Whether nothing of the job is left to do."""
         selected = [self.selection_stage(job, name).path / "genotype.json" for name in job.selections]
         trained = [self.training_folder(job, name) / "result.json" for name in job.trains]
-        return self.searched(job) and all(path.exists() for path in (*selected, *trained))
+        analysed = [self.analysis_result(job, name) for name in job.analyses]
+        return self.searched(job) and all(path.exists() for path in (*selected, *trained, *analysed))
 
     @contextlib.contextmanager
     def alone(self, job: Job) -> Iterator[None]:

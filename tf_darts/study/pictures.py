@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from tf_darts.analysis.measures import LABELS
 from tf_darts.benchmarks import table_file
 from tf_darts.report.cell_diagram import figure_to_png_bytes
 from tf_darts.study.collect import SUPERNET, TRUE_TEST, Row
+from tf_darts.study.correlations import Agreement
 from tf_darts.study.settings import Study
 from tf_darts.study.summary import CONFIDENCE, MEASURES, Reference, Statistics, Summary
 
@@ -25,6 +27,8 @@ _MARKERS = "osD^vP*X<>h"
 _INK, _FAINT = "#222222", "#888888"
 _LEAST_ERROR = 0.1  # percentage points; the scale ends there
 _SCALE = "accuracies: logarithmic in the error"
+_TITLE = {"fontsize": 10, "loc": "left", "color": _INK}
+_MEAN = Line2D([], [], color=_INK, marker="_", markersize=9, label=f"mean, {100 * CONFIDENCE:.0f} % interval")
 _STEPS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)  # between ticks, percentage points
 
 
@@ -85,7 +89,7 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
             _reference_lines(axes, reference)
             values += [reference.best, reference.random]
         _scale_by_error(axes, values)
-        axes.set_title(MEASURES[measure], fontsize=10, loc="left", color=_INK)
+        axes.set_title(MEASURES[measure], **_TITLE)
         axes.set_xticks([i * width + (len(shown) - 1) / 2 for i in range(len(searches))], searches)
         axes.set_xlim(-1.0, len(searches) * width - width + len(shown))
         axes.tick_params(axis="x", length=0)
@@ -96,9 +100,7 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
         Line2D([], [], color=styles[name][0], marker=styles[name][1], linestyle="", label=name)
         for name in shown
     ]
-    handles.append(
-        Line2D([], [], color=_INK, marker="_", markersize=9, label=f"mean, {100 * CONFIDENCE:.0f} % interval")
-    )
+    handles.append(_MEAN)
     if summary.references:
         handles.append(Line2D([], [], color=_FAINT, linestyle="--", label="best of the table"))
         handles.append(Line2D([], [], color=_FAINT, linestyle=":", label="random, mean"))
@@ -145,6 +147,44 @@ def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def correlations(study: Study, agreements: Sequence[Agreement]) -> bytes | None:
+    """A PNG: how well measures of operations order them, every seed a point, with means and intervals.
+
+    A panel for each measure that others are judged by. Gives None where no analysis compares measures.
+    """
+    shown = [agreement for agreement in agreements if "spearman" in agreement.statistics]
+    if not shown:
+        return None
+    judges = list(dict.fromkeys((agreement.analysis, agreement.against) for agreement in shown))
+    measured = list(dict.fromkeys(agreement.measure for agreement in shown))
+    searches = [name for name in study.searches if any(a.search == name for a in shown)]
+    styles, width = _styles(measured), len(measured) + 1.5
+    inches = min(max(7.0, 0.4 * width * len(searches) + 3.5), 24.0)
+    figure = Figure(figsize=(inches, 2.6 * len(judges) + 0.6), layout="constrained")
+    for axes, (analysis, against) in zip(
+        figure.subplots(len(judges), 1, squeeze=False)[:, 0], judges, strict=True
+    ):
+        for found in shown:
+            if (found.analysis, found.against) == (analysis, against):
+                place = searches.index(found.search) * width + measured.index(found.measure)
+                statistics = found.statistics["spearman"]
+                _points(axes, place, found.values["spearman"], statistics, *styles[found.measure])
+        axes.axhline(0.0, color=_FAINT, linewidth=0.9, zorder=1)
+        axes.set_ylim(-1.05, 1.05)
+        axes.set_title(f"{analysis}: order agrees with {LABELS.get(against, against)}", **_TITLE)
+        axes.set_ylabel("Spearman, mean over edges", fontsize=9)
+        axes.set_xticks([i * width + (len(measured) - 1) / 2 for i in range(len(searches))], searches)
+        axes.set_xlim(-1.0, len(searches) * width - width + len(measured))
+        axes.tick_params(axis="x", length=0)
+        _plain(axes)
+    handles = [
+        Line2D([], [], color=styles[m][0], marker=styles[m][1], linestyle="", label=LABELS.get(m, m))
+        for m in measured
+    ]
+    figure.legend(handles=[*handles, _MEAN], loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure_to_png_bytes(figure)
+
+
 def over_epochs(study: Study, rows: Sequence[Row], summary: Summary) -> bytes | None:
     """A PNG: true accuracies of what magnitude would select, its share of skip connections, and the supernet.
 
@@ -186,7 +226,7 @@ def over_epochs(study: Study, rows: Sequence[Row], summary: Summary) -> bytes | 
             axes.set_ylim(-0.03, 1.03)
         else:
             _scale_by_error(axes, values)
-        axes.set_title(title, fontsize=10, loc="left", color=_INK)
+        axes.set_title(title, **_TITLE)
         axes.set_xlabel("epochs of the search", fontsize=9)
         axes.set_xlim(0, max(row["epoch"] for row in rows) + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

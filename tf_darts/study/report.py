@@ -1,18 +1,22 @@
 """What a study shows: summary.md."""
 
+from collections.abc import Sequence
+
 from tf_darts.report.table import markdown
+from tf_darts.study.correlations import Agreement
 from tf_darts.study.settings import Study
 from tf_darts.study.summary import CONFIDENCE, MEASURES, Statistics, Summary
 
 _HEADINGS = ("search", "selection", "seeds", "mean", f"{100 * CONFIDENCE:.0f} % interval", "std", "min")
 
 
-def report(study: Study, summary: Summary) -> str:
+def report(study: Study, summary: Summary, agreements: Sequence[Agreement]) -> str:
     """The summary as Markdown.
 
     Args:
       study: the study.
       summary: its summary.
+      agreements: what its analyses say about alpha and perturbation.
     """
     parts = [
         f"{summary.finished} of {summary.planned} selections are finished. Intervals are"
@@ -21,6 +25,8 @@ def report(study: Study, summary: Summary) -> str:
     parts += [_measure(study, summary, measure) for measure in summary.measures()]
     if not summary.measures():
         parts.append("Nothing tells how good they are: no NAS-Bench-201 table was given, nothing trained.")
+    if agreements:
+        parts.append(_agreements(agreements))
     if study.skipped:
         parts.append("\n".join(f"- {line}" for line in study.skipped))
     return "\n\n".join(parts) + "\n"
@@ -47,6 +53,24 @@ def _measure(study: Study, summary: Summary, measure: str) -> str:
             f" a random one {reference.random:.2f} in the mean."
         )
     return "\n\n".join(lines)
+
+
+def _agreements(agreements: Sequence[Agreement]) -> str:
+    headings = ("search", "analysis", "measure", "judged by", "seeds", "Spearman", _HEADINGS[4])
+    headings += ("Spearman, pooled", _HEADINGS[4], "same best")
+    rows = []
+    for found in agreements:
+        cells = [found.search, found.analysis, found.measure, found.against]
+        within, pooled = (found.statistics.get(name) for name in ("spearman", "spearman_pooled"))
+        cells.append(str(within.number if within else 0))
+        for of in (within, pooled):
+            cells += [_number(of.mean), _interval(of)] if of else ["-", "-"]
+        rows.append([*cells, f"{100 * found.same_best:.0f} %"])
+    said = (
+        "Rank correlations between measures of operations, within edges and averaged over them, and over all"
+        " edges together (pooled); `same best`: edges where both measures have the same best operation:"
+    )
+    return f"{said}\n\n{markdown(headings, rows)}"
 
 
 def _number(value: float | None, sign: str = "") -> str:

@@ -15,6 +15,7 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts import registry
+from tf_darts.analysis import ANALYSES
 from tf_darts.errors import UserError
 from tf_darts.runtime.workdir import with_tuples
 
@@ -28,12 +29,13 @@ DOCS = {
     "only_for": "by name of a selection, the searches that it is made for; not named: all that allow it",
     "seeds": "seeds; every search is run with each",
     "trains": "names of the selections whose genotypes are trained from scratch",
+    "analyses": "names of analyses of every searched supernet, as bin/analyze makes them",
     "baseline": "selection that others are compared with, in the same search, or SEARCH/SELECTION; '': none",
     "jobs": "searches that are run side by side on this machine, each on its share of the cores",
 }
 _NAMED = ("searches", "selections", "only_for")  # fields with names of the user's own below them
 _GIVEN = ("seed", "selection.name")  # fields of base that the study sets
-_LISTS = ("seeds", "trains")
+_LISTS = ("seeds", "trains", "analyses")
 _PATHS = (("data", "path"), ("report", "table"))
 
 
@@ -47,6 +49,7 @@ class Job:
       config: the search's config, valid.
       selections: by name of the selection, its config, valid; the same but for section selection.
       trains: names of those whose genotype is trained from scratch.
+      analyses: names of the analyses of its supernet.
     """
 
     search: str
@@ -54,6 +57,7 @@ class Job:
     config: ml_collections.ConfigDict
     selections: Mapping[str, ml_collections.ConfigDict]
     trains: tuple[str, ...]
+    analyses: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -106,7 +110,7 @@ def default() -> ml_collections.ConfigDict:
     """A study of nothing yet on the published DARTS settings, as a config that the caller may change."""
     config = ml_collections.ConfigDict({"base": config_lib.default().to_dict()})
     config.update({name: {} for name in _NAMED})
-    config.seeds, config.trains = (0, 1, 2, 3, 4), ()
+    config.seeds, config.trains, config.analyses = (0, 1, 2, 3, 4), (), ()
     config.baseline, config.jobs = "magnitude", 1
     return config
 
@@ -144,6 +148,8 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
     given = with_tuples(default().to_dict() | given)
     _check_fields(given)
     base = _valid(given["base"], "base").to_dict()
+    for analysis in given["analyses"]:  # only now: the base may register some of its own
+        _known("analyses", analysis, ANALYSES)
     searches = {name: _absolute(part) for name, part in given["searches"].items()}
     study = {**given, "base": _absolute(base), "searches": searches}
     searched, selected, skipped = _combinations(study)
@@ -154,6 +160,7 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
             _with_seed(searched[search], seed),
             {name: _with_seed(config, seed) for name, config in selected[search].items()},
             tuple(name for name in selected[search] if name in study["trains"]),
+            study["analyses"],
         )
         for seed in study["seeds"]
         for search in searches
