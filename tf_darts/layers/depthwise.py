@@ -125,11 +125,17 @@ def _three_columns(x: tf.Tensor, dy: tf.Tensor, size: int, dilation: int, step: 
 
 @functools.cache
 def _dilates() -> bool:
-    """Whether TensorFlow's operation dilates on this CPU; without oneDNN it ignores the dilation."""
+    """Whether TensorFlow's operation dilates on this CPU.
+
+    Without oneDNN, which TensorFlow leaves off on older processors, it refuses to or ignores the dilation.
+    """
     with tf.init_scope(), tf.device("cpu"):
         x = tf.reshape(tf.range(8.0 * 8 * 16), [1, 8, 8, 16])
         kernel = tf.ones([3, 3, 16, 1])
-        return bool(tf.reduce_all(_native(x, kernel, 2) == plain(x, kernel, 2)))
+        try:
+            return bool(tf.reduce_all(_native(x, kernel, 2) == plain(x, kernel, 2)))
+        except tf.errors.UnimplementedError:
+            return False
 
 
 # Under XLA (TPU, and where a GPU's step is compiled) the compiler chooses; cuDNN knows dilations.
