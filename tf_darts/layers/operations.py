@@ -12,6 +12,7 @@ from tf_darts.layers import primitives
 from tf_darts.layers.base import Operation
 from tf_darts.layers.node import NodeOutput
 from tf_darts.operation_names import OPERATIONS
+from tf_darts.runtime import draws
 from tf_darts.runtime.seeds import fold
 
 
@@ -47,7 +48,7 @@ class Noise(Operation):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([tf.cast(replica, tf.int32) + fold(self.seed, "noise"), self.draws.value])
         self.draws.assign(self.draws.value + 1)
-        noise = tf.random.stateless_normal(tf.shape(like), seed, dtype=like.dtype, alg="philox")
+        noise = tf.cast(draws.normal(tf.shape(like), seed), like.dtype)
         return self.weigh(tf.stop_gradient(noise), weight)
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_darts.layers import operations
 from tf_darts.optimizers import SGD
+from tf_darts.runtime import draws
 from tf_darts.runtime.seeds import draw_seed, fold
 from tf_darts.runtime.steps import PassSteps
 from tf_darts.search.bilevel import MixingWeights
@@ -108,7 +109,7 @@ def dropped(mask: list[list[bool]], probability: float, seed: tf.Tensor) -> tf.T
     One draw for the whole batch, because mixing weights are the batch's (path dropout: Bender et al., ICML
     2018); training from scratch draws for each image.
     """
-    keep = tf.random.stateless_uniform([len(mask), len(mask[0])], seed, alg="philox") >= probability
+    keep = draws.uniform([len(mask), len(mask[0])], seed) >= probability
     return tf.where(mask, tf.cast(keep, tf.float32) / (1.0 - probability), 1.0)
 
 

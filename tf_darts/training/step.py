@@ -6,6 +6,7 @@ import tensorflow as tf
 from tf_darts.network import Network
 from tf_darts.objective import Batch, count_correct
 from tf_darts.optimizers import SGD, sum_over_replicas
+from tf_darts.runtime import draws
 
 
 def network_loss(
@@ -55,7 +56,7 @@ def drop_path_factors(
     Returns:
       float32 [edges, share, 1, 1, 1].
     """
-    uniform = tf.random.stateless_uniform([edges, total], seed, alg="philox")
+    uniform = draws.uniform([edges, total], seed)
     keep = tf.cast(uniform >= probability, tf.float32) / (1.0 - probability)
     return tf.slice(keep, [0, offset], [edges, share])[:, :, None, None, None]
 

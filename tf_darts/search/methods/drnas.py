@@ -4,8 +4,6 @@ An edge's concentration is elu(alpha) + 1 (section 3.2); both steps draw mixing 
 gets the pathwise gradient of the draw, plus that of the distance to the uniform Dirichlet distribution
 (equation 5). What alpha says of an operation is its mean weight, concentration over sum. The paper's
 progressive scheme is not here.
-
-XLA has no gamma draws: a step of this method cannot be compiled by it, which a TPU would need.
 """
 
 import tensorflow as tf
@@ -13,6 +11,7 @@ import tensorflow as tf
 from tf_darts.architecture import Architecture
 from tf_darts.objective import Batch
 from tf_darts.optimizers import sum_over_replicas
+from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.search.methods.base import Method, Now
 
@@ -33,7 +32,7 @@ def mean(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
 def draw(alpha: tf.Tensor, open_operations: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Rows drawn from each edge's Dirichlet distribution, differentiable in alpha."""
     shape = tf.where(open_operations, concentration(alpha, open_operations), 1.0)
-    gamma = tf.random.stateless_gamma(shape.shape, seed, alpha=shape)
+    gamma = draws.gamma(shape, seed)
     gamma = tf.where(open_operations, tf.maximum(gamma, 1e-20), 0.0)
     return gamma / tf.reduce_sum(gamma, -1, keepdims=True)
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_darts.architecture import Architecture
 from tf_darts.objective import Batch
+from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.search.methods.base import Method, Now
 
@@ -46,7 +47,7 @@ def straight_through(
     """Rows that are exactly one-hot, with the gradient of the softmax: float32 [edges, operations]."""
     mask = architecture.open_operations[cell_type].read_value()
     logits = tf.math.log(tf.maximum(architecture.probabilities()[cell_type], 1e-30))
-    uniform = tf.random.stateless_uniform(logits.shape, seed, 1e-20, 1.0, alg="philox")
+    uniform = draws.uniform(logits.shape, seed, 1e-20, 1.0)
     noisy = (logits - tf.math.log(-tf.math.log(uniform))) / temperature
     soft = tf.nn.softmax(tf.where(mask, noisy, -1e9))
     hard = tf.one_hot(tf.argmax(soft, -1), soft.shape[-1])

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_darts.architecture import Architecture
 from tf_darts.derive import candidates_mask
 from tf_darts.objective import Batch
+from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.search.methods.base import Method, Now
 
@@ -38,7 +39,7 @@ def draw(architecture: Architecture, cell_type: str, seed: tf.Tensor) -> tf.Tens
     # An edge that was decided for `none` has nothing else.
     may_hold = tf.where(tf.reduce_any(may_hold, -1, keepdims=True), may_hold, is_open)
     edges, operations = may_hold.shape
-    keys = tf.random.stateless_uniform([edges, operations + 1], seed, alg="philox")
+    keys = draws.uniform([edges, operations + 1], seed)
     rows = tf.one_hot(tf.argmax(tf.where(may_hold, keys[:, :-1], -1.0), -1), operations)
     if space.kept_edges is None:
         return rows

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_darts.layers.depthwise import no_kernel_gradients
 from tf_darts.objective import Batch, loss_and_correct
 from tf_darts.optimizers import sum_over_replicas
+from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated, MixingWeights
 from tf_darts.search.methods.base import Method, Now
 
@@ -97,7 +98,7 @@ def perturbed(rows: tf.Tensor, free: tf.Tensor, radius, seed: tf.Tensor) -> tf.T
       radius: of the noise.
       seed: int32 [2].
     """
-    noise = radius * tf.random.stateless_uniform(rows.shape, seed, -1.0, 1.0, alg="philox")
+    noise = radius * draws.uniform(rows.shape, seed, -1.0, 1.0)
     return _on_simplex(rows, rows + noise, free)
 
 
