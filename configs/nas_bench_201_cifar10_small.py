@@ -6,11 +6,11 @@ The same algorithm with 8 channels, one cell a stage, 8,000 training images and 
 minutes.
 """
 
-from configs import nas_bench_201_cifar10
+from tf_darts import paper
 
 
 def get_config():
-    config = nas_bench_201_cifar10.get_config()
+    config = paper.settings("nas_bench_201", "cifar10")
     config.data.limit_train = 8000
     config.data.limit_test = 2000
     config.search.channels = 8

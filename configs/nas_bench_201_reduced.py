@@ -7,11 +7,11 @@ paper has 100 of 391. alpha's learning rate is 8 times the paper's, as there are
 gets as far. Fine-tuning takes the same share of the search, two epochs between decisions.
 """
 
-from configs import nas_bench_201_cifar10
+from tf_darts import paper
 
 
 def get_config():
-    config = nas_bench_201_cifar10.get_config()
+    config = paper.settings("nas_bench_201", "cifar10")
     config.data.source = "npz"
     config.data.downscale = 2
     config.data.limit_train = 16_000

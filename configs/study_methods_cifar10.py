@@ -8,7 +8,8 @@ learning rate is 50 times the paper's, as there are 50 times fewer steps. A sear
 minutes of one core, by method. Nothing is trained: the table has the true accuracy.
 """
 
-from configs import nas_bench_201_cifar10, nas_bench_201_reduced
+from configs import nas_bench_201_reduced
+from tf_darts import config as config_lib
 from tf_darts.search.methods import METHODS
 from tf_darts.study import settings
 
@@ -18,8 +19,7 @@ def get_config():
     config.base = nas_bench_201_reduced.get_config()
     config.base.data.limit_train = 4_000
     config.base.search.epochs = 25
-    paper = nas_bench_201_cifar10.get_config().search.alpha_learning_rate
-    config.base.search.alpha_learning_rate = 50 * paper
+    config.base.search.alpha_learning_rate = 50 * config_lib.default().search.alpha_learning_rate
     config.searches = {name: {"search": {"method": name}} for name in METHODS}
     # SGAS decides from the 10th of 50 epochs on, every 5th; here there are half as many.
     config.searches["sgas"]["sgas"] = {"warmup_epochs": 5, "interval": 3}

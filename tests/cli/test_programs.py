@@ -122,3 +122,18 @@ def test_another_config_for_the_same_work_directory_is_refused(done, call):
                          "--workdir=läufe/a b", cwd=done[0])  # fmt: skip
     assert other_runtime.status == 0, other_runtime.err
     assert files(done[0] / "läufe") == before
+
+
+def test_a_selection_with_a_name_of_its_own_is_trained_by_the_same_config(call, tmp_path):
+    """A row of the paper (which has such a name), made small by flags."""
+    config = f"--config={ROOT / 'configs' / 'paper.py'}:nas_bench_201_cifar10_darts"
+    small = ["data.source=digits", "data.limit_train=32", "data.limit_test=8", "search.channels=2"]
+    small += ["search.cells=1", "search.epochs=1", "search.batch_size=8", "search.evaluate_every=0"]
+    small += ["training.channels=2", "training.cells=1", "training.epochs=1", "training.batch_size=16"]
+    for program in ("search", "select", "train"):
+        arguments = [config, *(f"--config.{field}" for field in small), "--workdir=row"]
+        ended = call(program, *arguments, cwd=tmp_path)
+        assert ended.status == 0, ended.err
+    selected = json.loads((tmp_path / "row" / "selection" / "darts" / "genotype.json").read_text())
+    result = json.loads((tmp_path / "row" / "training" / "darts" / "result.json").read_text())
+    assert result["genotype"] == selected["text"]

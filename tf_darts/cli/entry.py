@@ -53,7 +53,7 @@ def _parse(argv: list[str], fields: Sequence[str], unknown: Callable[[str], str]
             raise UserError(f"{rest[1]!r} is not a flag; flags start with --")
         return rest
     except (flags.Error, UserError) as error:
-        _fail(error)
+        _fail(_origin(error))
     except OSError as error:
         _fail(f"--config: {error.filename!r} cannot be read: {error.strerror}")
     except Exception as error:  # a config file is a program and may fail in any way
@@ -75,6 +75,13 @@ def _check_config_flags(
                 raise UserError(f"--config: {path!r}: no such file; give one as {example}")
         elif name.startswith("config.") and name.removeprefix("config.") not in fields:
             raise UserError(unknown(name.removeprefix("config.")))
+
+
+def _origin(error: BaseException) -> BaseException:
+    """The `UserError` of a config file's own: the flag library makes another of it, with a traceback."""
+    while isinstance(error.__context__, UserError):
+        error = error.__context__
+    return error
 
 
 def _fail(error: Exception | str) -> NoReturn:

@@ -1,6 +1,6 @@
 """Puts a supernet that was searched elsewhere in the place of a search.
 
-bin/import_supernet --file=FILE.npz --config=configs/darts_cifar10.py --workdir=runs/mine
+bin/import_supernet --file=FILE.npz --config=configs/paper.py:darts_cifar10_darts_pt --workdir=runs/mine
 """
 
 import os

@@ -26,6 +26,7 @@ from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import NEEDS_NO_SUPERNET, budget
 from tf_darts.selection import select as selection_lib
+from tf_darts.spaces import Space
 from tf_darts.training import loop as training_loop
 
 
@@ -148,13 +149,17 @@ def _searched(workdir: str, config: ml_collections.ConfigDict, finished: bool = 
     return searched.path
 
 
-def selected(workdir: str, method: str, space) -> Genotype:
-    """The genotype that a method selected in this work directory.
+def selected(workdir: str, config: ml_collections.ConfigDict, space: Space) -> Genotype:
+    """The genotype that the config's selection gave in this work directory.
 
     Raises:
       UserError: it has not, or the file is damaged.
     """
-    path = pathlib.Path(workdir) / "selection" / method / "genotype.json"
+    path = selection_stage(workdir, config).path / "genotype.json"
     if not path.exists():
-        raise UserError(f"--workdir: {path} is missing; run bin/select --method={method} first")
+        selection = config.selection
+        named = f" --config.selection.name={selection.name}" if selection.name else ""
+        raise UserError(
+            f"--workdir: {path} is missing; run bin/select --method={selection.method}{named} first"
+        )
     return genotype_lib.load(path, space)

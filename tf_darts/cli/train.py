@@ -5,7 +5,7 @@ import shlex
 
 from absl import flags
 
-from tf_darts.cli import common
+from tf_darts.cli import common, folders
 from tf_darts.errors import UserError
 
 _METHOD = common.method_flag()
@@ -27,13 +27,13 @@ def program() -> None:
     from tf_darts import genotype as genotype_lib
     from tf_darts import spaces
 
-    space, name = spaces.of(config), config.selection.method
+    space, name = spaces.of(config), folders.selection_name(config)
     if _GENOTYPE.value is not None:
         name, genotype = _NAME.value, genotype_lib.read(_GENOTYPE.value, space)
     with common.quiet_start():
         from tf_darts.cli import stages
     if _GENOTYPE.value is None:
-        genotype = stages.selected(workdir, name, space)
+        genotype = stages.selected(workdir, config, space)
     run = common.Run(config)
     folder, result = stages.train(run, workdir, name, genotype)
     print(

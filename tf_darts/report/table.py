@@ -75,18 +75,18 @@ def aligned_lines(
     return lines
 
 
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, aligned so that it can be read as it is; the first two columns are texts."""
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 2) -> str:
+    """A Markdown table, aligned so that it can be read as it is; the first columns, `texts`, are texts."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         padded = [
-            cell.ljust(width) if i < 2 else cell.rjust(width)
+            cell.ljust(width) if i < texts else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
         return "| " + " | ".join(padded) + " |"
 
-    rule = ["-" * width if i < 2 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
+    rule = ["-" * width if i < texts else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     return "\n".join([line(headings), line(rule), *map(line, rows)])
 
 

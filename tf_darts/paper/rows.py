@@ -1,0 +1,112 @@
+"""Rows: space, data set and method, with figures, config and commands."""
+
+import dataclasses
+import difflib
+import shlex
+
+import ml_collections
+
+from tf_darts import config as config_lib
+from tf_darts import spaces
+from tf_darts.errors import UserError
+from tf_darts.paper.figures import WITHOUT_FIGURE, Figure, published
+from tf_darts.paper.settings import COMMON, DATA_SETS, METHODS, SEARCHES, SPACES, TRAINING
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of the paper's tables.
+
+    Attributes:
+      space: a name of `SPACES`.
+      data_set: a name of `DATA_SETS`.
+      method: a name of `METHODS`.
+      figures: what is published.
+    """
+
+    space: str
+    data_set: str
+    method: str
+    figures: tuple[Figure, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.space}_{self.data_set}_{self.method}"
+
+    @property
+    def label(self) -> str:
+        """The method as the paper calls it."""
+        return METHODS[self.method].label
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Where figures of the row stand, each place once."""
+        return tuple(dict.fromkeys(figure.source for figure in self.figures))
+
+    @property
+    def trains(self) -> bool:
+        """Whether the figure comes of training a network; in NAS-Bench-201 the benchmark's table has it."""
+        return METHODS[self.method].selection is not None and self.space != "nas_bench_201"
+
+    def config(self) -> ml_collections.ConfigDict:
+        """The row's config, which the caller may change; the place of the data set is left to --data_dir."""
+        method, config = METHODS[self.method], settings(self.space, self.data_set)
+        config.update(SEARCHES[method.search])
+        if method.selection is not None:
+            # A name of its own, so that selections from one supernet lie side by side.
+            config.selection.update(method.selection, name=self.method)
+        return config
+
+    def commands(self) -> tuple[str, ...]:
+        """What is run for the row, in this order; rows of one search share its work directory."""
+        method = METHODS[self.method]
+        workdir = f"runs/{self.space}_{self.data_set}_{method.search}"
+        place = shlex.quote(DATA_SETS[self.data_set].place)
+        shared = f"--config=configs/paper.py:{self.name} --workdir={workdir} --data_dir={place}"
+        if method.analysis:
+            return f"bin/search {shared}", f"bin/analyze {shared} --analysis={method.analysis}"
+        if not self.trains:
+            return f"bin/search {shared}", f"bin/select {shared} --table=nb201.csv.gz"
+        return tuple(f"bin/{program} {shared}" for program in ("search", "select", "train"))
+
+
+def settings(space: str, data_set: str) -> ml_collections.ConfigDict:
+    """The paper's settings for a space and a data set, whatever the method.
+
+    Args:
+      space: a name of `SPACES`.
+      data_set: a name of `DATA_SETS`.
+    """
+    config = config_lib.default()
+    config.update(COMMON)
+    config.update(SPACES[space])
+    config.update(DATA_SETS[data_set].settings)
+    if spaces.get(space).stacking.name == "darts":
+        config.update(TRAINING.get(data_set, {}))
+    return config
+
+
+def _rows() -> dict[str, Row]:
+    figures: dict[tuple[str, str, str], list[Figure]] = {}
+    for key, figure in published():
+        figures.setdefault(key, []).append(figure)
+    for key in WITHOUT_FIGURE:
+        figures.setdefault(key, [])
+    rows = [Row(*key, tuple(values)) for key, values in figures.items()]
+    return {row.name: row for row in rows}
+
+
+ROWS: dict[str, Row] = _rows()
+
+
+def row(name: str) -> Row:
+    """The row of this name.
+
+    Raises:
+      UserError: there is none; the message names the nearest.
+    """
+    if name in ROWS:
+        return ROWS[name]
+    near = " or ".join(difflib.get_close_matches(name, ROWS, n=3))
+    hint = f"did you mean {near}?" if near else "bin/list prints all"
+    raise UserError(f"--config=configs/paper.py:ROW: ROW is {name!r}; {hint}")

@@ -1,0 +1,112 @@
+"""What the spaces, data sets and methods of the paper lay over the default config (authors' release)."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """A data set of the paper.
+
+    Attributes:
+      label: its name in the paper.
+      settings: what it lays over a config.
+      place: what stands for its folder or file in a command.
+    """
+
+    label: str
+    settings: Mapping[str, Any]
+    place: str = "TFDS_DIRECTORY"
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A search and what is done with its supernet.
+
+    Attributes:
+      label: its name in the paper.
+      search: the search, by the name under which methods share it.
+      selection: fields of the section `selection`, or None where nothing is selected.
+      analysis: the analysis that measures the figure instead.
+    """
+
+    label: str
+    search: str
+    selection: Mapping[str, Any] | None = None
+    analysis: str = ""
+
+
+# Both halves in file order, and the seeds that are the release's defaults.
+COMMON = {"seed": 2, "data": {"split": "order"}}
+
+SPACES: dict[str, Mapping[str, Any]] = {
+    **{name: {"space": name} for name in ("darts", "s1", "s2", "s3", "s4")},
+    "nas_bench_201": {
+        "space": "nas_bench_201",
+        "seed": 0,
+        "search": {"cells": 5, "epochs": 100},
+        # The benchmark's own training (Dong and Yang, 2020, section 2.2), with this project's momentum SGD.
+        # The paper looks figures up in the benchmark's table instead.
+        "training": {
+            "channels": 16,
+            "cells": 5,
+            "epochs": 200,
+            "batch_size": 256,
+            "learning_rate": 0.1,
+            "weight_decay": 5e-4,
+            "clip_norm": 0.0,
+            "auxiliary_weight": 0.0,
+            "drop_path": 0.0,
+            "cutout_length": 0,
+        },
+    },
+}
+
+DATA_SETS = {
+    "cifar10": DataSet("CIFAR-10", {}),
+    "cifar100": DataSet("CIFAR-100", {"data": {"name": "cifar100"}}),
+    "svhn": DataSet("SVHN", {"data": {"name": "svhn_cropped"}}),
+    "imagenet16_120": DataSet(
+        "ImageNet16-120", {"data": {"source": "npz", "crop_padding": 2}}, "IMAGENET16_120.npz"
+    ),
+}
+
+# What a data set changes in the training of networks that are stacked as DARTS's are.
+TRAINING: dict[str, Mapping[str, Any]] = {
+    "cifar100": {"training": {"channels": 16, "cells": 8}},
+    "svhn": {"training": {"channels": 16, "cells": 8}},
+}
+
+SEARCHES: dict[str, Mapping[str, Any]] = {
+    "darts": {"search": {"method": "darts"}},
+    "fixed_alpha": {"search": {"method": "fixed_alpha"}},
+    "sdarts_rs": {"search": {"method": "sdarts_rs"}},
+    # SGAS has DARTS's eight operations, `none` among them.
+    "sgas": {"space": "darts_with_none", "search": {"method": "sgas"}},
+    "sgas_pt": {
+        "space": "darts_with_none",
+        "search": {"method": "sgas"},
+        "sgas": {"decision": "accuracy"},
+    },
+}
+
+_MAGNITUDE = {"method": "magnitude"}
+_PERTURBATION = {"method": "perturbation"}
+METHODS = {
+    "darts": Method("DARTS", "darts", _MAGNITUDE),
+    "darts_pt": Method("DARTS+PT", "darts", _PERTURBATION),
+    "darts_pt_fixed_alpha": Method("DARTS+PT (fixed alpha)", "fixed_alpha", _PERTURBATION),
+    "sdarts_rs": Method("SDARTS-RS", "sdarts_rs", _MAGNITUDE),
+    "sdarts_rs_pt": Method("SDARTS-RS+PT", "sdarts_rs", _PERTURBATION),
+    # SGAS decides during the search; what is left to magnitude is to read the decisions off.
+    "sgas": Method("SGAS (crit. 1)", "sgas", _MAGNITUDE),
+    "sgas_pt": Method("SGAS+PT (crit. 1)", "sgas_pt", _MAGNITUDE),
+    "darts_pt_mag": Method("DARTS+PT-Mag", "darts", _PERTURBATION | {"criterion": "magnitude"}),
+    "darts_pt_loss": Method("DARTS+PT, by loss", "darts", _PERTURBATION | {"criterion": "loss"}),
+    "darts_pt_no_finetuning": Method(
+        "DARTS+PT without fine-tuning", "darts", _PERTURBATION | {"interval": 0}
+    ),
+    "darts_pt_one_shot": Method("DARTS+PT, one-shot", "darts", _PERTURBATION | {"one_shot": True}),
+    "shuffle": Method("DARTS supernet", "darts", analysis="shuffle"),
+}
