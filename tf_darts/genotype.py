@@ -8,13 +8,14 @@ to be known. Whatever is wrong with an input is a `UserError` of one line that n
 import dataclasses
 import json
 import os
+import pathlib
 import re
-import secrets
 from typing import Any
 
 from tf_darts import genotype_forms as forms
 from tf_darts import spaces
 from tf_darts.errors import UserError
+from tf_darts.runtime import files
 from tf_darts.spaces import Space
 
 SCHEMA_VERSION = 1
@@ -151,7 +152,7 @@ def save(path: str | os.PathLike, genotype: Genotype, space: Space | None = None
     Raises:
       UserError: the genotype is not one of its space, or the file cannot be written.
     """
-    write_atomically(path, genotype.to_json(space).encode())
+    files.write_atomically(path, genotype.to_json(space).encode())
 
 
 def load(path: str | os.PathLike, space: Space | None = None) -> Genotype:
@@ -163,13 +164,14 @@ def load(path: str | os.PathLike, space: Space | None = None) -> Genotype:
     shown = str(path)
     try:
         # fspath first: open() takes an integer for a file descriptor.
+        files.check(pathlib.Path(os.fspath(path)))
         with open(os.fspath(path), "rb") as file:
             data = file.read(4 * forms.MAX_LENGTH + 1)
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise forms.error(f"file {forms.show_path(shown)} is not UTF-8 text: byte {error.start}") from None
     except (OSError, ValueError, TypeError) as error:
-        raise forms.error(f"file {forms.show_path(shown)} cannot be read: {_reason(error)}") from None
+        raise forms.error(f"file {forms.show_path(shown)} cannot be read: {files.reason(error)}") from None
     try:
         return _parse(text, space)
     except UserError as error:
@@ -189,33 +191,6 @@ def read(value: str, space: Space | None = None) -> Genotype:
     if isinstance(value, str) and _looks_like_genotype(value):
         return _parse(value, space)
     return load(value, space)
-
-
-def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """Writes a file that appears whole or not at all: a temporary file beside it, then a rename.
-
-    Raises:
-      UserError: the folder does not exist or cannot be written.
-    """
-    try:
-        folder, name = os.path.split(os.fspath(path))
-        temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            if os.path.lexists(temporary):
-                os.unlink(temporary)
-            raise
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"file {forms.show_path(path)} cannot be written: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _space(genotype: Genotype, space: Space | None) -> Space:

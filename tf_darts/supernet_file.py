@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tf_darts import interop
 from tf_darts.errors import UserError
-from tf_darts.genotype import write_atomically
+from tf_darts.runtime.files import write_atomically
 from tf_darts.search.bilevel import Bilevel
 
 ALPHA, ADAM = "alpha/", "adam/"

@@ -17,7 +17,7 @@ import tf_darts
 from tf_darts.benchmark import machine, report, rounds, settings
 from tf_darts.benchmark.cases import Case
 from tf_darts.errors import UserError
-from tf_darts.genotype import write_atomically
+from tf_darts.runtime.files import write_atomically
 from tf_darts.runtime.workdir import read_json, write_json
 
 # What each task's result depends on, besides the case, the peer and the machine.

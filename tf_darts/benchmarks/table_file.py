@@ -19,7 +19,7 @@ import numpy as np
 
 from tf_darts import genotype_forms as forms
 from tf_darts.errors import UserError
-from tf_darts.genotype import write_atomically
+from tf_darts.runtime.files import write_atomically
 from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201 as SPACE
 
 PREFIXES = {"CIFAR-10": "c10", "CIFAR-100": "c100", "ImageNet16-120": "in16"}

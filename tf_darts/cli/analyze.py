@@ -6,6 +6,7 @@ from tf_darts.analysis import ANALYSES
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 from tf_darts.errors import UserError
+from tf_darts.runtime import lock
 
 _ANALYSIS = flags.DEFINE_list(
     "analysis", [], f"What is analysed, several separated by commas: {', '.join(ANALYSES)}."
@@ -30,7 +31,8 @@ def program() -> None:
     for name, study in studies.items():
         with common.quiet_start():
             analysis = ANALYSES.load(name)
-        text, folder = analysis(study), study.folder
+        with lock.held(workdir):
+            text, folder = analysis(study), study.folder
         print(f"{name}:\n{text}\nThis and more is in {folder / 'result.json'}, the pictures beside it.\n")
 
 

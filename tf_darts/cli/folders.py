@@ -32,9 +32,9 @@ def check(flag: str, path: str, given: str = "") -> None:
         )
 
 
-def search_stage(workdir: str, config: ml_collections.ConfigDict) -> Stage:
-    """The folder of the search."""
-    return Stage(workdir, SEARCH, config, config_lib.search_sections(config))
+def search_stage(workdir: str, config: ml_collections.ConfigDict, folder: str = SEARCH) -> Stage:
+    """The folder of the search, or another one that becomes it."""
+    return Stage(workdir, folder, config, config_lib.search_sections(config))
 
 
 def selection_name(config: ml_collections.ConfigDict) -> str:

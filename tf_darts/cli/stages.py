@@ -1,11 +1,13 @@
 """The three stages as functions of a run and its work directory: what the programs consist of."""
 
+import contextlib
 import dataclasses
 import functools
-import hashlib
 import os
 import pathlib
-from collections.abc import Iterable
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import ml_collections
@@ -19,8 +21,8 @@ from tf_darts.cli.common import Run
 from tf_darts.cli.folders import search_stage, selection_stage, training_stage
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
-from tf_darts.runtime import seconds
-from tf_darts.runtime.workdir import read_json, write_json
+from tf_darts.runtime import checkpoints, files, lock, seconds
+from tf_darts.runtime.workdir import Stage, read_json, write_json
 from tf_darts.search import imported
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
@@ -42,11 +44,30 @@ def search(run: Run, workdir: str) -> pathlib.Path:
     """Searches; gives the folder."""
     stage = search_stage(workdir, run.config)
     stage.check()
-    if not (stage.path / "result.json").exists():
-        setup = search_setup.make(run.config, run.space, run.data, run.strategy)
-        with seconds.recorded(stage.open()) as folder:
-            search_loop.run(setup, folder)
+    finished = stage.path / "result.json"
+    fault = checkpoints.fault_of_newest(stage.path) if finished.exists() else None
+    if finished.exists():
+        result = read_json(finished)
+        if fault is None:
+            return stage.path
+        if "imported" in result:
+            raise UserError(f"--workdir: {fault}; import the supernet again, into another --workdir")
+    setup = search_setup.make(run.config, run.space, run.data, run.strategy)
+    with _at_work(stage) as folder:
+        if fault is not None:
+            print(
+                f"warning: the finished search is done again from where it is whole: {fault}", file=sys.stderr
+            )
+            files.unseal(folder, finished.name)
+        search_loop.run(setup, folder)
     return stage.path
+
+
+@contextlib.contextmanager
+def _at_work(stage: Stage) -> Iterator[pathlib.Path]:
+    """The stage's folder, with no other process at work on the work directory; the time taken is recorded."""
+    with lock.held(stage.workdir, again=True), seconds.recorded(stage.open()) as folder:
+        yield folder
 
 
 def import_supernet(run: Run, workdir: str, path: str) -> tuple[pathlib.Path, dict[str, float]]:
@@ -62,9 +83,14 @@ def import_supernet(run: Run, workdir: str, path: str) -> tuple[pathlib.Path, di
     imported.check(run.config, run.space, run.data, arrays)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
     supernet_file.load(setup.bilevel, arrays)
-    digest = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
-    origin = {"file": os.path.abspath(path), "sha256": digest}
-    return stage.path, imported.run(setup, stage.open(), origin)
+    origin = {"file": os.path.abspath(path), "sha256": files.sha256(pathlib.Path(path))}
+    with lock.held(workdir, again=True):
+        # Under another name until it is whole, so that an import that was killed can be made again.
+        making = search_stage(workdir, run.config, folder=".importing")
+        shutil.rmtree(making.path, ignore_errors=True)
+        values = imported.run(setup, making.open(), origin)
+        making.path.rename(stage.path)
+    return stage.path, values
 
 
 def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
@@ -83,7 +109,7 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
         return stage.path, genotype_lib.load(finished, run.space)
     budget.check(run.config, run.space, run.data)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
-    with seconds.recorded(stage.open()) as folder:
+    with _at_work(stage) as folder:
         return folder, selection_lib.run(setup, searched, folder)
 
 
@@ -111,7 +137,7 @@ def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathli
     if finished.exists():
         return stage.path, read_json(finished)
     setup = training_loop.make(run.config, run.space, genotype, run.data, run.strategy)
-    with seconds.recorded(stage.open()) as folder:
+    with _at_work(stage) as folder:
         return folder, training_loop.run(setup, folder, name)
 
 

@@ -18,7 +18,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
 from tf_darts.errors import UserError
-from tf_darts.genotype import Choice, Genotype, validate, write_atomically
+from tf_darts.genotype import Choice, Genotype, validate
+from tf_darts.runtime.files import write_atomically
 from tf_darts.spaces import Space
 
 # Start of an operation's name, kind for the legend, colour (distinguishable by the colour-blind).

@@ -9,7 +9,7 @@
 Each stage also leaves `seconds.json`, how long it took (`runtime.seconds`).
 
 It also keeps `config.json` with the part of the config that its result depends on; a stage is
-continued only with the same.
+continued only with the same. When it is finished, `SHA256SUMS` has the checksums of its files.
 """
 
 import csv
@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import platform
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,30 +28,52 @@ import ml_collections
 from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.genotype import write_atomically
+from tf_darts.runtime import files
+from tf_darts.runtime.files import write_atomically
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("tf_darts", "tensorflow", "keras", "numpy")
 
 
+def as_json(content: dict[str, Any]) -> bytes:
+    """JSON with a schema version."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=2).encode() + b"\n"
+
+
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
     """Writes JSON with a schema version, atomically."""
-    text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=2)
-    write_atomically(path, text.encode() + b"\n")
+    write_atomically(path, as_json(content))
+
+
+def finish(path: pathlib.Path, data: bytes) -> None:
+    """Writes the file that says that its stage is finished, and before it the checksums of the stage's files.
+
+    Args:
+      path: the file, in the stage's folder.
+      data: its content.
+    """
+    folder = path.parent
+    present = [p.name for p in (*sorted(folder.glob("*.jsonl")), folder / "config.json") if p.exists()]
+    files.seal(folder, {path.name: data}, present)
+    write_atomically(path, data)
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Reads what `write_json` wrote.
 
     Raises:
-      UserError: it is missing, not JSON, or of another schema version.
+      UserError: it is missing, not JSON, of another schema version, or not what its checksum says.
     """
+    files.check(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-        raise UserError(f"{path}: schema_version is not {SCHEMA_VERSION}")
+    found = content.get("schema_version") if isinstance(content, dict) else None
+    if found != SCHEMA_VERSION:
+        newer = isinstance(found, int) and found > SCHEMA_VERSION
+        hint = "; a newer tf_darts wrote it, and reads it" if newer else ""
+        raise UserError(f"{path}: schema_version is not {SCHEMA_VERSION} but {found!r}{hint}")
     return content
 
 
@@ -158,9 +181,18 @@ class Stage:
         whole = self.workdir / "config.json"
         versions = {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()}
         if not whole.exists():
-            write_json(whole, {"config": self._config.to_dict(), "versions": versions})
-        if not (self.path / "config.json").exists():
-            write_json(self.path / "config.json", {"config": self._depends_on(), "versions": versions})
+            recorded = as_json({"config": self._config.to_dict(), "versions": versions})
+            files.seal(self.workdir, {whole.name: recorded})
+            write_atomically(whole, recorded)
+        own = self.path / "config.json"
+        if not own.exists():
+            write_json(own, {"config": self._depends_on(), "versions": versions})
+        elif changed := config_lib.differences(read_json(own).get("versions", versions), versions):
+            print(
+                f"warning: {self.path} was begun with other versions ({'; '.join(changed)}): it continues,"
+                " but its last bits may not be those of a run with one version",
+                file=sys.stderr,
+            )
         return self.path
 
     def _depends_on(self) -> dict[str, Any]:
@@ -182,10 +214,21 @@ def recorded_config(workdir: str | pathlib.Path) -> ml_collections.ConfigDict:
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines; none where there is no file."""
+    """The rows of a file of JSON lines; none where there is no file.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    files.check(path)
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = []
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            rows.append(json.loads(line))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: line {len(rows) + 1} cannot be read: {error}") from None
+    return rows
 
 
 def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -222,9 +265,16 @@ class JsonLines:
         self.rows = kept
 
     def append(self, *rows: dict[str, Any]) -> None:
-        """Adds rows; they are on disk when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-            file.flush()
-            os.fsync(file.fileno())
+        """Adds rows; they are on disk when this returns.
+
+        Raises:
+          UserError: they cannot be written, as on a full disk.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in rows)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(f"file {str(self.path)!r} cannot be written: {files.reason(error)}") from None
         self.rows.extend(rows)

@@ -11,7 +11,7 @@ from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
-from tf_darts.runtime.workdir import write_json
+from tf_darts.runtime.workdir import as_json, finish
 from tf_darts.search import loop
 from tf_darts.search.describe import describe
 from tf_darts.search.setup import Setup
@@ -53,5 +53,7 @@ def run(setup: Setup, folder: pathlib.Path, origin: dict[str, str]) -> dict[str,
     metrics.epoch(0, 0, values)
     metrics.close()
     Checkpoints(folder, 0.0, ("step",), **setup.state()).save(step=0)
-    write_json(folder / "result.json", {"imported": origin, **loop.result(setup, 0, metrics.epochs, None)})
+    finish(
+        folder / "result.json", as_json({"imported": origin, **loop.result(setup, 0, metrics.epochs, None)})
+    )
     return values

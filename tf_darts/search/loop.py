@@ -12,7 +12,7 @@ from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import Steps
-from tf_darts.runtime.workdir import JsonLines, write_json
+from tf_darts.runtime.workdir import JsonLines, as_json, finish, write_json
 from tf_darts.search import early_stopping
 from tf_darts.search.describe import describe
 from tf_darts.search.methods.base import Now
@@ -129,7 +129,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
         # Apart from result.json, which is the same however often the search was interrupted.
         needed, peak = round(setup.needed_memory), host.peak_memory()
         write_json(folder / "memory.json", {"estimated_bytes": needed, "peak_bytes": peak})
-        write_json(folder / "result.json", result(setup, step, metrics.epochs, taken))
+        finish(folder / "result.json", as_json(result(setup, step, metrics.epochs, taken)))
 
 
 def evaluation(setup: Setup) -> Callable[[], dict[str, float]]:

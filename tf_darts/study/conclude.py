@@ -12,7 +12,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_darts.genotype import write_atomically
+from tf_darts.runtime.files import write_atomically
 from tf_darts.runtime.workdir import write_json
 from tf_darts.study import collect, correlations, epochs, pictures
 from tf_darts.study.collect import Tables

@@ -10,7 +10,6 @@ Nothing here needs TensorFlow.
 """
 
 import contextlib
-import fcntl
 import pathlib
 from collections.abc import Iterator
 
@@ -18,6 +17,7 @@ from tf_darts import genotype as genotype_lib
 from tf_darts.cli import folders
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
+from tf_darts.runtime import lock
 from tf_darts.runtime.workdir import Stage, read_json, write_json
 from tf_darts.spaces import Space
 from tf_darts.study import settings
@@ -130,9 +130,5 @@ class Output:
         Raises:
           UserError: another process is at work on it.
         """
-        with (self / "logs" / f"{job.name}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{self.workdir(job)}: another process is at work on it") from None
+        with lock.held(self.workdir(job)):
             yield

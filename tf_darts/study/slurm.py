@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from tf_darts.genotype import write_atomically
+from tf_darts.runtime.files import write_atomically
 from tf_darts.study import engine
 from tf_darts.study.output import Output
 

@@ -23,7 +23,7 @@ from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import draw_seed, fold
 from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.strategy import check_batch
-from tf_darts.runtime.workdir import read_json, write_json
+from tf_darts.runtime.workdir import as_json, finish, read_json
 from tf_darts.spaces import Space
 from tf_darts.training import step as step_lib
 
@@ -192,7 +192,7 @@ def run(setup: Setup, folder: pathlib.Path, name: str) -> dict[str, Any]:
         checkpoints.save(step=step)
     metrics.close()
     if not (folder / "result.json").exists():
-        write_json(folder / "result.json", _result(setup, metrics.epochs))
+        finish(folder / "result.json", as_json(_result(setup, metrics.epochs)))
     return read_json(folder / "result.json")
 
 
