@@ -264,6 +264,10 @@ FIELDS: dict[str, dict[str, Field]] = {
         "checkpoint_minutes": number_field(
             10.0, "time between checkpoints inside an epoch; each epoch has one"
         ),
+        "skipped_steps": integer_field(
+            0,
+            "steps one after the other that are skipped where loss or gradient is not finite; 0: none, stop",
+        ),
         "deterministic": flag_field(True, "only operations whose result does not depend on timing"),
         "tensorboard": flag_field(True, "write TensorBoard events"),
     },

@@ -1,7 +1,10 @@
 """The genotype that mixing weights stand for: the rule of DARTS, which every selection ends with."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from tf_darts.errors import UserError
 from tf_darts.genotype import Choice, Genotype
 from tf_darts.spaces import Space
 
@@ -24,6 +27,21 @@ def candidates_mask(space: Space, cell_type: str) -> np.ndarray:
     return mask
 
 
+def check_finite(space: Space, mixing_weights: Mapping[str, np.ndarray]) -> None:
+    """Checks that a genotype can be read from mixing weights.
+
+    Raises:
+      UserError: one is not finite; the message names its edge.
+    """
+    for cell_type, weights in mixing_weights.items():
+        for edge, row in zip(space.edges, weights, strict=True):
+            if not np.isfinite(row).all():
+                raise UserError(
+                    f"{cell_type} edge {edge}: mixing weights are {row.tolist()}: no genotype is read from"
+                    " them. Search again, with a lower learning rate"
+                )
+
+
 def read_genotype(space: Space, mixing_weights: dict[str, np.ndarray]) -> Genotype:
     """The genotype that DARTS reads from mixing weights.
 
@@ -35,7 +53,11 @@ def read_genotype(space: Space, mixing_weights: dict[str, np.ndarray]) -> Genoty
     Args:
       space: the search space.
       mixing_weights: float [edges, operations] per cell type.
+
+    Raises:
+      UserError: one is not finite; the largest of them would be any.
     """
+    check_finite(space, mixing_weights)
     cells = {}
     for cell_type, weights in mixing_weights.items():
         allowed = [candidates_of(space, cell_type, e) for e in range(len(space.edges))]

@@ -49,6 +49,7 @@ class Checkpoints:
         )
         # A manager counts from 1 in every process until it restores, and would write over what is kept.
         self._manager.checkpoint.save_counter.assign(max(_numbers(self._folder), default=0))
+        self._floats = [v for v in _variables(state) if v.dtype.is_floating]
         self._seconds = 60.0 * minutes
         self._saved = time.monotonic()
 
@@ -106,8 +107,14 @@ class Checkpoints:
         """Saves now.
 
         Raises:
-          UserError: it cannot be written, as on a full disk.
+          UserError: it cannot be written, as on a full disk; or the state is not finite, and would be no use.
         """
+        for variable in self._floats:
+            if not bool(tf.reduce_all(tf.math.is_finite(variable.read_value()))):
+                raise UserError(
+                    f"{variable.name} is not finite: nothing is saved, the checkpoint before it stays. What"
+                    " helps: --config.runtime.skipped_steps, or a lower learning rate in another --workdir"
+                )
         for name, value in counters.items():
             self._counters[name].assign(value)
         # The checksums are written before the manager takes the checkpoint into its list.
@@ -252,6 +259,14 @@ def _followable(state: dict[str, object]) -> dict[str, object]:
         name: [v.value for v in item.variables] if isinstance(item, keras.Layer) else item
         for name, item in state.items()
     }
+
+
+def _variables(state: dict[str, object]) -> list[tf.Variable]:
+    """All variables of the state."""
+    found: list[tf.Variable] = []
+    for item in _followable(state).values():
+        found += item if isinstance(item, list) else getattr(item, "variables", [item])
+    return found
 
 
 def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:

@@ -2,7 +2,7 @@
 
 The lock is the kernel's (`flock`) on WORKDIR/lock.json, so that it ends with its process, however that ends.
 The file says who holds it. Some network file systems keep such locks to one machine: a process whose
-record is of another machine is therefore watched for a while first: as long as its heart beats, it is at work.
+record is of another machine is therefore watched for a while first: while its heart beats, it is at work.
 """
 
 import contextlib

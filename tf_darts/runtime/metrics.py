@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.runtime.guard import SKIPPED
 from tf_darts.runtime.workdir import JsonLines
 
 
@@ -35,16 +36,22 @@ class Metrics:
         count = len(next(iter(columns.values())))
         self._lines.append(
             *(
-                {"step": first + i + 1, "epoch": epoch, **{k: float(v[i]) for k, v in columns.items()}}
+                {"step": first + i + 1, "epoch": epoch, **{k: _number(v[i]) for k, v in columns.items()}}
                 for i in range(count)
             )
         )
-        self._scalars(first + count, {k: float(np.mean(v)) for k, v in columns.items()})
+        finite = {k: v[np.isfinite(v)] for k, v in columns.items()}
+        self._scalars(first + count, {k: float(np.mean(v)) for k, v in finite.items() if v.size})
 
     def epoch(self, step: int, epoch: int, values: dict[str, float]) -> None:
         """The row of a finished epoch."""
         self._lines.append({"step": step, "finished_epoch": epoch, **values})
         self._scalars(step, values)
+
+    @property
+    def skipped(self) -> int:
+        """Steps that were skipped because they were not finite, in earlier runs too."""
+        return int(sum(row.get(SKIPPED, 0) for row in self._lines.rows))
 
     @property
     def epochs(self) -> list[dict[str, float]]:
@@ -70,3 +77,8 @@ class Metrics:
         """Flushes the events."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _number(value: np.floating) -> float | None:
+    """A metric as JSON has it, which knows no NaN; None: that of a skipped step."""
+    return float(value) if np.isfinite(value) else None

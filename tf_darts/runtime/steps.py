@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from tf_darts.data.pipeline import ImageSet
 from tf_darts.errors import UserError
+from tf_darts.runtime import guard as guard_lib
+from tf_darts.runtime.guard import Guard
 
 # A step: (its number, the replica's number) -> this replica's share of each metric.
 Step = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
@@ -20,6 +22,8 @@ class Steps:
       step: called in replica context, once per traced shape; shares of metrics are summed over replicas.
       metrics: names of the metrics that `step` returns.
       shape: of each of them; scalars as a rule.
+      guard: undoes steps whose metrics are not finite; None: such a step ends the stage. With a guard there
+        is one metric more, `guard.SKIPPED`.
     """
 
     def __init__(
@@ -28,8 +32,10 @@ class Steps:
         step: Step,
         metrics: tuple[str, ...],
         shape: tuple[int, ...] = (),
+        guard: Guard | None = None,
     ):
-        self._metrics = metrics
+        self._metrics = metrics if guard is None else (*metrics, guard_lib.SKIPPED)
+        self._most, self._skipped = (0 if guard is None else guard.most), 0
 
         # Steps have no control flow on tensors; reading all their code for it would only slow tracing.
         @tf.autograph.experimental.do_not_convert
@@ -40,18 +46,26 @@ class Steps:
 
         @tf.function
         def run(first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-            rows = tf.TensorArray(tf.float32, size=count, element_shape=[len(metrics), *shape])
+            rows = tf.TensorArray(tf.float32, size=count, element_shape=[len(self._metrics), *shape])
             for i in tf.range(count):
+                before = () if guard is None else guard.snapshot(strategy)
                 shares = strategy.run(on_replica, args=(first + i,))
-                rows = rows.write(i, strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None))
+                row = strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
+                rows = rows.write(i, row if guard is None else guard.settle(strategy, before, row))
             return rows.stack()
 
         self._run = run
 
     def __call__(self, first: int, count: int) -> dict[str, np.ndarray]:
-        """Runs steps first .. first+count-1; gives each metric as float32 [count, *shape]."""
+        """Runs steps first .. first+count-1; gives each metric as float32 [count, *shape].
+
+        Raises:
+          UserError: one is not finite, and there is no guard, or it has undone as many as it may.
+        """
         rows = self._run(tf.constant(first, tf.int32), tf.constant(count, tf.int32)).numpy()
-        return {name: rows[:, i] for i, name in enumerate(self._metrics)}
+        columns = {name: rows[:, i] for i, name in enumerate(self._metrics)}
+        self._skipped = guard_lib.check(first, columns, self._most, self._skipped)
+        return columns
 
 
 class PassSteps:
@@ -69,6 +83,7 @@ class PassSteps:
       metrics: names of the metrics that steps return.
       steps_per_call: steps per call from the host.
       make_shape: gives the shape of each metric for a global batch of so many images.
+      guard: as `Steps`.
 
     Raises:
       UserError: there are fewer images than replicas.
@@ -88,6 +103,7 @@ class PassSteps:
         metrics: tuple[str, ...],
         steps_per_call: int,
         make_shape: Callable[[int], tuple[int, ...]] = lambda count: (),
+        guard: Guard | None = None,
     ):
         self._full, rest = divmod(size, batch_size)
         rest -= rest % strategy.num_replicas_in_sync
@@ -99,8 +115,10 @@ class PassSteps:
         self._batch_size, self._replicas = batch_size, strategy.num_replicas_in_sync
         self._steps_per_call = steps_per_call
         self.calls = -(-self._full // steps_per_call) + (1 if rest else 0)
-        self._full_steps = Steps(strategy, make_step(batch_size), metrics, make_shape(batch_size))
-        self._rest_steps = Steps(strategy, make_step(rest), metrics, make_shape(rest)) if rest else None
+        self._full_steps = Steps(strategy, make_step(batch_size), metrics, make_shape(batch_size), guard)
+        self._rest_steps = (
+            Steps(strategy, make_step(rest), metrics, make_shape(rest), guard) if rest else None
+        )
 
     def batch(
         self,

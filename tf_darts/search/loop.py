@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tf_darts import memory, optimizers
-from tf_darts.runtime import host
+from tf_darts import collapse, memory, optimizers
+from tf_darts.runtime import guard, host
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import Steps
+from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import JsonLines, as_json, finish, write_json
 from tf_darts.search import early_stopping
 from tf_darts.search.describe import describe
@@ -63,7 +64,7 @@ def search_steps(setup: Setup, epochs: Sequence[Epoch], epoch: Epoch, count: int
         return {**values, "learning_rate": now.learning_rate / replicas}
 
     measured = method.metrics + (method.alpha_metrics if epoch.trains_alpha else ())
-    return Steps(setup.strategy, step, (*measured, "learning_rate"))
+    return Steps(setup.strategy, step, (*measured, "learning_rate"), guard=setup.guard())
 
 
 class _Compiled:
@@ -92,6 +93,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     architecture.compact()  # what a progressive method has decided by now
     metrics = Metrics(folder, step, config.runtime.tensorboard, "search")
     evaluate = evaluation(setup)
+    warnings = Warnings("search")
     compiled, total = _Compiled(setup, epochs), epochs[-1].end
     progress = Progress("search", total, step)
     if 0 < step < total:
@@ -117,6 +119,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
             if every and ((number + 1) % every == 0 or step == total):
                 values |= evaluate()
             metrics.epoch(step, number, values)
+            warnings.say(_signs(setup, number, metrics.epochs))
             _record(folder, number, setup.method.decide(setup, number, metrics.epochs))
             architecture.compact()
             stopping.save(step)
@@ -126,10 +129,21 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
         taken = stopping.go_back(metrics.epochs)
         if taken is not None:
             checkpoints.save(step=step)  # the newest checkpoint is the one that selection reads
+        warnings.keep(folder, _signs(setup, len(epochs), metrics.epochs))
         # Apart from result.json, which is the same however often the search was interrupted.
         needed, peak = round(setup.needed_memory), host.peak_memory()
         write_json(folder / "memory.json", {"estimated_bytes": needed, "peak_bytes": peak})
-        finish(folder / "result.json", as_json(result(setup, step, metrics.epochs, taken)))
+        content = result(setup, step, metrics.epochs, taken) | guard.counted(metrics.skipped)
+        finish(folder / "result.json", as_json(content))
+
+
+def _signs(setup: Setup, epoch: int, epochs: list[dict]) -> dict[str, str]:
+    """Signs of a collapse after an epoch, by the rows so far."""
+    found = collapse.of_alpha(setup.bilevel.architecture, epochs[-1]["skip_share"])
+    if 2 * epoch >= setup.config.search.epochs:  # before, running statistics and weights are hardly settled
+        name = "evaluation/test_accuracy"
+        found |= collapse.of_accuracy(epochs[-1], name, setup.test.size, setup.classes)
+    return found
 
 
 def evaluation(setup: Setup) -> Callable[[], dict[str, float]]:

@@ -15,6 +15,7 @@ from tf_darts.layers import own_operation
 from tf_darts.layers.body import check_images
 from tf_darts.layers.depthwise import device_type
 from tf_darts.runtime import host
+from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.strategy import check_batch
 from tf_darts.search.bilevel import Bilevel
@@ -62,6 +63,15 @@ class Setup:
             "weight_optimizer": self.bilevel.weight_optimizer,
             "alpha_optimizer": self.bilevel.alpha_optimizer,
         }
+
+    def guard(self) -> Guard | None:
+        """What undoes steps of search and fine-tuning that are not finite, if the config has any undone."""
+        most, bilevel = self.config.runtime.skipped_steps, self.bilevel
+        if not most:
+            return None
+        modules = (bilevel.architecture, bilevel.weight_optimizer, bilevel.alpha_optimizer)
+        state = [v.value for v in bilevel.supernet.variables] + [v for m in modules for v in m.variables]
+        return Guard(most, state, [*bilevel.weights, *bilevel.alphas.values()])
 
     def probe_images(self) -> ImageSet:
         """The validation images that probes see: `selection.probe_images` of them, or all."""

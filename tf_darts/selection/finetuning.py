@@ -77,6 +77,7 @@ def steps(
         make_step,
         setup.method.metrics + (setup.method.alpha_metrics if trains_alpha else ()),
         config.runtime.steps_per_call,
+        guard=setup.guard(),
     )
     return passes
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_darts.architecture import Architecture
-from tf_darts.derive import read_genotype
+from tf_darts.derive import check_finite, read_genotype
 from tf_darts.genotype import Choice, Genotype
 from tf_darts.genotype_forms import kept_edges
 from tf_darts.runtime.workdir import JsonLines
@@ -41,6 +41,7 @@ def select(architecture: Architecture, budget: Budget | None = None) -> Selected
     """
     space = architecture.space
     weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+    check_finite(space, weights)
     if budget is None:
         genotype = read_genotype(space, weights)
     else:

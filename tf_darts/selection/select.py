@@ -2,11 +2,13 @@
 
 import pathlib
 
+from tf_darts import collapse
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.report.cell_diagram import draw_genotypes, figure_to_png_bytes
 from tf_darts.runtime import checkpoints as checkpoints_lib
 from tf_darts.runtime.metrics import Metrics
+from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import finish
 from tf_darts.search.setup import Setup
 from tf_darts.selection import NEEDS_NO_SUPERNET, SELECTIONS
@@ -39,6 +41,7 @@ def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Geno
             f"config: selection.method is {method!r}, which keeps to no budget; allowed with it: 0 for"
             " selection.max_parameters and selection.max_multiply_adds"
         )
+    Warnings("select").keep(folder, collapse.of_genotype(genotype))
     finish(folder / "genotype.json", genotype.to_json(setup.space).encode())
     return genotype
 

@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
-from tf_darts import optimizers
+from tf_darts import collapse, optimizers
 from tf_darts.data.augment import Transform
 from tf_darts.data.pipeline import ImageSet
 from tf_darts.data.sources import ImageData
@@ -17,12 +17,15 @@ from tf_darts.layers import own_operation
 from tf_darts.layers.body import check_images
 from tf_darts.network import Network, check_auxiliary, count_parameters
 from tf_darts.optimizers import SGD
+from tf_darts.runtime import guard
 from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import draw_seed, fold
 from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.strategy import check_batch
+from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import as_json, finish, read_json
 from tf_darts.spaces import Space
 from tf_darts.training import step as step_lib
@@ -39,6 +42,7 @@ class Setup:
       test: the test set.
       network: the network.
       optimizer: its SGD.
+      classes: number of classes of the data.
     """
 
     config: ml_collections.ConfigDict
@@ -47,6 +51,7 @@ class Setup:
     test: ImageSet
     network: Network
     optimizer: SGD
+    classes: int
 
 
 def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, replicas: int) -> None:
@@ -97,7 +102,7 @@ def make(
         optimizer = SGD(weights, training.momentum, training.weight_decay, training.clip_norm)
     train = ImageSet(data.x_train, data.y_train, transform, seed)
     test = ImageSet(data.x_test, data.y_test, transform, seed)
-    return Setup(config, strategy, train, test, network, optimizer)
+    return Setup(config, strategy, train, test, network, optimizer, data.num_classes)
 
 
 def training_steps(setup: Setup) -> PassSteps:
@@ -140,8 +145,15 @@ def training_steps(setup: Setup) -> PassSteps:
         make_step,
         metrics,
         setup.config.runtime.steps_per_call,
+        guard=_guard(setup),
     )
     return steps
+
+
+def _guard(setup: Setup) -> Guard | None:
+    most, network, optimizer = setup.config.runtime.skipped_steps, setup.network, setup.optimizer
+    state = [v.value for v in network.variables] + list(optimizer.variables)
+    return Guard(most, state, [v.value for v in network.trainable_variables]) if most else None
 
 
 def run(setup: Setup, folder: pathlib.Path, name: str) -> dict[str, Any]:
@@ -192,7 +204,10 @@ def run(setup: Setup, folder: pathlib.Path, name: str) -> dict[str, Any]:
         checkpoints.save(step=step)
     metrics.close()
     if not (folder / "result.json").exists():
-        finish(folder / "result.json", as_json(_result(setup, metrics.epochs)))
+        signs = collapse.of_accuracy(metrics.epochs[-1], "test_accuracy", setup.test.size, setup.classes)
+        Warnings(f"train {name}").keep(folder, signs)
+        content = _result(setup, metrics.epochs) | guard.counted(metrics.skipped)
+        finish(folder / "result.json", as_json(content))
     return read_json(folder / "result.json")
 
 
