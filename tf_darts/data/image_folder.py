@@ -5,12 +5,11 @@ from typing import NamedTuple
 
 import ml_collections
 import numpy as np
-from PIL import Image
 
+from tf_darts.data import image_file
 from tf_darts.data.common import Arrays, bad, held_out, some
 from tf_darts.runtime import seeds
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
 LAYOUTS = "a folder with train/CLASS/ and test/CLASS/, or with CLASS/, of .png and .jpg files"
 
 
@@ -79,7 +78,9 @@ def _list(path: str, root: str) -> _Listing:
     files, labels = [], []
     for label, name in enumerate(names):
         folder = os.path.join(root, name)
-        images = sorted(f for f in os.listdir(folder) if f.lower().endswith(SUFFIXES) and f[0] != ".")
+        images = sorted(
+            f for f in os.listdir(folder) if f.lower().endswith(image_file.SUFFIXES) and f[0] != "."
+        )
         if not images:
             raise bad("data.path", path, f"{folder} has no images", "at least one .png or .jpg file a class")
         files += [os.path.join(folder, image) for image in images]
@@ -92,14 +93,7 @@ def _decode(files: list[str], side: int, root: str, unreadable: list[str]) -> np
     images = np.zeros((len(files), side, side, 3), np.uint8)
     for k, file in enumerate(files):
         try:
-            with Image.open(file) as image:
-                if image.mode[0] in "IF":
-                    # Pillow would clip 16-bit grey values at 255 instead of scaling them.
-                    raise ValueError("more than 8 bits")
-                rgb = image.convert("RGB")
-                if rgb.size != (side, side):
-                    rgb = rgb.resize((side, side), Image.Resampling.BILINEAR)
-                images[k] = np.asarray(rgb)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            images[k] = image_file.decode(file, images.shape[1:])
+        except image_file.ERRORS:
             unreadable.append(os.path.relpath(file, root))
     return images

@@ -105,16 +105,20 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData:
     arrays = SOURCES[data.source](data, seed)
     _check(data, arrays)
     return ImageData(
-        x_train=_smaller(arrays.x_train[: data.limit_train or None], data.downscale),
+        x_train=averaged(arrays.x_train[: data.limit_train or None], data.downscale),
         y_train=np.asarray(arrays.y_train[: data.limit_train or None], np.int32),
-        x_test=_smaller(arrays.x_test[: data.limit_test or None], data.downscale),
+        x_test=averaged(arrays.x_test[: data.limit_test or None], data.downscale),
         y_test=np.asarray(arrays.y_test[: data.limit_test or None], np.int32),
         class_names=arrays.class_names,
     )
 
 
-def _smaller(images: np.ndarray, factor: int) -> np.ndarray:
-    """Images uint8 [N, H, W, C] with factor x factor pixels averaged into one, rounded to whole numbers."""
+def averaged(images: np.ndarray, factor: int) -> np.ndarray:
+    """Images uint8 [N, H, W, C] with factor x factor pixels averaged into one, rounded to whole numbers.
+
+    Raises:
+      UserError: `factor`, which is data.downscale, does not divide height and width.
+    """
     if factor == 1:
         return np.ascontiguousarray(images)
     _, height, width, channels = images.shape

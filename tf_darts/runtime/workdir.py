@@ -86,6 +86,11 @@ def _version(package: str) -> str:
         return __version__
 
 
+def versions() -> dict[str, str]:
+    """Versions of this program, of what it computes with, and of Python."""
+    return {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()}
+
+
 def _part(config: ml_collections.ConfigDict, sections: tuple[str, ...]) -> dict[str, Any]:
     """The fields without a section, and the sections named, as a plain dictionary.
 
@@ -108,8 +113,12 @@ def _completed(old: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     return filled
 
 
-def _read_config(path: pathlib.Path) -> dict[str, Any]:
-    """A config that was written; JSON makes lists of tuples."""
+def read_config(path: pathlib.Path) -> dict[str, Any]:
+    """The config, or what a stage depends on, that was written; JSON makes lists of tuples.
+
+    Raises:
+      UserError: as `read_json`.
+    """
     return with_tuples(read_json(path)["config"])
 
 
@@ -156,7 +165,7 @@ class Stage:
         path = self.path / "config.json"
         if not path.exists():
             return
-        old = _read_config(path)
+        old = read_config(path)
         # A field that the program of that time did not have is one whose default changes nothing.
         new = self._depends_on()
         changed = config_lib.differences(_completed(old, _part(config_lib.default(), self._sections)), new)
@@ -178,16 +187,15 @@ class Stage:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"--workdir: {self.path} cannot be made: {error.strerror}") from None
-        whole = self.workdir / "config.json"
-        versions = {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()}
+        whole, now = self.workdir / "config.json", versions()
         if not whole.exists():
-            recorded = as_json({"config": self._config.to_dict(), "versions": versions})
+            recorded = as_json({"config": self._config.to_dict(), "versions": now})
             files.seal(self.workdir, {whole.name: recorded})
             write_atomically(whole, recorded)
         own = self.path / "config.json"
         if not own.exists():
-            write_json(own, {"config": self._depends_on(), "versions": versions})
-        elif changed := config_lib.differences(read_json(own).get("versions", versions), versions):
+            write_json(own, {"config": self._depends_on(), "versions": now})
+        elif changed := config_lib.differences(read_json(own).get("versions", now), now):
             print(
                 f"warning: {self.path} was begun with other versions ({'; '.join(changed)}): it continues,"
                 " but its last bits may not be those of a run with one version",
@@ -210,7 +218,7 @@ def recorded_config(workdir: str | pathlib.Path) -> ml_collections.ConfigDict:
         raise UserError(
             f"--workdir: {workdir} has no config.json; give --config, or run a search there first"
         )
-    return ml_collections.ConfigDict(_read_config(path))
+    return ml_collections.ConfigDict(read_config(path))
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -1,0 +1,67 @@
+"""Writes a trained network as files that need no tf_darts: bin/export --workdir=runs/mine.
+
+Each file is read in a fresh process, which has to give the trained network's answers.
+"""
+
+import os
+import pathlib
+import shlex
+import sys
+
+from absl import flags
+
+from tf_darts.cli import common, folders, trained
+from tf_darts.errors import UserError
+from tf_darts.export import FILES
+
+_FORMATS = flags.DEFINE_list("formats", list(FILES), "What is written, separated by commas.")
+_OUTPUT = flags.DEFINE_string("output", None, "The folder for it; left out, WORKDIR/export/NAME.")
+_CHECK = flags.DEFINE_integer(
+    "check_images", 1000, "The first so many test images are compared; 0: all.", lower_bound=0
+)
+_REPRESENTATIVE = flags.DEFINE_integer(
+    "representative_images", 200, "The first so many training images quantise int8.", lower_bound=1
+)
+flags.adopt_module_key_flags(trained)  # --help lists the shared flags too
+
+
+def program() -> int:
+    """Exports, and prints what was found; exit status 1 if a file does not give the network's answers."""
+    unknown = [name for name in _FORMATS.value if name not in FILES]
+    if unknown or not _FORMATS.value:
+        raise UserError(
+            f"--formats: {', '.join(unknown) or 'empty'}; allowed: one or several of {', '.join(FILES)}"
+        )
+    found, data = trained.load()
+    output = _OUTPUT.value or os.path.join(common.workdir(), "export", found.name)
+    folders.check("--output", output)
+    folder = pathlib.Path(output).expanduser()
+    with common.quiet_start():
+        from tf_darts.export import build, card
+
+    with common.quiet_start():  # converters write to standard error too
+        content = build.export(
+            found,
+            data,
+            folder,
+            list(dict.fromkeys(_FORMATS.value)),
+            _CHECK.value,
+            _REPRESENTATIVE.value,
+            print,
+        )
+    print((folder / card.TEXT).read_text(encoding="utf-8"))
+    print(f"This is in {folder / card.TEXT}, the files beside it.")
+    print(f"Next: bin/predict --model={shlex.quote(str(folder))} --image=FILE_OR_FOLDER")
+    bad = [name for name, entry in content["formats"].items() if not entry["agrees"]]
+    if bad:
+        print(f"{', '.join(bad)}: other answers than the trained network's, see the table", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def main() -> None:
+    """The entry point."""
+    common.run(program)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Classifies image files: bin/predict --model=EXPORTED --image=FILE_OR_FOLDER, or with --workdir of a training."""
+
+import pathlib
+
+from absl import flags
+
+from tf_darts.cli import common, trained
+from tf_darts.errors import UserError
+
+_MODEL = flags.DEFINE_string(
+    "model", None, "What bin/export made: its folder, or one of the files in it. Else --workdir is asked."
+)
+_IMAGES = flags.DEFINE_multi_string("image", [], "An image file, or a folder of them; may be given often.")
+_TOP = flags.DEFINE_integer("top", 3, "The most probable so many classes are printed.", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "A CSV file for the probabilities of all classes.")
+flags.adopt_module_key_flags(trained)  # --help lists the shared flags too
+
+
+def program() -> None:
+    """Prints a line for each image: the most probable classes and their probabilities."""
+    if not _IMAGES.value:
+        raise UserError("--image: missing; give an image file, or a folder of them")
+    with common.quiet_start():
+        from tf_darts.export import predicting
+        from tf_darts.runtime.workdir import write_csv
+
+    files = predicting.image_files(_IMAGES.value)
+    with common.quiet_start():
+        if _MODEL.value is not None:
+            classifier = predicting.of_export(_MODEL.value)
+        else:
+            classifier = predicting.of_trained(*trained.load())
+        probabilities = classifier.classify(files)
+    names = classifier.class_names
+    for file, row in zip(files, probabilities, strict=True):
+        best = row.argsort(kind="stable")[::-1][: _TOP.value]
+        print(f"{file}: " + ", ".join(f"{names[k]} {100 * row[k]:.2f} %" for k in best))
+    if _OUTPUT.value is not None:
+        rows = [
+            {"image": file, "class": names[row.argmax()], **dict(zip(names, map(float, row), strict=True))}
+            for file, row in zip(files, probabilities, strict=True)
+        ]
+        write_csv(pathlib.Path(_OUTPUT.value), ("image", "class", *names), rows)
+        print(f"The probabilities of all classes are in {_OUTPUT.value}")
+
+
+def main() -> None:
+    """The entry point."""
+    common.run(program)
+
+
+if __name__ == "__main__":
+    main()

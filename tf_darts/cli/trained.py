@@ -1,0 +1,36 @@
+"""What bin/export and bin/predict share: a trained network by its name, and its data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from tf_darts.cli import common, folders
+
+if TYPE_CHECKING:
+    from tf_darts.data.sources import ImageData
+    from tf_darts.training.trained import Trained
+
+_NAME = flags.DEFINE_string(
+    "name", None, "The folder under training/; left out, that of the selection that the config names."
+)
+flags.adopt_module_key_flags(common)  # --help lists the shared flags too
+
+
+def load() -> tuple[Trained, ImageData]:
+    """The trained network that the flags name, and the data that it was trained on.
+
+    Raises:
+      UserError: there is none, or the data are not where they were.
+    """
+    config, workdir = common.load_config(may_be_recorded=True), common.workdir()
+    with common.quiet_start():
+        from tf_darts.data import sources
+        from tf_darts.runtime import strategy
+        from tf_darts.training import trained
+    found = trained.read(workdir, _NAME.value or folders.selection_name(config), config)
+    if flags.FLAGS.data_dir is not None:
+        found.config.data.path = config.data.path  # they may have been moved
+    strategy.prepare()
+    return found, sources.load(found.config.data, found.config.seed)

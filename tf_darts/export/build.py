@@ -1,0 +1,162 @@
+"""A trained network as a folder of files, each checked, with a model card."""
+
+import contextlib
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_darts import cost
+from tf_darts.benchmark import machine
+from tf_darts.data.augment import Transform
+from tf_darts.data.sources import ImageData
+from tf_darts.errors import UserError
+from tf_darts.export import FILES, card, check
+from tf_darts.export.formats import WRITERS
+from tf_darts.export.functional import functional
+from tf_darts.export.own_layer import OwnOperation
+from tf_darts.export.reload import BATCH
+from tf_darts.network import Network, count_parameters
+from tf_darts.runtime.workdir import versions, write_json
+from tf_darts.training.trained import Trained
+
+
+@contextlib.contextmanager
+def on_cpu() -> Iterator[None]:
+    """Networks are read and exported on a CPU: its convolutions are of full float32 precision everywhere."""
+    with tf.distribute.OneDeviceStrategy("/cpu:0").scope(), tf.device("/cpu:0"):
+        yield
+
+
+def probabilities(network: Network, data: ImageData, images: np.ndarray) -> np.ndarray:
+    """A trained network's answers, float32 [N, classes], on images uint8 [N, H, W, C]."""
+    transform = Transform(data.mean, data.std)
+
+    @tf.function(reduce_retracing=True)
+    def answer(batch: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(network(transform.test(batch), training=False)[0])
+
+    batches = range(0, len(images), BATCH)
+    return np.concatenate([answer(tf.constant(images[i : i + BATCH])).numpy() for i in batches])
+
+
+def export(
+    trained: Trained,
+    data: ImageData,
+    folder: pathlib.Path,
+    names: Sequence[str] = tuple(FILES),
+    check_images: int = 1000,
+    representative_images: int = 200,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Writes files of a trained network, has them checked in a fresh process, and writes the model card.
+
+    All of it appears at once, in the place of an earlier export.
+
+    Args:
+      trained: what is exported.
+      data: what it was trained on. Test images are what files are compared on, training images what int8 is
+        quantised by.
+      folder: where to.
+      names: of FILES.
+      check_images: the first so many test images are compared; 0: all.
+      representative_images: the first so many training images are shown to the quantiser.
+      say: told what is being done.
+
+    Returns:
+      The content of model_card.json.
+
+    Raises:
+      UserError: the folder is something else, the network cannot be exported, or a fresh process cannot read
+        what was written.
+    """
+    check_folder(folder)
+    images, labels = (part[: check_images or None] for part in (data.x_test, data.y_test))
+    examples = data.x_train[:representative_images]
+    with on_cpu():
+        network = trained.network(data)
+        model = functional(network, data.image_shape, data.mean, data.std)
+        expected = probabilities(network, data, images)
+
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    paths = {}
+    for name in names:
+        say(f"writing {FILES[name]}")
+        paths[name] = new / FILES[name]
+        with on_cpu():
+            WRITERS[name](model, paths[name], examples)
+    own = any(isinstance(layer, OwnOperation) for layer in model.layers)
+    imports = {name: ["tf_darts.export.own_layer"] if own and name == "keras" else [] for name in names}
+    say(f"comparing the answers to {len(images)} test images in a fresh process")
+    findings = check.compare(paths, imports, images, labels, expected)
+    content = {
+        **card.about(trained, data),
+        "network": {
+            "channels": trained.config.training.channels,
+            "cells": trained.config.training.cells,
+            "parameters": count_parameters(network),
+            "multiply_adds": cost.multiply_adds(network, data.image_shape),
+        },
+        "checked": {
+            "images": len(images),
+            "accuracy": float((expected.argmax(-1) == labels).mean()),
+            "representative_images": len(examples),
+        },
+        "formats": {
+            name: {
+                "file": path.name,
+                "bytes": _bytes(path),
+                "imports": imports[name],
+                **dataclasses.asdict(findings[name]),
+            }
+            for name, path in paths.items()
+        },
+        "machine": machine.about(),
+        "versions": versions(),
+    }
+    write_json(new / card.JSON, content)
+    (new / card.TEXT).write_text(card.text(content), encoding="utf-8")
+    _replace(folder, new)
+    return content
+
+
+def keras_model(trained: Trained, data: ImageData) -> keras.Model:
+    """The model of the Keras file: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
+    with on_cpu():
+        return functional(trained.network(data), data.image_shape, data.mean, data.std)
+
+
+def check_folder(folder: pathlib.Path) -> None:
+    """Checks that an export may be put somewhere.
+
+    Raises:
+      UserError: something else is there.
+    """
+    if folder.exists() and not (folder / card.JSON).exists():
+        if not folder.is_dir() or any(folder.iterdir()):
+            raise UserError(
+                f"--output: {str(folder)!r} holds something else; allowed: a new folder, or an earlier export"
+            )
+
+
+def _bytes(path: pathlib.Path) -> int:
+    """Size of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _replace(folder: pathlib.Path, new: pathlib.Path) -> None:
+    """Puts a folder in the place of another; a kill leaves one of them whole."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

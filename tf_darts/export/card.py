@@ -1,0 +1,114 @@
+"""The model card: what an exported model is, how good, how large and how fast, as JSON and for reading.
+
+After Mitchell and others, Model Cards for Model Reporting (FAT* 2019), as far as it can be measured.
+"""
+
+import os
+from typing import Any
+
+from tf_darts.data.sources import ImageData
+from tf_darts.training.trained import Trained
+
+JSON, TEXT = "model_card.json", "model_card.md"
+
+
+def about(trained: Trained, data: ImageData) -> dict[str, Any]:
+    """What the card says about data, genotype and training."""
+    config, result = trained.config, trained.result
+    height, width, channels = data.image_shape
+    return {
+        "name": trained.name,
+        "data": {
+            "source": config.data.source,
+            "name": config.data.name if config.data.source == "tfds" else os.path.basename(config.data.path),
+            "train_images": len(data.x_train),
+            "test_images": len(data.x_test),
+            "classes": list(data.class_names),
+            "image": {
+                "height": height,
+                "width": width,
+                "channels": channels,
+                "downscale": config.data.downscale,
+            },
+            "mean": data.mean.tolist(),
+            "std": data.std.tolist(),
+        },
+        "space": trained.space.name,
+        "genotype": trained.genotype.to_text(trained.space),
+        "training": {**config.training.to_dict(), "seed": config.seed},
+        "test_accuracy": result["test_accuracy"],
+        "best_test_accuracy": result["best_test_accuracy"],
+    }
+
+
+def text(content: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    data, network, checked = content["data"], content["network"], content["checked"]
+    image, machine, training = data["image"], content["machine"], content["training"]
+    side = f"{image['height']}x{image['width']}x{image['channels']}"
+    source = " ".join(filter(None, (data["source"], data["name"])))
+    facts = {
+        "data": f"{source}: {data['train_images']:,} training and {data['test_images']:,} test images, {side}",
+        "classes": f"{len(data['classes'])}: {', '.join(data['classes'])}",
+        "test accuracy": f"{_percent(content['test_accuracy'])} after the last of {training['epochs']} epochs"
+        f" (seed {training['seed']})",
+        "space": f"{content['space']}, {network['channels']} channels, {network['cells']} cells",
+        "parameters": f"{network['parameters']:,}",
+        "multiply-adds": f"{network['multiply_adds']:,} for one image",
+        "input": f"uint8 [batch, {image['height']}, {image['width']}, {image['channels']}], pixels from 0 to"
+        " 255; normalised inside",
+        "output": "probabilities, float32 [batch, classes]; class, int64 [batch] (of the Keras file:"
+        " probabilities alone)",
+    }
+    lines = [f"# {content['name']}", "", *_table(("", ""), facts.items()), ""]
+    lines += ["```", content["genotype"], "```", "", "## Files", ""]
+    lines += _files(content["formats"])
+    lines += [
+        "",
+        f"Each was read in a fresh process and asked for {checked['images']:,} test images. The trained"
+        f" network classifies {_percent(checked['accuracy'])} of them correctly. Differences are the largest"
+        " of a probability from the trained network's. A float file agrees if that is at most 1e-5, an int8"
+        f" file if its accuracy is within a point; it is quantised by {checked['representative_images']:,}"
+        " training images.",
+        "",
+    ]
+    for name, entry in content["formats"].items():
+        if entry["imports"]:
+            lines += [
+                f"`{entry['file']}` ({name}) holds operations of the user's own:"
+                f" `import {', '.join(entry['imports'])}` before it is read.",
+                "",
+            ]
+    lines += [
+        "Latency is the median of repeated calls on"
+        f" {machine['processor']} ({machine['cores']} cores, {machine['system']}), for a batch of 1 and of 32.",
+        "",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in content["versions"].items()) + ".",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _files(formats: dict[str, dict[str, Any]]) -> list[str]:
+    sizes = list(next(iter(formats.values()))["latency"])
+    head = ("file", "size", "accuracy", "difference", "agrees", *(f"batch {size}" for size in sizes))
+    rows = [
+        (
+            entry["file"],
+            f"{entry['bytes'] / 1000:,.0f} kB",
+            _percent(entry["accuracy"]),
+            f"{entry['largest_difference']:.1e}",
+            "yes" if entry["agrees"] else "no",
+            *(f"{1000 * entry['latency'][size]['median_seconds']:.3g} ms" for size in sizes),
+        )
+        for entry in formats.values()
+    ]
+    return _table(head, rows)
+
+
+def _table(head, rows) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

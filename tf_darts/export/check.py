@@ -1,0 +1,114 @@
+"""Whether exported files give the trained network's answers, seen from a process that has no tf_darts."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+
+import numpy as np
+
+from tf_darts.errors import UserError
+from tf_darts.export import reload
+
+FLOAT_TOLERANCE = 1e-5  # in probabilities
+INT8_TOLERANCE = 0.01  # in accuracy: a point
+LATENCY_BATCHES = (1, 32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What was found about one exported file.
+
+    Attributes:
+      accuracy: share of the images that it classifies correctly.
+      largest_difference: of a probability from the trained network's.
+      same_class: share of the images that it puts in the same class as the trained network.
+      agrees: whether probabilities (float) or the accuracy (int8) are within the tolerance.
+      latency: for each batch size, the median seconds of a call and how many calls that is of.
+    """
+
+    accuracy: float
+    largest_difference: float
+    same_class: float
+    agrees: bool
+    latency: dict[str, dict[str, float]]
+
+
+def compare(
+    paths: dict[str, pathlib.Path],
+    imports: dict[str, list[str]],
+    images: np.ndarray,
+    labels: np.ndarray,
+    expected: np.ndarray,
+) -> dict[str, Finding]:
+    """Reads files in a fresh process and compares their answers.
+
+    Args:
+      paths: the files, by the name of the format.
+      imports: for each format, modules to be imported before; where there are none, tf_darts is out of reach.
+      images: uint8 [N, H, W, C].
+      labels: int [N].
+      expected: the trained network's probabilities, float32 [N, classes].
+
+    Raises:
+      UserError: the fresh process failed; the message ends with the last line that it wrote.
+    """
+    findings = {}
+    for modules in sorted({tuple(m) for m in imports.values()}):
+        group = {name: path for name, path in paths.items() if tuple(imports[name]) == modules}
+        with tempfile.TemporaryDirectory(prefix="tf_darts-") as folder:
+            latency = _ask(pathlib.Path(folder), group, modules, images)
+            for name in group:
+                answers = np.load(pathlib.Path(folder) / f"{name}.npz")
+                findings[name] = _finding(
+                    name, answers["probabilities"], answers["classes"], labels, expected, latency[name]
+                )
+    return {name: findings[name] for name in paths}
+
+
+def _ask(
+    folder: pathlib.Path, paths: dict[str, pathlib.Path], imports: Iterable[str], images: np.ndarray
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Has the answers written into a folder; gives the latencies."""
+    job = {
+        "models": {name: str(path.absolute()) for name, path in paths.items()},
+        "imports": list(imports),
+        "latency_batches": LATENCY_BATCHES,
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    np.save(folder / "images.npy", images)
+    root = str(pathlib.Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root if imports else "", os.environ.get("PYTHONPATH", "")]))
+    # -P: beside the program lie other modules of this package, which must not be found by their bare names.
+    ended = subprocess.run(
+        [sys.executable, "-P", reload.__file__, str(folder)],
+        env=os.environ | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    if ended.returncode:
+        last = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
+        raise UserError(f"{', '.join(paths)}: cannot be read in a fresh process: {last}")
+    return json.loads((folder / "latency.json").read_text())
+
+
+def _finding(
+    name: str,
+    probabilities: np.ndarray,
+    classes: np.ndarray,
+    labels: np.ndarray,
+    expected: np.ndarray,
+    latency: dict[str, dict[str, float]],
+) -> Finding:
+    difference = float(np.abs(probabilities - expected).max())
+    accuracy, wanted = (float((c == labels).mean()) for c in (classes, expected.argmax(-1)))
+    if name.endswith("int8"):
+        agrees = accuracy >= wanted - INT8_TOLERANCE
+    else:
+        agrees = difference <= FLOAT_TOLERANCE
+    same = float((classes == expected.argmax(-1)).mean())
+    return Finding(accuracy, difference, same, agrees, latency)

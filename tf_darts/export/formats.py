@@ -1,0 +1,90 @@
+"""What writes the file of each format."""
+
+import contextlib
+import io
+import pathlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_darts.export.reload import SIGNATURE
+
+
+def write_keras(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
+    """One Keras file, for `keras.models.load_model`."""
+    del examples
+    model.save(path)
+
+
+def write_saved_model(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
+    """A SavedModel with the signature `classify`, which is also the one that is served by default."""
+    del examples
+    module = _module(model, tf.uint8)
+    signatures = dict.fromkeys((SIGNATURE, "serving_default"), module.classify)
+    tf.saved_model.save(module, str(path), signatures=signatures)
+
+
+def write_tflite(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
+    """A TFLite file that computes in float32."""
+    del examples
+    path.write_bytes(_converted(_converter(model, tf.uint8)))
+
+
+def write_tflite_int8(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
+    """A TFLite file that computes in int8, quantised to what the examples make of each tensor.
+
+    Pixels go in as they are (scale 1, zero point 0), and probabilities come out as float32.
+
+    Args:
+      model: uint8 images -> probabilities.
+      path: the file.
+      examples: uint8 [N, H, W, C], images as those that the model will see.
+    """
+    examples = examples.astype(np.float32)
+    # Pixels keep their values if the examples have the least and the largest one.
+    examples[0, 0, 0, 0], examples[0, -1, -1, -1] = 0, 255
+    converter = _converter(model, tf.float32)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[None]] for image in examples)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    path.write_bytes(_converted(converter))
+
+
+# What needs examples gets them; the others pass them over.
+WRITERS: dict[str, Callable[[keras.Model, pathlib.Path, np.ndarray], None]] = {
+    "keras": write_keras,
+    "saved_model": write_saved_model,
+    "tflite": write_tflite,
+    "tflite_int8": write_tflite_int8,
+}
+
+
+def _module(model: keras.Model, pixels: tf.DType) -> tf.Module:
+    """The model with its signature: images -> probabilities and class."""
+    shape = [None, *model.input_shape[1:]]
+
+    def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = model(images, training=False)
+        return {"probabilities": probabilities, "class": tf.argmax(probabilities, -1)}
+
+    module = tf.Module()
+    module.weights = [v.value for v in model.variables]
+    module.classify = tf.function(classify, input_signature=[tf.TensorSpec(shape, pixels, "images")])
+    return module
+
+
+def _converter(model: keras.Model, pixels: tf.DType) -> tf.lite.TFLiteConverter:
+    module = _module(model, pixels)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [module.classify.get_concrete_function()], module
+    )
+    converter.kept = module  # the converter does not keep it, and its variables would go
+    return converter
+
+
+def _converted(converter: tf.lite.TFLiteConverter) -> bytes:
+    with contextlib.redirect_stdout(io.StringIO()):
+        return converter.convert()

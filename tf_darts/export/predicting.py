@@ -1,0 +1,120 @@
+"""Classes and probabilities of image files."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tf_darts.data import image_file
+from tf_darts.data.common import some
+from tf_darts.data.sources import ImageData, averaged
+from tf_darts.errors import UserError
+from tf_darts.export import FILES, build, card, reload
+from tf_darts.runtime.workdir import read_json
+from tf_darts.training.trained import Trained
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """What classifies image files.
+
+    Attributes:
+      answer: uint8 [N, H, W, C] -> probabilities float32 [N, classes].
+      shape: H, W and C of its images.
+      downscale: as `data.downscale` of the images that it was trained on.
+      class_names: a name for each class.
+    """
+
+    answer: Callable[[np.ndarray], np.ndarray]
+    shape: tuple[int, int, int]
+    downscale: int
+    class_names: tuple[str, ...]
+
+    def classify(self, files: Sequence[str]) -> np.ndarray:
+        """Probabilities float32 [files, classes] of image files, of any size.
+
+        Raises:
+          UserError: a file is no image; or the model takes neither grey values nor colours.
+        """
+        height, width, channels = self.shape
+        if channels not in image_file.MODES:
+            raise UserError(
+                f"--image: the model takes images of {channels} channels; image files have 1 or 3"
+            )
+        images, bad = [], []
+        for file in files:
+            try:
+                images.append(
+                    image_file.decode(file, (height * self.downscale, width * self.downscale, channels))
+                )
+            except image_file.ERRORS:
+                bad.append(file)
+        if bad:
+            raise UserError(f"--image: cannot read {some(bad)}; allowed: 8-bit .png and .jpg images")
+        return self.answer(averaged(np.stack(images), self.downscale))
+
+
+def of_trained(trained: Trained, data: ImageData) -> Classifier:
+    """The network of a work directory."""
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        with build.on_cpu():
+            return build.probabilities(trained.network(data), data, images)
+
+    return Classifier(answer, data.image_shape, trained.config.data.downscale, data.class_names)
+
+
+def of_export(path: str) -> Classifier:
+    """A model that bin/export wrote.
+
+    Args:
+      path: the folder of an export, of which the first file of `FILES` is taken, or one of the files in it.
+
+    Raises:
+      UserError: there is none, or it lacks its model card or cannot be read.
+    """
+    place = pathlib.Path(path).expanduser()
+    folder = place if (place / card.JSON).exists() else place.parent
+    if not place.exists() or not (folder / card.JSON).exists():
+        raise UserError(
+            f"--model: {path!r}; allowed: a folder that bin/export made, or a file in it, with its {card.JSON}"
+        )
+    content = read_json(folder / card.JSON)
+    if place == folder:
+        place = next(folder / file for name, file in FILES.items() if name in content["formats"])
+    try:
+        model = reload.load(place)
+    except (OSError, ValueError, TypeError) as error:  # Keras has all of them for a file that is none
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--model: {str(place)!r} cannot be read: {reason}") from None
+    data = content["data"]
+    image = data["image"]
+    shape = image["height"], image["width"], image["channels"]
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        return reload.answers_of(model, images)[0]
+
+    return Classifier(answer, shape, image["downscale"], tuple(data["classes"]))
+
+
+def image_files(names: Sequence[str]) -> list[str]:
+    """The files that some names of files and folders stand for; of a folder, its images by name.
+
+    Raises:
+      UserError: no such file, or a folder without images.
+    """
+    files = []
+    for name in names:
+        full = os.path.expanduser(name)
+        if os.path.isdir(full):
+            found = sorted(f for f in os.listdir(full) if f.lower().endswith(image_file.SUFFIXES))
+            if not found:
+                raise UserError(f"--image: {name!r} has no images; allowed: a folder of .png or .jpg files")
+            files += [os.path.join(full, f) for f in found]
+        elif os.path.exists(full):
+            files.append(full)
+        else:
+            raise UserError(f"--image: {name!r}: no such file; allowed: an image file, or a folder of them")
+    return files

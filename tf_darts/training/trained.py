@@ -1,0 +1,90 @@
+"""The trained network of a work directory, read back."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import ml_collections
+
+from tf_darts import config as config_lib
+from tf_darts import genotype as genotype_lib
+from tf_darts import spaces
+from tf_darts.data.sources import ImageData
+from tf_darts.errors import UserError
+from tf_darts.genotype import Genotype
+from tf_darts.network import Network
+from tf_darts.runtime import checkpoints
+from tf_darts.runtime.workdir import read_config, read_json
+from tf_darts.spaces import Space
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a training left.
+
+    Attributes:
+      name: its folder under training/.
+      folder: that folder.
+      config: the config that it was made with.
+      space: the search space.
+      genotype: of the network.
+      result: the content of result.json.
+    """
+
+    name: str
+    folder: pathlib.Path
+    config: ml_collections.ConfigDict
+    space: Space
+    genotype: Genotype
+    result: dict[str, Any]
+
+    def network(self, data: ImageData) -> Network:
+        """The network with the weights after the last epoch.
+
+        Args:
+          data: what it was trained on; only the number of classes and of channels are asked for.
+
+        Raises:
+          UserError: the checkpoint is missing or damaged, or not of a network for such data.
+        """
+        training = self.config.training
+        network = Network(
+            self.space,
+            self.genotype,
+            training.channels,
+            training.cells,
+            data.num_classes,
+            data.image_shape[-1],
+            bool(training.auxiliary_weight),
+        )
+        checkpoints.load_from(self.folder, network=network)
+        return network
+
+
+def finished(workdir: str) -> list[str]:
+    """Names of the work directory's finished trainings."""
+    return sorted(path.parent.name for path in pathlib.Path(workdir).glob("training/*/result.json"))
+
+
+def read(workdir: str, name: str, config: ml_collections.ConfigDict) -> Trained:
+    """What the training of this name left.
+
+    Args:
+      workdir: the work directory.
+      name: the folder under training/.
+      config: for what the training does not depend on (extensions).
+
+    Raises:
+      UserError: there is no such training, or it has not finished; the message names those that have.
+    """
+    folder = pathlib.Path(workdir) / "training" / name
+    if not (folder / "result.json").exists():
+        names = finished(workdir)
+        allowed = f"allowed: {', '.join(names)}" if names else "run bin/train there first"
+        raise UserError(f"--workdir: {folder} holds no finished training; {allowed}")
+    recorded = read_config(folder / "config.json")
+    text = recorded.pop("genotype")
+    config = config_lib.validate(ml_collections.ConfigDict(config.to_dict() | recorded))
+    space = spaces.of(config)
+    genotype = genotype_lib.from_text(text, space)
+    return Trained(name, folder, config, space, genotype, read_json(folder / "result.json"))
