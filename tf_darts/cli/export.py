@@ -40,15 +40,8 @@ def program() -> int:
         from tf_darts.export import build, card
 
     with common.quiet_start():  # converters write to standard error too
-        content = build.export(
-            found,
-            data,
-            folder,
-            list(dict.fromkeys(_FORMATS.value)),
-            _CHECK.value,
-            _REPRESENTATIVE.value,
-            print,
-        )
+        names = list(dict.fromkeys(_FORMATS.value))
+        content = build.export(found, data, folder, names, _CHECK.value, _REPRESENTATIVE.value, print)
     print((folder / card.TEXT).read_text(encoding="utf-8"))
     print(f"This is in {folder / card.TEXT}, the files beside it.")
     print(f"Next: bin/predict --model={shlex.quote(str(folder))} --image=FILE_OR_FOLDER")

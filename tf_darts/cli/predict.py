@@ -1,4 +1,4 @@
-"""Classifies image files: bin/predict --model=EXPORTED --image=FILE_OR_FOLDER, or with --workdir of a training."""
+"""Classifies image files: bin/predict --model=EXPORTED --image=FILE_OR_FOLDER, or with --workdir=TRAINED."""
 
 import pathlib
 
@@ -36,11 +36,12 @@ def program() -> None:
         best = row.argsort(kind="stable")[::-1][: _TOP.value]
         print(f"{file}: " + ", ".join(f"{names[k]} {100 * row[k]:.2f} %" for k in best))
     if _OUTPUT.value is not None:
+        columns = [f"probability of {name}" for name in names]
         rows = [
-            {"image": file, "class": names[row.argmax()], **dict(zip(names, map(float, row), strict=True))}
+            {"image": file, "class": names[row.argmax()], **dict(zip(columns, map(float, row), strict=True))}
             for file, row in zip(files, probabilities, strict=True)
         ]
-        write_csv(pathlib.Path(_OUTPUT.value), ("image", "class", *names), rows)
+        write_csv(pathlib.Path(_OUTPUT.value), ("image", "class", *columns), rows)
         print(f"The probabilities of all classes are in {_OUTPUT.value}")
 
 

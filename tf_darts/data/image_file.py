@@ -1,5 +1,6 @@
 """One image file as an array."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,11 @@ from PIL import Image
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MODES = {1: "L", 3: "RGB"}  # by number of channels: Pillow's name for grey values and for colours
 ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # of files that are no such images
+
+
+def names_in(folder: str) -> list[str]:
+    """Names of the visible image files of a folder, sorted."""
+    return sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES) and name[0] != ".")
 
 
 def decode(path: str, shape: Sequence[int]) -> np.ndarray:

@@ -78,9 +78,7 @@ def _list(path: str, root: str) -> _Listing:
     files, labels = [], []
     for label, name in enumerate(names):
         folder = os.path.join(root, name)
-        images = sorted(
-            f for f in os.listdir(folder) if f.lower().endswith(image_file.SUFFIXES) and f[0] != "."
-        )
+        images = image_file.names_in(folder)
         if not images:
             raise bad("data.path", path, f"{folder} has no images", "at least one .png or .jpg file a class")
         files += [os.path.join(folder, image) for image in images]

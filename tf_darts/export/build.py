@@ -139,11 +139,11 @@ def check_folder(folder: pathlib.Path) -> None:
     Raises:
       UserError: something else is there.
     """
-    if folder.exists() and not (folder / card.JSON).exists():
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise UserError(
-                f"--output: {str(folder)!r} holds something else; allowed: a new folder, or an earlier export"
-            )
+    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not free and not (folder / card.JSON).exists():
+        raise UserError(
+            f"--output: {str(folder)!r} holds something else; allowed: a new folder, or an earlier export"
+        )
 
 
 def _bytes(path: pathlib.Path) -> int:

@@ -48,7 +48,7 @@ def text(content: dict[str, Any]) -> str:
     side = f"{image['height']}x{image['width']}x{image['channels']}"
     source = " ".join(filter(None, (data["source"], data["name"])))
     facts = {
-        "data": f"{source}: {data['train_images']:,} training and {data['test_images']:,} test images, {side}",
+        "data": f"{source}, {side}: {data['train_images']:,} training, {data['test_images']:,} test images",
         "classes": f"{len(data['classes'])}: {', '.join(data['classes'])}",
         "test accuracy": f"{_percent(content['test_accuracy'])} after the last of {training['epochs']} epochs"
         f" (seed {training['seed']})",
@@ -81,7 +81,7 @@ def text(content: dict[str, Any]) -> str:
             ]
     lines += [
         "Latency is the median of repeated calls on"
-        f" {machine['processor']} ({machine['cores']} cores, {machine['system']}), for a batch of 1 and of 32.",
+        f" {machine['processor']} ({machine['cores']} cores, {machine['system']}), for a whole batch.",
         "",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in content["versions"].items()) + ".",
     ]

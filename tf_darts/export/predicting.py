@@ -40,9 +40,7 @@ class Classifier:
         """
         height, width, channels = self.shape
         if channels not in image_file.MODES:
-            raise UserError(
-                f"--image: the model takes images of {channels} channels; image files have 1 or 3"
-            )
+            raise UserError(f"--image: files have 1 or 3 channels, and the model takes images of {channels}")
         images, bad = [], []
         for file in files:
             try:
@@ -79,7 +77,7 @@ def of_export(path: str) -> Classifier:
     folder = place if (place / card.JSON).exists() else place.parent
     if not place.exists() or not (folder / card.JSON).exists():
         raise UserError(
-            f"--model: {path!r}; allowed: a folder that bin/export made, or a file in it, with its {card.JSON}"
+            f"--model: {path!r}; allowed: a folder that bin/export made, or a file in it, beside {card.JSON}"
         )
     content = read_json(folder / card.JSON)
     if place == folder:
@@ -109,7 +107,7 @@ def image_files(names: Sequence[str]) -> list[str]:
     for name in names:
         full = os.path.expanduser(name)
         if os.path.isdir(full):
-            found = sorted(f for f in os.listdir(full) if f.lower().endswith(image_file.SUFFIXES))
+            found = image_file.names_in(full)
             if not found:
                 raise UserError(f"--image: {name!r} has no images; allowed: a folder of .png or .jpg files")
             files += [os.path.join(full, f) for f in found]
