@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from tf_darts.derive import candidates_of, read_genotype
+from tf_darts.derive import read_genotype
 from tf_darts.genotype import Genotype, from_text
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
@@ -39,31 +39,35 @@ def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
     """The best of `selection.samples` random genotypes by the accuracy of the supernet cut down to each.
 
     With batch statistics, as probes are scored, on the validation half or its first `selection.probe_images`.
+    Only genotypes of what the search left open (a progressive method decides edges) are drawn; one that is
+    drawn again is not scored again.
+
+    Raises:
+      UserError: what the search decided does not fit the budget.
     """
     config, space, architecture = setup.config, setup.space, setup.bilevel.architecture
     selection = config.selection
     draw = np.random.default_rng(fold(config.seed, "selection/ranking"))
-    budget = of_setup(setup)
+    start, budget = State.of(architecture).holdable(space), of_setup(setup)
+    if budget is not None:
+        budget.check(start)
     images = setup.probe_images()
     evaluate = setup.evaluator(images, "selection/ranking", training=True, augment=selection.augment_probes)
     # What is scored stands in the file: only the rest is scored after a kill.
     lines = JsonLines(folder / "decisions.jsonl", keep=lambda row: row["kind"] == "sample")
+    scored = {row["genotype"]: row for row in lines.rows}
     progress = Progress("select", selection.samples, len(lines.rows))
     for number in range(selection.samples):
-        weights = random_mixing_weights(space, draw, budget)
+        weights = random_mixing_weights(space, draw, budget, start)
         if number < len(lines.rows):
             continue
-        architecture.restrict(weights)
-        score = evaluate(pass_index=0)  # all see the same images
         text = read_genotype(space, weights).to_text(space)
-        lines.append(
-            {
-                "kind": "sample",
-                "genotype": text,
-                **score.row(),
-            }
-        )
-        progress.update(number + 1, f"accuracy {100 * score.accuracy:.2f} %")
+        if text not in scored:
+            architecture.restrict(weights)
+            score = evaluate(pass_index=0)  # all see the same images
+            scored[text] = {"kind": "sample", "genotype": text, **score.row()}
+        lines.append(scored[text])
+        progress.update(number + 1, f"accuracy {100 * scored[text]['accuracy']:.2f} %")
     best = max(lines.rows, key=lambda row: row["correct"])  # the first of equal ones
     genotype = from_text(best["genotype"], space)
     show_alone(setup, folder, genotype)
@@ -71,44 +75,57 @@ def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
 
 
 def random_mixing_weights(
-    space: Space, draw: np.random.Generator, budget: Budget | None = None
+    space: Space, draw: np.random.Generator, budget: Budget | None = None, start: State | None = None
 ) -> dict[str, np.ndarray]:
     """One-hot rows of a random genotype, zeros for other edges: float32 [edges, operations].
 
     All genotypes are as likely, or all that fit the budget. Only where none of `DRAWS` fits, one is drawn
     choice by choice from what is allowed, and then not uniformly.
+
+    Args:
+      space: the search space.
+      draw: the generator.
+      budget: what the genotype has to fit; None: anything.
+      start: what it is drawn from, without operations that no genotype may hold; None: everything.
     """
+    start = start or State.undecided(space)
     if budget is None:
-        return _uniform(space, draw)
+        return _uniform(space, draw, start)
     for _ in range(DRAWS):
-        weights = _uniform(space, draw)
+        weights = _uniform(space, draw, start)
         if budget.allows(read_genotype(space, weights)):
             return weights
-    return _choice_by_choice(space, draw, budget)
+    return _choice_by_choice(space, draw, budget, start)
 
 
-def _uniform(space: Space, draw: np.random.Generator) -> dict[str, np.ndarray]:
+def _uniform(space: Space, draw: np.random.Generator, start: State) -> dict[str, np.ndarray]:
     weights = {}
     for cell_type in space.cell_types:
         rows = np.zeros((len(space.edges), space.num_operations), np.float32)
         for node in space.targets:
-            incoming = list(space.incoming(node))
+            incoming = _left(space, start, cell_type, node)
             if space.kept_edges is not None:
                 kept = min(space.kept_edges, len(incoming))
                 incoming = sorted(draw.choice(incoming, size=kept, replace=False).tolist())
             for edge in incoming:
-                rows[edge, draw.choice(candidates_of(space, cell_type, edge))] = 1.0
+                rows[edge, draw.choice(np.flatnonzero(start.operations[cell_type][edge]))] = 1.0
         weights[cell_type] = rows
     return weights
 
 
-def _choice_by_choice(space: Space, draw: np.random.Generator, budget: Budget) -> dict[str, np.ndarray]:
+def _left(space: Space, state: State, cell_type: str, node: int) -> list[int]:
+    """A node's input edges that are there."""
+    return [e for e in space.incoming(node) if state.edges[cell_type][e]]
+
+
+def _choice_by_choice(
+    space: Space, draw: np.random.Generator, budget: Budget, state: State
+) -> dict[str, np.ndarray]:
     """First the edges that nodes drop, then the operations of the others, each in a random order."""
-    state = State.undecided(space)
     nodes = [(t, node) for t in space.cell_types for node in space.topology_nodes]
     for i in draw.permutation(len(nodes)):
         t, node = nodes[i]
-        left = list(space.incoming(node))
+        left = _left(space, state, t, node)
         while len(left) > space.kept_edges:
             allowed = budget.allowed_removals(state, t, node, left)
             del left[draw.choice(np.flatnonzero(allowed))]
