@@ -239,6 +239,11 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
     return rows
 
 
+def write_lines(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a file of JSON lines, atomically."""
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
 def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows as CSV, atomically; what a row does not have, or has as None, is empty."""
     file = io.StringIO(newline="")
@@ -269,7 +274,7 @@ class JsonLines:
                 if not isinstance(row, dict) or not keep(row):
                     break
                 kept.append(row)
-        write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        write_lines(path, kept)
         self.rows = kept
 
     def append(self, *rows: dict[str, Any]) -> None:

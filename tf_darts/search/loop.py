@@ -13,7 +13,7 @@ from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import Steps
 from tf_darts.runtime.warn import Warnings
-from tf_darts.runtime.workdir import JsonLines, as_json, finish, write_json
+from tf_darts.runtime.workdir import JsonLines, as_json, finish, read_lines, write_json, write_lines
 from tf_darts.search import early_stopping
 from tf_darts.search.describe import describe
 from tf_darts.search.methods.base import Now
@@ -128,6 +128,8 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     if not (folder / "result.json").exists():
         taken = stopping.go_back(metrics.epochs)
         if taken is not None:
+            architecture.compact()  # it may be more than what was open at last
+            _undo(folder, taken)
             checkpoints.save(step=step)  # the newest checkpoint is the one that selection reads
         warnings.keep(folder, _signs(setup, len(epochs), metrics.epochs))
         # Apart from result.json, which is the same however often the search was interrupted.
@@ -163,6 +165,14 @@ def _record(folder: pathlib.Path, epoch: int, rows: list[dict]) -> None:
     """Adds an epoch's decisions to decisions.jsonl; those of an epoch that is done again are replaced."""
     if rows:
         JsonLines(folder / "decisions.jsonl", keep=lambda row: row["epoch"] < epoch).append(*rows)
+
+
+def _undo(folder: pathlib.Path, taken: int) -> None:
+    """Marks the decisions that the supernet of epoch `taken` does not have, in decisions.jsonl, as undone."""
+    path = folder / "decisions.jsonl"
+    rows = read_lines(path)
+    if rows:
+        write_lines(path, [{**row, "undone": True} if row["epoch"] > taken else row for row in rows])
 
 
 def _summary(columns) -> str:
