@@ -199,6 +199,11 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "samples": integer_field(1000, "genotypes that supernet_ranking evaluates", 1),
         "augment_probes": flag_field(True, "probe on augmented validation images, as published"),
+        "measure_whole": flag_field(
+            True,
+            "score the supernet as it is beside the probes of an edge, so that it is known what each"
+            " operation is worth: one probe more for a decision, which does not depend on it",
+        ),
         "probe_images": integer_field(
             0, "probe on the first so many validation images only; 0: all, as published"
         ),

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
-import tensorflow as tf
 from matplotlib.figure import Figure
 
 from tf_darts import config as config_lib
@@ -15,6 +14,7 @@ from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.errors import UserError
 from tf_darts.report.cell_diagram import figure_to_png_bytes
 from tf_darts.runtime import checkpoints as checkpoints_lib
+from tf_darts.runtime.events import Events
 from tf_darts.runtime.files import write_atomically
 from tf_darts.runtime.workdir import SCHEMA_VERSION, JsonLines, Stage, read_json, read_lines, write_json
 from tf_darts.search.setup import Setup
@@ -128,11 +128,11 @@ class Study:
         for name, png in pictures.items():
             write_atomically(self.folder / f"{name}.png", png)
         if self.config.runtime.tensorboard:
-            with tf.summary.create_file_writer(str(self.folder)).as_default():
-                for name, png in pictures.items():
-                    image = tf.io.decode_png(png, 3)[None]
-                    tf.summary.image(f"analysis/{self._name}/{name}", image, step=0)
-                for name, curve in (curves or {}).items():
-                    for step, value in curve:
-                        tf.summary.scalar(f"analysis/{self._name}/{name}", value, step=step)
+            events, group = Events(self.folder), f"analysis_{self._name}"  # in the place of those before
+            for name, png in pictures.items():
+                events.image(f"{group}/{name}", png, step=0)
+            for name, curve in (curves or {}).items():
+                for step, value in curve:
+                    events.scalar(f"{group}/{name}", value, step)
+            events.close()
         write_json(self.folder / "result.json", result)  # last: it says that the rest is there

@@ -1,12 +1,20 @@
-"""Metrics of a stage: one row per step in metrics.jsonl, and TensorBoard events."""
+"""Metrics of a stage: one row per step in metrics.jsonl, and TensorBoard events.
+
+Tags are PREFIX/NAME, one group of TensorBoard's pages for each stage; what is many (alphas, decisions) makes
+a group of its own beside it, PREFIX_GROUP/NAME.
+"""
 
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
-import tensorflow as tf
+from tensorboard.compat.proto.summary_pb2 import Summary
 
+from tf_darts.runtime.events import Events
 from tf_darts.runtime.guard import SKIPPED
 from tf_darts.runtime.workdir import JsonLines
+
+_GROUPS = ("alpha",)  # first parts of names that make a group
 
 
 class Metrics:
@@ -17,13 +25,30 @@ class Metrics:
       step: the first step that this run will do; rows of later steps are dropped and written again.
       tensorboard: whether to write events.
       prefix: first part of the TensorBoard tags.
+      counts: by group, what its events are numbered by where that is not the step, and how many of them are
+        done: events of later ones are dropped and written again.
     """
 
-    def __init__(self, folder: pathlib.Path, step: int, tensorboard: bool, prefix: str):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        step: int,
+        tensorboard: bool,
+        prefix: str,
+        counts: Mapping[str, int] | None = None,
+    ):
         self._prefix = prefix
         # A step's own row stands before the row of the epoch that it ends: `step` counts finished steps.
         self._lines = JsonLines(folder / "metrics.jsonl", keep=lambda row: row["step"] <= step)
-        self._writer = tf.summary.create_file_writer(str(folder)) if tensorboard else None
+        done = {f"{prefix}_{group}": count for group, count in (counts or {}).items()}
+        self._events = None
+        if tensorboard:
+            self._events = Events(folder, lambda tag, at: at <= done.get(tag.partition("/")[0], step))
+
+    @property
+    def shown(self) -> bool:
+        """Whether events are written: nothing need be drawn otherwise."""
+        return self._events is not None
 
     def steps(self, first: int, columns: dict[str, np.ndarray], epoch: int) -> None:
         """Rows of several steps; TensorBoard gets their means.
@@ -58,25 +83,51 @@ class Metrics:
         """Rows of finished epochs, those of earlier runs included."""
         return [row for row in self._lines.rows if "finished_epoch" in row]
 
-    def _scalars(self, step: int, values: dict[str, float]) -> None:
-        if self._writer is None:
-            return
-        with self._writer.as_default():
-            for name, value in values.items():
-                # The alphas are many: they make a group of their own, beside that of the losses.
-                group = f"{self._prefix}_" if name.startswith("alpha/") else f"{self._prefix}/"
-                tf.summary.scalar(group + name, value, step=step)
+    def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
+        """Numbers for TensorBoard alone, in a group."""
+        self._scalars(step, {f"{group}/{name}": value for name, value in values.items()}, (group,))
 
-    def image(self, name: str, png: bytes, step: int) -> None:
-        """A picture for TensorBoard's image page."""
-        if self._writer is not None:
-            with self._writer.as_default():
-                tf.summary.image(f"{self._prefix}/{name}", tf.io.decode_png(png, 3)[None], step=step)
+    def image(self, name: str, png: bytes, step: int, group: str = "") -> None:
+        """A picture for TensorBoard's image page, as a PNG file."""
+        if self._events is not None:
+            self._events.image(self._tag(name, group), png, step)
+            self._events.flush()
+
+    def histogram(self, name: str, values: np.ndarray, step: int, group: str = "") -> None:
+        """Numbers whose distribution TensorBoard shows."""
+        if self._events is not None:
+            self._events.histogram(self._tag(name, group), values, step)
+
+    def text(self, name: str, markdown: str, step: int = 0) -> None:
+        """A panel of TensorBoard's text page."""
+        if self._events is not None:
+            self._events.text(self._tag(name), markdown, step)
+            self._events.flush()
+
+    def plugin(self, *summaries: Summary) -> None:
+        """What pages of TensorBoard's plugins are made of."""
+        if self._events is not None:
+            for summary in summaries:
+                self._events.summary(summary)
+            self._events.flush()
 
     def close(self) -> None:
         """Flushes the events."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._events is not None:
+            self._events.close()
+
+    def _scalars(self, step: int, values: Mapping[str, float], groups: tuple[str, ...] = _GROUPS) -> None:
+        if self._events is None:
+            return
+        for name, value in values.items():
+            group, _, rest = name.partition("/")
+            self._events.scalar(
+                self._tag(rest, group) if group in groups else self._tag(name), float(value), step
+            )
+        self._events.flush()  # before the checkpoint: what it has done need not be done again
+
+    def _tag(self, name: str, group: str = "") -> str:
+        return f"{self._prefix}_{group}/{name}" if group else f"{self._prefix}/{name}"
 
 
 def _number(value: np.floating) -> float | None:

@@ -161,3 +161,21 @@ class PassSteps:
             count = min(self._steps_per_call, self._full - within)
             return self._full_steps(number, count), count
         return self._rest_steps(number, 1), 1
+
+
+def in_place(values: tf.Tensor, replica: tf.Tensor, replicas: int) -> tf.Tensor:
+    """A replica's images among zeros, so that the sum over replicas has every image's value in its place.
+
+    Args:
+      values: [..., images of the replica].
+      replica: which one it is.
+      replicas: how many there are.
+
+    Returns:
+      [..., images of all replicas].
+    """
+    if replicas == 1:
+        return values
+    here = tf.range(replicas)[:, None] == replica
+    own = tf.where(here, values[..., None, :], tf.zeros([], values.dtype))  # a product would spread NaNs
+    return tf.reshape(own, [*values.shape[:-1], replicas * values.shape[-1]])

@@ -9,10 +9,11 @@ import numpy as np
 from tf_darts import interop, supernet_file
 from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
+from tf_darts.runtime import panels
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.workdir import as_json, finish
-from tf_darts.search import loop
+from tf_darts.search import loop, pictures
 from tf_darts.search.describe import describe
 from tf_darts.search.setup import Setup
 from tf_darts.spaces import Space
@@ -50,7 +51,10 @@ def run(setup: Setup, folder: pathlib.Path, origin: dict[str, str]) -> dict[str,
     if setup.config.search.evaluate_every:
         values |= loop.evaluation(setup)()
     metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "search")
+    panels.begin(metrics, setup.config)
     metrics.epoch(0, 0, values)
+    pictures.histograms(metrics, setup.bilevel.architecture, 0)
+    pictures.pictures(metrics, setup.bilevel.architecture, 0, "as imported")
     metrics.close()
     Checkpoints(folder, 0.0, ("step",), **setup.state()).save(step=0)
     finish(

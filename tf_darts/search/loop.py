@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tf_darts import collapse, memory, optimizers
-from tf_darts.runtime import guard, host
+from tf_darts.runtime import guard, host, panels
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
@@ -14,7 +14,7 @@ from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import Steps
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import JsonLines, as_json, finish, read_lines, write_json, write_lines
-from tf_darts.search import early_stopping
+from tf_darts.search import early_stopping, pictures
 from tf_darts.search.describe import describe
 from tf_darts.search.methods.base import Now
 from tf_darts.search.plan import Epoch, plan
@@ -92,6 +92,8 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     step = checkpoints.restore()["step"]
     architecture.compact()  # what a progressive method has decided by now
     metrics = Metrics(folder, step, config.runtime.tensorboard, "search")
+    panels.begin(metrics, config)
+    pictured = pictures.moments(len(epochs))
     evaluate = evaluation(setup)
     warnings = Warnings("search")
     compiled, total = _Compiled(setup, epochs), epochs[-1].end
@@ -120,6 +122,9 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
                 values |= evaluate()
             metrics.epoch(step, number, values)
             warnings.say(_signs(setup, number, metrics.epochs))
+            pictures.histograms(metrics, architecture, step)
+            if number in pictured:
+                pictures.pictures(metrics, architecture, step, f"epoch {number + 1} of {len(epochs)}")
             _record(folder, number, setup.method.decide(setup, number, metrics.epochs))
             architecture.compact()
             stopping.save(step)

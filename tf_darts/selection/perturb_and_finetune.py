@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from tf_darts.derive import read_genotype
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
+from tf_darts.report import decisions
+from tf_darts.report.cell_diagram import figure_to_png_bytes
+from tf_darts.runtime import panels
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.workdir import JsonLines
+from tf_darts.search import pictures
 from tf_darts.search.setup import Setup
 from tf_darts.selection import budget as budget_lib
 from tf_darts.selection import finetuning, perturbation, schedule
@@ -42,7 +46,9 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
     if len(lines.rows) != done or not perturbation.agree(architecture, made, searched):
         raise UserError(f"{lines.path} and the checkpoint beside it disagree; remove {folder} to start again")
 
-    metrics = Metrics(folder, step, config.runtime.tensorboard, "selection")
+    metrics = Metrics(folder, step, config.runtime.tensorboard, "selection", {"decisions": done})
+    panels.begin(metrics, config, with_config=False)
+    pictured = pictures.moments(len(planned)) if planned else set()
     images = setup.probe_images()
 
     def compiled() -> tuple[Decider, PassSteps]:
@@ -58,6 +64,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
             at_once=selection.one_shot,
             rows=lines.rows,
             budget=budget,
+            measures_whole=selection.measure_whole,
         )
         return decider, finetuning.steps(setup)
 
@@ -76,6 +83,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
             row = decider.decide(planned[done], done * len(space.edges), work.probed)
             lines.append({"number": done, **row})
             done += 1
+            _show(setup, metrics, row, done, done - 1 in pictured)
             checkpoints.save(decisions=done, step=step)
             work.decided()
             work.progress.say(f"select: decision {done}/{len(planned)}: {_sentence(space, row)}")
@@ -102,6 +110,19 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
     return genotype
 
 
+def _show(setup: Setup, metrics: Metrics, row: dict, number: int, with_cells: bool) -> None:
+    """A decision (its number is from 1) in TensorBoard: as numbers, as a bar chart, and in its cell."""
+    if not metrics.shown:
+        return
+    decision = decisions.read(setup.space, [row])[0].numbered(number)
+    metrics.scalars("decisions", decisions.scalars(decision), number)
+    chart = figure_to_png_bytes(decisions.draw(setup.space, decision))
+    metrics.image(f"effects/{decision.cell_type}", chart, number, "decisions")
+    if with_cells:
+        architecture = setup.bilevel.architecture
+        pictures.pictures(metrics, architecture, number, f"after decision {number}", "decisions")
+
+
 def criteria(selection) -> tuple[str, str]:
     """The criteria of operations and of topology."""
     topology = selection.topology_criterion
@@ -126,9 +147,10 @@ def _plan(setup: Setup) -> tuple[list[Planned], int]:
 
 def _passes(setup: Setup, planned: Sequence[Planned]) -> list[tuple[str, int]]:
     """For each decision its criterion, and the passes over the validation images that probes need."""
-    by_kind = dict(zip(("operation", "topology"), criteria(setup.config.selection), strict=True))
-    at_once = setup.config.selection.one_shot
-    return [(by_kind[p.kind], p.passes(setup.space, at_once)) for p in planned]
+    selection = setup.config.selection
+    by_kind = dict(zip(("operation", "topology"), criteria(selection), strict=True))
+    more = {"operation": int(selection.measure_whole), "topology": 0}
+    return [(by_kind[p.kind], p.passes(setup.space, selection.one_shot) + more[p.kind]) for p in planned]
 
 
 class Work:

@@ -12,8 +12,8 @@ from tf_darts.architecture import Architecture
 from tf_darts.derive import candidates_of
 from tf_darts.evaluation import Score
 from tf_darts.selection.budget import Budget, State
-from tf_darts.selection.criteria import CRITERIA, MAGNITUDE
-from tf_darts.selection.probing import Prober, Removal
+from tf_darts.selection.criteria import CRITERIA, MAGNITUDE, RACEABLE
+from tf_darts.selection.probing import Prober, Removal, Seen
 from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import Planned
 from tf_darts.spaces import Space
@@ -42,6 +42,8 @@ class Decider:
         decisions come from one supernet (one-shot selection); `apply` makes them then.
       rows: rows of the decisions before, for topology by magnitude, and for what they leave of the budget.
       budget: refuses choices, which are measured all the same, but not made; None: all may be made.
+      measures_whole: whether an edge's probes are scored beside the supernet as it is; no decision depends
+        on it.
     """
 
     def __init__(
@@ -55,7 +57,11 @@ class Decider:
         at_once: bool = False,
         rows: Iterable[dict] = (),
         budget: Budget | None = None,
+        measures_whole: bool = False,
     ):
+        self._measures_whole = measures_whole
+        self._seen: list[Seen] = []  # by the last decision's probes, and by the whole supernet beside them
+        self._whole = Seen()
         self._architecture, self._prober = architecture, prober
         self._criteria = {"operation": criterion, "topology": topology_criterion or criterion}
         self._racing_confidence, self._allow, self._at_once = racing_confidence, allow, at_once
@@ -119,7 +125,12 @@ class Decider:
         if self._racing_confidence:
             refused = frozenset(i for i, may in enumerate(allowed) if not may)
             race = Race(criterion, most_important, self._racing_confidence, len(removals), refused)
-        scores = self._prober.score(cell_type, removals, number, race, self._each_call)
+        arguments = (cell_type, removals, number, race, self._each_call)
+        if self._measures_whole and kind == "operation":
+            self._seen, self._whole = self._prober.score_beside_whole(*arguments)
+            scores = [seen.score() for seen in self._seen]
+        else:
+            scores = self._prober.score(*arguments)
         longest = max(score.images for score in scores)
         out = -math.inf if most_important else math.inf
         importance = CRITERIA.load(criterion)
@@ -174,7 +185,28 @@ class Decider:
         allowed, refused = self._allowed(cell_type, edge)
         scores, importance = self._score("operation", cell_type, removals, number, allowed)
         probes = [{"operation": name, **score.row()} for name, score in zip(names, scores, strict=True)]
-        return {**self._kept(cell_type, edge, importance, allowed), **refused, "probes": probes}
+        row = {**self._kept(cell_type, edge, importance, allowed), **refused, "probes": probes}
+        if self._measures_whole:
+            for probe, seen in zip(probes, self._seen, strict=True):
+                probe["lost"], probe["gained"] = seen.pairs(self._whole)
+            row["whole"] = self._whole.score().row()
+            row |= self._lead(row["operation"], names, importance, allowed)
+        return row
+
+    def _lead(self, best: int, names: Sequence[str], importance: list[float], allowed: list[bool]) -> dict:
+        """By how much the operation that is kept is ahead of the next, image by image; for the row."""
+        criterion = self._criteria["operation"]
+        others = [o for o, may in enumerate(allowed) if may and o != best and math.isfinite(importance[o])]
+        if criterion not in RACEABLE or not others:
+            return {}
+        following = max(others, key=lambda o: importance[o])
+        ahead = self._seen[best].values(criterion) - self._seen[following].values(criterion)
+        if criterion == "accuracy":  # the less is right without it, the better it is
+            ahead = -ahead
+        error = float(ahead.std(ddof=1, dtype="float64")) / math.sqrt(len(ahead)) if len(ahead) > 1 else None
+        return {
+            "lead": {"over": names[following], "value": float(ahead.mean(dtype="float64")), "error": error}
+        }
 
     def _operation_by_magnitude(self, cell_type: str, edge: int, number: int) -> dict:
         """The largest mixing weight, `none` left out where a genotype of the space holds none."""

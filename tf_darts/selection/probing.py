@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_darts.data.pipeline import ImageSet
 from tf_darts.evaluation import Score
 from tf_darts.objective import losses_and_hits
-from tf_darts.runtime.steps import PassSteps
+from tf_darts.runtime.steps import PassSteps, in_place
 from tf_darts.search.setup import Setup
 from tf_darts.selection.racing import Race
 
@@ -38,8 +38,8 @@ class Prober:
         self._setup, self._images = setup, images
         self._augment = setup.config.selection.augment_probes if augment is None else augment
         space = setup.space
-        # As many as one decision can have; fewer are evaluated where it has fewer.
-        most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets))
+        # As many as one decision can have, and the whole; fewer are evaluated where it has fewer.
+        most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets)) + 1
         masks = setup.bilevel.architecture.probe_mask.values()
         shape = (most, *next(iter(masks)).shape)  # the same for all cell types
         with setup.strategy.scope():
@@ -67,26 +67,55 @@ class Prober:
         Returns:
           A score for each removal, over the images that it saw.
         """
+        return [s.score() for s in self._pass(cell_type, removals, pass_index, race, each_call)]
+
+    def score_beside_whole(
+        self,
+        cell_type: str,
+        removals: Sequence[Removal],
+        pass_index: int,
+        race: Race | None = None,
+        each_call: Callable[[int], None] = lambda batches: None,
+    ) -> tuple[list["Seen"], "Seen"]:
+        """The same beside the supernet as it is, which sees the same images in the same batches.
+
+        Returns:
+          What each removal, and what the whole supernet, gave for every image.
+        """
+        *seen, whole = self._pass(cell_type, removals, pass_index, race, each_call, beside_whole=True)
+        return seen, whole
+
+    def _pass(
+        self,
+        cell_type: str,
+        removals: Sequence[Removal],
+        pass_index: int,
+        race: Race | None,
+        each_call: Callable[[int], None],
+        beside_whole: bool = False,
+    ) -> list["Seen"]:
+        """What each removal gave, and last, if it is wanted, the whole supernet."""
         architecture, edges = self._setup.bilevel.architecture, self._setup.space.edges
         (node,) = {edges[edge].target for edge, _ in removals}
         steps = self._of(cell_type, node)
-        seen = [_Seen() for _ in removals]
+        seen = [Seen() for _ in range(len(removals) + beside_whole)]
+        whole = [len(removals)] if beside_whole else []
         running, done = list(range(len(removals))), 0
         while done < steps.per_pass and running:
             masks = np.ones(self._masks.shape, np.float32)
             for place, i in enumerate(running):
                 masks[place] = architecture.mask_without(cell_type, *removals[i])
-            self._masks.assign(masks)  # whole: an assignment to a slice reaches one replica only
-            self._count.assign(len(running))
+            self._masks.assign(masks)  # all: an assignment to a slice reaches one replica only
+            self._count.assign(len(running + whole))
             rows, count = steps(pass_index * steps.per_pass + done)
             done += count
-            for place, i in enumerate(running):
+            for place, i in enumerate(running + whole):
                 seen[i].add(rows["correct"][:, place], rows["loss"][:, place])
-            each_call(count * len(running))
+            each_call(count * len(running + whole))
             if race is not None and done < steps.per_pass:
                 values = {i: seen[i].values(race.criterion) for i in running}
                 running = race.left_in(values, looks=steps.calls - 1)
-        return [s.score() for s in seen]
+        return seen
 
     def _of(self, cell_type: str, node: int) -> PassSteps:
         if (cell_type, node) not in self._steps:
@@ -122,8 +151,8 @@ class Prober:
                     parallel_iterations=1,
                 )
                 return {
-                    "correct": _place(correct.stack(), replica, replicas),
-                    "loss": _place(losses.stack(), replica, replicas),
+                    "correct": in_place(correct.stack(), replica, replicas),
+                    "loss": in_place(losses.stack(), replica, replicas),
                 }
 
             return step
@@ -144,31 +173,31 @@ class Prober:
         return steps
 
 
-def _place(values: tf.Tensor, replica: tf.Tensor, replicas: int) -> tf.Tensor:
-    """A replica's columns among zeros, so that the sum over replicas has every image's value in its place."""
-    if replicas == 1:
-        return values
-    here = tf.range(replicas)[None, :, None] == replica
-    own = tf.where(here, values[:, None, :], 0.0)  # not a product: what is not finite would spread
-    return tf.reshape(own, [values.shape[0], replicas * values.shape[1]])
-
-
 @dataclasses.dataclass
-class _Seen:
+class Seen:
     """What a probe gave for every image so far."""
 
     correct: list[np.ndarray] = dataclasses.field(default_factory=list)
     losses: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def add(self, correct: np.ndarray, losses: np.ndarray) -> None:
+        """Adds the images of some batches: 0 or 1, and cross-entropies."""
         self.correct.append(correct.ravel())
         self.losses.append(losses.ravel())
 
     def values(self, criterion: str) -> np.ndarray:
+        """What a criterion of `RACEABLE` is the mean of: float32 [images], in the order of the pass."""
         return np.concatenate(self.correct if criterion == "accuracy" else self.losses)
 
     def score(self) -> Score:
+        """The score over these images."""
         correct, losses = np.concatenate(self.correct), np.concatenate(self.losses)
         return Score(
             round(float(correct.sum(dtype="float64"))), len(correct), float(losses.mean(dtype="float64"))
         )
+
+    def pairs(self, whole: "Seen") -> tuple[int, int]:
+        """How many of its images only the whole supernet gets right, and how many only it does."""
+        own = np.concatenate(self.correct)
+        difference = np.concatenate(whole.correct)[: len(own)] - own
+        return int((difference > 0).sum()), int((difference < 0).sum())

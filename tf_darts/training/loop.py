@@ -17,7 +17,7 @@ from tf_darts.layers import own_operation
 from tf_darts.layers.body import check_images
 from tf_darts.network import Network, check_auxiliary, count_parameters
 from tf_darts.optimizers import SGD
-from tf_darts.runtime import guard
+from tf_darts.runtime import guard, panels
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.metrics import Metrics
@@ -28,6 +28,7 @@ from tf_darts.runtime.strategy import check_batch
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import as_json, finish, read_json
 from tf_darts.spaces import Space
+from tf_darts.training import errors
 from tf_darts.training import step as step_lib
 
 
@@ -40,6 +41,7 @@ class Setup:
       strategy: where steps run.
       train: the whole training set.
       test: the test set.
+      data: the data set, for its test images and names of classes.
       network: the network.
       optimizer: its SGD.
       classes: number of classes of the data.
@@ -49,6 +51,7 @@ class Setup:
     strategy: tf.distribute.Strategy
     train: ImageSet
     test: ImageSet
+    data: ImageData
     network: Network
     optimizer: SGD
     classes: int
@@ -102,7 +105,7 @@ def make(
         optimizer = SGD(weights, training.momentum, training.weight_decay, training.clip_norm)
     train = ImageSet(data.x_train, data.y_train, transform, seed)
     test = ImageSet(data.x_test, data.y_test, transform, seed)
-    return Setup(config, strategy, train, test, network, optimizer, data.num_classes)
+    return Setup(config, strategy, train, test, data, network, optimizer, data.num_classes)
 
 
 def training_steps(setup: Setup) -> PassSteps:
@@ -184,6 +187,8 @@ def run(setup: Setup, folder: pathlib.Path, name: str) -> dict[str, Any]:
     )
     step = checkpoints.restore()["step"]
     metrics = Metrics(folder, step, config.runtime.tensorboard, "training")
+    panels.begin(metrics, config)
+    metrics.text("genotype", panels.genotype_text(network.genotype, network.space))
     total = training.epochs * steps.per_pass
     progress = Progress(f"train {name}", total, step)
     if 0 < step < total:
@@ -202,13 +207,33 @@ def run(setup: Setup, folder: pathlib.Path, name: str) -> dict[str, Any]:
             score = evaluate()
             metrics.epoch(step, epoch, {"test_accuracy": score.accuracy, "test_loss": score.loss})
         checkpoints.save(step=step)
-    metrics.close()
     if not (folder / "result.json").exists():
         signs = collapse.of_accuracy(metrics.epochs[-1], "test_accuracy", setup.test.size, setup.classes)
         Warnings(f"train {name}").keep(folder, signs)
         content = _result(setup, metrics.epochs) | guard.counted(metrics.skipped)
-        finish(folder / "result.json", as_json(content))
+        _show(setup, metrics, folder, name, content, step)
+        finish(folder / "result.json", as_json(content))  # last: it says that the rest is there
+    metrics.close()
     return read_json(folder / "result.json")
+
+
+def _show(
+    setup: Setup, metrics: Metrics, folder: pathlib.Path, name: str, result: dict[str, Any], step: int
+) -> None:
+    """Leaves what the trained network gets wrong, and shows it and the final figures in TensorBoard."""
+    predictions = errors.predict(
+        setup.strategy,
+        setup.test,
+        setup.config.training.batch_size,
+        lambda images: setup.network(images, training=False)[0],
+        setup.config.runtime.steps_per_call,
+    )
+    pictures = errors.leave(folder, predictions, setup.data.x_test, setup.data.class_names)
+    if metrics.shown:
+        for kind, png in pictures.items():
+            metrics.image(kind, png, step)
+        metrics.scalars("final", panels.final(result), step)
+        metrics.plugin(*panels.compare(setup.config, name, result))
 
 
 def _result(setup: Setup, epochs: list[dict[str, float]]) -> dict[str, Any]:

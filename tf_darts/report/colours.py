@@ -1,0 +1,73 @@
+"""Colours of all pictures: those of operations, of text and lines, and what each is on a dark page."""
+
+import colorsys
+from collections.abc import Sequence
+
+from matplotlib.colors import to_hex, to_rgb
+
+INK, SOFT, FAINT, PAPER = "#222222", "#6b7580", "#a8b0b8", "#ffffff"
+GRID = "#e4e7ea"
+INPUT_FILL, NODE_FILL, OUTPUT_FILL = "#dcebdd", "#e3ecf7", "#f8e3cf"
+# Okabe and Ito's, distinguishable by the colour-blind; then others as different as can be.
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9", "#7b4ea3", "#8c8c8c")
+
+# Start of an operation's name, kind for the legend, colour (distinguishable by the colour-blind).
+KINDS = (
+    ("sep_conv", "separable convolution", "#0072b2"),
+    ("dil_conv", "dilated convolution", "#7b4ea3"),
+    ("nor_conv", "convolution", "#0072b2"),
+    ("max_pool", "max pooling", "#00795a"),
+    ("avg_pool", "average pooling", "#5c8a00"),
+    ("skip_connect", "skip connection", "#c8500a"),
+    ("noise", "noise", "#b8417f"),
+    ("none", "none", "#8c8c8c"),
+    ("", "other", "#333333"),
+)
+
+# Of a dark page, in the place of the above.
+DARK = {
+    INK: "#e6e9ec",
+    "#000000": "#e6e9ec",
+    SOFT: "#a3adb7",
+    FAINT: "#6c7680",
+    GRID: "#333a41",
+    PAPER: "#171b20",
+    INPUT_FILL: "#23402a",
+    NODE_FILL: "#24384f",
+    OUTPUT_FILL: "#553a20",
+    "#0072b2": "#4fb0ea",
+    "#7b4ea3": "#b894dd",
+    "#00795a": "#35c39b",
+    "#5c8a00": "#a3cf45",
+    "#c8500a": "#ff9350",
+    "#b8417f": "#ec86b9",
+    "#8c8c8c": "#a9a9a9",
+    "#333333": "#d0d0d0",
+    "#d55e00": "#ff8c3a",
+    "#009e73": "#37cf9f",
+    "#cc79a7": "#e9a3c9",
+    "#b58900": "#e0b93c",
+    "#56b4e9": "#86cdf5",
+}
+
+
+def kind_of(operation: str) -> tuple[str, str]:
+    """Kind of an operation, for the legend, and its colour."""
+    return next((name, colour) for start, name, colour in KINDS if operation.startswith(start))
+
+
+def shades(operations: Sequence[str]) -> dict[str, str]:
+    """A colour for each operation: that of its kind, lighter for the second of a kind, and so on."""
+    seen: dict[str, int] = {}
+    colours = {}
+    for name in operations:
+        colour = kind_of(name)[1]
+        number = seen.setdefault(colour, 0)
+        seen[colour] += 1
+        colours[name] = _lighter(colour, number)
+    return colours
+
+
+def _lighter(colour: str, steps: int) -> str:
+    hue, light, saturation = colorsys.rgb_to_hls(*to_rgb(colour))
+    return to_hex(colorsys.hls_to_rgb(hue, 1.0 - (1.0 - light) * 0.62**steps, saturation))

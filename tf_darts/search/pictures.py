@@ -1,0 +1,53 @@
+"""Pictures of alpha and of the supernet's cells for TensorBoard, while they change."""
+
+import numpy as np
+
+from tf_darts.architecture import Architecture
+from tf_darts.report.cell_diagram import figure_to_png_bytes
+from tf_darts.report.heat_map import alpha_map, weights_map
+from tf_darts.report.mixture_diagram import draw_mixture
+from tf_darts.runtime.metrics import Metrics
+
+MOMENTS = 10  # pictures of a kind in all: drawing one takes a second, and TensorBoard keeps ten
+_DPI = 80
+
+
+def moments(number: int) -> set[int]:
+    """At most `MOMENTS` of so many, evenly spaced, with the first and the last."""
+    return {round(place) for place in np.linspace(0, number - 1, min(number, MOMENTS))}
+
+
+def histograms(metrics: Metrics, architecture: Architecture, step: int) -> None:
+    """The distributions of alpha and of the mixing weights of what is still open."""
+    if not metrics.shown:
+        return
+    weights = architecture.mixing_weights()
+    for cell_type, alpha in architecture.alpha.items():
+        is_open = architecture.open_operations[cell_type].numpy()
+        shown = weights[cell_type].numpy()[:, : is_open.shape[1]]
+        metrics.histogram(cell_type, alpha.numpy()[is_open], step, "alpha")
+        metrics.histogram(cell_type, shown[is_open], step, "mixing_weights")
+
+
+def pictures(metrics: Metrics, architecture: Architecture, step: int, title: str, group: str = "") -> None:
+    """Heat maps of alpha and mixing weights, and each cell with its mixing weights as widths.
+
+    Args:
+      metrics: where they go.
+      architecture: whose alpha it is.
+      step: the step that they are shown at.
+      title: when it is.
+      group: of the tags.
+    """
+    if not metrics.shown:
+        return
+    space, weights = architecture.space, architecture.mixing_weights()
+    for cell_type, alpha in architecture.alpha.items():
+        values = weights[cell_type].numpy()
+        drawn = {
+            "cell": draw_mixture(space, cell_type, values, f"{cell_type} cell, {title}"),
+            "alpha": alpha_map(space, cell_type, alpha.numpy()),
+            "mixing_weights": weights_map(space, cell_type, values),
+        }
+        for name, figure in drawn.items():
+            metrics.image(f"{name}/{cell_type}", figure_to_png_bytes(figure, _DPI), step, group)

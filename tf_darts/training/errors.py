@@ -1,0 +1,174 @@
+"""What a trained network gets wrong: its confusion matrix, and the mistakes that it is surest of.
+
+Left in errors.json, confusion.png and mistakes.png beside the training's result.json.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
+
+from tf_darts.data.pipeline import ImageSet
+from tf_darts.report.cell_diagram import figure_to_png_bytes
+from tf_darts.report.colours import FAINT, INK
+from tf_darts.report.heat_map import new
+from tf_darts.runtime.files import write_atomically
+from tf_darts.runtime.steps import PassSteps, in_place
+from tf_darts.runtime.workdir import write_json
+
+SHOWN = 20  # images
+_NAMED = 20  # most classes that a picture of the matrix names and counts
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a network says of every image of a set, in the set's order.
+
+    Attributes:
+      labels: int [N].
+      predicted: int [N].
+      probability: of the predicted class, float [N].
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    probability: np.ndarray
+
+    @property
+    def mistakes(self) -> np.ndarray:
+        """Places of the images that are classified wrongly, the surest first: int [n]."""
+        wrong = np.flatnonzero(self.predicted != self.labels)
+        return wrong[np.argsort(-self.probability[wrong], kind="stable")]
+
+
+def predict(
+    strategy: tf.distribute.Strategy,
+    images: ImageSet,
+    batch_size: int,
+    forward: Callable[[tf.Tensor], tf.Tensor],
+    steps_per_call: int,
+) -> Predictions:
+    """One pass over a set, not augmented and in its order.
+
+    Args:
+      strategy: where it runs.
+      images: the set; what does not divide among the replicas at its end is left out.
+      batch_size: global batch.
+      forward: images float32 [B, H, W, C] -> logits float32 [B, classes].
+      steps_per_call: batches per call from the host.
+    """
+    replicas = strategy.num_replicas_in_sync
+
+    def make_step(count: int):
+        def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
+            batch, labels = steps.batch(images, "training/errors", number, count, replica, False)
+            probabilities = tf.nn.softmax(forward(batch))
+            values = {
+                "labels": tf.cast(labels, tf.float32),
+                "predicted": tf.cast(tf.argmax(probabilities, -1), tf.float32),
+                "probability": tf.reduce_max(probabilities, -1),
+            }
+            return {name: in_place(value, replica, replicas) for name, value in values.items()}
+
+        return step
+
+    names = tuple(field.name for field in dataclasses.fields(Predictions))
+    steps = PassSteps(
+        strategy,
+        images.size,
+        batch_size,
+        make_step,
+        names,
+        steps_per_call,
+        make_shape=lambda count: (count,),
+    )
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    done = 0
+    while done < steps.per_pass:
+        columns, count = steps(done)
+        done += count
+        for name, values in columns.items():
+            found[name].append(values.ravel())
+    labels, predicted, probability = (np.concatenate(found[name]) for name in names)
+    return Predictions(labels.astype(int), predicted.astype(int), probability)
+
+
+def leave(
+    folder: pathlib.Path, predictions: Predictions, images: np.ndarray, classes: Sequence[str]
+) -> dict[str, bytes]:
+    """Writes errors.json and the pictures; gives the pictures as PNG files by name.
+
+    Args:
+      folder: the training's folder.
+      predictions: of the test set.
+      images: the test set, uint8 [N, H, W, C].
+      classes: names of the classes.
+    """
+    numbers = range(len(classes))
+    matrix = confusion_matrix(predictions.labels, predictions.predicted, labels=list(numbers))
+    mistakes = predictions.mistakes
+    pictures = {"confusion": figure_to_png_bytes(_confusion(matrix, classes))}
+    if len(mistakes):
+        pictures["mistakes"] = figure_to_png_bytes(_mistakes(predictions, images, classes))
+    for name, png in pictures.items():
+        write_atomically(folder / f"{name}.png", png)
+    rows = [
+        {
+            "image": int(i),
+            "label": classes[predictions.labels[i]],
+            "predicted": classes[predictions.predicted[i]],
+            "probability": float(predictions.probability[i]),
+        }
+        for i in mistakes[:SHOWN]
+    ]
+    content = {
+        "classes": list(classes),
+        "confusion": matrix.tolist(),
+        "images": len(predictions.labels),
+        "mistakes": len(mistakes),
+        "surest_mistakes": rows,
+    }
+    write_json(folder / "errors.json", content)
+    return pictures
+
+
+def _confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
+    named = len(classes) <= _NAMED
+    figure = new(5.4, 5.0)
+    axes = figure.subplots()
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+    if named:
+        for (i, j), count in np.ndenumerate(matrix):
+            if count:
+                ink = "#ffffff" if share[i, j] > 0.55 else INK
+                axes.text(j, i, str(count), fontsize=7.5, color=ink, ha="center", va="center")
+        axes.set_xticks(range(len(classes)), classes, rotation=35, ha="right", fontsize=8)
+        axes.set_yticks(range(len(classes)), classes, fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_color(FAINT)
+    axes.set_xlabel("predicted class", fontsize=8.5)
+    axes.set_ylabel("true class", fontsize=8.5)
+    axes.set_title("test images; colour: share of the true class", fontsize=9, loc="left", color=INK)
+    return figure
+
+
+def _mistakes(predictions: Predictions, images: np.ndarray, classes: Sequence[str]) -> Figure:
+    places = predictions.mistakes[:SHOWN]
+    columns = min(5, len(places))
+    lines = -(-len(places) // columns)
+    figure = new(1.25 * columns + 0.2, 1.5 * lines + 0.5)
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, i in zip(grid, places, strict=False):
+        image = images[i]
+        axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
+        said = f"said {classes[predictions.predicted[i]]} ({100 * predictions.probability[i]:.0f} %)"
+        axes.set_title(f"is {classes[predictions.labels[i]]}\n{said}", fontsize=7.5, color=INK)
+    figure.suptitle("the mistakes that it is surest of", fontsize=9, color=INK)
+    return figure
