@@ -73,7 +73,7 @@ def test_published_genotypes(name, tmp_path):
 
 
 def test_published_names_and_one_of_them_in_full():
-    assert len(PUBLISHED) == 20
+    assert len(PUBLISHED) == 22
     assert {genotype.space for genotype in PUBLISHED.values()} == {"darts", "s1", "s2", "s3", "s4"}
     assert TEXT == (
         "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), "

@@ -229,10 +229,16 @@ FIELDS: dict[str, dict[str, Field]] = {
     "training": {
         "channels": integer_field(36, "initial channels C of the network", 1),
         "cells": integer_field(20, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
+        "stem": one_of_field(
+            "plain", "before the first cell: one convolution, or ImageNet's three of stride 2", *spaces.STEMS
+        ),
         "epochs": integer_field(600, "epochs of training from scratch", 1),
         "batch_size": integer_field(96, "global batch", 1),
-        "learning_rate": number_field(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
-        "learning_rate_min": number_field(0.0, "where the cosine ends"),
+        "learning_rate": number_field(0.025, "SGD learning rate at first"),
+        "learning_rate_min": number_field(0.0, "where cosine and linear end"),
+        "schedule": one_of_field("cosine", "how it falls, by epoch", "cosine", "linear", "exponential"),
+        "decay": number_field(0.97, "factor after each epoch, for schedule exponential", 1e-6, 1.0),
+        "warmup_epochs": integer_field(0, "epochs at first over which it rises in equal steps"),
         "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
         "weight_decay": number_field(3e-4, "L2 coefficient on all weights, added after clipping"),
         "clip_norm": number_field(5.0, "largest global norm of the gradient; 0: no clipping"),
@@ -364,6 +370,7 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
                     f"config: custom_space.{name} is {config.custom_space[name]!r}; allowed: only with space"
                     f" {spaces.custom.NAME!r}, and space is {config.space!r}"
                 )
+    spaces.with_stem(spaces.of(config), config.training.stem)
     if data.source in ("npz", "folder") and not data.path:
         raise UserError(f"config: data.path is empty; data.source {data.source!r} needs a path")
     if data.source == "tfds" and not data.name:
@@ -390,6 +397,7 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
                 f"config: {section}.learning_rate_min is {config[section].learning_rate_min!r}; allowed: at"
                 f" most {section}.learning_rate, {config[section].learning_rate!r}"
             )
+    _check_schedule(config.training)
     for section in ("search", "training"):
         if runtime.strategy == "mirrored" and runtime.logical_devices:
             size = config[section].batch_size
@@ -398,6 +406,22 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
                     f"config: {section}.batch_size is {size}; allowed: a multiple of"
                     f" runtime.logical_devices, {runtime.logical_devices}"
                 )
+
+
+def _check_schedule(training: ml_collections.ConfigDict) -> None:
+    exponential, defaults = training.schedule == "exponential", FIELDS["training"]
+    for name, belongs in (("learning_rate_min", not exponential), ("decay", exponential)):
+        default = defaults[name].default
+        if training[name] != default and not belongs:
+            raise UserError(
+                f"config: training.{name} is {training[name]!r} with training.schedule {training.schedule!r},"
+                f" which does not read it; allowed: {default!r}"
+            )
+    if training.warmup_epochs >= training.epochs:
+        raise UserError(
+            f"config: training.warmup_epochs is {training.warmup_epochs}; allowed: less than training.epochs,"
+            f" {training.epochs}"
+        )
 
 
 def _check_search(config: ml_collections.ConfigDict) -> None:

@@ -10,9 +10,8 @@ Each operation counts its own, `Operation.multiply_adds`.
 
 from collections.abc import Sequence
 
-from tf_darts.layers.body import Cell
+from tf_darts.layers.body import Body, Cell
 from tf_darts.network import Network
-from tf_darts.spaces import Block
 from tf_darts.supernet import Supernet
 
 # In forward passes: the gradient of a convolution with respect to its input takes as many multiply-adds as
@@ -31,7 +30,7 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
       image_shape: height and width of the images, pixels (more entries are passed over).
       training: whether a network's auxiliary head runs too.
     """
-    body, sizes = model.body, block_sizes(model.body.layout, image_shape)
+    body, sizes = model.body, block_sizes(model.body, image_shape)
     counted = [(body.stem, image_shape[0] * image_shape[1]), (model.head, sizes[-1][1])]
     for layer, (before, after) in zip(body.blocks, sizes, strict=True):
         if isinstance(layer, Cell):  # the cell's width comes first, its stride after
@@ -44,11 +43,11 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
     return sum(layer.multiply_adds(positions) for layer, positions in counted)
 
 
-def block_sizes(layout: Sequence[Block], image_shape: Sequence[int]) -> list[tuple[int, int]]:
+def block_sizes(body: Body, image_shape: Sequence[int]) -> list[tuple[int, int]]:
     """Positions (height x width) of the input and of the output of every block."""
-    height, width = image_shape[:2]
+    height, width = (side // 2**body.space.stacking.stem_reductions for side in image_shape[:2])
     sizes = []
-    for block in layout:
+    for block in body.layout:
         before = height * width
         if block.reduction:
             height, width = height // 2, width // 2

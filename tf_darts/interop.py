@@ -20,6 +20,7 @@ from tf_darts.layers import operations as ops
 from tf_darts.layers.base import BatchNorm
 from tf_darts.layers.body import Cell, ResidualBlock
 from tf_darts.layers.edges import ChosenEdge, MixedEdge
+from tf_darts.layers.stem import ImageNetStem, Stem
 from tf_darts.network import Network
 from tf_darts.spaces import Space
 from tf_darts.supernet import Supernet
@@ -53,6 +54,18 @@ PARTS: dict[type, dict[str, str]] = {
     ops.DilatedConv: {"depthwise": "op.1", "pointwise": "op.2", "norm": "op.3"},
     ops.Conv1x7And7x1: {"conv_1x7": "1", "conv_7x1": "2", "norm": "3"},
     ResidualBlock: {"conv_a": "conv_a", "conv_b": "conv_b", "shortcut": "downsample.1"},
+}
+
+STEMS: dict[type, dict[str, str]] = {
+    Stem: {"conv": "stem.0", "norm": "stem.1"},
+    ImageNetStem: {
+        "conv_1": "stem0.0",
+        "norm_1": "stem0.1",
+        "conv_2": "stem0.3",
+        "norm_2": "stem0.4",
+        "conv_3": "stem1.1",
+        "norm_3": "stem1.2",
+    },
 }
 
 Named = tuple[keras.Variable, str, Layout]
@@ -117,8 +130,12 @@ def _edge_names(layer: MixedEdge | ChosenEdge, prefix: str) -> Iterator[Named]:
 def names(model: Supernet | Network) -> Iterator[Named]:
     """(variable, PyTorch name, layout) of every variable of a supernet or network."""
     body = model.body
-    yield body.stem.conv, "stem.0.weight", KERNEL
-    yield from _norm_names(body.stem.norm, "stem.1")
+    for attribute, name in STEMS[type(body.stem)].items():
+        part = getattr(body.stem, attribute)
+        if isinstance(part, BatchNorm):
+            yield from _norm_names(part, name)
+        else:
+            yield part, f"{name}.weight", KERNEL
     for i, layer in enumerate(body.blocks):
         if not isinstance(layer, Cell):
             yield from operation_names(layer, f"cells.{i}.")
@@ -135,7 +152,8 @@ def names(model: Supernet | Network) -> Iterator[Named]:
         yield auxiliary.conv_1, "auxiliary_head.features.2.weight", KERNEL
         yield from _norm_names(auxiliary.norm_1, "auxiliary_head.features.3")
         yield auxiliary.conv_2, "auxiliary_head.features.5.weight", KERNEL
-        yield from _norm_names(auxiliary.norm_2, "auxiliary_head.features.6")
+        if auxiliary.norm_2 is not None:
+            yield from _norm_names(auxiliary.norm_2, "auxiliary_head.features.6")
         yield from _dense_names(auxiliary.classifier, "auxiliary_head.classifier")
 
 

@@ -17,30 +17,41 @@ from tf_darts.spaces import Block, Space
 
 
 class AuxiliaryHead(Operation):
-    """The second classifier of a DARTS network, used in training only; input 8x8 (32x32 images).
+    """The second classifier of a DARTS network, used in training only.
 
-    ReLU, 5x5 average pooling of stride 3, 1x1 conv to 128, BN, ReLU, 2x2 conv to 768, BN, ReLU, dense.
+    ReLU, 5x5 average pooling to 2x2, 1x1 conv to 128, BN, ReLU, 2x2 conv to 768, BN, ReLU, dense. For 32x32
+    images the pooling has stride 3 and the input is 8x8; for ImageNet stride 2 and 7x7, and the second BN is
+    not there, as in DARTS.
     """
 
-    def __init__(self, channels: int, classes: int, **kwargs):
+    def __init__(self, channels: int, classes: int, for_imagenet: bool = False, **kwargs):
         super().__init__(channels, affine=True, **kwargs)
+        self.pooling_stride = pooling_stride(for_imagenet)
         self.conv_1 = self.kernel("conv_1", 1, 1, channels, 128)
         self.norm_1 = self.batch_norm("norm_1", 128)
         self.conv_2 = self.kernel("conv_2", 2, 2, 128, 768)
-        self.norm_2 = self.batch_norm("norm_2", 768)
+        self.norm_2 = None if for_imagenet else self.batch_norm("norm_2", 768)
         self.classifier = classifier(768, classes, self.seed)
 
     def multiply_adds(self, positions: int) -> int:
-        side = (round(positions**0.5) - 5) // 3 + 1  # positions: of the features, which are square
+        side = (
+            round(positions**0.5) - 5
+        ) // self.pooling_stride + 1  # positions: of the features, which are square
         convolutions = side**2 * self.channels * 128 + (side - 1) ** 2 * 4 * 128 * 768
         return convolutions + 768 * self.classifier.units
 
     def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
-        x = tf.nn.avg_pool2d(node.then(tf.nn.relu).x, 5, 3, "VALID")
+        x = tf.nn.avg_pool2d(node.then(tf.nn.relu).x, 5, self.pooling_stride, "VALID")
         x = tf.nn.relu(self.norm_1(primitives.conv(x, self.conv_1.value), training=training))
         x = tf.nn.conv2d(x, self.conv_2.value, 1, "VALID")
-        x = tf.nn.relu(self.norm_2(x, training=training))
-        return self.classifier(tf.squeeze(x, [1, 2]))
+        if self.norm_2 is not None:
+            x = self.norm_2(x, training=training)
+        return self.classifier(tf.squeeze(tf.nn.relu(x), [1, 2]))
+
+
+def pooling_stride(for_imagenet: bool) -> int:
+    """Stride of the auxiliary head's pooling."""
+    return 2 if for_imagenet else 3
 
 
 class Network(keras.Model):
@@ -85,7 +96,11 @@ class Network(keras.Model):
             self.auxiliary_block = auxiliary_block(space, cells)
             width = self.body.layout[self.auxiliary_block].width * channels * len(space.output_nodes)
             self.auxiliary_head = AuxiliaryHead(
-                width, classes, seed=fold(seed, "auxiliary"), name="auxiliary_head"
+                width,
+                classes,
+                space.stacking.stem_reductions > 0,
+                seed=fold(seed, "auxiliary"),
+                name="auxiliary_head",
             )
         self.built = True
 
@@ -146,14 +161,19 @@ def check_auxiliary(space: Space, cells: int, image_shape: Sequence[int]) -> Non
     """Checks that the auxiliary head fits the images.
 
     Raises:
-      UserError: its input would not be 8x8, the one size the published head is made for.
+      UserError: its pooling would not leave 2x2, the one size the published head is made for.
     """
-    halvings = sum(b.reduction for b in space.stacking.blocks(cells)[: auxiliary_block(space, cells) + 1])
+    stem = space.stacking.stem_reductions
+    halvings = stem + sum(
+        b.reduction for b in space.stacking.blocks(cells)[: auxiliary_block(space, cells) + 1]
+    )
     size = [side // 2**halvings for side in image_shape[:2]]
-    if not all(8 <= side <= 10 for side in size):
+    stride = pooling_stride(stem > 0)
+    if not all(5 + stride <= side < 5 + 2 * stride for side in size):
+        made_for = "7x7 (images of 224x224)" if stem else "8x8 (images of 32x32)"
         raise UserError(
-            f"config: training.auxiliary_weight: the auxiliary head takes features of 8x8 (images of"
-            f" 32x32), but images of {image_shape[0]}x{image_shape[1]} give {size[0]}x{size[1]}; set it to 0"
+            f"config: training.auxiliary_weight: the auxiliary head takes features of {made_for},"
+            f" but images of {image_shape[0]}x{image_shape[1]} give {size[0]}x{size[1]}; set it to 0"
         )
 
 

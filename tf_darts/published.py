@@ -1,8 +1,9 @@
-"""Genotypes that the authors of DARTS-PT published with their code, found on CIFAR-10.
+"""Genotypes that the authors of DARTS-PT, and of DARTS, published with their code, found on CIFAR-10.
 
 `darts_pt_SPACE_N` were selected by perturbation from a supernet trained with the architecture
 parameters, `blank_pt_SPACE_N` from one whose architecture parameters stayed fixed; N tells the runs of
-one kind apart. S5 is the authors' name for the DARTS space with seven operations.
+one kind apart. S5 is the authors' name for the DARTS space with seven operations. `darts_v1` and `darts_v2`
+are DARTS's own, found with its first and second order (Liu et al., ICLR 2019).
 """
 
 from tf_darts.genotype import Choice, Genotype
@@ -19,6 +20,14 @@ _OPERATIONS = {
 
 # operation:source, two for each of the nodes 2 to 5 in turn.
 _ROWS = {
+    "darts_v1": (
+        "sep3:1 sep3:0 skip:0 sep3:1 skip:0 sep3:1 sep3:0 skip:2",
+        "max:0 max:1 skip:2 max:0 max:0 skip:2 skip:2 avg:0",
+    ),
+    "darts_v2": (
+        "sep3:0 sep3:1 sep3:0 sep3:1 sep3:1 skip:0 skip:0 dil3:2",
+        "max:0 max:1 skip:2 max:1 max:0 skip:2 skip:2 max:1",
+    ),
     "darts_pt_s5_0": (
         "sep3:0 sep3:1 sep5:0 dil3:1 skip:0 skip:2 skip:0 max:4",
         "sep3:0 avg:1 dil5:1 dil3:2 avg:0 max:2 sep3:2 skip:4",
@@ -110,8 +119,8 @@ def _cell(row: str) -> tuple[Choice, ...]:
 
 
 def _space_name(name: str) -> str:
-    released = name.split("_")[2]
-    return "darts" if released == "s5" else released
+    released = name.split("_")[-2]
+    return released if released in ("s1", "s2", "s3", "s4") else "darts"
 
 
 PUBLISHED: dict[str, Genotype] = {

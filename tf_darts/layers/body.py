@@ -11,23 +11,12 @@ from tf_darts.layers import primitives
 from tf_darts.layers.base import Layer, Operation, uniform_fan_in
 from tf_darts.layers.node import NodeOutput
 from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
+from tf_darts.layers.stem import ImageNetStem, Stem
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
 
 # (target node, source node, layer) of one edge; the layer takes (source, more by name, training).
 EdgeLayer = tuple[int, int, keras.layers.Layer]
-
-
-class Stem(Operation):
-    """3x3 convolution and affine BN, without ReLU."""
-
-    def __init__(self, channels: int, channels_in: int, **kwargs):
-        super().__init__(channels, affine=True, **kwargs)
-        self.conv = self.kernel("conv", 3, 3, channels_in, channels)
-        self.norm = self.batch_norm("norm", channels)
-
-    def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
-        return self.norm(primitives.conv(node.x, self.conv.value), training=training)
 
 
 class ResidualBlock(Operation):
@@ -185,10 +174,11 @@ class Body(Layer):
         self.space, self.layout = space, space.stacking.blocks(cells)
         stacking = space.stacking
         stem_width = stacking.stem_multiplier * channels
-        self.stem = Stem(stem_width, channels_in, seed=fold(seed, "stem"), name="stem")
+        make_stem = ImageNetStem if stacking.stem_reductions else Stem
+        self.stem = make_stem(stem_width, channels_in, seed=fold(seed, "stem"), name="stem")
         self.blocks = []
         # Width and "came from a reduction" of the blocks' outputs so far, the two latest last.
-        history = [(stem_width, False)] * 2
+        history = [(stem_width, False), (stem_width, bool(stacking.stem_reductions))]
         for i, block in enumerate(self.layout):
             width, block_seed = block.width * channels, fold(seed, "block", i)
             if block.cell_type is None:
@@ -211,7 +201,10 @@ class Body(Layer):
 
     def start(self, images: tf.Tensor, training: bool) -> list[NodeOutput]:
         """What the first block has as the outputs of the blocks before it: the stem's."""
-        return [NodeOutput(self.stem(images, training=training))] * self.space.input_nodes
+        outputs = self.stem(images, training=training)
+        if self.space.stacking.stem_reductions:
+            return [NodeOutput(x) for x in outputs]
+        return [NodeOutput(outputs)] * self.space.input_nodes
 
     def extend(self, outputs: list[NodeOutput], cell_inputs, blocks: range, training: bool) -> None:
         """Appends the outputs of these blocks to those of the blocks before them (the latest last)."""
@@ -231,7 +224,8 @@ def check_images(space: Space, cells: int, image_shape: Sequence[int]) -> None:
     Raises:
       UserError: height or width is not divisible.
     """
-    times = 2 ** sum(block.reduction for block in space.stacking.blocks(cells))
+    stacking = space.stacking
+    times = 2 ** (stacking.stem_reductions + sum(block.reduction for block in stacking.blocks(cells)))
     if any(side % times or side < times for side in image_shape[:2]):
         raise UserError(
             f"data: images are {image_shape[0]}x{image_shape[1]}; allowed: height and width divisible by"

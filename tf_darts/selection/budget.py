@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ml_collections
 import numpy as np
 
+from tf_darts import spaces
 from tf_darts.architecture import Architecture
 from tf_darts.data.sources import ImageData
 from tf_darts.derive import candidates_mask, candidates_of
@@ -281,8 +282,9 @@ def of_config(
     if not any(limits):
         return None
     training = config.training
-    check_images(space, training.cells, image_shape)
-    costs = count(space, training.channels, training.cells, classes, image_shape)
+    network_space = spaces.with_stem(space, training.stem)
+    check_images(network_space, training.cells, image_shape)
+    costs = count(network_space, training.channels, training.cells, classes, image_shape)
     budget = Budget(space, costs, *limits)
     budget.check()
     return budget

@@ -11,4 +11,7 @@ def depends_on(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Fields of other sections that a selection depends on where the config sets a budget."""
     if not any(config.selection[name] for name in FIELDS):
         return {}
-    return {f"training.{name}": config.training[name] for name in ("channels", "cells")}
+    names = ["channels", "cells"]
+    if config.training.stem != "plain":  # recorded by programs that know no other
+        names.append("stem")
+    return {f"training.{name}": config.training[name] for name in names}

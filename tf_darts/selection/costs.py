@@ -74,8 +74,8 @@ def count(space: Space, channels: int, cells: int, classes: int, image_shape: Se
 
         shape = (len(space.edges), space.num_operations, len(Cost._fields))
         edges = {cell_type: np.zeros(shape, np.int64) for cell_type in space.cell_types}
-        layout = network.body.layout
-        for block, (_, positions) in zip(layout, cost.block_sizes(layout, image_shape), strict=True):
+        sizes = cost.block_sizes(network.body, image_shape)
+        for block, (_, positions) in zip(network.body.layout, sizes, strict=True):
             for e, names in enumerate(space.candidates.get(block.cell_type, ())):
                 stride = space.stride(space.edges[e], block.reduction)
                 for o, name in enumerate(names):

@@ -3,6 +3,7 @@
 A new space is one `Space` value and one entry here, or the section `custom_space` of a config.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,4 +45,28 @@ def of(config: Mapping[str, Any]) -> Space:
     return custom.make(config["custom_space"]) if config["space"] == custom.NAME else get(config["space"])
 
 
-__all__ = ["SPACES", "Block", "Edge", "Space", "Stacking", "custom", "get", "of"]
+STEMS = ("plain", "imagenet")
+
+
+def with_stem(space: Space, stem: str) -> Space:
+    """The space with the stem that its networks have on these images.
+
+    Args:
+      space: the search space.
+      stem: "plain": one convolution, as in the search; "imagenet": three that halve height and width each.
+
+    Raises:
+      UserError: its cells do not take the two inputs that ImageNet's stem gives.
+    """
+    if stem == "plain":
+        return space
+    if space.stacking.name != "darts":
+        raise UserError(
+            f"config: training.stem is {stem!r} with a space that is stacked as {space.stacking.name!r};"
+            " allowed: plain"
+        )
+    stacking = dataclasses.replace(space.stacking, stem_multiplier=1, stem_reductions=3)
+    return dataclasses.replace(space, stacking=stacking)
+
+
+__all__ = ["SPACES", "STEMS", "Block", "Edge", "Space", "Stacking", "custom", "get", "of", "with_stem"]

@@ -42,6 +42,8 @@ class Stacking:
       name: the name under which `interop` and the genotype text forms know it.
       depth_meaning: what the field `cells` counts, for messages.
       stem_multiplier: channels of the stem, as a multiple of C.
+      stem_reductions: how often the stem halves height and width: 0, or 3 for ImageNet's, whose last two
+        stages are the inputs of the first cell.
       preprocess: whether a cell brings its inputs to its own width with 1x1 convolutions first.
       head_batch_norm: whether batch norm and ReLU stand before the global pooling.
       blocks: the body for a given depth.
@@ -53,6 +55,7 @@ class Stacking:
     preprocess: bool
     head_batch_norm: bool
     blocks: Callable[[int], tuple[Block, ...]]
+    stem_reductions: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
-from tf_darts import collapse, optimizers
+from tf_darts import collapse, spaces
 from tf_darts.data.augment import Transform
 from tf_darts.data.pipeline import ImageSet
 from tf_darts.data.sources import ImageData
@@ -28,7 +28,7 @@ from tf_darts.runtime.strategy import check_batch
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import as_json, finish, read_json
 from tf_darts.spaces import Space
-from tf_darts.training import errors
+from tf_darts.training import errors, schedule
 from tf_darts.training import step as step_lib
 
 
@@ -64,7 +64,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
       UserError: the batch does not fit the data or the replicas, the images the reductions, or the
         auxiliary head the images; or an operation of the user's own does not do what one must.
     """
-    training = config.training
+    training, space = config.training, spaces.with_stem(space, config.training.stem)
     check_batch("training.batch_size", training.batch_size, len(data.x_train), replicas)
     check_images(space, training.cells, data.image_shape)
     own_operation.check(space.operations, training.channels, affine=True)
@@ -86,6 +86,7 @@ def make(
     """
     training = config.training
     check(config, space, data, strategy.num_replicas_in_sync)
+    space = spaces.with_stem(space, training.stem)
     transform = Transform(
         data.mean, data.std, config.data.crop_padding, config.data.flip, training.cutout_length
     )
@@ -117,9 +118,7 @@ def training_steps(setup: Setup) -> PassSteps:
         def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
             epoch = number // steps.per_pass
             batch = steps.batch(setup.train, "training/train", number, count, replica)
-            learning_rate = optimizers.cosine(
-                training.learning_rate, training.learning_rate_min, epoch, training.epochs
-            )
+            learning_rate = schedule.learning_rate(training, epoch)
             keep = None
             if training.drop_path:
                 # Linear over the epochs: 0 in the first, never quite the final value.
