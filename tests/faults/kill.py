@@ -70,6 +70,9 @@ POINTS: dict[str, list[tuple[str, list]]] = {
 }
 
 
+SHARE = 0.35  # of an undisturbed run's time: no kill comes later; half of it is the start
+
+
 class Runs:
     """Small whole runs in a folder, and the undisturbed one that they are compared with.
 
@@ -125,7 +128,9 @@ def at_random(runs: Runs, kills: int, draw: random.Random) -> collections.Counte
     while counts.total() < kills or runs.workdir.exists():
         runs.start()
         # The last run is let go on to its end.
-        ended = runs.programs.wait(draw.uniform(0.0, 0.8 * runs.seconds) if counts.total() < kills else None)
+        ended = runs.programs.wait(
+            draw.uniform(0.0, SHARE * runs.seconds) if counts.total() < kills else None
+        )
         if ended is None:
             ended = runs.programs.kill()
         if ended.status == -9:

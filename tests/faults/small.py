@@ -20,13 +20,13 @@ def get_config():
     config.custom_space.candidates = ("skip_connect", "nor_conv_1x1")
     config.data.source = "digits"
     config.data.limit_train, config.data.limit_test = 96, 32
-    config.data.crop_padding, config.data.flip = 1, False
+    config.data.crop_padding, config.data.flip = 0, False
     config.search.channels, config.search.cells = 2, 1
-    config.search.epochs, config.search.batch_size = 4, 16
+    config.search.epochs, config.search.batch_size = 3, 16
     config.search.alpha_learning_rate = 0.1
     config.selection.interval, config.selection.compact = 1, False
     config.training.channels, config.training.cells = 2, 1
-    config.training.epochs, config.training.batch_size = 4, 16
+    config.training.epochs, config.training.batch_size = 2, 16
     config.training.auxiliary_weight, config.training.cutout_length = 0.0, 0
     config.runtime.checkpoint_minutes = 0.0  # after every call
     config.runtime.steps_per_call = 1
