@@ -40,8 +40,9 @@ def program() -> None:
         f"Test accuracy {100 * result['test_accuracy']:.2f} % after the last epoch"
         f" (best {100 * result['best_test_accuracy']:.2f} %), {result['parameters']:,} parameters."
     )
+    place = shlex.quote(workdir)
     print(f"The network is in {folder} (figures in {folder / 'result.json'}).")
-    print(f"Next: bin/tensorboard --logdir={shlex.quote(workdir)}")
+    print(f"Next: bin/tensorboard --logdir={place} or bin/export --workdir={place} --name={name}")
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ Model = Callable[[np.ndarray], Answers]  # of uint8 [N, H, W, C]
 
 SIGNATURE = "classify"
 BATCH = 100  # images that a model is given at a time
-WARM_UP, REPEATS, SECONDS = 3, 50, 5.0  # calls before timing; calls timed, fewer where they take too long
+WARM_UP, REPEATS, SECONDS = 3, 50, 2.0  # calls before timing; calls timed, fewer where they take too long
 
 
 def load(path: str | pathlib.Path) -> Model:

@@ -73,7 +73,7 @@ class Stock:
 
     def _applied(self, layer: keras.Layer, x: Tensor, *weights: keras.Variable) -> Tensor:
         y = layer(x)
-        layer.set_weights([keras.ops.convert_to_numpy(weight) for weight in weights])
+        layer.set_weights([weight.numpy() for weight in weights])
         return y
 
 

@@ -1,0 +1,124 @@
+"""The exported Keras model computes what the network does, of Keras's own layers."""
+
+import keras
+import numpy as np
+import pytest
+
+from tests.export import random_network
+from tf_darts import genotype as genotype_lib
+from tf_darts import spaces
+from tf_darts.errors import UserError
+from tf_darts.export.own_layer import OwnOperation
+from tf_darts.layers.own_operation import keras_operation
+from tf_darts.operation_names import OPERATIONS
+
+
+@pytest.fixture
+def registry():
+    before = dict(OPERATIONS)
+    yield OPERATIONS
+    OPERATIONS.clear()
+    OPERATIONS.update(before)
+
+
+def space_of(names, **fields):
+    """Cells as in DARTS with two nodes, and these candidates everywhere."""
+    stacking, nodes = spaces.DARTS.stacking, 2
+    row = (("none", *names),) * len(spaces.base.edges_of(2, nodes))
+    candidates = {"normal": row, "reduce": row}
+    return spaces.Space("own", 2, nodes, candidates, (2, 3), 2, stacking, **fields)
+
+
+def genotype_of(space, cell):
+    text = f"Genotype(normal={cell}, normal_concat=[2, 3], reduce={cell}, reduce_concat=[2, 3])"
+    return genotype_lib.from_text(text, space)
+
+
+def assert_same(network, model):
+    batch = random_network.images()
+    ours = random_network.logits(network, batch)
+    assert np.ptp(ours) > 0.1  # there is something to agree on
+    np.testing.assert_allclose(random_network.exported_logits(model, batch), ours, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model(batch), keras.ops.softmax(ours), rtol=0, atol=1e-5)
+
+
+BUILT_IN = sorted(OPERATIONS.built_in - {"none", "noise"})
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_operation_at_both_strides(name):
+    # The edges of reduction cells have stride 2 from input nodes and 1 from the node between.
+    space = space_of((name,))
+    genotype = genotype_of(space, [(name, 0), (name, 1), (name, 0), (name, 2)])
+    network = random_network.make(space, genotype, cells=3)
+    model = random_network.exported(network)
+    assert_same(network, model)
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "|nor_conv_3x3~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_1x1~1|skip_connect~2|",
+        "|none~0|+|skip_connect~0|none~1|+|none~0|none~1|none~2|",
+    ],
+)
+def test_stages_residual_blocks_and_nodes_of_zeros(text):
+    space = spaces.NAS_BENCH_201
+    network = random_network.make(space, genotype_lib.from_text(text, space))
+    model = random_network.exported(network)
+    assert_same(network, model)
+    assert not any("_edge_2_0" in layer.name for layer in model.layers)  # `none` is not computed
+
+
+def test_zeros_at_stride_2_where_nothing_else_arrives():
+    space = space_of(("skip_connect",), none_in_genotype=True)
+    genotype = genotype_of(space, [("none", 0), ("none", 1), ("skip_connect", 0), ("none", 2)])
+    network = random_network.make(space, genotype, cells=3)
+    assert_same(network, random_network.exported(network))
+
+
+def test_a_constant_channel_is_not_divided_by_zero(monkeypatch):
+    monkeypatch.setattr(random_network, "STD", np.array([0.2, 0.0, 0.3], np.float32))
+    space = spaces.NAS_BENCH_201
+    text = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
+    network = random_network.make(space, genotype_lib.from_text(text, space))
+    assert_same(network, random_network.exported(network))
+
+
+def test_noise_is_refused():
+    space = space_of(("noise", "skip_connect"))
+    genotype = genotype_of(space, [("noise", 0), ("skip_connect", 1)] * 2)
+    with pytest.raises(UserError, match="operation 'noise', which draws anew at every call"):
+        random_network.exported(random_network.make(space, genotype))
+
+
+def plain_conv(channels, stride, affine):
+    return keras.Sequential(
+        [
+            keras.layers.Conv2D(channels, 3, stride, padding="same"),
+            keras.layers.BatchNormalization(center=affine, scale=affine),
+        ]
+    )
+
+
+def test_a_keras_layer_stays_what_it_is(registry):
+    registry.register("plain_conv", keras_operation(plain_conv))
+    space = space_of(("plain_conv",))
+    genotype = genotype_of(space, [("plain_conv", 0), ("plain_conv", 1)] * 2)
+    network = random_network.make(space, genotype, cells=3)
+    model = random_network.exported(network)
+    assert_same(network, model)
+    assert sum(isinstance(layer, keras.Sequential) for layer in model.layers) == 4 * 3
+    assert not any(isinstance(layer, OwnOperation) for layer in model.layers)
+
+
+def test_the_network_and_its_export_share_no_weights():
+    space = spaces.NAS_BENCH_201
+    text = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
+    network = random_network.make(space, genotype_lib.from_text(text, space))
+    model = random_network.exported(network)
+    before = model(random_network.images()).numpy()
+    for variable in network.variables:
+        variable.assign(variable * 0.5)
+    np.testing.assert_array_equal(model(random_network.images()), before)
