@@ -195,8 +195,8 @@ def test_the_int8_file_computes_in_int8_and_takes_pixels_as_they_are(done):
     ("program", "arguments", "message"),
     [
         ("export", ["--workdir=a b"], "training/perturbation holds no finished training; allowed: mine"),
-        ("export", [*MINE, "--formats=onnx"], "--formats: onnx; allowed: one or several of keras, saved_model"),
-        ("export", [*MINE, "--output=images"], "--output: 'images' holds something else; allowed: a new folder"),
+        ("export", [*MINE, "--formats=onnx"], "--formats: onnx; allowed: one or several of keras"),
+        ("export", [*MINE, "--output=images"], "--output: 'images' holds something else; allowed"),
         ("predict", [MODEL], "--image: missing"),
         ("predict", ["--model=a b", "--image=images"], "--model: 'a b'; allowed: a folder that bin/export"),
         ("predict", [MODEL, "--image=nowhere.png"], "--image: 'nowhere.png': no such file"),

@@ -1,5 +1,7 @@
 """The three stages as functions of a run and its work directory: what the programs consist of."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import functools
@@ -7,9 +9,10 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+import keras
 import ml_collections
 
 from tf_darts import genotype as genotype_lib
@@ -17,7 +20,6 @@ from tf_darts import npz, spaces, supernet_file
 from tf_darts.analysis import NEEDS_NO_SEARCH, edges
 from tf_darts.analysis.study import Study
 from tf_darts.benchmarks.nas_bench_201 import Entry, Table
-from tf_darts.cli.common import Run
 from tf_darts.cli.folders import search_stage, selection_stage, training_stage
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
@@ -30,6 +32,9 @@ from tf_darts.selection import NEEDS_NO_SUPERNET, budget
 from tf_darts.selection import select as selection_lib
 from tf_darts.spaces import Space
 from tf_darts.training import loop as training_loop
+
+if TYPE_CHECKING:  # it defines flags, which are none of a library's business
+    from tf_darts.cli.common import Run
 
 
 def check(run: Run) -> None:
@@ -129,8 +134,14 @@ def look_up(table: Table, path: str, folder: pathlib.Path, genotype: Genotype) -
     return entry
 
 
-def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathlib.Path, dict[str, Any]]:
-    """Trains a genotype from scratch; gives the folder and the result."""
+def train(
+    run: Run,
+    workdir: str,
+    name: str,
+    genotype: Genotype,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> tuple[pathlib.Path, dict[str, Any]]:
+    """Trains a genotype from scratch, with Keras's callbacks; gives the folder and the result."""
     stage = training_stage(workdir, run.config, name, genotype.to_text(run.space))
     stage.check()
     finished = stage.path / "result.json"
@@ -138,7 +149,7 @@ def train(run: Run, workdir: str, name: str, genotype: Genotype) -> tuple[pathli
         return stage.path, read_json(finished)
     setup = training_loop.make(run.config, run.space, genotype, run.data, run.strategy)
     with _at_work(stage) as folder:
-        return folder, training_loop.run(setup, folder, name)
+        return folder, training_loop.run(setup, folder, name, callbacks)
 
 
 def studies(
@@ -160,6 +171,8 @@ def studies(
 
     @functools.cache
     def start() -> search_setup.Setup:
+        from tf_darts.cli.common import Run
+
         run = Run(config)
         return search_setup.make(config, space, run.data, run.strategy)
 

@@ -24,8 +24,11 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
     """
     del seed  # nothing is drawn
     found = _read(data.path)
-    x_train, x_test = (_images(data.path, key, found[key]) for key in ("x_train", "x_test"))
-    y_train, y_test = (_labels(data.path, key, found[key]) for key in ("y_train", "y_test"))
+    try:
+        x_train, x_test = (images_of(key, found[key]) for key in ("x_train", "x_test"))
+        y_train, y_test = (labels_of(key, found[key]) for key in ("y_train", "y_test"))
+    except UserError as error:
+        raise UserError(f"config: data.path is {data.path!r}: {error}") from None
     if "class_names" in found:
         names = tuple(str(name) for name in found["class_names"].ravel())
     else:
@@ -56,29 +59,40 @@ def _read(path: str) -> dict[str, np.ndarray]:
         raise bad("data.path", path, f"cannot be read ({error})", allowed + ", none pickled") from error
 
 
-def _images(path: str, key: str, images: np.ndarray) -> np.ndarray:
-    """One image array as uint8 [N, H, W, C]."""
+def images_of(name: str, images: np.ndarray) -> np.ndarray:
+    """Images as uint8 [N, H, W, C].
+
+    Args:
+      name: what they are called in messages.
+      images: [N, H, W, C] or [N, H, W] (one channel), uint8 or floats in [0, 1].
+
+    Raises:
+      UserError: another shape or type, or other values.
+    """
     if images.ndim not in (3, 4):
-        raise bad("data.path", path, f"{key} has the shape {images.shape}", "[N, H, W, C] or [N, H, W]")
+        raise UserError(f"{name} has the shape {images.shape}; allowed: [N, H, W, C] or [N, H, W]")
     if np.issubdtype(images.dtype, np.floating):
         # Written so that NaN fails too.
         if images.size and not (images.min() >= 0 and images.max() <= 1):
-            fault = f"{key} has values from {images.min():g} to {images.max():g}"
-            raise bad("data.path", path, fault, "uint8 images, or floats in [0, 1]")
+            fault = f"{name} has values from {images.min():g} to {images.max():g}"
+            raise UserError(f"{fault}; allowed: uint8 images, or floats in [0, 1]")
         images = np.rint(images * 255).astype(np.uint8)
     if images.dtype != np.uint8:
-        fault = f"{key} has the type {images.dtype}"
-        raise bad("data.path", path, fault, "uint8 images, or floats in [0, 1]")
+        raise UserError(f"{name} has the type {images.dtype}; allowed: uint8 images, or floats in [0, 1]")
     return images if images.ndim == 4 else images[..., None]
 
 
-def _labels(path: str, key: str, labels: np.ndarray) -> np.ndarray:
-    """One label array, checked, as it is in the file."""
+def labels_of(name: str, labels: np.ndarray) -> np.ndarray:
+    """Labels [N] from 0 on, as they are.
+
+    Raises:
+      UserError: another shape, no integers, or values that are surely something else.
+    """
     if labels.ndim != 1:
-        raise bad("data.path", path, f"{key} has the shape {labels.shape}", "[N]")
+        raise UserError(f"{name} has the shape {labels.shape}; allowed: [N]")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise bad("data.path", path, f"{key} has the type {labels.dtype}", "integer labels")
+        raise UserError(f"{name} has the type {labels.dtype}; allowed: integer labels")
     if labels.size and not (labels.min() >= 0 and labels.max() < MOST_CLASSES):
-        fault = f"{key} has labels from {labels.min()} to {labels.max()}"
-        raise bad("data.path", path, fault, f"labels from 0 to {MOST_CLASSES - 1}")
+        fault = f"{name} has labels from {labels.min()} to {labels.max()}"
+        raise UserError(f"{fault}; allowed: labels from 0 to {MOST_CLASSES - 1}")
     return labels

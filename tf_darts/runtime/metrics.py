@@ -83,6 +83,10 @@ class Metrics:
         """Rows of finished epochs, those of earlier runs included."""
         return [row for row in self._lines.rows if "finished_epoch" in row]
 
+    def of_epoch(self, epoch: int) -> list[dict[str, float]]:
+        """Rows of an epoch's steps and of its end, those of earlier runs included."""
+        return [row for row in self._lines.rows if epoch in (row.get("epoch"), row.get("finished_epoch"))]
+
     def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Numbers for TensorBoard alone, in a group."""
         self._scalars(step, {f"{group}/{name}": value for name, value in values.items()}, (group,))

@@ -2,8 +2,10 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 import ml_collections
 import tensorflow as tf
 
@@ -30,6 +32,7 @@ from tf_darts.runtime.workdir import as_json, finish, read_json
 from tf_darts.spaces import Space
 from tf_darts.training import errors, schedule
 from tf_darts.training import step as step_lib
+from tf_darts.training.callbacks import Callbacks
 
 
 @dataclasses.dataclass
@@ -158,13 +161,16 @@ def _guard(setup: Setup) -> Guard | None:
     return Guard(most, state, [v.value for v in network.trainable_variables]) if most else None
 
 
-def run(setup: Setup, folder: pathlib.Path, name: str) -> dict[str, Any]:
+def run(
+    setup: Setup, folder: pathlib.Path, name: str, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> dict[str, Any]:
     """Trains, continuing what the folder holds; writes result.json and gives its content.
 
     Args:
       setup: from `make`.
       folder: where results go.
       name: what the network is called in the progress line.
+      callbacks: told of epochs; with `model.stop_training` they end the training after one.
     """
     config, training, network = setup.config, setup.config.training, setup.network
     steps = training_steps(setup)
@@ -189,11 +195,19 @@ def run(setup: Setup, folder: pathlib.Path, name: str) -> dict[str, Any]:
     panels.begin(metrics, config)
     metrics.text("genotype", panels.genotype_text(network.genotype, network.space))
     total = training.epochs * steps.per_pass
+
+    def evaluated(epoch: int) -> None:
+        score = evaluate()
+        metrics.epoch(step, epoch, {"test_accuracy": score.accuracy, "test_loss": score.loss})
+
     progress = Progress(f"train {name}", total, step)
     if 0 < step < total:
         progress.say(f"train {name}: continuing at step {step} of {total}")
-    while step < total:
+    told = Callbacks(callbacks, network, training.epochs, steps.per_pass)
+    told.begin()
+    while step < total and not told.stopped:
         epoch = step // steps.per_pass
+        told.in_epoch(epoch)
         columns, count = steps(step)
         metrics.steps(step, columns, epoch)
         step += count
@@ -202,10 +216,14 @@ def run(setup: Setup, folder: pathlib.Path, name: str) -> dict[str, Any]:
         if step % steps.per_pass:
             checkpoints.save_if_due(step=step)
             continue
-        if (epoch + 1) % training.evaluate_every == 0 or step == total:
-            score = evaluate()
-            metrics.epoch(step, epoch, {"test_accuracy": score.accuracy, "test_loss": score.loss})
+        due = (epoch + 1) % training.evaluate_every == 0 or step == total
+        if due:
+            evaluated(epoch)
+        told.epoch_ends(lambda epoch=epoch: metrics.of_epoch(epoch))
+        if told.stopped and not due:
+            evaluated(epoch)
         checkpoints.save(step=step)
+    told.end()
     if not (folder / "result.json").exists():
         signs = collapse.of_accuracy(metrics.epochs[-1], "test_accuracy", setup.test.size, setup.classes)
         Warnings(f"train {name}").keep(folder, signs)
@@ -247,6 +265,6 @@ def _result(setup: Setup, epochs: list[dict[str, float]]) -> dict[str, Any]:
         "test_images": setup.test.size,
         "best_test_accuracy": best["test_accuracy"],
         "best_epoch": best["finished_epoch"],
-        "epochs": setup.config.training.epochs,
+        "epochs": last["finished_epoch"] + 1,
         "seed": setup.config.seed,
     }

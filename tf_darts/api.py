@@ -1,0 +1,315 @@
+"""Search, selection and training from Python, on one's own arrays or `tf.data.Dataset`.
+
+    from tf_darts import api
+
+    searched = api.search((images, labels), config={"space": "nas_bench_201", "search.epochs": 10})
+    selected = api.select(searched)
+    trained = api.train(selected)
+    trained.predict(new_images)
+
+Each function is a stage, as the programs run it, in a work directory: with `workdir` it continues where it
+was interrupted, finds what is finished, and every program can go on from there. Without, the directory is a
+temporary one, which goes when no result that needs it is left.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from tf_darts import config as config_lib
+from tf_darts import genotype as genotype_lib
+from tf_darts import spaces
+from tf_darts.cli import folders, stages
+from tf_darts.data import given, sources
+from tf_darts.data.array_file import images_of
+from tf_darts.data.given import Given
+from tf_darts.data.sources import ImageData
+from tf_darts.errors import UserError
+from tf_darts.export import FILES, build
+from tf_darts.genotype import Genotype
+from tf_darts.runtime import strategy
+from tf_darts.runtime.workdir import read_json, read_lines
+from tf_darts.spaces import Space
+from tf_darts.training import trained as trained_lib
+
+Config = ml_collections.ConfigDict | Mapping[str, Any]
+"""A config as a file in configs/ gives it, or values by name, as {"search.epochs": 10}."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A config with its work directory, and what the stages need made of it.
+
+    Attributes:
+      config: valid.
+      workdir: the work directory.
+      temporary: keeps it, where it is a temporary one.
+    """
+
+    config: ml_collections.ConfigDict
+    workdir: pathlib.Path
+    temporary: tempfile.TemporaryDirectory | None = dataclasses.field(repr=False)
+
+    @functools.cached_property
+    def space(self) -> Space:
+        return spaces.of(self.config)
+
+    @functools.cached_property
+    def data(self) -> ImageData:
+        return sources.load(self.config.data, self.config.seed)
+
+    @functools.cached_property
+    def strategy(self) -> tf.distribute.Strategy:
+        return strategy.start(self.config.runtime)
+
+    def with_config(self, config: Config | None) -> "_Run":
+        """The same with other values of some fields."""
+        return self if not config else dataclasses.replace(self, config=_laid_over(self.config, config))
+
+
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    """A searched supernet.
+
+    Attributes:
+      run: config and work directory.
+      folder: that of the search.
+    """
+
+    run: _Run = dataclasses.field(repr=False)
+    folder: pathlib.Path
+
+    @property
+    def workdir(self) -> pathlib.Path:
+        """The work directory."""
+        return self.run.workdir
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The content of result.json."""
+        return read_json(self.folder / "result.json")
+
+    @property
+    def alpha(self) -> dict[str, np.ndarray]:
+        """The architecture parameters, [edges, operations] by cell type."""
+        return {cell_type: np.array(rows) for cell_type, rows in self.result["alpha"].items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Selected:
+    """A selected genotype.
+
+    Attributes:
+      run: config and work directory.
+      folder: that of the selection.
+      genotype: the genotype.
+    """
+
+    run: _Run = dataclasses.field(repr=False)
+    folder: pathlib.Path
+    genotype: Genotype
+
+    @property
+    def workdir(self) -> pathlib.Path:
+        """The work directory."""
+        return self.run.workdir
+
+    @property
+    def text(self) -> str:
+        """The genotype's published text form."""
+        return self.genotype.to_text(self.run.space)
+
+    @property
+    def decisions(self) -> list[dict[str, Any]]:
+        """Every decision with its probes, in their order; none where the selection leaves none."""
+        return read_lines(self.folder / "decisions.jsonl")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained network.
+
+    Attributes:
+      run: config and work directory.
+      folder: that of the training.
+      result: the content of result.json.
+    """
+
+    run: _Run = dataclasses.field(repr=False)
+    folder: pathlib.Path
+    result: dict[str, Any] = dataclasses.field(repr=False)
+
+    @property
+    def workdir(self) -> pathlib.Path:
+        """The work directory."""
+        return self.run.workdir
+
+    @property
+    def test_accuracy(self) -> float:
+        """Share of the test images that the network classifies correctly after its last epoch."""
+        return self.result["test_accuracy"]
+
+    @functools.cached_property
+    def model(self) -> keras.Model:
+        """A functional Keras model: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
+        return build.keras_model(self._trained, self.run.data)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities float32 [N, classes] of images, uint8 or float in [0, 1], [N, H, W, C] or [N, H, W].
+
+        Raises:
+          UserError: the images are of another shape than those of the training, or no images.
+        """
+        images, shape = images_of("images", np.asarray(images)), self.run.data.image_shape
+        if images.shape[1:] != tuple(shape):
+            raise UserError(f"images are of shape {images.shape[1:]}; allowed: {tuple(shape)}")
+        return self.model.predict(images, verbose=0)
+
+    def export(
+        self, folder: str | pathlib.Path | None = None, formats: Sequence[str] = tuple(FILES), **options: int
+    ) -> dict[str, Any]:
+        """Writes files that need no tf_darts; gives the model card. As bin/export does.
+
+        Args:
+          folder: where to; by default WORKDIR/export/NAME.
+          formats: of "keras", "saved_model", "tflite", "tflite_int8".
+          options: check_images and representative_images, as `export.build.export`.
+        """
+        folder = pathlib.Path(folder or self.workdir / "export" / self.folder.name)
+        return build.export(self._trained, self.run.data, folder, formats, **options)
+
+    @property
+    def _trained(self) -> trained_lib.Trained:
+        return trained_lib.read(str(self.workdir), self.folder.name, self.run.config)
+
+
+def search(
+    data: Given | None,
+    test: Given | None = None,
+    *,
+    config: Config | None = None,
+    workdir: str | pathlib.Path | None = None,
+    class_names: Sequence[str] = (),
+) -> Searched:
+    """Searches a supernet (paper, section 2).
+
+    Args:
+      data: training images (uint8, or float in [0, 1]; [N, H, W, C] or [N, H, W]) and integer labels [N], or
+        a `tf.data.Dataset` of such pairs; None: what `config.data` names. Fitting the weights and fitting
+        alpha each have a part of them.
+      test: the same for testing; None: `data.test_fraction` of the images is held out.
+      config: fields that differ from `tf_darts.config.default()`, or a whole config.
+      workdir: where results are kept, and continued.
+      class_names: a name for each label.
+
+    Raises:
+      UserError: something given is of no use; the message names it and says what is allowed.
+    """
+    run = _started(data, test, config, workdir, class_names)
+    return Searched(run, stages.search(run, str(run.workdir)))
+
+
+def select(searched: Searched, method: str | None = None, *, config: Config | None = None) -> Selected:
+    """Selects a genotype from a searched supernet (paper, section 4).
+
+    Args:
+      searched: from `search`.
+      method: the selection, as "perturbation" or "magnitude"; by default that of the config.
+      config: other values of the config's section `selection`.
+
+    Raises:
+      UserError: as `search`.
+    """
+    chosen = {} if method is None else {"selection.method": method, "selection.name": ""}
+    run = searched.run.with_config({**chosen, **(config or {})})
+    folder, genotype = stages.select(run, str(run.workdir))
+    return Selected(run, folder, genotype)
+
+
+def train(
+    what: Selected | Genotype | str,
+    data: Given | None = None,
+    test: Given | None = None,
+    *,
+    config: Config | None = None,
+    workdir: str | pathlib.Path | None = None,
+    name: str | None = None,
+    class_names: Sequence[str] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Trained:
+    """Trains the network of a genotype from scratch.
+
+    Args:
+      what: from `select`; or a genotype, or its published text form.
+      data: as in `search`, for a genotype; what was selected is trained on what it was searched with.
+      test: the same.
+      config: other values of the config's section `training`; for a genotype as in `search`.
+      workdir: as in `search`, for a genotype.
+      name: of the folder under training/; by default that of the selection, or "given".
+      class_names: as in `search`.
+      callbacks: Keras's; told of the training's and of every epoch's beginning and end, with the logs
+        `loss`, `accuracy`, `learning_rate`, and of the test set `val_loss` and `val_accuracy` where it is
+        evaluated. With `model.stop_training` they end it after an epoch. None is called where the training
+        has already finished.
+
+    Raises:
+      UserError: as `search`.
+    """
+    if isinstance(what, Selected):
+        for argument, value in {"data": data, "test": test, "workdir": workdir}.items():
+            if value is not None:
+                raise UserError(f"{argument} is given with what was selected; allowed: only with a genotype")
+        run, genotype = what.run.with_config(config), what.genotype
+        name = name or folders.selection_name(run.config)
+    else:
+        run = _started(data, test, config, workdir, class_names)
+        genotype = genotype_lib.read(what, run.space) if isinstance(what, str) else what
+        name = name or "given"
+    folder, result = stages.train(run, str(run.workdir), name, genotype, callbacks)
+    return Trained(run, folder, result)
+
+
+def _started(
+    data: Given | None,
+    test: Given | None,
+    config: Config | None,
+    workdir: str | pathlib.Path | None,
+    class_names: Sequence[str],
+) -> _Run:
+    """A config with its images, in a work directory."""
+    checked = _laid_over(config_lib.default(), config or {})
+    temporary = None
+    if workdir is None:
+        temporary = tempfile.TemporaryDirectory(prefix="tf_darts-")
+        workdir = temporary.name
+    workdir = pathlib.Path(workdir).expanduser()
+    folders.check("workdir", str(workdir))
+    if data is not None:
+        path = given.keep(workdir, data, test, class_names, checked.data.test_fraction, checked.seed)
+        checked = _laid_over(checked, {"data.source": "npz", "data.path": str(path)})
+    elif test is not None or class_names:
+        raise UserError("test and class_names are given without data; allowed: only with data")
+    return _Run(checked, workdir, temporary)
+
+
+def _laid_over(config: ml_collections.ConfigDict, values: Config) -> ml_collections.ConfigDict:
+    """A valid copy of a config with other values of some fields, in sections or by their whole names."""
+    changed = config.to_dict()
+    plain = values.to_dict() if isinstance(values, ml_collections.ConfigDict) else values
+    for name, value in plain.items():
+        section, _, field = name.rpartition(".")
+        if section:
+            changed.setdefault(section, {})[field] = value
+        elif isinstance(value, Mapping) and isinstance(changed.get(name), dict):
+            changed[name] = {**changed[name], **value}
+        else:
+            changed[name] = value
+    return config_lib.validate(ml_collections.ConfigDict(changed))
