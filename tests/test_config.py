@@ -164,7 +164,7 @@ def test_numbers_do_not_serve_as_integers(name):
         ("data.train_fraction", 1.0, "a number from 0.01 to 0.99"),
         ("data.crop_padding", -1, "an integer of at least 0"),
         ("data.source", "files", "one of digits, tfds, npz, folder"),
-        ("runtime.strategy", "tpus", "one of one_device, mirrored"),
+        ("runtime.strategy", "tpus", "one of one_device, mirrored, multi_worker, tpu"),
     ],
 )
 def test_values_out_of_range(name, value, allowed):

@@ -45,6 +45,35 @@ def test_gradients_of_a_shared_batch_are_those_of_the_whole(strategies):
             np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-6 * largest)
 
 
+def in_shares(strategy):
+    """Weight gradients of a batch that differs between replicas, and the running statistics after it."""
+    made = tiny.setup(tiny.config(runtime__sync_batch_norm=True), strategy=strategy)
+    images, labels = tf.random.stateless_normal([8, 8, 8, 1], [5, 0]), tf.range(8) % 10
+
+    @tf.function
+    def run():
+        def on_replica():
+            context = tf.distribute.get_replica_context()
+            share = 8 // context.num_replicas_in_sync
+            first = context.replica_id_in_sync_group * share
+            batch = tf.slice(images, [first, 0, 0, 0], [share, 8, 8, 1]), tf.slice(labels, [first], [share])
+            return sum_over_replicas(made.bilevel.weight_gradients(batch, 8).gradients)
+
+        return strategy.run(on_replica)
+
+    found = [on_first(strategy, [part])[0] for part in run()]
+    return found, [v.numpy() for v in made.bilevel.supernet.variables if not v.trainable]
+
+
+def test_synchronised_batch_norm_has_the_statistics_of_the_whole_batch(strategies):
+    (one, of_one), (two, of_two) = (in_shares(strategy) for strategy in strategies.values())
+    largest = max(abs(g).max() for g in one)
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5 * largest)
+    for a, b in zip(of_one, of_two, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+
+
 def updated(strategy, replicas):
     """A setup after three bilevel steps, and the steps' metrics."""
     made = tiny.setup(tiny.config(), strategy=strategy)

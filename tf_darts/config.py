@@ -207,6 +207,11 @@ FIELDS: dict[str, dict[str, Field]] = {
         "probe_images": integer_field(
             0, "probe on the first so many validation images only; 0: all, as published"
         ),
+        "probe_batch_size": integer_field(
+            0,
+            "images whose batch statistics a probe uses; every replica takes batches of so many; 0:"
+            " search.batch_size, as published",
+        ),
         "racing_confidence": number_field(
             0.0,
             "break a probe off once, with this confidence, it cannot be the one that the decision turns on;"
@@ -269,8 +274,29 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
     },
     "runtime": {
-        "strategy": one_of_field("one_device", "tf.distribute strategy", "one_device", "mirrored"),
+        "strategy": one_of_field(
+            "one_device",
+            "where steps run: one device; all GPUs of the machine (or logical CPUs); several processes, as"
+            " TF_CONFIG says; a TPU",
+            "one_device",
+            "mirrored",
+            "multi_worker",
+            "tpu",
+        ),
+        "tpu": text_field(
+            "local", "for strategy tpu: local for the one of this machine, or name or address of a TPU"
+        ),
         "logical_devices": integer_field(0, "split the CPU into so many devices, to try mirrored; 0: do not"),
+        "precision": one_of_field(
+            "float32",
+            "of activations; with mixed_bfloat16 (GPU, TPU) variables, alpha, mixing weights, batch"
+            " statistics and losses stay in float32",
+            "float32",
+            "mixed_bfloat16",
+        ),
+        "sync_batch_norm": flag_field(
+            False, "batch norm by the statistics of the global batch, not of each replica's share"
+        ),
         "steps_per_call": integer_field(20, "compiled steps per call from the host", 1),
         "checkpoint_minutes": number_field(
             10.0, "time between checkpoints inside an epoch; each epoch has one"
@@ -398,6 +424,16 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
                 f" most {section}.learning_rate, {config[section].learning_rate!r}"
             )
     _check_schedule(config.training)
+    if runtime.logical_devices and runtime.strategy not in ("one_device", "mirrored"):
+        raise UserError(
+            f"config: runtime.logical_devices is {runtime.logical_devices} with runtime.strategy"
+            f" {runtime.strategy!r}; allowed: 0, or runtime.strategy 'mirrored'"
+        )
+    if runtime.tpu != FIELDS["runtime"]["tpu"].default and runtime.strategy != "tpu":
+        raise UserError(
+            f"config: runtime.tpu is {runtime.tpu!r} with runtime.strategy {runtime.strategy!r}; allowed:"
+            " only with 'tpu'"
+        )
     for section in ("search", "training"):
         if runtime.strategy == "mirrored" and runtime.logical_devices:
             size = config[section].batch_size

@@ -43,10 +43,10 @@ class AuxiliaryHead(Operation):
     def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
         x = tf.nn.avg_pool2d(node.then(tf.nn.relu).x, 5, self.pooling_stride, "VALID")
         x = tf.nn.relu(self.norm_1(primitives.conv(x, self.conv_1.value), training=training))
-        x = tf.nn.conv2d(x, self.conv_2.value, 1, "VALID")
+        x = tf.nn.conv2d(x, tf.cast(self.conv_2.value, x.dtype), 1, "VALID")
         if self.norm_2 is not None:
             x = self.norm_2(x, training=training)
-        return self.classifier(tf.squeeze(tf.nn.relu(x), [1, 2]))
+        return self.classifier(tf.cast(tf.squeeze(tf.nn.relu(x), [1, 2]), tf.float32))
 
 
 def pooling_stride(for_imagenet: bool) -> int:
@@ -66,6 +66,7 @@ class Network(keras.Model):
       channels_in: channels of the images.
       auxiliary: whether to have an auxiliary head.
       seed: of the initial weights.
+      activations: type of what flows between layers, "float32" or "bfloat16"; variables are float32.
     """
 
     def __init__(
@@ -78,11 +79,20 @@ class Network(keras.Model):
         channels_in: int = 3,
         auxiliary: bool = False,
         seed: int = 0,
+        activations: str = "float32",
     ):
         super().__init__(name="network")
         self.space, self.genotype = space, genotype
         self.body = Body(
-            space, channels, cells, channels_in, True, self._chosen_edges, fold(seed, "body"), name="body"
+            space,
+            channels,
+            cells,
+            channels_in,
+            True,
+            self._chosen_edges,
+            fold(seed, "body"),
+            activations,
+            name="body",
         )
         self.head = Head(
             self.body.channels_out,

@@ -27,6 +27,7 @@ class Supernet(keras.Model):
       seed: of the initial weights.
       partial_channels: K: only 1/K of a node's channels go through the operations (PC-DARTS). For K > 1 the
         mixing weights have one column more, see `MixedEdge`.
+      activations: type of what flows between layers, "float32" or "bfloat16"; variables are float32.
 
     Raises:
       UserError: a cell's channels are not divisible by K.
@@ -41,6 +42,7 @@ class Supernet(keras.Model):
         channels_in: int = 3,
         seed: int = 0,
         partial_channels: int = 1,
+        activations: str = "float32",
     ):
         super().__init__(name="supernet")
         if channels % partial_channels:
@@ -50,7 +52,15 @@ class Supernet(keras.Model):
             )
         self.space, self.channels, self.partial_channels = space, channels, partial_channels
         self.body = Body(
-            space, channels, cells, channels_in, False, self._mixed_edges, fold(seed, "body"), name="body"
+            space,
+            channels,
+            cells,
+            channels_in,
+            False,
+            self._mixed_edges,
+            fold(seed, "body"),
+            activations,
+            name="body",
         )
         self.head = Head(
             self.body.channels_out,

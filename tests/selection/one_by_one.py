@@ -12,7 +12,8 @@ def operations(edge, number):
 def one_by_one(setup, cell_type, removals, pass_index):
     """Scores as the masks give them, each by a pass of its own."""
     architecture, scores = setup.bilevel.architecture, []
-    evaluate = setup.evaluator(setup.valid, "selection/probe", True, setup.config.selection.augment_probes)
+    augment, batch_size = setup.config.selection.augment_probes, setup.probe_batch
+    evaluate = setup.evaluator(setup.valid, "selection/probe", True, augment, batch_size)
     for removal in removals:
         architecture.probe(cell_type, *removal)
         scores.append(evaluate(pass_index))

@@ -135,19 +135,16 @@ class Script:
         return self.stay.pop(0)
 
 
-def by_image(cell_type, removal, replicas):
-    """Hits and losses of each of the first 16 images of pass 0, replica by replica, on one device."""
+def by_image(cell_type, removal):
+    """Hits and losses of each of the first 16 images of pass 0, on one device."""
     made = two_cells.setup()
     valid, columns = made.valid, []
     made.bilevel.architecture.probe(cell_type, *removal)
     for batch in range(2):
-        for replica in range(replicas):
-            images, labels = valid.pass_batch(
-                "selection/probe", 0, batch, 8, 8, replicas=replicas, replica=replica
-            )
-            logits = made.bilevel.forward(images, training=True)
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            columns.append((logits.numpy().argmax(1) == labels.numpy(), loss.numpy()))
+        images, labels = valid.pass_batch("selection/probe", 0, batch, 8, 8)
+        logits = made.bilevel.forward(images, training=True)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        columns.append((logits.numpy().argmax(1) == labels.numpy(), loss.numpy()))
     return [np.concatenate(parts) for parts in zip(*columns, strict=True)]
 
 
@@ -159,18 +156,24 @@ def test_every_image_has_its_place_whatever_the_replicas(replicas):
     for i, criterion in enumerate(("accuracy", "loss")):
         race = Script(criterion, [0, 1])
         scores = prober.score("reduce", removals, 0, race)
-        assert [s.images for s in scores] == [{1: 19, 2: 18}[replicas]] * 2
+        assert [s.images for s in scores] == [19] * 2
         (values,) = race.asked
         for k, removal in enumerate(removals):
-            expected = by_image("reduce", removal, replicas)[i]
+            expected = by_image("reduce", removal)[i]
             np.testing.assert_allclose(values[k], expected, rtol=1e-5)
 
 
-def test_two_replicas_score_as_whole_passes():
-    made = two_cells.setup(tiny.two_replicas())
-    prober = Prober(made, made.valid)
+@pytest.mark.parametrize("probe_batch_size", [0, 6])
+def test_two_replicas_score_as_whole_passes_of_one_device(probe_batch_size):
+    made, alone = (
+        two_cells.setup(strategy, runtime__sync_batch_norm=True, selection__probe_batch_size=probe_batch_size)
+        for strategy in (tiny.two_replicas(), tiny.one_device())
+    )
+    prober = Prober(made, made.valid)  # of 19 images, in batches of 8, 8 and 3, or of three times 6 and 1
     for cell_type, removals in (("normal", operations(0, 4)), ("reduce", EDGES)):
-        assert_equal(prober.score(cell_type, removals, 1), one_by_one(made, cell_type, removals, 1))
+        scores = prober.score(cell_type, removals, 1)
+        assert [score.images for score in scores] == [19] * len(removals)
+        assert_equal(scores, one_by_one(alone, cell_type, removals, 1))
 
 
 def test_who_leaves_a_race_is_scored_no_further(prober):

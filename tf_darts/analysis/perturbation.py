@@ -14,6 +14,7 @@ from tf_darts.analysis.edges import Place
 from tf_darts.analysis.study import Study
 from tf_darts.derive import candidates_of
 from tf_darts.runtime.progress import Progress
+from tf_darts.selection.probe_steps import PURPOSE
 from tf_darts.selection.probing import Prober
 
 PAIRS = (
@@ -68,7 +69,7 @@ def measure(study: Study, wanted: Iterable[Place]) -> list[dict]:
         architecture = setup.bilevel.architecture
         images = setup.probe_images()
         # By the purpose and pass of the probes, so that it sees their images.
-        evaluate = setup.evaluator(images, "selection/probe", training=True, augment=selection.augment_probes)
+        evaluate = setup.evaluator(images, PURPOSE, True, selection.augment_probes, setup.probe_batch)
         whole = evaluate(pass_index=0).row()
         study.load()  # running statistics as before
         alpha = {t: a.numpy() for t, a in architecture.alpha.items()}

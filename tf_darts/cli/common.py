@@ -5,6 +5,7 @@ TensorFlow is imported by the stages, not here, so that --help and errors in fla
 
 import difflib
 import os
+import sys
 from collections.abc import Callable
 
 import ml_collections
@@ -16,12 +17,19 @@ from tf_darts import spaces
 from tf_darts.cli import entry, folders
 from tf_darts.cli.entry import quiet_start
 from tf_darts.errors import UserError
+from tf_darts.runtime import cluster
 from tf_darts.selection import SELECTIONS
 
 _FIELDS = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; a run is continued there.")
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "The same as --config.data.path: tfds data directory, .npz file, or image folder."
+)
+_TPU = flags.DEFINE_string(
+    "tpu",
+    None,
+    "Run on a TPU: local for the one of this machine, or its name. The same as --config.runtime.strategy=tpu"
+    " --config.runtime.tpu=NAME.",
 )
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -55,6 +63,9 @@ def load_config(may_be_recorded: bool = False, table: str | None = None) -> ml_c
     if table is not None:
         with config.unlocked():
             config.update({"report": {"table": table}})
+    if _TPU.value is not None:
+        with config.unlocked():
+            config.update({"runtime": {"strategy": "tpu", "tpu": _TPU.value}})
     config = config_lib.validate(config)
     for section, field in (("data", "path"), ("report", "table")):
         path = config[section][field]
@@ -97,17 +108,36 @@ def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_col
 
 
 class Run:
-    """A program's config, space, data and strategy: checked in this order, before anything is written."""
+    """A program's config, space, strategy and data: checked in this order, before anything is written.
 
-    def __init__(self, config: ml_collections.ConfigDict):
-        self.config = config
+    Args:
+      config: a valid config.
+      workdir: the work directory, for programs that several processes can run together; None for others.
+
+    Attributes:
+      workdir: what stands for the work directory in this process.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, workdir: str | None = None):
+        self.config, self.workdir = config, workdir
         self.space = spaces.of(config)
+        several = config.runtime.strategy == "multi_worker"
+        if several and workdir is None:
+            raise UserError(
+                "config: runtime.strategy is 'multi_worker', for a program of one process; allowed:"
+                " one_device, mirrored, tpu"
+            )
+        here = cluster.of_environment() if several else None
         with quiet_start():
             from tf_darts.data import sources
-            from tf_darts.runtime import strategy
+            from tf_darts.runtime import strategy, workers
+
+            self.strategy = strategy.start(config.runtime)  # first: the data may use TensorFlow
         self.data = sources.load(config.data, config.seed)
-        with quiet_start():
-            self.strategy = strategy.start(config.runtime)
+        if several:
+            self.workdir = workers.own_workdir(workdir, here, self.strategy)
+            if not here.is_chief:
+                sys.stdout = open(os.devnull, "w")  # noqa: SIM115  until the process ends
 
 
 def _unknown_field(name: str) -> str:

@@ -20,27 +20,27 @@ def program() -> None:
     """Runs all stages; prints the comparison and where its picture is."""
     config, workdir = common.load_config(table=_TABLE.value), common.workdir()
     table = nas_bench_201.of_config(config)
-    run = common.Run(config)
+    run = common.Run(config, workdir)
     from tf_darts.cli import stages
     from tf_darts.report import true_accuracy
     from tf_darts.report.cell_diagram import save_genotype_picture
     from tf_darts.report.table import Row, comparison_table
 
     stages.check(run)
-    stages.search(run, workdir)
+    stages.search(run, run.workdir)
     # Alpha that was never trained has no magnitude to select by.
     methods = ["perturbation"] if config.search.method in UNTRAINED_ALPHA else ["magnitude", "perturbation"]
     genotypes, entries, rows = {}, {}, []
     for method in methods:
         run.config = common.with_method(config, method)
-        folder, genotypes[method] = stages.select(run, workdir)
+        folder, genotypes[method] = stages.select(run, run.workdir)
         if table is not None:
             entries[method] = stages.look_up(table, config.report.table, folder, genotypes[method])
     for method, genotype in genotypes.items():
         run.config = common.with_method(config, method)
-        _, result = stages.train(run, workdir, method, genotype)
+        _, result = stages.train(run, run.workdir, method, genotype)
         rows.append(Row(method, result["genotype"], result["parameters"], result["test_accuracy"]))
-    picture = pathlib.Path(workdir) / "report" / "genotypes.png"
+    picture = pathlib.Path(run.workdir) / "report" / "genotypes.png"
     picture.parent.mkdir(exist_ok=True)
     save_genotype_picture(picture, run.space, genotypes)
     print()

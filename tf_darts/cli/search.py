@@ -15,10 +15,10 @@ def program() -> None:
     """Searches and says where the supernet is."""
     config, workdir = common.load_config(table=_TABLE.value), common.workdir()
     nas_bench_201.of_config(config)  # not used here; checked now, rather than after the search
-    run = common.Run(config)
+    run = common.Run(config, workdir)
     from tf_darts.cli import stages
 
-    folder = stages.search(run, workdir)
+    folder = stages.search(run, run.workdir)
     print(f"The searched supernet is in {folder} (alpha in {folder / 'result.json'}).")
     print(f"Next: bin/select --workdir={shlex.quote(workdir)}")
 

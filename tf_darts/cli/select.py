@@ -16,11 +16,11 @@ def program() -> None:
     config = common.with_method(common.load_config(may_be_recorded=True, table=_TABLE.value), _METHOD.value)
     workdir, method = common.workdir(), config.selection.method
     table = nas_bench_201.of_config(config)
-    run = common.Run(config)
+    run = common.Run(config, workdir)
     from tf_darts.cli import stages
     from tf_darts.report import true_accuracy
 
-    folder, genotype = stages.select(run, workdir)
+    folder, genotype = stages.select(run, run.workdir)
     print(f"{method} selects {genotype.to_text(run.space)}")
     print(f"It is in {folder / 'genotype.json'}; every decision is in {folder / 'decisions.jsonl'}.")
     if table is not None:

@@ -34,8 +34,8 @@ def program() -> None:
         from tf_darts.cli import stages
     if _GENOTYPE.value is None:
         genotype = stages.selected(workdir, config, space)
-    run = common.Run(config)
-    folder, result = stages.train(run, workdir, name, genotype)
+    run = common.Run(config, workdir)
+    folder, result = stages.train(run, run.workdir, name, genotype)
     print(
         f"Test accuracy {100 * result['test_accuracy']:.2f} % after the last epoch"
         f" (best {100 * result['best_test_accuracy']:.2f} %), {result['parameters']:,} parameters."

@@ -4,6 +4,7 @@ There is no iterator and no state: a run can be continued at any step, and all d
 global batch, so that the batch is the same however many replicas share it.
 """
 
+import copy
 import dataclasses
 import math
 
@@ -15,12 +16,14 @@ from tf_darts.data.augment import Transform
 from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
 from tf_darts.runtime import seeds
+from tf_darts.runtime.strategy import device_type
 
 
 class ImageSet:
     """A set of labelled images on the device, as uint8, and the batches that are drawn from it.
 
-    Make it outside of compiled functions: they then refer to its images and do not copy them.
+    Make it outside of compiled functions, in the scope of the strategy: they then refer to its images and do
+    not copy them.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Transform, seed: int):
@@ -38,19 +41,22 @@ class ImageSet:
         if not len(images) or len(images) != len(labels):
             raise ValueError(f"{len(images)} images and {len(labels)} labels: as many of both, at least one")
         self.size = len(images)
-        self._images = tf.constant(images, tf.uint8)
-        self._labels = tf.constant(labels, tf.int32)
+        self._images = held(images, tf.uint8)
+        self._labels = held(labels, tf.int32)
         self._transform = transform
         self._seed = seed
 
     def first(self, count: int) -> "ImageSet":
         """A set of the first `count` of these images."""
-        return ImageSet(self._images[:count], self._labels[:count], self._transform, self._seed)
+        part = copy.copy(self)
+        part.size = min(count, self.size)
+        return part
 
     def with_cutout(self, length: int) -> "ImageSet":
         """The same images, their training transform with a cutout square of this side, pixels."""
-        transform = dataclasses.replace(self._transform, cutout_length=length)
-        return ImageSet(self._images, self._labels, transform, self._seed)
+        cut = copy.copy(self)
+        cut._transform = dataclasses.replace(self._transform, cutout_length=length)
+        return cut
 
     def batches(self, batch_size: int) -> tuple[int, int]:
         """Number of full batches in a pass, and the number of images left for a last, shorter one."""
@@ -153,6 +159,19 @@ class ImageSet:
 
     def _take(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(self._images, indices), tf.gather(self._labels, indices)
+
+
+def held(value, dtype: tf.DType) -> tf.Tensor | tf.Variable:
+    """A value that stays on the devices of the current strategy.
+
+    A constant is one device's: replicas on a TPU or on several GPUs would be sent it at every step, so that
+    each has it in a variable. Those on CPUs share the memory.
+    """
+    strategy = tf.distribute.get_strategy()
+    kind = device_type()
+    if kind == "CPU" or (kind == "GPU" and strategy.num_replicas_in_sync == 1):
+        return tf.constant(value, dtype)
+    return tf.Variable(value, dtype=dtype, trainable=False)
 
 
 def _share(count: int, replicas: int) -> int:

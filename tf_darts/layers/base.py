@@ -1,6 +1,9 @@
 """What every operation is made of: seeded kernels as PyTorch initialises them, and batch norm."""
 
+import contextlib
+import contextvars
 import math
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -14,6 +17,32 @@ BATCH_NORM_MOMENTUM = 0.9  # weight of the old running estimate; PyTorch calls i
 BATCH_NORM_EPSILON = 1e-5
 
 
+# Whether batch norms that are made now take statistics over all replicas, and whether those that are traced
+# now may not: see `synchronized_batch_norms` and `own_statistics`.
+_SYNCHRONIZED: contextvars.ContextVar[bool] = contextvars.ContextVar("synchronized", default=False)
+_OWN: contextvars.ContextVar[bool] = contextvars.ContextVar("own statistics", default=False)
+
+
+@contextlib.contextmanager
+def synchronized_batch_norms(wanted: bool = True) -> Iterator[None]:
+    """Batch norms made in this normalise, in training, by the statistics of the global batch (if wanted)."""
+    token = _SYNCHRONIZED.set(wanted)
+    try:
+        yield
+    finally:
+        _SYNCHRONIZED.reset(token)
+
+
+@contextlib.contextmanager
+def own_statistics() -> Iterator[None]:
+    """In passes traced in this, every replica has a batch of its own, and its statistics are that batch's."""
+    token = _OWN.set(True)
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
+
+
 def uniform_fan_in(fan_in: int, seed: int) -> keras.initializers.Initializer:
     """U(-b, b) with b = 1/sqrt(fan_in): PyTorch's default for convolutions, dense kernels and biases."""
     bound = fan_in**-0.5
@@ -24,11 +53,12 @@ class Layer(keras.layers.Layer):
     """A Keras layer whose weights all exist once it is constructed.
 
     Keras then has nothing to build at the first call; it would otherwise trace the whole supernet an
-    extra time at every level of nesting.
+    extra time at every level of nesting. Types are cast where it says so and nowhere else: Keras would bring
+    every input to the type of the layer's variables.
     """
 
     def __init__(self, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.built = True
 
 
@@ -111,13 +141,15 @@ class BatchNorm(Layer):
     Keras's own layer is not used here: it keeps the biased variance (PyTorch the unbiased one) and
     computes moments in separate steps, three to four times slower on CPU.
 
-    In training the batch's own mean and biased variance normalise, per replica, and the running
-    estimates move; otherwise the running estimates normalise.
+    In training the batch's own mean and biased variance normalise, per replica or (if made in
+    `synchronized_batch_norms`) over all replicas, and the running estimates move; otherwise the running
+    estimates normalise.
     """
 
     def __init__(self, channels: int, affine: bool, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.affine = channels, affine
+        self.synchronized = _SYNCHRONIZED.get()
         self.gamma = self.beta = None
         if affine:
             self.gamma = self.add_weight(name="gamma", shape=(channels,), initializer="ones")
@@ -154,6 +186,8 @@ class BatchNorm(Layer):
         if weight is not None:
             weight = tf.cast(weight, tf.float32)
             scale, offset = (weight * scale, weight * offset) if self.affine else (weight, offset)
+        if training and self._shares_statistics():
+            return self._over_replicas(x, scale, offset)
         # In training the operation returns the moved running estimates (with the unbiased variance).
         # For float32 the first version is taken, which computes the same: the tape makes gradients of zeros
         # for four outputs of the third, a fifth of a supernet's graph.
@@ -172,3 +206,23 @@ class BatchNorm(Layer):
             self.moving_mean.assign(mean)
             self.moving_variance.assign(variance)
         return y
+
+    def _shares_statistics(self) -> bool:
+        several = tf.distribute.get_replica_context().num_replicas_in_sync > 1
+        return self.synchronized and several and not _OWN.get()
+
+    def _over_replicas(self, x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+        """Training with the statistics of all replicas' images, which are as many on each."""
+        context = tf.distribute.get_replica_context()
+        whole = tf.cast(x, tf.float32)
+        moments = [tf.reduce_mean(whole, [0, 1, 2]), tf.reduce_mean(tf.square(whole), [0, 1, 2])]
+        mean, of_square = context.all_reduce(tf.distribute.ReduceOp.MEAN, moments)
+        variance = tf.maximum(of_square - tf.square(mean), 0.0)
+        count = tf.cast(tf.size(x) // self.channels * context.num_replicas_in_sync, tf.float32)
+        for running, now in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance * count / (count - 1.0)),
+        ):
+            running.assign(BATCH_NORM_MOMENTUM * running.value + (1.0 - BATCH_NORM_MOMENTUM) * now)
+        y = tf.nn.batch_normalization(whole, mean, variance, offset, scale, BATCH_NORM_EPSILON)
+        return tf.cast(y, x.dtype)

@@ -157,6 +157,7 @@ class Body(Layer):
       affine: whether the batch norms of cells are affine.
       make_edges: called with (cell type, block, width, seed); gives the edges of one cell.
       seed: of the initial weights.
+      activations: type of what flows between layers, "float32" or "bfloat16".
     """
 
     def __init__(
@@ -168,9 +169,11 @@ class Body(Layer):
         affine: bool,
         make_edges: Callable[[Block, int, int], Sequence[EdgeLayer]],
         seed: int,
+        activations: str = "float32",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.activations = activations
         self.space, self.layout = space, space.stacking.blocks(cells)
         stacking = space.stacking
         stem_width = stacking.stem_multiplier * channels
@@ -201,7 +204,7 @@ class Body(Layer):
 
     def start(self, images: tf.Tensor, training: bool) -> list[NodeOutput]:
         """What the first block has as the outputs of the blocks before it: the stem's."""
-        outputs = self.stem(images, training=training)
+        outputs = self.stem(tf.cast(images, self.activations), training=training)
         if self.space.stacking.stem_reductions:
             return [NodeOutput(x) for x in outputs]
         return [NodeOutput(outputs)] * self.space.input_nodes
@@ -265,7 +268,7 @@ class Head(Operation):
         x = node.x
         if self.norm is not None:
             x = tf.nn.relu(self.norm(x, training=training))
-        return self.classifier(tf.reduce_mean(x, [1, 2]))
+        return self.classifier(tf.reduce_mean(tf.cast(x, tf.float32), [1, 2]))
 
 
 def classifier(channels: int, classes: int, seed: int) -> keras.layers.Dense:

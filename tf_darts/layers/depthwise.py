@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.layers.constants import constant
+from tf_darts.runtime.strategy import device_type
 
 _STRIDES = [1, 1, 1, 1]
 
@@ -144,14 +145,6 @@ FORMULATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]] = {
     "GPU": plain,
     "TPU": plain,
 }
-
-
-def device_type() -> str:
-    """The kind of device that the current strategy's replicas run on: "CPU", "GPU" or "TPU"."""
-    if tf.distribute.has_strategy():
-        device = tf.distribute.get_strategy().extended.worker_devices[0]
-        return tf.DeviceSpec.from_string(device).device_type
-    return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
 
 
 def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tf_darts.layers import operations, primitives
 from tf_darts.layers.base import BatchNorm, NodeLayer, Operation
 from tf_darts.layers.node import NodeOutput
+from tf_darts.operation_names import OPERATIONS
 from tf_darts.runtime.seeds import fold
 
 
@@ -78,12 +79,17 @@ class MixedEdge(NodeLayer):
             if weight is None or operation.is_zero:
                 parts.append(None)
             elif norm is None:
-                parts.append(operation(node, weight=weight, training=training))
+                parts.append(_apply(operation, node, weight=weight, training=training))
             else:
-                parts.append(norm(operation(node, training=training), weight=weight, training=training))
+                y = _apply(operation, node, training=training)
+                parts.append(norm(y, weight=weight, training=training))
         if beside is not None:
             passing = beside.then(_pooled) if self.stride == 2 else beside
-            parts.append(None if mixing_weights[-1] is None else passing.x * mixing_weights[-1][0])
+            parts.append(
+                None
+                if mixing_weights[-1] is None
+                else passing.x * tf.cast(mixing_weights[-1][0], passing.x.dtype)
+            )
         return parts
 
     def combine(self, parts: Sequence[tf.Tensor | None]) -> tf.Tensor:
@@ -107,6 +113,17 @@ def _channels(x: tf.Tensor, first: int, end: int | None) -> tf.Tensor:
     return x[..., first:end]
 
 
+def _apply(operation: Operation, node: NodeOutput, **more) -> tf.Tensor:
+    """operation(node); one that is not built in works in float32, whatever the type of the others."""
+    if operation.name in OPERATIONS.built_in or node.x.dtype == tf.float32:
+        return operation(node, **more)
+    return tf.cast(operation(node.then(_as_float32), **more), node.x.dtype)
+
+
+def _as_float32(x: tf.Tensor) -> tf.Tensor:
+    return tf.cast(x, tf.float32)
+
+
 def _pooled(x: tf.Tensor) -> tf.Tensor:
     return tf.nn.max_pool2d(x, 2, 2, "VALID")
 
@@ -125,7 +142,7 @@ class ChosenEdge(NodeLayer):
 
     def call(self, node: NodeOutput, keep: tf.Tensor | None, training: bool = False) -> tf.Tensor:
         """x [B, H, W, C]; keep [B, 1, 1, 1] holds 0 or 1/(1-p) per image, or None: no drop path."""
-        y = self.operation(node, training=training)
+        y = _apply(self.operation, node, training=training)
         if keep is None or self.operation.is_identity:
             return y
         return y * tf.cast(keep, y.dtype)

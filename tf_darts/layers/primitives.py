@@ -2,7 +2,7 @@
 
 PyTorch pads symmetrically; TensorFlow's `SAME` does so only at stride 1. At stride 2 the input is padded
 explicitly (windows centred on even pixels), so that even and odd sizes agree with the published code.
-All functions need static heights and widths and compile under XLA.
+All functions need static heights and widths and compile under XLA. Kernels are cast to the images' type.
 """
 
 import numpy as np
@@ -17,6 +17,7 @@ def _pad(x: tf.Tensor, size: int, value: float = 0.0) -> tf.Tensor:
 
 def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """Convolution, padding (k-1)/2 on each side; `kernel` is [kh, kw, C_in, C_out], kh and kw odd."""
+    kernel = tf.cast(kernel, x.dtype)
     if stride == 1:
         return tf.nn.conv2d(x, kernel, 1, "SAME")
     high, wide = ((k - 1) // 2 for k in kernel.shape[:2])
@@ -31,6 +32,7 @@ def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: i
     At stride 2 there is no dilation: TensorFlow's kernel returns wrong values for the pair on CPU without
     saying so. What is wanted then equals an undilated convolution of every second pixel (`subsample`).
     """
+    kernel = tf.cast(kernel, x.dtype)
     if stride == 1:
         return depthwise.depthwise_conv(x, kernel, dilation)
     if dilation != 1:

@@ -1,18 +1,24 @@
 """Start-up: devices and the `tf.distribute` strategy, from the config's `runtime`."""
 
 import contextlib
+from collections.abc import Callable
 
 import ml_collections
 import tensorflow as tf
 
 from tf_darts.errors import UserError
-from tf_darts.runtime import host
+from tf_darts.runtime import cluster, host
 
 FEW_CORES = 4
+
+# The type of activations, by `runtime.precision`.
+ACTIVATIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
 
 
 def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
     """Sets TensorFlow up and makes the strategy under which everything runs.
+
+    Nothing may have run in TensorFlow before where several machines or a TPU are connected to.
 
     Args:
       runtime: the config's `runtime`.
@@ -23,19 +29,83 @@ def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
     prepare()
     if runtime.logical_devices:
         _split_cpu(runtime.logical_devices)
-    if runtime.deterministic:
+    # What XLA makes for a TPU is deterministic as it is; the option would only make it refuse operations.
+    if runtime.deterministic and runtime.strategy != "tpu":
         tf.config.experimental.enable_op_determinism()
+    made = STRATEGIES[runtime.strategy](runtime)
+    if runtime.precision != "float32" and device_type(made) == "CPU":
+        raise UserError(
+            f"config: runtime.precision is {runtime.precision!r} on a CPU, where it is slower than float32;"
+            " allowed: float32, or a GPU or TPU"
+        )
+    return made
+
+
+def _devices() -> list[str]:
+    """The GPUs of this machine, or its CPUs if it has none."""
     accelerators = [d.name for d in tf.config.list_logical_devices("GPU")]
-    processors = [d.name for d in tf.config.list_logical_devices("CPU")]
-    devices = accelerators or processors
-    if runtime.strategy == "one_device":
-        return tf.distribute.OneDeviceStrategy(devices[0])
+    return accelerators or [d.name for d in tf.config.list_logical_devices("CPU")]
+
+
+def _one_device(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
+    return tf.distribute.OneDeviceStrategy(_devices()[0])
+
+
+def _mirrored(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
+    devices = _devices()
     if len(devices) == 1:
         raise UserError(
             "config: runtime.strategy is 'mirrored' and there is one device; allowed: one_device, or"
             " runtime.logical_devices of at least 2 to try it on a CPU"
         )
     return mirrored(devices)
+
+
+def _multi_worker(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
+    here = cluster.of_environment()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise UserError(
+            f"TF_CONFIG: the {len(here.addresses)} processes ({', '.join(here.addresses)}) do not get"
+            f" together: {_first_line(error)}"
+        ) from None
+
+
+def _tpu(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=runtime.tpu)
+        if runtime.tpu != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+        raise UserError(
+            f"config: runtime.strategy is 'tpu' and the TPU {runtime.tpu!r} (runtime.tpu) cannot be had:"
+            f" {_first_line(error)}; allowed: local on a machine with a TPU (with tensorflow-tpu installed),"
+            " or the name or address of one; docs/cloud_tpu.md"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
+
+
+# By the name that `runtime.strategy` has.
+STRATEGIES: dict[str, Callable[[ml_collections.ConfigDict], tf.distribute.Strategy]] = {
+    "one_device": _one_device,
+    "mirrored": _mirrored,
+    "multi_worker": _multi_worker,
+    "tpu": _tpu,
+}
+
+
+def device_type(strategy: tf.distribute.Strategy | None = None) -> str:
+    """The kind of the devices of a strategy (None: the current one): "CPU", "GPU" or "TPU"."""
+    if strategy is None and not tf.distribute.has_strategy():
+        return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    strategy = strategy or tf.distribute.get_strategy()
+    return tf.DeviceSpec.from_string(strategy.extended.worker_devices[0]).device_type
 
 
 def prepare() -> None:

@@ -12,12 +12,12 @@ from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
 from tf_darts.evaluation import Evaluator
 from tf_darts.layers import own_operation
+from tf_darts.layers.base import synchronized_batch_norms
 from tf_darts.layers.body import check_images
-from tf_darts.layers.depthwise import device_type
 from tf_darts.runtime import host
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
-from tf_darts.runtime.strategy import check_batch
+from tf_darts.runtime.strategy import ACTIVATIONS, check_batch, device_type
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.search.methods import METHODS
 from tf_darts.search.methods.base import Method
@@ -78,12 +78,22 @@ class Setup:
         count = self.config.selection.probe_images
         return self.valid.first(count) if count else self.valid
 
-    def evaluator(self, images: ImageSet, purpose: str, training: bool, augment: bool) -> Evaluator:
-        """Passes of the supernet over a set, with running (False) or batch statistics (True)."""
+    @property
+    def probe_batch(self) -> int:
+        """Images that a probe sees together: `selection.probe_batch_size`, or as many as in the search."""
+        return self.config.selection.probe_batch_size or self.config.search.batch_size
+
+    def evaluator(
+        self, images: ImageSet, purpose: str, training: bool, augment: bool, batch_size: int | None = None
+    ) -> Evaluator:
+        """Passes of the supernet over a set, with running (False) or batch statistics (True).
+
+        In global batches of `batch_size` images, or (None) of as many as in the search.
+        """
         return Evaluator(
             self.strategy,
             images,
-            self.config.search.batch_size,
+            batch_size or self.config.search.batch_size,
             lambda batch: self.bilevel.forward(batch, training=training),
             purpose,
             augment,
@@ -109,7 +119,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     check_images(space, config.search.cells, data.image_shape)
     own_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
     needed, available = needed_memory(config, space, data.image_shape), host.available_memory()
-    if device_type() == "CPU" and needed > available:
+    if config.runtime.strategy != "tpu" and device_type() == "CPU" and needed > available:
         raise UserError(
             f"config: search.batch_size is {config.search.batch_size} and search.channels"
             f" {config.search.channels}: a step needs about {memory.gigabytes(needed)} of memory;"
@@ -136,9 +146,8 @@ def make(
     check(config, space, data, strategy.num_replicas_in_sync)
     method = METHODS.load(search.method)(config, space)
     transform = Transform(data.mean, data.std, config.data.crop_padding, config.data.flip)
-    train, valid = halves(data, config.data, config.seed, transform)
-    test = ImageSet(data.x_test, data.y_test, transform, config.seed)
-    with strategy.scope():
+    runtime = config.runtime
+    with strategy.scope(), synchronized_batch_norms(runtime.sync_batch_norm):
         supernet = Supernet(
             space,
             search.channels,
@@ -147,9 +156,12 @@ def make(
             data.image_shape[-1],
             seed=fold(config.seed, "supernet"),
             partial_channels=method.partial_channels,
+            activations=ACTIVATIONS[runtime.precision],
         )
         architecture = method.architecture(fold(config.seed, "architecture"))
         bilevel = Bilevel.create(supernet, architecture, search)
+        train, valid = halves(data, config.data, config.seed, transform)
+        test = ImageSet(data.x_test, data.y_test, transform, config.seed)
     needed = needed_memory(config, space, data.image_shape)
     classes, shape = data.num_classes, tuple(data.image_shape)
     return Setup(config, space, strategy, method, train, valid, test, bilevel, needed, classes, shape)

@@ -71,7 +71,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
     decider, finetune = compiled()
     total = epochs * finetune.per_pass
     costs = [
-        0 if criterion == MAGNITUDE else -(-images.size // config.search.batch_size) * passes
+        0 if criterion == MAGNITUDE else -(-images.size // setup.probe_batch) * passes
         for criterion, passes in _passes(setup, planned)
     ]
     work = Work(costs, total, done, step)

@@ -14,8 +14,8 @@ import tensorflow as tf
 from tf_darts.data.pipeline import ImageSet
 from tf_darts.evaluation import Score
 from tf_darts.objective import losses_and_hits
-from tf_darts.runtime.steps import PassSteps, in_place
 from tf_darts.search.setup import Setup
+from tf_darts.selection.probe_steps import ProbeSteps
 from tf_darts.selection.racing import Race
 
 LOOKS = 16  # at a race, in a pass: more of them find less, as the error is shared out among them
@@ -45,7 +45,7 @@ class Prober:
         with setup.strategy.scope():
             self._masks = tf.Variable(tf.ones(shape), trainable=False, name="probe_masks")
             self._count = tf.Variable(most, trainable=False, dtype=tf.int32, name="probes")
-        self._steps: dict[tuple[str, int], PassSteps] = {}
+        self._steps: dict[tuple[str, int], ProbeSteps] = {}
 
     def score(
         self,
@@ -107,70 +107,61 @@ class Prober:
                 masks[place] = architecture.mask_without(cell_type, *removals[i])
             self._masks.assign(masks)  # all: an assignment to a slice reaches one replica only
             self._count.assign(len(running + whole))
-            rows, count = steps(pass_index * steps.per_pass + done)
+            rows, count = steps(pass_index, done)
             done += count
             for place, i in enumerate(running + whole):
-                seen[i].add(rows["correct"][:, place], rows["loss"][:, place])
+                seen[i].add(rows["correct"][place], rows["loss"][place])
             each_call(count * len(running + whole))
             if race is not None and done < steps.per_pass:
                 values = {i: seen[i].values(race.criterion) for i in running}
                 running = race.left_in(values, looks=steps.calls - 1)
         return seen
 
-    def _of(self, cell_type: str, node: int) -> PassSteps:
+    def _of(self, cell_type: str, node: int) -> ProbeSteps:
         if (cell_type, node) not in self._steps:
             self._steps[cell_type, node] = self._make(cell_type, node)
         return self._steps[cell_type, node]
 
-    def _make(self, cell_type: str, node: int) -> PassSteps:
+    def _make(self, cell_type: str, node: int) -> ProbeSteps:
         setup, config = self._setup, self._setup.config
         supernet, architecture = setup.bilevel.supernet, setup.bilevel.architecture
-        replicas, batch_size = setup.strategy.num_replicas_in_sync, config.search.batch_size
-        augment, most = self._augment, self._masks.shape[0]
+        most = self._masks.shape[0]
 
-        def make_step(count: int):
-            def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-                images, labels = steps.batch(self._images, "selection/probe", number, count, replica, augment)
-                weights, evaluated = architecture.mixing_weights(), architecture.evaluated
-                before = supernet.before_probes(cell_type, node, images, weights, evaluated)
-                masks = self._masks.read_value()
+        def scores(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            weights, evaluated = architecture.mixing_weights(), architecture.evaluated
+            before = supernet.before_probes(cell_type, node, images, weights, evaluated)
+            masks = self._masks.read_value()
 
-                def probe(i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray):
-                    logits = supernet.probe(cell_type, masks[i], before, weights, evaluated)
-                    loss, hit = losses_and_hits(logits, labels)
-                    return i + 1, correct.write(i, tf.cast(hit, tf.float32)), losses.write(i, loss)
+            def probe(i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray):
+                logits = supernet.probe(cell_type, masks[i], before, weights, evaluated)
+                loss, hit = losses_and_hits(logits, labels)
+                return i + 1, correct.write(i, tf.cast(hit, tf.float32)), losses.write(i, loss)
 
-                def empty() -> tf.TensorArray:
-                    return tf.TensorArray(tf.float32, size=most, element_shape=labels.shape)
+            def empty() -> tf.TensorArray:
+                return tf.TensorArray(tf.float32, size=most, element_shape=labels.shape)
 
-                _, correct, losses = tf.while_loop(
-                    lambda i, *_: i < self._count,
-                    probe,
-                    (tf.constant(0), empty(), empty()),
-                    maximum_iterations=most,
-                    parallel_iterations=1,
-                )
-                return {
-                    "correct": in_place(correct.stack(), replica, replicas),
-                    "loss": in_place(losses.stack(), replica, replicas),
-                }
+            _, correct, losses = tf.while_loop(
+                lambda i, *_: i < self._count,
+                probe,
+                (tf.constant(0), empty(), empty()),
+                maximum_iterations=most,
+                parallel_iterations=1,
+            )
+            return correct.stack(), losses.stack()
 
-            return step
-
-        batches = -(-self._images.size // batch_size)
+        batches = -(-self._images.size // setup.probe_batch)
         steps_per_call = config.runtime.steps_per_call
         if config.selection.racing_confidence:  # a look at the race after each call
             steps_per_call = min(steps_per_call, -(-batches // LOOKS))
-        steps = PassSteps(
+        return ProbeSteps(
             setup.strategy,
-            self._images.size,
-            batch_size,
-            make_step,
-            ("correct", "loss"),
+            self._images,
+            setup.probe_batch,
+            scores,
+            most,
             steps_per_call,
-            make_shape=lambda count: (most, count),
+            self._augment,
         )
-        return steps
 
 
 @dataclasses.dataclass
@@ -182,8 +173,8 @@ class Seen:
 
     def add(self, correct: np.ndarray, losses: np.ndarray) -> None:
         """Adds the images of some batches: 0 or 1, and cross-entropies."""
-        self.correct.append(correct.ravel())
-        self.losses.append(losses.ravel())
+        self.correct.append(correct)
+        self.losses.append(losses)
 
     def values(self, criterion: str) -> np.ndarray:
         """What a criterion of `RACEABLE` is the mean of: float32 [images], in the order of the pass."""

@@ -12,8 +12,8 @@ from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.cli import stages
 from tf_darts.cli.common import Run
 from tf_darts.errors import UserError
-from tf_darts.layers.depthwise import device_type
 from tf_darts.runtime import host
+from tf_darts.runtime.strategy import device_type
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import budget
 from tf_darts.study.output import Output

@@ -16,6 +16,7 @@ from tf_darts.data.sources import ImageData
 from tf_darts.evaluation import Evaluator
 from tf_darts.genotype import Genotype
 from tf_darts.layers import own_operation
+from tf_darts.layers.base import synchronized_batch_norms
 from tf_darts.layers.body import check_images
 from tf_darts.network import Network, check_auxiliary, count_parameters
 from tf_darts.optimizers import SGD
@@ -26,7 +27,7 @@ from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import draw_seed, fold
 from tf_darts.runtime.steps import PassSteps
-from tf_darts.runtime.strategy import check_batch
+from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import as_json, finish, read_json
 from tf_darts.spaces import Space
@@ -94,7 +95,7 @@ def make(
         data.mean, data.std, config.data.crop_padding, config.data.flip, training.cutout_length
     )
     seed = fold(config.seed, "training")
-    with strategy.scope():
+    with strategy.scope(), synchronized_batch_norms(config.runtime.sync_batch_norm):
         network = Network(
             space,
             genotype,
@@ -104,11 +105,12 @@ def make(
             data.image_shape[-1],
             bool(training.auxiliary_weight),
             seed,
+            ACTIVATIONS[config.runtime.precision],
         )
         weights = [v.value for v in network.trainable_variables]
         optimizer = SGD(weights, training.momentum, training.weight_decay, training.clip_norm)
-    train = ImageSet(data.x_train, data.y_train, transform, seed)
-    test = ImageSet(data.x_test, data.y_test, transform, seed)
+        train = ImageSet(data.x_train, data.y_train, transform, seed)
+        test = ImageSet(data.x_test, data.y_test, transform, seed)
     return Setup(config, strategy, train, test, data, network, optimizer, data.num_classes)
 
 
