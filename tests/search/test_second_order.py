@@ -50,16 +50,17 @@ def gradients(bilevel, mixed, rate=RATE):
     return [g.numpy() for g in evaluated.gradients]
 
 
-def loss(bilevel, images, labels):
-    logits = bilevel.forward(images, training=True)
-    return loss_and_correct(logits, labels, len(labels))[0]
+def loss(bilevel, images, labels, label_smoothing=0.0, disturb=lambda mixing: mixing):
+    mixing = disturb(bilevel.architecture.mixing_weights())
+    logits = bilevel.forward(images, training=True, mixing_weights=mixing)
+    return loss_and_correct(logits, labels, len(labels), label_smoothing)[0]
 
 
-def loss_after_a_step(bilevel):
+def loss_after_a_step(bilevel, **regularised):
     """L_valid(w'(alpha), alpha), with w' = w - rate (momentum v + gradient + decay w)."""
     start = [w.numpy() for w in bilevel.weights]
     with tf.GradientTape() as tape:
-        value = loss(bilevel, *batch(1))
+        value = loss(bilevel, *batch(1), **regularised)
     of_train = tape.gradient(value, bilevel.weights)
     for w, g, v in zip(bilevel.weights, of_train, bilevel.weight_optimizer.velocity, strict=True):
         w.assign_sub(RATE * (0.9 * v + g + 0.01 * w))
@@ -72,6 +73,10 @@ def loss_after_a_step(bilevel):
 @pytest.fixture(scope="module")
 def slopes():
     """Differences of `loss_after_a_step` in every alpha."""
+    return slopes_of()
+
+
+def slopes_of(**regularised):
     bilevel = setup().bilevel
     (alpha,) = bilevel.alphas.values()
     start, found = alpha.numpy(), np.zeros(alpha.shape)
@@ -80,7 +85,7 @@ def slopes():
             moved = start.copy()
             moved[place] += sign * 0.05
             alpha.assign(moved)
-            found[place] += sign * loss_after_a_step(bilevel) / 0.1
+            found[place] += sign * loss_after_a_step(bilevel, **regularised) / 0.1
     return found
 
 
@@ -90,6 +95,23 @@ def test_the_gradient_is_that_of_the_validation_loss_after_the_step(slopes, mixe
     largest = abs(slopes).max()
     assert largest > 1e-3
     np.testing.assert_allclose(gradient, slopes, atol=0.02 * largest)
+
+
+def test_the_step_is_that_of_regularised_fine_tuning(slopes):
+    factors = tf.constant([[2.0, 0.5], [0.0, 1.0], [1.0, 3.0]])
+
+    def disturb(mixing):
+        return {t: factors * rows for t, rows in mixing.items()}
+
+    regularised = slopes_of(label_smoothing=0.4, disturb=disturb)
+    largest = abs(regularised).max()
+    assert abs(regularised - slopes).max() > 0.1 * largest
+    for mixed in MIXED:
+        bilevel = setup().bilevel
+        bilevel.label_smoothing = 0.4
+        with bilevel.disturbed(disturb):
+            (gradient,) = gradients(bilevel, mixed)
+        np.testing.assert_allclose(gradient, regularised, atol=0.02 * largest)
 
 
 def test_first_order_is_not_enough_there(slopes):

@@ -54,7 +54,7 @@ class Bilevel:
       weights: the supernet's trainable variables.
       weight_optimizer: SGD of the weights.
       alpha_optimizer: Adam of alpha.
-      label_smoothing: of the training loss.
+      label_smoothing: of the training loss, the one that the weights are fitted to.
     """
 
     supernet: Supernet
@@ -115,12 +115,22 @@ class Bilevel:
 
     def weight_gradients(self, batch: Batch, total: int, mix: Mix | None = None) -> "Evaluated":
         """The training loss and its gradients with respect to the weights: this replica's share."""
+        return self.training_gradients(batch, total, self.weights, mix)
+
+    def training_gradients(
+        self, batch: Batch, total: int, variables: list[tf.Variable], mix: Mix | None = None
+    ) -> "Evaluated":
+        """The loss that the weights are fitted to (disturbed, smoothed), and its gradients in variables."""
+        return self.gradients(batch, total, variables, self.training_mix(mix), self.label_smoothing)
+
+    def training_mix(self, mix: Mix | None = None) -> Mix:
+        """The mixing weights of a forward pass of that loss."""
         mix = mix or self.architecture.mixing_weights
         disturb = _DISTURB.get() or (lambda mixing_weights: mixing_weights)
-        return self.gradients(batch, total, self.weights, lambda: disturb(mix()), self.label_smoothing)
+        return lambda: disturb(mix())
 
     def disturbed(self, function: Disturb | None) -> contextlib.AbstractContextManager[None]:
-        """Changes the mixing weights of weight steps that are traced inside (None: not at all)."""
+        """Changes the mixing weights of the training loss where it is traced inside (None: not at all)."""
         return _holding(_DISTURB, function)
 
     def untracked(self) -> contextlib.AbstractContextManager[None]:

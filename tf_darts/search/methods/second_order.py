@@ -4,11 +4,13 @@ For w' = w - xi (mu v + grad_w L_train(w, alpha) + lambda w), with learning rate
 and L2 coefficient lambda, alpha descends d/d alpha L_valid(w'(alpha), alpha)
     = grad_alpha L_valid(w', alpha) - xi grad^2_{alpha,w} L_train(w, alpha) u,   u = grad_w' L_valid(w',
     alpha).
-There is no clipping in the step to w', as in the DARTS release.
+There is no clipping in the step to w', as in the DARTS release. In regularised fine-tuning L_train is the
+loss that the weights are fitted to there, with its label smoothing, noise and drop path.
 """
 
 import tensorflow as tf
 
+from tf_darts.layers.depthwise import no_kernel_gradients
 from tf_darts.objective import Batch, loss_and_correct
 from tf_darts.optimizers import assign, sum_over_replicas
 from tf_darts.search.bilevel import Bilevel, Evaluated
@@ -50,7 +52,7 @@ def second_order_gradients(bilevel: Bilevel, train: Batch, valid: Batch, now: No
     weights, alphas = bilevel.weights, list(bilevel.alphas.values())
     with bilevel.untracked():  # derivatives of one function: the operation noise has to draw the same
         # Of the global batch, because they move the weights, which are the same on every replica.
-        of_train = sum_over_replicas(bilevel.gradients(train, now.train_total, weights).gradients)
+        of_train = sum_over_replicas(bilevel.weight_gradients(train, now.train_total).gradients)
         start = [tf.identity(w) for w in weights]
         assign(weights, bilevel.weight_optimizer.after_step(of_train, now.learning_rate))
         evaluated = bilevel.gradients(valid, now.valid_total, alphas + weights)
@@ -65,13 +67,14 @@ def finite_difference(
     bilevel: Bilevel, train: Batch, now: Now, direction: list[tf.Tensor]
 ) -> list[tf.Tensor]:
     """(grad_alpha L_train(w + R u) - grad_alpha L_train(w - R u)) / 2R, with R = 0.01 / |u|."""
-    start = [tf.identity(w) for w in bilevel.weights]
+    start, alphas = [tf.identity(w) for w in bilevel.weights], list(bilevel.alphas.values())
     norm = tf.linalg.global_norm(direction)
     length = FINITE_DIFFERENCE / tf.maximum(norm, 1e-12)  # along nothing the difference is 0
     sides = []
     for signed in (length, -length):
         assign(bilevel.weights, [w + signed * u for w, u in zip(start, direction, strict=True)])
-        sides.append(bilevel.alpha_gradients(train, now.train_total).gradients)
+        with no_kernel_gradients():
+            sides.append(bilevel.training_gradients(train, now.train_total, alphas).gradients)
     assign(bilevel.weights, start)
     return [(plus - minus) / (2.0 * length) for plus, minus in zip(*sides, strict=True)]
 
@@ -84,8 +87,8 @@ def nested_gradients(bilevel: Bilevel, train: Batch, now: Now, direction: list[t
         outer.watch(alphas)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(bilevel.weights)
-            logits = bilevel.forward(images, training=True)
-            loss, _ = loss_and_correct(logits, labels, now.train_total)
+            logits = bilevel.forward(images, training=True, mixing_weights=bilevel.training_mix()())
+            loss, _ = loss_and_correct(logits, labels, now.train_total, bilevel.label_smoothing)
         zero = tf.UnconnectedGradients.ZERO
         gradients = inner.gradient(loss, bilevel.weights, unconnected_gradients=zero)
         along = tf.add_n([tf.reduce_sum(g * u) for g, u in zip(gradients, direction, strict=True)])
