@@ -73,8 +73,18 @@ def test_the_largest_eigenvalue_of_known_matrices(size, shift):
     assert found == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=2e-3)
 
 
+@pytest.mark.parametrize("size", [2, 3, 30])
+def test_both_ends_of_known_matrices(size):
+    draw = np.random.default_rng(size)
+    matrix = draw.normal(size=(size, size))
+    matrix = matrix + matrix.T
+    found = early_stopping.eigenvalues(lambda v: matrix @ v, size, 1, "BE", 2)
+    np.testing.assert_allclose(found, np.linalg.eigvalsh(matrix)[[0, -1]], rtol=2e-3)
+
+
 def test_a_matrix_of_zeros_and_one_that_is_not_finite():
     assert early_stopping.largest_eigenvalue(np.zeros_like, 5, seed=1) == 0.0
+    assert early_stopping.eigenvalues(np.zeros_like, 5, 1, "BE", 2) == [0.0, 0.0]
     assert math.isnan(early_stopping.largest_eigenvalue(lambda v: v * math.nan, 5, seed=1))
 
 

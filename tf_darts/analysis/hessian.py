@@ -12,16 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from tf_darts.analysis import figures
 from tf_darts.analysis.study import Study
 from tf_darts.runtime.progress import Progress
-from tf_darts.runtime.seeds import fold
-from tf_darts.search.early_stopping import METRIC, alpha_entries, hessian_times
-
-LEAST = 3  # rows that the iteration for single eigenvalues needs
-TOLERANCE = 1e-3  # relative, of single eigenvalues: as the search measures them
+from tf_darts.search.early_stopping import METRIC, alpha_entries, eigenvalues, hessian_times
 
 
 def run(study: Study) -> str:
@@ -29,7 +24,7 @@ def run(study: Study) -> str:
     config = study.config
     epochs = [(row["finished_epoch"], row[METRIC]) for row in study.searched_epochs() if METRIC in row]
     entries = alpha_entries(study.setup)
-    whole = entries <= max(config.analysis.spectrum_entries, LEAST - 1)
+    whole = entries <= config.analysis.spectrum_entries
     mean, by_batch = spectra(study, entries) if whole else extremes(study, entries)
     result = {
         "space": study.space.name,
@@ -79,13 +74,9 @@ def extremes(study: Study, entries: int) -> tuple[list[float], list[list[float]]
     groups = [(b,) for b in range(batches)] + [tuple(range(batches))]
     left = [group for group in dict.fromkeys(groups) if group not in done]
     if left:
-        product = hessian_times(study.setup)
-        start = np.random.default_rng(fold(study.config.seed, "hessian")).standard_normal(entries)
-        progress = Progress("hessian", len(left))
+        product, progress = hessian_times(study.setup), Progress("hessian", len(left))
         for number, group in enumerate(left):
-            operator = LinearOperator((entries, entries), matvec=_averaged(product, group), dtype=np.float64)
-            found = eigsh(operator, k=2, which="BE", v0=start, tol=TOLERANCE, return_eigenvectors=False)
-            done[group] = sorted(found.tolist())
+            done[group] = eigenvalues(_averaged(product, group), entries, study.config.seed, "BE", 2)
             lines.append({"batches": list(group), "extremes": done[group]})
             progress.update(number + 1)
     return done[groups[-1]], [done[group] for group in groups[:-1]]

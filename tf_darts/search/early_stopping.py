@@ -21,6 +21,9 @@ from tf_darts.runtime.seeds import fold
 from tf_darts.search.setup import Setup
 
 METRIC = "hessian/largest_eigenvalue"
+TOLERANCE = 1e-3  # of an eigenvalue, relative
+
+Product = Callable[[np.ndarray], np.ndarray]  # a vector -> a matrix times it
 
 
 class Never:
@@ -98,28 +101,41 @@ def stops(eigenvalues: list[float], window: int, ratio: float) -> bool:
     return bool(now > 0 and before / now < ratio)
 
 
-def largest_eigenvalue(product, size: int, seed: int) -> float:
-    """The largest eigenvalue of a symmetric matrix that is known by its products.
+def largest_eigenvalue(product: Product, size: int, seed: int) -> float:
+    """The largest eigenvalue of a symmetric matrix that is known by its products (see `eigenvalues`)."""
+    return eigenvalues(product, size, seed, "LA", 1)[0]
+
+
+def eigenvalues(product: Product, size: int, seed: int, which: str, count: int) -> list[float]:
+    """Some eigenvalues of a symmetric matrix that is known by its products, ascending.
 
     Args:
       product: float [size] -> the matrix times it, float64.
       size: number of rows.
       seed: of the iteration's start.
+      which: "LA", the largest; or "BE", half of them from either end.
+      count: how many; as many as there are rows at most.
+
+    Returns:
+      Zeros for a matrix of zeros, NaN where a product is not finite.
     """
     start = np.random.default_rng(fold(seed, "hessian")).standard_normal(size)
     image = product(start)
     if not image.any():  # every edge is decided; the iteration refuses a matrix of zeros
-        return 0.0
+        return [0.0] * count
     if not np.isfinite(image).all():
-        return math.nan
+        return [math.nan] * count
     if size > 2:  # fewer are too small for the iteration
         operator = LinearOperator((size, size), matvec=lambda v: product(v.ravel()), dtype=np.float64)
-        # Where the largest is next to nothing beside others, rounding keeps the iteration from an end.
+        # Where these are next to nothing beside others, rounding keeps the iteration from an end.
         with contextlib.suppress(ArpackNoConvergence):
             # Two digits are enough to see a rise; rounding in float32 allows few more.
-            return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-3, return_eigenvectors=False)[0])
+            found = eigsh(operator, k=count, which=which, v0=start, tol=TOLERANCE, return_eigenvectors=False)
+            return sorted(found.tolist())
     matrix = np.stack([product(row) for row in np.eye(size)])
-    return float(np.linalg.eigvalsh((matrix + matrix.T) / 2).max())
+    every = np.linalg.eigvalsh((matrix + matrix.T) / 2).tolist()
+    from_below = count // 2 if which == "BE" else 0
+    return every[:from_below] + every[size - (count - from_below) :]
 
 
 def alpha_entries(setup: Setup) -> int:
