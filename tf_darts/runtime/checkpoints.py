@@ -215,12 +215,12 @@ def _fault(stage: pathlib.Path, number: int) -> str | None:
             if not (folder / name).exists():
                 return f"checkpoint file {folder / name} is missing"
             if files.sha256(folder / name) != wanted:
-                return f"checkpoint file {folder / name} is damaged"
+                return f"checkpoint file {folder / name}, or its checksum in {path}, is damaged"
         for name, wanted in sums["rows"].items():
             with (stage / name).open("rb") as file:
                 begin = file.read(wanted["bytes"])
             if hashlib.sha256(begin).hexdigest() != wanted["sha256"]:
-                return f"{stage / name} is damaged in what was written before checkpoint ckpt-{number}"
+                return f"{stage / name} is damaged in what was written before {path}, or that is"
     except UserError as error:
         return f"checkpoint file {error}"
     except OSError as error:
