@@ -175,7 +175,7 @@ def draw(space: Space, decision: Decision) -> Figure:
     """Bars of the drops with their intervals, beside the mixing weights; the choice in full colour."""
     effects = decision.effects
     weighed = any(e.weight is not None for e in effects)
-    figure = new(5.2, 1.25 + 0.27 * len(effects))
+    figure = new(4.4, 1.25 + 0.27 * len(effects))
     left, *right = figure.subplots(1, 1 + weighed, squeeze=False, width_ratios=(2, 1)[: 1 + weighed])[0]
     draw_drops(left, space, decision)
     if weighed:

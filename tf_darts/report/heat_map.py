@@ -68,7 +68,7 @@ def over_epochs(space: Space, cell_type: str, weights: Sequence[np.ndarray], epo
         ],
         axis=1,
     )
-    figure = new(5.2, 1.1 + 0.135 * len(rows))
+    figure = new(4.6, 1.1 + 0.135 * len(rows))
     axes = figure.subplots()
     extent = (0.5, len(epochs) + 0.5, len(rows) - 0.5, -0.5)
     top = max(float(rows.max()), 1e-6)

@@ -1,5 +1,7 @@
 """How long a stage took: wall-clock seconds that survive a kill, in the stage's `seconds.json`.
 
+Beside them the number of starts, and the most memory that a process that worked on it had taken by then.
+
 Apart from result.json, which is the same however often the stage was interrupted.
 """
 
@@ -9,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from tf_darts.runtime import host
 from tf_darts.runtime.workdir import read_json, write_json
 
 EVERY = 30.0  # seconds between two writings: what a kill loses at most
@@ -31,7 +34,9 @@ def recorded(folder: pathlib.Path, every: float = EVERY) -> Iterator[pathlib.Pat
 
     def write() -> None:
         seconds = before["seconds"] + time.monotonic() - begun
-        write_json(path, {"seconds": round(seconds, 3), "starts": before["starts"] + 1})
+        peak = max(before.get("peak_bytes", 0), host.peak_memory())
+        content = {"seconds": round(seconds, 3), "starts": before["starts"] + 1, "peak_bytes": peak}
+        write_json(path, content)
 
     def keep_writing() -> None:
         while not over.wait(every):

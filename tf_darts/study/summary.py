@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,11 +127,23 @@ def summarise(study: Study, rows: Sequence[Row], tables: Sequence[Table]) -> Sum
       rows: what is finished of it.
       tables: NAS-Bench-201's tables that were used; the first gives the references.
     """
+    groups = groups_of(rows, lambda search: _baseline(study, search))
+    planned = sum(len(job.selections) for job in study.jobs)
+    return Summary(tuple(groups), _references(tables), len(rows), planned)
+
+
+def groups_of(rows: Sequence[Row], baseline_of: Callable[[str], tuple[str, str] | None]) -> list[Group]:
+    """Every measure of every search and selection, with what it differs by from a baseline.
+
+    Args:
+      rows: with search, selection, seed and the measures; None where one is not known.
+      baseline_of: gives the search and selection that a search's selections are compared with, or None.
+    """
     groups = []
     for measure in MEASURES:
         values = _values(rows, measure)
         for (search, selection), found in values.items():
-            baseline = _baseline(study, search)
+            baseline = baseline_of(search)
             differences = {}
             if baseline not in (None, (search, selection)):
                 others = values.get(baseline, {})
@@ -148,8 +160,7 @@ def summarise(study: Study, rows: Sequence[Row], tables: Sequence[Table]) -> Sum
                     Statistics.of(list(differences.values())) if differences else None,
                 )
             )
-    planned = sum(len(job.selections) for job in study.jobs)
-    return Summary(tuple(groups), _references(tables), len(rows), planned)
+    return groups
 
 
 def _values(rows: Sequence[Row], measure: str) -> dict[tuple[str, str], dict[int, float]]:

@@ -1,0 +1,275 @@
+"""The page that compares work directories: methods by seeds, means with intervals, paired differences."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tf_darts.benchmarks.table_file import PREFIXES
+from tf_darts.errors import UserError
+from tf_darts.report import page, svg
+from tf_darts.report.cell_diagram import draw_genotypes
+from tf_darts.report.colours import GRID, INK, SERIES
+from tf_darts.report.curves import plain_axes
+from tf_darts.report.heat_map import new
+from tf_darts.report.page import Table
+from tf_darts.report.record import Record
+from tf_darts.report.workdir_page import SUPERNET_TEST, percent
+from tf_darts.runtime.progress import duration
+from tf_darts.search.describe import skip_share_of
+from tf_darts.study.collect import TEST, TRAINED, true_column
+from tf_darts.study.summary import CONFIDENCE, MEASURES, Group, Statistics, groups_of
+
+_INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
+_SAME = ("seed", "runtime.", "report.", "extensions.", "data.path")  # what makes no other method
+_SHOWN = 12  # genotypes drawn
+
+
+def make(records: Sequence[Record], baseline: str | None, path: pathlib.Path) -> str:
+    """The page, as HTML.
+
+    Args:
+      records: what the work directories hold.
+      baseline: SEARCH/SELECTION that the others are compared with; None: the first.
+      path: where the page will be, for links to the pages of the work directories.
+
+    Raises:
+      UserError: there is no such baseline, nothing was selected, or two work directories hold the same
+        search, selection and seed.
+    """
+    labels = labels_of(records)
+    rows = [row for record, label in zip(records, labels, strict=True) for row in rows_of(record, label)]
+    if not rows:
+        raise UserError("--compare: nothing is selected in them; run bin/select there first")
+    seen: dict[tuple, str] = {}
+    for row in rows:
+        key = (row["search"], row["selection"], row["seed"])
+        if key in seen:
+            raise UserError(
+                f"--compare: {seen[key]} and {row['workdir']} both hold {key[0]}/{key[1]}, seed {key[2]};"
+                " allowed: one of each"
+            )
+        seen[key] = row["workdir"]
+    names = list(dict.fromkeys(f"{row['search']}/{row['selection']}" for row in rows))
+    if baseline is not None and baseline not in names:
+        raise UserError(f"--baseline: {baseline!r}; allowed: {', '.join(names)}")
+    compared = tuple((baseline or names[0]).rsplit("/", 1))
+    groups = groups_of(rows, lambda search: compared)
+    measures = [_measure(name, [g for g in groups if g.measure == name]) for name in MEASURES]
+    measures = [measure for measure in measures if measure]
+    for measure in measures:
+        measure["baseline"] = "/".join(compared)
+    content = {
+        "measures": measures,
+        "nothing": ""
+        if measures
+        else "Nothing tells how good they are: nothing was trained, no table given.",
+        "differing": _differing(records, labels),
+        "runs": _runs(records, labels, rows, path),
+        "genotypes": _genotypes(records, rows),
+    }
+    sections = [("results", "Results"), ("runs", "Work directories"), ("genotypes", "Genotypes")]
+    seeds = len({row["seed"] for row in rows})
+    subtitle = f"{len(records)} work directories, {len(names)} methods, {seeds} seed{'s' * (seeds > 1)}"
+    return page.render("comparison.html", "Comparison of searches", subtitle, sections, **content)
+
+
+def labels_of(records: Sequence[Record]) -> list[str]:
+    """A name for the search of each record: its method, and whatever else differs among the configs."""
+    differing = [name for name in _differing_fields(records) if not name.startswith("training.")]
+    names = ["search.method", *(name for name in differing if name != "search.method")]
+    return [
+        ", ".join(
+            str(_field(r, name)) if name == "search.method" else f"{name.split('.')[-1]}={_field(r, name)}"
+            for name in names
+        )
+        for r in records
+    ]
+
+
+def _field(record: Record, name: str) -> Any:
+    section, _, field = name.rpartition(".")
+    return record.config[section][field] if section else record.config[field]
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    flat = {}
+    for name, value in record.config.to_dict().items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{field}": item for field, item in value.items()}
+        else:
+            flat[name] = value
+    return {name: value for name, value in flat.items() if not name.startswith(_SAME)}
+
+
+def _differing_fields(records: Sequence[Record]) -> list[str]:
+    """Fields in which configs differ, but for those that make no other method."""
+    flat = [_flat(record) for record in records]
+    names = dict.fromkeys(name for fields in flat for name in fields)
+    ignored = ("selection.method", "selection.name")  # a selection is named by its folder
+    return [
+        name for name in names if name not in ignored and len({repr(fields.get(name)) for fields in flat}) > 1
+    ]
+
+
+def _differing(records: Sequence[Record], labels: Sequence[str]) -> Table:
+    names = _differing_fields(records)
+    first = dict(reversed(list(zip(labels, records, strict=True))))
+    rows = [(label, *(str(_field(first[label], name)) for name in names)) for label in dict.fromkeys(labels)]
+    return Table(("search", *names), rows if set(names) - {"search.method"} else ())
+
+
+def rows_of(record: Record, label: str) -> list[dict[str, Any]]:
+    """A row for every genotype of a work directory, as `study.summary` takes them; accuracies in percent."""
+    rows = []
+    for name, genotype in record.genotypes.items():
+        training = record.trainings.get(name)
+        result = training.result if training else {}
+        scores = record.selections[name].file("table.json").get("scores", {})
+        true = {
+            true_column(prefix, TEST, "accuracy"): scores[data_set][TEST]["accuracy"] if scores else None
+            for data_set, prefix in PREFIXES.items()
+        }
+        rows.append(
+            {
+                "search": label,
+                "selection": name,
+                "seed": record.config.seed,
+                "workdir": str(record.workdir),
+                TRAINED: 100 * result["test_accuracy"] if result else None,
+                "parameters": result.get("parameters"),
+                "genotype": genotype,
+                **true,
+            }
+        )
+    return rows
+
+
+def _measure(name: str, groups: Sequence[Group]) -> dict[str, Any]:
+    """A measure's table and picture; empty where there is nothing of it."""
+    if not groups:
+        return {}
+    rows = []
+    for g in groups:
+        own, other = g.statistics, g.difference
+        rows.append(
+            (
+                f"{g.search}/{g.selection}",
+                str(own.number),
+                f"{own.mean:.2f}",
+                _interval(own),
+                _number(own.std),
+                f"{own.min:.2f}",
+                "baseline" if other is None and not g.differences else _number(other and other.mean, "+"),
+                "" if other is None else _interval(other, "+"),
+                "" if other is None else str(other.number),
+            )
+        )
+    headings = ("method", "seeds", "mean", _INTERVAL, "std", "least", "difference", _INTERVAL, "pairs")
+    return {
+        "title": MEASURES[name],
+        "table": Table(headings, rows, range(1, len(headings))),
+        "picture": svg.inline(
+            _draw(groups), f"measure-{name}", f"{MEASURES[name]}: every seed, mean, interval"
+        ),
+        "differences": None,
+    } | _differences(name, groups)
+
+
+def _differences(name: str, groups: Sequence[Group]) -> dict[str, svg.Drawing]:
+    paired = [g for g in groups if g.difference is not None]
+    if not paired:
+        return {}
+    drawn = _draw(
+        [_of_differences(g) for g in paired], zero=True, label=f"minus {paired[0].baseline}, points"
+    )
+    return {"differences": svg.inline(drawn, f"difference-{name}", "Paired differences from the baseline")}
+
+
+def _of_differences(group: Group) -> Group:
+    """A group of the differences, to be drawn."""
+    return Group(
+        group.search, group.selection, group.measure, group.differences, group.difference, "", {}, None
+    )
+
+
+def _draw(groups: Sequence[Group], zero: bool = False, label: str = "%") -> Figure:
+    """A line of points for each group: seeds, mean and interval."""
+    figure = new(4.6, 0.75 + 0.38 * len(groups))
+    axes = figure.subplots()
+    for place, group in enumerate(groups):
+        colour, own = SERIES[place % len(SERIES)], group.statistics
+        if own.low is not None:
+            axes.hlines(place, own.low, own.high, color=colour, linewidth=5, alpha=0.3)
+        axes.plot(list(group.values.values()), [place] * own.number, "o", color=colour, markersize=4.5)
+        axes.vlines(own.mean, place - 0.27, place + 0.27, color=INK, linewidth=1.8)
+    names = [f"{g.search}\n{g.selection}" for g in groups]
+    axes.set_yticks(range(len(groups)), names)
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    if zero:
+        axes.axvline(0.0, color=INK, linewidth=0.8)
+    else:  # intervals of few seeds reach beyond what an accuracy can be
+        low, high = axes.get_xlim()
+        axes.set_xlim(max(low, 0.0), min(high, 100.5))
+    plain_axes(axes)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.tick_params(axis="y", length=0, labelsize=8)
+    axes.set_xlabel(label, fontsize=8.5)
+    return figure
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.2f}"
+
+
+def _interval(found: Statistics, sign: str = "") -> str:
+    return "-" if found.low is None else f"{found.low:{sign}.2f} to {found.high:{sign}.2f}"
+
+
+def _runs(
+    records: Sequence[Record], labels: Sequence[str], rows: Sequence[dict], path: pathlib.Path
+) -> list[dict[str, Any]]:
+    """For every work directory what stands in its line, with a link to its own page where there is one."""
+    found = []
+    for record, label in zip(records, labels, strict=True):
+        own = record.workdir / "report" / "index.html"
+        link = os.path.relpath(own, path.absolute().parent) if own.exists() else ""
+        accuracies = {row["selection"]: row[TRAINED] for row in rows if row["workdir"] == str(record.workdir)}
+        trained = ", ".join(f"{n} {v:.2f} %" for n, v in accuracies.items() if v is not None)
+        epochs = [row for row in record.search.epochs if SUPERNET_TEST in row]
+        spent = [stage.seconds for stage in record.stages if stage.seconds is not None]
+        found.append(
+            {
+                "name": record.workdir.name,
+                "link": link,
+                "cells": [
+                    label,
+                    str(record.config.seed),
+                    percent(epochs[-1][SUPERNET_TEST]) if epochs else "-",
+                    trained or "-",
+                    duration(sum(spent)) if spent else "-",
+                ],
+            }
+        )
+    return found
+
+
+def _genotypes(records: Sequence[Record], rows: Sequence[dict]) -> dict[str, Any]:
+    """What was selected, as texts; and pictures, as long as they are few."""
+    spaces = {str(record.workdir): record.space for record in records}
+    listed, drawn = [], []
+    for row in rows:
+        space, genotype = spaces[row["workdir"]], row["genotype"]
+        title = f"{row['search']}/{row['selection']}, seed {row['seed']}"
+        skips = percent(skip_share_of(genotype), 0)
+        listed.append((title, skips, genotype.to_text(space)))
+        if len(drawn) < _SHOWN:
+            figure = draw_genotypes(space, {title: genotype})
+            drawn.append(svg.inline(figure, f"genotype-{len(drawn)}", f"The cells of {title}"))
+    return {
+        "table": Table(("method", "skip connections", "genotype"), listed, (1,)),
+        "pictures": drawn,
+        "left_out": len(rows) - len(drawn),
+    }

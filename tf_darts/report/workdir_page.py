@@ -1,0 +1,328 @@
+"""The page of one work directory: what was found, why it was chosen, how it trained, and what it took."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from scipy import stats
+
+from tf_darts.report import curves, decisions, heat_map, page, strength, svg
+from tf_darts.report.cell_diagram import draw_cell
+from tf_darts.report.decisions import CONFIDENCE, Decision
+from tf_darts.report.mixture_diagram import draw_mixture
+from tf_darts.report.page import NARROW, Table
+from tf_darts.report.record import Record, Stage
+from tf_darts.runtime.panels import changes
+from tf_darts.runtime.progress import duration
+from tf_darts.search.describe import skip_share_of
+from tf_darts.search.weights import of_epochs
+
+SUPERNET_TEST = "evaluation/test_accuracy"
+_INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
+
+
+def make(record: Record) -> str:
+    """The page, as HTML."""
+    config, space = record.config, record.space
+    decided = [
+        _decided(record, name, decisions.read(space, stage.decisions))
+        for name, stage in record.selections.items()
+        if stage.decisions and "cell_type" in stage.decisions[0]
+    ]
+    weights = of_epochs(config, space, record.search.epochs, record.search.decisions)
+    content = {
+        "summary": _summary(record, decided),
+        "cells": [_cells(record, name) for name in record.genotypes],
+        "decided": decided,
+        "curves": _curves(record),
+        "heat_maps": [
+            svg.inline(
+                heat_map.over_epochs(space, t, [w[t] for w in weights.values()], list(weights)),
+                f"heat-{t}",
+                f"Mixing weights of the {t} cell over the epochs",
+            )
+            for t in (space.cell_types if weights else ())
+        ],
+        "mixtures": [
+            svg.inline(
+                draw_mixture(space, t, list(weights.values())[-1][t]),
+                f"mixture-{t}",
+                f"The supernet's {t} cell with its mixing weights",
+            )
+            for t in (space.cell_types if weights else ())
+        ],
+        "errors": [found for name, s in record.trainings.items() if (found := _errors(name, s))],
+        "analyses": [_analysis(name, stage) for name, stage in record.analyses.items()],
+        "cost": _cost(record),
+        "changed": Table(
+            ("field", "value", "default"), [(n, repr(v), repr(d)) for n, v, d in changes(config.to_dict())]
+        ),
+        "config": json.dumps(config.to_dict(), indent=2, default=str),
+        "versions": Table(("package", "version"), list(record.versions.items())),
+    }
+    named = [("summary", "Summary"), ("cells", "Cells")]
+    sections = [(i, n) for i, n in named if i == "summary" or content[i]]
+    sections += [(d["id"], f"Decisions: {d['name']}") for d in decided]
+    named = [("curves", "Curves"), ("errors", "Errors"), ("analyses", "Analyses")]
+    sections += [(i, n) for i, n in named if content[i]]
+    sections += [("cost", "Time and memory"), ("config", "Config")]
+    subtitle = (
+        f"{_data(record)}; space {space.name}; search method {config.search.method}; seed {config.seed}"
+    )
+    return page.render("workdir.html", record.workdir.name, subtitle, sections, **content)
+
+
+def _data(record: Record) -> str:
+    data = record.config.data
+    return data.name if data.source == "tfds" else data.source
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share as a percentage; a dash where it is not known."""
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def _summary(record: Record, decided: list[dict]) -> dict[str, Any]:
+    search, config = record.search, record.config
+    done, total = len(search.epochs), config.search.epochs
+    if not search.result:
+        state = f"is at epoch {done} of {total}" if search.folder.exists() else "has not begun"
+    elif "imported" in search.result:
+        state = "is that of a supernet from elsewhere"
+    elif done < total:
+        state = f"was stopped early, after {done} of {total} epochs"
+    else:
+        state = f"took {total} epochs"
+    lines = [f"The search {state}."]
+    for stage in record.stages:
+        texts = stage.file("warnings.json").get("warnings", {}).values()
+        lines += [f"Warning, {stage.name}: {text}" for text in texts]
+    trained = {n: s.result for n, s in record.trainings.items() if s.result}
+    if len(trained) > 1:
+        best = max(trained, key=lambda name: trained[name]["test_accuracy"])
+        others = ", ".join(f"{n} {percent(r['test_accuracy'])}" for n, r in trained.items() if n != best)
+        lines.append(
+            f"Of the networks that were trained, {best} has the highest test accuracy,"
+            f" {percent(trained[best]['test_accuracy'])} ({others}). One seed says little: compare several"
+            " with bin/report --compare."
+        )
+    for selection in decided:
+        if selection["narrow"]:
+            lines.append(
+                f"{selection['name']}: {selection['narrow']} of {selection['probed']} decisions were narrow:"
+                " chance in the images may have made them."
+            )
+    facts = [("space", record.space.name), ("data", _data(record)), ("search method", config.search.method)]
+    if search.epochs:
+        last = search.epochs[-1]
+        accuracies = [
+            row["evaluation/test_accuracy"] for row in search.epochs if "evaluation/test_accuracy" in row
+        ]
+        facts += [("supernet's test accuracy", percent(accuracies[-1]))] if accuracies else []
+        facts += [("skip connections by magnitude", percent(last.get("skip_share"), 0))]
+    spent = [stage.seconds for stage in record.stages if stage.seconds is not None]
+    facts += [("time in all", duration(sum(spent)))] if spent else []
+    return {"lines": lines, "facts": facts, "table": _results(record)}
+
+
+def _results(record: Record) -> Table:
+    """A row for every architecture that was selected or trained."""
+    rows, true = [], "true accuracy (CIFAR-10)"
+    names = dict.fromkeys([*record.genotypes, *record.trainings])
+    for name in names:
+        genotype = record.genotypes.get(name)
+        training = record.trainings.get(name)
+        result = training.result if training else {}
+        if genotype is None and result:
+            genotype = record.genotype_of_training(name)
+        skips = "-" if genotype is None else percent(skip_share_of(genotype), 0)
+        table = record.selections[name].file("table.json") if name in record.selections else {}
+        entry = table.get("scores", {}).get("cifar10", {}).get("test") if table else None
+        rows.append(
+            (
+                name,
+                f"{result['parameters']:,}" if result else "-",
+                percent(result.get("test_accuracy")),
+                _wilson(result),
+                percent(result.get("best_test_accuracy")),
+                skips,
+                f"{entry['accuracy']:.2f} %, rank {entry['rank']:,}" if entry else "-",
+            )
+        )
+    headings = (
+        "architecture",
+        "parameters",
+        "test accuracy",
+        _INTERVAL,
+        "best epoch",
+        "skip connections",
+        true,
+    )
+    if all(row[-1] == "-" for row in rows):
+        headings, rows = headings[:-1], [row[:-1] for row in rows]
+    return Table(headings, rows, range(1, len(headings)))
+
+
+def _wilson(result: Mapping[str, Any]) -> str:
+    if not result:
+        return "-"
+    images = result["test_images"]
+    correct = round(result["test_accuracy"] * images)
+    interval = stats.binomtest(correct, images).proportion_ci(CONFIDENCE, method="wilson")
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+
+
+def _cells(record: Record, name: str) -> dict[str, Any]:
+    genotype, space = record.genotypes[name], record.space
+    pictures = [
+        svg.inline(draw_cell(space, t, genotype, f"{t} cell"), f"cell-{name}-{t}", f"The {t} cell of {name}")
+        for t in space.cell_types
+    ]
+    forms = [
+        {"name": "published text form", "text": genotype.to_text(space)},
+        {"name": "JSON, as in genotype.json", "text": genotype.to_json(space).rstrip()},
+    ]
+    return {"name": name, "pictures": pictures, "forms": forms}
+
+
+def _decided(record: Record, name: str, made: list[Decision]) -> dict[str, Any]:
+    probed = [d for d in made if d.lead is not None]
+    narrow = [d for d in probed if d.narrow]
+    rows = strength.rows_of(record.space, made)
+    lines = []
+    if narrow:
+        places = "; ".join(f"{d.cell_type} {d.place} ({d.chosen} over {d.over})" for d in narrow)
+        lines.append(f"Decided by a narrow margin, within the {_INTERVAL} of the difference: {places}.")
+    elif probed:
+        lines.append("No decision was narrow: each lead is larger than chance in the images explains.")
+    dropped = any(d.supernet is not None for d in made)
+    found: dict[str, Any] = {
+        "id": f"decisions-{name}",
+        "name": name,
+        "lines": lines,
+        "narrow": len(narrow),
+        "probed": len(probed),
+        "table": _order(made),
+        "bars": [
+            svg.inline(
+                decisions.draw(record.space, d),
+                f"bars-{name}-{d.number}",
+                f"Decision {d.number}: what the candidates of {d.cell_type} {d.place} are worth",
+            )
+            for d in made
+            if d.lead is not None
+        ],
+        "about_bars": (
+            "How much accuracy the supernet loses without each candidate, at the time of the decision,"
+            f" {'on the same images with and without it' if dropped else 'beside the best of the others'};"
+            f" lines are {_INTERVAL}s. Beside it the mixing weight that alpha gives it."
+        ),
+        "scatter": None,
+        "agreement": "",
+    }
+    if rows:
+        agreement = strength.compare(rows)
+        found["scatter"] = svg.inline(
+            strength.draw(rows, agreement), f"scatter-{name}", "Mixing weights against accuracy lost, by edge"
+        )
+        mean = "not defined" if agreement.mean is None else f"{agreement.mean:+.2f}"
+        found["agreement"] = (
+            f"Spearman's rank correlation within an edge is {mean} in the mean over edges. Alpha and"
+            f" perturbation put the same operation first on {agreement.same_best} of {agreement.edges} edges"
+            f" (chance: {agreement.by_chance:.1f})."
+        )
+    return found
+
+
+def _order(made: list[Decision]) -> Table:
+    """The decisions in their order."""
+    rows = []
+    for d in made:
+        lead = "-"
+        if d.lead is not None:
+            unit = " nats" if d.criterion == "loss" and d.lead_error is not None else " points"
+            scaled = d.lead if unit == " nats" else 100 * d.lead
+            lead = f"{scaled:+.2f}{unit} over {d.over}"
+        rows.append(
+            (
+                str(d.number),
+                "-" if d.epoch is None else str(d.epoch),
+                f"{d.cell_type} {d.place}",
+                d.chosen,
+                _weight(d),
+                lead,
+                NARROW if d.narrow else "",
+                percent(d.supernet),
+                ", ".join(d.refused) or "",
+            )
+        )
+    headings = [
+        "",
+        "epoch",
+        "place",
+        "kept",
+        "mixing weight",
+        "lead",
+        "",
+        "supernet before",
+        "over the budget",
+    ]
+    keep = [
+        i for i, h in enumerate(headings)
+        if i in (0, 2, 3) or any(row[i] not in ("", "-") for row in rows)
+    ]  # fmt: skip
+    return Table([headings[i] for i in keep], [[row[i] for i in keep] for row in rows])
+
+
+def _weight(decision: Decision) -> str:
+    """The mixing weight of what was kept, and the largest of the others."""
+    kept = [e.weight for e in decision.effects if e.chosen and e.weight is not None]
+    others = [e for e in decision.effects if not e.chosen and e.weight is not None]
+    if len(kept) != 1 or not others:
+        return "-"
+    most = max(others, key=lambda e: e.weight or 0.0)
+    return f"{kept[0]:.3f} ({most.name} {most.weight:.3f})"
+
+
+def _curves(record: Record) -> list[svg.Drawing]:
+    charts = curves.of_search(record.search.steps, record.search.epochs)
+    charts += curves.of_trainings({name: stage.rows for name, stage in record.trainings.items()})
+    return [svg.inline(curves.draw(c), f"curve-{i}", c.title) for i, c in enumerate(charts)]
+
+
+def _errors(name: str, stage: Stage) -> dict[str, Any] | None:
+    found = stage.file("errors.json")
+    if not found:
+        return None
+    labels = {"confusion": "Confusion matrix", "mistakes": "The mistakes that it is surest of"}
+    pictures = [(a, f"{label}, {name}") for key, label in labels.items() if (a := stage.picture(key))]
+    return {
+        "name": name,
+        "text": f"{found['mistakes']:,} of {found['images']:,} test images are classified wrongly.",
+        "pictures": pictures,
+    }
+
+
+def _analysis(name: str, stage: Stage) -> dict[str, Any]:
+    summary = stage.folder / "summary.txt"
+    pictures = [
+        (stage.picture(path.stem), path.stem.replace("_", " ")) for path in sorted(stage.folder.glob("*.png"))
+    ]
+    text = summary.read_text(encoding="utf-8") if summary.exists() else ""
+    return {"name": name, "text": text or ("" if stage.result else "not finished"), "pictures": pictures}
+
+
+def _cost(record: Record) -> Table:
+    rows = []
+    for stage in record.stages:
+        took = stage.file("seconds.json")
+        peak = took.get("peak_bytes") or stage.memory.get("peak_bytes")
+        rows.append(
+            (
+                stage.name,
+                "-" if stage.seconds is None else duration(stage.seconds),
+                str(took.get("starts", "-")),
+                "-" if not peak else f"{peak / 1e9:.2f} GB",
+            )
+        )
+    return Table(("stage", "time", "starts", "peak memory of the process"), rows, (1, 2, 3))
