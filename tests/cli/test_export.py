@@ -188,7 +188,7 @@ def test_the_int8_file_computes_in_int8_and_takes_pixels_as_they_are(done):
     types = {detail["dtype"] for detail in interpreter.get_tensor_details()}
     assert np.int8 in types
     floats = [d for d in interpreter.get_tensor_details() if d["dtype"] == np.float32]
-    assert [math.prod(d["shape"]) for d in floats] == [10]  # the probabilities that come out
+    assert [math.prod(d["shape"]) for d in floats] == [10]  # the probabilities, as they come out
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.export.functional import NORMALISATION
 from tf_darts.export.reload import SIGNATURE
 
 
@@ -65,9 +66,12 @@ WRITERS: dict[str, Callable[[keras.Model, pathlib.Path, np.ndarray], None]] = {
 def _module(model: keras.Model, pixels: tf.DType) -> tf.Module:
     """The model with its signature: images -> probabilities and class."""
     shape = [None, *model.input_shape[1:]]
+    # In two parts, since the model itself would take other pixels than uint8 for uint8 first.
+    normalise = model.get_layer(NORMALISATION)
+    rest = keras.Model(normalise.output, model.output)
 
     def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = model(images, training=False)
+        probabilities = rest(normalise(images), training=False)
         return {"probabilities": probabilities, "class": tf.argmax(probabilities, -1)}
 
     module = tf.Module()

@@ -14,6 +14,8 @@ from tf_darts.layers.body import Cell
 from tf_darts.layers.node import NodeOutput
 from tf_darts.network import Network
 
+NORMALISATION = "normalisation"  # name of the layer that takes the pixels
+
 
 def functional(
     network: Network, image_shape: Sequence[int], mean: np.ndarray, std: np.ndarray
@@ -34,7 +36,7 @@ def functional(
     images = keras.Input(tuple(image_shape), dtype="uint8", name="images")
     std = np.where(std == 0, 1.0, std).astype(np.float64)
     scale, offset = 1 / (255 * std), -mean.astype(np.float64) / std
-    x = keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="normalisation")(images)
+    x = keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=NORMALISATION)(images)
     body, stock = network.body, Stock("stem")
     stem = stock.norm(stock.conv(x, body.stem.conv, "conv"), body.stem.norm, "norm")
     outputs = [NodeOutput(stem)] * network.space.input_nodes
