@@ -34,8 +34,8 @@ def genotype_of(space, cell):
     return genotype_lib.from_text(text, space)
 
 
-def assert_same(network, model):
-    batch = random_network.images()
+def assert_same(network, model, side=8):
+    batch = random_network.images(side=side)
     ours = random_network.logits(network, batch)
     assert np.ptp(ours) > 0.1  # there is something to agree on
     np.testing.assert_allclose(random_network.exported_logits(model, batch), ours, rtol=1e-4, atol=1e-5)
@@ -84,6 +84,16 @@ def test_a_constant_channel_is_not_divided_by_zero(monkeypatch):
     text = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
     network = random_network.make(space, genotype_lib.from_text(text, space))
     assert_same(network, random_network.exported(network))
+
+
+def test_the_stem_for_imagenet():
+    space = spaces.with_stem(space_of(("max_pool_3x3",)), "imagenet")
+    genotype = genotype_of(
+        space, [("max_pool_3x3", 0), ("max_pool_3x3", 1), ("max_pool_3x3", 0), ("max_pool_3x3", 2)]
+    )
+    network = random_network.make(space, genotype, cells=3)
+    model = random_network.exported(network, side=32)
+    assert_same(network, model, side=32)
 
 
 def test_noise_is_refused():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tf_darts.export.stock_layers import Stock, relu, write
+from tf_darts.export.stock_layers import Stock, relu, write, write_stem
 from tf_darts.layers.body import Cell
 from tf_darts.layers.node import NodeOutput
 from tf_darts.network import Network
@@ -37,9 +37,8 @@ def functional(
     std = np.where(std == 0, 1.0, std).astype(np.float64)
     scale, offset = 1 / (255 * std), -mean.astype(np.float64) / std
     x = keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=NORMALISATION)(images)
-    body, stock = network.body, Stock("stem")
-    stem = stock.norm(stock.conv(x, body.stem.conv, "conv"), body.stem.norm, "norm")
-    outputs = [NodeOutput(stem)] * network.space.input_nodes
+    body = network.body
+    outputs = [NodeOutput(y) for y in write_stem(body.stem, x, Stock("stem"), network.space.input_nodes)]
     for layer in body.blocks:
         stock = Stock(layer.name)
         if isinstance(layer, Cell):

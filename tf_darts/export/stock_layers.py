@@ -15,6 +15,7 @@ from tf_darts.layers.base import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, BatchN
 from tf_darts.layers.body import ResidualBlock
 from tf_darts.layers.node import NodeOutput
 from tf_darts.layers.own_operation import KerasOperation
+from tf_darts.layers.stem import ImageNetStem, Stem
 
 Tensor = keras.KerasTensor
 
@@ -187,6 +188,15 @@ def _keras_layer(operation: KerasOperation, node: NodeOutput, stock: Stock) -> T
     y = copy(node.x)
     copy.set_weights(operation.layer.get_weights())
     return y
+
+
+def write_stem(stem: Stem | ImageNetStem, images: Tensor, stock: Stock, inputs: int) -> list[Tensor]:
+    """A stem: what the first cell has as its inputs, of which there are `inputs`."""
+    if isinstance(stem, ImageNetStem):
+        x = stock.norm(stock.conv(images, stem.conv_1, "conv_1", 2), stem.norm_1, "norm_1")
+        first = stock.norm(stock.conv(relu(x), stem.conv_2, "conv_2", 2), stem.norm_2, "norm_2")
+        return [first, stock.norm(stock.conv(relu(first), stem.conv_3, "conv_3", 2), stem.norm_3, "norm_3")]
+    return [stock.norm(stock.conv(images, stem.conv, "conv"), stem.norm, "norm")] * inputs
 
 
 # By the class itself: one derived from it may compute something else.

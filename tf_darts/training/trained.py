@@ -49,7 +49,7 @@ class Trained:
         """
         training = self.config.training
         network = Network(
-            self.space,
+            spaces.with_stem(self.space, training.stem),
             self.genotype,
             training.channels,
             training.cells,
