@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -154,14 +156,25 @@ def test_images_of_another_size_and_kind_are_brought_to_the_models(done, call):
 def test_exported_again_it_is_put_in_the_place_of_the_first(done, call):
     folder, _ = done
     output = folder / "elsewhere"
-    arguments = ("--workdir=a b", "--name=mine", "--output=elsewhere", "--check_images=20")
-    for formats in ("keras", "tflite"):
-        ended = call("export", *arguments, f"--formats={formats}", cwd=folder)
-        assert ended.status == 0, ended.err
-        names = {path.name for path in output.iterdir()}
-        assert names == {FILES[formats], "model_card.json", "model_card.md"}
+    shutil.copytree(folder / "a b" / "export" / "mine", output)
+    arguments = (*MINE, "--output=elsewhere", "--check_images=20", "--formats=tflite")
+    ended = call("export", *arguments, cwd=folder)
+    assert ended.status == 0, ended.err
+    assert {path.name for path in output.iterdir()} == {"model.tflite", "model_card.json", "model_card.md"}
     assert json.loads((output / "model_card.json").read_text())["checked"]["images"] == 20
     assert not list(folder.glob(".elsewhere*"))
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_lines_of_the_page_read_the_files(done, monkeypatch, number):
+    page = Path(__file__).resolve().parents[2] / "docs" / "export.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    assert len(blocks) == 3
+    monkeypatch.chdir(done[0] / "a b" / "export" / "mine")
+    names = {}
+    exec(blocks[number], names)
+    if number == 0:
+        assert names["probabilities"].shape == (2, 10)
 
 
 def test_others_read_the_saved_model_by_its_signatures(done):
