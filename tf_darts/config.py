@@ -90,7 +90,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "source": one_of_field("tfds", "where images come from", "digits", "tfds", "npz", "folder"),
         "name": text_field("cifar10", "tfds name, for source tfds"),
         "path": text_field("", "tfds data directory, .npz file, or folder of images by class"),
-        "image_size": integer_field(32, "side to which source folder resizes its images, pixels", 1),
+        "image_size": integer_field(
+            32, "side to which source folder resizes its images, or of the crops of stream, pixels", 1
+        ),
         "test_fraction": number_field(
             0.2, "share of source folder held out where it has no test/", 0.01, 0.9
         ),
@@ -101,6 +103,19 @@ FIELDS: dict[str, dict[str, Field]] = {
         "split": one_of_field(
             "seed", "how halves are made: shuffled by seed, or in file order", "seed", "order"
         ),
+        "test_split": text_field("test", "tfds split, or folder beside train/, of the test images"),
+        "stream": flag_field(
+            False,
+            "decode images for each batch and crop and colour them as ImageNet's, instead of holding them in"
+            " memory; for bin/train, with source tfds or folder",
+        ),
+        "test_resize": integer_field(
+            256, "with stream: the shorter side of test images, of which the centre is taken, pixels", 1
+        ),
+        "color_jitter": number_field(
+            0.4, "with stream: largest change of brightness, contrast and saturation", 0.0, 1.0
+        ),
+        "hue_jitter": number_field(0.2, "with stream: largest change of hue, of the circle", 0.0, 0.5),
         "crop_padding": integer_field(4, "pixels of black padding before the random crop; 0: no crop"),
         "flip": flag_field(True, "random horizontal flips"),
     },
@@ -407,6 +422,7 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
             f"config: report.table is {config.report.table!r} and space is {config.space!r}; allowed: a table"
             f" only with space {table_space!r}"
         )
+    _check_stream(data)
     _check_search(config)
     _check_selection(config)
     for section, users in methods.SECTIONS.items():
@@ -442,6 +458,22 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
                     f"config: {section}.batch_size is {size}; allowed: a multiple of"
                     f" runtime.logical_devices, {runtime.logical_devices}"
                 )
+
+
+def _check_stream(data: ml_collections.ConfigDict) -> None:
+    if not data.stream:
+        for name in ("test_resize", "color_jitter", "hue_jitter"):
+            if data[name] != FIELDS["data"][name].default:
+                raise UserError(f"config: data.{name} is {data[name]!r}; allowed: only with data.stream")
+        return
+    for name, value, good in (
+        ("source", "tfds or folder", data.source in ("tfds", "folder")),
+        ("crop_padding", "0: crops are of another kind", data.crop_padding == 0),
+        ("downscale", "1", data.downscale == 1),
+        ("test_resize", f"at least data.image_size, {data.image_size}", data.test_resize >= data.image_size),
+    ):
+        if not good:
+            raise UserError(f"config: data.{name} is {data[name]!r} with data.stream; allowed: {value}")
 
 
 def _check_schedule(training: ml_collections.ConfigDict) -> None:

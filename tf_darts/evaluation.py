@@ -6,8 +6,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tf_darts.data.pipeline import ImageSet
-from tf_darts.objective import loss_and_correct
-from tf_darts.runtime.steps import PassSteps
+from tf_darts.data.stream import ImageStream
+from tf_darts.objective import Batch, count_in_top, loss_and_correct
+from tf_darts.runtime.streamed_steps import over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Score:
 
     Attributes:
       correct: number of images classified correctly.
+      in_top_5: number of images whose label is among the five largest logits; None where not counted.
       images: number of images seen.
       loss: mean cross-entropy.
     """
@@ -23,6 +25,7 @@ class Score:
     correct: int
     images: int
     loss: float
+    in_top_5: int | None = None
 
     @property
     def accuracy(self) -> float:
@@ -44,12 +47,13 @@ class Evaluator:
 
     Args:
       strategy: where it runs.
-      images: the set.
+      images: the set, on the device or streamed.
       batch_size: global batch.
       forward: images float32 [B, H, W, C] -> logits float32 [B, classes].
       purpose: for the order and the augmentation of each pass.
       augment: whether images are augmented and their order is shuffled, or neither.
       steps_per_call: batches per call from the host.
+      top_5: whether to count the images whose label is among the five largest logits too.
     """
 
     @property
@@ -60,24 +64,25 @@ class Evaluator:
     def __init__(
         self,
         strategy: tf.distribute.Strategy,
-        images: ImageSet,
+        images: ImageSet | ImageStream,
         batch_size: int,
         forward: Callable[[tf.Tensor], tf.Tensor],
         purpose: str,
         augment: bool,
         steps_per_call: int,
+        top_5: bool = False,
     ):
-        def make_step(count: int):
-            def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-                batch, labels = self._steps.batch(images, purpose, number, count, replica, augment)
-                loss, correct = loss_and_correct(forward(batch), labels, 1)
-                return {"loss": loss, "correct": correct}
+        def step(number: tf.Tensor, replica: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
+            logits, labels = forward(batch[0]), batch[1]
+            loss, correct = loss_and_correct(logits, labels, 1)
+            counted = {"in_top_5": count_in_top(logits, labels, 5)} if top_5 else {}
+            return {"loss": loss, "correct": correct, **counted}
 
-            return step
-
-        self._steps = PassSteps(
-            strategy, images.size, batch_size, make_step, ("loss", "correct"), steps_per_call
+        metrics = ("loss", "correct", *(("in_top_5",) if top_5 else ()))
+        self._steps = over(
+            strategy, images, purpose, augment, batch_size, lambda count: step, metrics, steps_per_call
         )
+        self._metrics = metrics
 
     def __call__(self, pass_index: int = 0, each_call: Callable[[int], None] = lambda batches: None) -> Score:
         """One pass.
@@ -86,11 +91,13 @@ class Evaluator:
           pass_index: passes of one index see the same images in the same order and augmentation.
           each_call: called with the number of batches done after each call from the host.
         """
-        loss, correct, done = 0.0, 0, 0
+        sums, done = dict.fromkeys(self._metrics, 0.0), 0
         while done < self._steps.per_pass:
             rows, count = self._steps(pass_index * self._steps.per_pass + done)
-            loss += float(rows["loss"].sum(dtype="float64"))
-            correct += round(float(rows["correct"].sum(dtype="float64")))
+            for name in self._metrics:
+                sums[name] += float(rows[name].sum(dtype="float64"))
             done += count
             each_call(done)
-        return Score(correct, self._steps.images, loss / self._steps.images)
+        images, in_top_5 = self._steps.images, sums.get("in_top_5")
+        in_top_5 = None if in_top_5 is None else round(in_top_5)
+        return Score(round(sums["correct"]), images, sums["loss"] / images, in_top_5)

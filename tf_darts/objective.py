@@ -31,6 +31,13 @@ def count_correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(_hits(logits, labels), tf.int32))
 
 
+def count_in_top(logits: tf.Tensor, labels: tf.Tensor, most: int) -> tf.Tensor:
+    """Number of images whose label is among the `most` largest logits (ties to the label's favour), int32."""
+    of_label = tf.gather(logits, tf.cast(labels, tf.int32), batch_dims=1)[:, None]
+    larger = tf.reduce_sum(tf.cast(logits > of_label, tf.int32), -1)
+    return tf.reduce_sum(tf.cast(larger < most, tf.int32))
+
+
 def losses_and_hits(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Each image's cross-entropy (float32 [B]), and whether its largest logit is its label's (bool [B])."""
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)

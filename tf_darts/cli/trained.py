@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from tf_darts.cli import common, folders
+from tf_darts.errors import UserError
 
 if TYPE_CHECKING:
     from tf_darts.data.sources import ImageData
@@ -30,6 +31,10 @@ def load() -> tuple[Trained, ImageData]:
         from tf_darts.runtime import strategy
         from tf_darts.training import trained
     found = trained.read(workdir, _NAME.value or folders.selection_name(config), config)
+    if found.config.data.stream:
+        raise UserError(
+            f"--workdir: {found.folder} was trained with data.stream; allowed: data held in memory"
+        )
     if flags.FLAGS.data_dir is not None:
         found.config.data.path = config.data.path  # they may have been moved
     strategy.prepare()

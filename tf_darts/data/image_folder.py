@@ -8,9 +8,12 @@ import numpy as np
 
 from tf_darts.data import image_file
 from tf_darts.data.common import Arrays, bad, held_out, some
+from tf_darts.data.stream import Files
 from tf_darts.runtime import seeds
 
-LAYOUTS = "a folder with train/CLASS/ and test/CLASS/, or with CLASS/, of .png and .jpg files"
+LAYOUTS = (
+    "a folder with train/CLASS/ and test/CLASS/ (data.test_split), or with CLASS/, of .png and .jpg files"
+)
 
 
 class _Listing(NamedTuple):
@@ -32,36 +35,58 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
       UserError: no such folder, no classes, a class without images, classes that differ between train and
         test, images that cannot be read.
     """
+    root, parts, class_names = _parts(data, seed)
+    unreadable: list[str] = []
+    arrays = []
+    for files, labels in parts:
+        arrays += [_decode(files, data.image_size, root, unreadable), labels]
+    if unreadable:
+        raise bad("data.path", data.path, f"cannot read {some(unreadable)}", "8-bit .png and .jpg images")
+    return Arrays(*arrays, class_names=class_names)
+
+
+def files(data: ml_collections.ConfigDict, seed: int) -> tuple[Files, Files, tuple[str, ...]]:
+    """The same as files that are read and decoded later, and the class names.
+
+    Raises:
+      UserError: as `load`, but for images that cannot be read.
+    """
+    _, parts, class_names = _parts(data, seed)
+    train, test = (Files(*part) for part in parts)
+    return train, test, class_names
+
+
+# Paths and labels, int32 [N].
+_Part = tuple[list[str], np.ndarray]
+
+
+def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part], tuple[str, ...]]:
+    """The folder, files and labels of its training and test part, and class names."""
     root = os.path.expanduser(data.path)
     if not os.path.isdir(root):
         raise bad("data.path", data.path, "no such folder", LAYOUTS)
-    folders = _folders(root)
-    if "train" in folders and "test" in folders:
-        train, test = (_list(data.path, os.path.join(root, part)) for part in ("train", "test"))
+    folders, test_name = _folders(root), data.test_split
+    if "train" in folders and test_name in folders:
+        train, test = (_list(data.path, os.path.join(root, part)) for part in ("train", test_name))
         if train.class_names != test.class_names:
             differ = sorted(set(train.class_names) ^ set(test.class_names))
-            fault = f"only one of train and test has the classes {some(differ)}"
+            fault = f"only one of train and {test_name} has the classes {some(differ)}"
             raise bad("data.path", data.path, fault, "the same classes in both")
         parts = [
             (listing, np.random.default_rng(seeds.fold(seed, "folder", part)).permutation(len(listing.files)))
             for part, listing in (("train", train), ("test", test))
         ]
-    elif "train" in folders or "test" in folders:
-        missing = "test" if "train" in folders else "train"
+    elif "train" in folders or test_name in folders:
+        missing = test_name if "train" in folders else "train"
         raise bad("data.path", data.path, f"has no folder {missing}", LAYOUTS)
     else:
         listing = _list(data.path, root)
         parts = [(listing, indices) for indices in held_out(listing.labels, data.test_fraction, seed)]
-
-    unreadable: list[str] = []
-    arrays = []
+    chosen = []
     for (listing, order), limit in zip(parts, (data.limit_train, data.limit_test), strict=True):
-        order = order[: limit or None]  # before decoding, which is what takes the time
-        files = [listing.files[k] for k in order]
-        arrays += [_decode(files, data.image_size, root, unreadable), listing.labels[order]]
-    if unreadable:
-        raise bad("data.path", data.path, f"cannot read {some(unreadable)}", "8-bit .png and .jpg images")
-    return Arrays(*arrays, class_names=parts[0][0].class_names)
+        order = order[: limit or None]
+        chosen.append(([listing.files[k] for k in order], listing.labels[order]))
+    return root, chosen, parts[0][0].class_names
 
 
 def _folders(path: str) -> list[str]:

@@ -181,6 +181,15 @@ def _share(count: int, replicas: int) -> int:
     return count // replicas
 
 
+def whole_sets(data: ImageData, transform: Transform, seed: int) -> tuple[ImageSet, ImageSet]:
+    """All training and all test images, with one transform and seed."""
+    train, test = (
+        ImageSet(images, labels, transform, seed)
+        for images, labels in ((data.x_train, data.y_train), (data.x_test, data.y_test))
+    )
+    return train, test
+
+
 def halves(
     data: ImageData, config_data: ml_collections.ConfigDict, seed: int, transform: Transform
 ) -> tuple[ImageSet, ImageSet]:

@@ -12,8 +12,10 @@ import ml_collections
 import numpy as np
 from sklearn import datasets
 
-from tf_darts.data import array_file, image_folder, tfds_source
+from tf_darts.data import array_file, image_folder, tfds_source, tfds_stream
 from tf_darts.data.common import Arrays, bad, held_out
+from tf_darts.data.crop import Crop
+from tf_darts.data.stream import Encoded, StreamedData
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,6 +35,10 @@ class ImageData:
     x_test: np.ndarray
     y_test: np.ndarray
     class_names: tuple[str, ...]
+
+    @property
+    def train_size(self) -> int:
+        return len(self.x_train)
 
     @property
     def num_classes(self) -> int:
@@ -87,7 +93,14 @@ SOURCES: dict[str, Callable[[ml_collections.ConfigDict, int], Arrays]] = {
 }
 
 
-def load(data: ml_collections.ConfigDict, seed: int) -> ImageData:
+# The same sources where images are decoded for each batch.
+STREAMS: dict[str, Callable[[ml_collections.ConfigDict, int], tuple[Encoded, Encoded, tuple[str, ...]]]] = {
+    "tfds": tfds_stream.parts,
+    "folder": image_folder.files,
+}
+
+
+def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData:
     """Loads the data set that the config names.
 
     Args:
@@ -96,12 +109,15 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData:
 
     Returns:
       The data set, with the first `limit_train` training and the first `limit_test` test images, averaged
-      down by `downscale`.
+      down by `downscale`; in memory unless the config says `stream`.
 
     Raises:
       UserError: the data set is missing, unreadable or of no use; the message names the field, its value
         and what is allowed.
     """
+    if data.stream:
+        crop = Crop(data.image_size, data.test_resize, data.color_jitter, data.hue_jitter)
+        return StreamedData(*STREAMS[data.source](data, seed), crop)
     arrays = SOURCES[data.source](data, seed)
     _check(data, arrays)
     return ImageData(

@@ -19,7 +19,7 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
-    """Reads the splits "train" and "test" of the data set `data.name`, in file order.
+    """Reads the splits "train" and `data.test_split` of the data set `data.name`, in file order.
 
     With `data.path` the data set must lie prepared below that folder, in any version (the newest is
     taken), and the network is never tried. Without it, the default folder of tfds is used, and what it
@@ -30,27 +30,38 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
         features "image" and "label", images that are not uint8 or not all of one shape.
     """
     del seed  # nothing is drawn
-    with _quiet():
-        builder = _prepared(data) if data.path else _downloaded(data)
-        features = builder.info.features
-        lacking = [key for key in ("image", "label") if key not in features]
-        if lacking:
-            fault = f"has no feature {' and '.join(lacking)} (it has {', '.join(sorted(features))})"
-            raise bad("data.name", data.name, fault, "an image classification data set")
-        lacking = [split for split in ("train", "test") if split not in builder.info.splits]
-        if lacking:
-            fault = f"has no split {' and '.join(lacking)} (it has {', '.join(sorted(builder.info.splits))})"
-            raise bad("data.name", data.name, fault, "a data set with the splits train and test")
-        train = _read(data, builder, "train", data.limit_train)
-        test = _read(data, builder, "test", data.limit_test)
-    names = getattr(features["label"], "names", None)
+    with quiet():
+        found = builder(data)
+        train = _read(data, found, "train", data.limit_train)
+        test = _read(data, found, data.test_split, data.limit_test)
+    names = getattr(found.info.features["label"], "names", None)
     if names is None:
         names = [str(k) for k in range(1 + max(int(y.max()) for y in (train[1], test[1])))]
     return Arrays(*train, *test, class_names=tuple(names))
 
 
+def builder(data: ml_collections.ConfigDict) -> Any:
+    """The tfds builder of a classification data set with the splits that the config names.
+
+    Raises:
+      UserError: the data set is not there, not known, or has not what it must.
+    """
+    found = _prepared(data) if data.path else _downloaded(data)
+    features, splits = found.info.features, found.info.splits
+    lacking = [key for key in ("image", "label") if key not in features]
+    if lacking:
+        fault = f"has no feature {' and '.join(lacking)} (it has {', '.join(sorted(features))})"
+        raise bad("data.name", data.name, fault, "an image classification data set")
+    wanted = ("train", data.test_split)
+    lacking = [split for split in wanted if split not in splits]
+    if lacking:
+        fault = f"has no split {' and '.join(lacking)} (it has {', '.join(sorted(splits))})"
+        raise bad("data.name", data.name, fault, f"a data set with the splits {' and '.join(wanted)}")
+    return found
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars, no notes in the log; what tfds prints goes to standard error."""
     import tensorflow_datasets as tfds  # slow to import, and only this source needs it
 

@@ -75,6 +75,11 @@ def export(
       UserError: the folder is something else, the network cannot be exported, or a fresh process cannot read
         what was written.
     """
+    if trained.config.data.stream:
+        raise UserError(
+            "config: data.stream is True: files are compared on images in memory; allowed: False, with a set"
+            " that fits there"
+        )
     check_folder(folder)
     images, labels = (part[: check_images or None] for part in (data.x_test, data.y_test))
     examples = data.x_train[:representative_images]

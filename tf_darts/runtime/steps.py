@@ -1,6 +1,6 @@
 """Several steps per call from the host, compiled, under any strategy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -10,8 +10,8 @@ from tf_darts.errors import UserError
 from tf_darts.runtime import guard as guard_lib
 from tf_darts.runtime.guard import Guard
 
-# A step: (its number, the replica's number) -> this replica's share of each metric.
-Step = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+# A step: (its number, the replica's number, what else a call was given) -> its share of each metric.
+Step = Callable[..., dict[str, tf.Tensor]]
 
 
 class Steps:
@@ -39,33 +39,46 @@ class Steps:
 
         # Steps have no control flow on tensors; reading all their code for it would only slow tracing.
         @tf.autograph.experimental.do_not_convert
-        def on_replica(number: tf.Tensor) -> tf.Tensor:
+        def on_replica(number: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            values = step(number, tf.cast(replica, tf.int32))
+            values = step(number, tf.cast(replica, tf.int32), *given)
             return tf.stack([tf.cast(values[name], tf.float32) for name in metrics])
 
         @tf.function
-        def run(first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        def run(first: tf.Tensor, count: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
             rows = tf.TensorArray(tf.float32, size=count, element_shape=[len(self._metrics), *shape])
             for i in tf.range(count):
                 before = () if guard is None else guard.snapshot(strategy)
-                shares = strategy.run(on_replica, args=(first + i,))
+                shares = strategy.run(on_replica, args=(first + i, *given))
                 row = strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
                 rows = rows.write(i, row if guard is None else guard.settle(strategy, before, row))
             return rows.stack()
 
         self._run = run
 
-    def __call__(self, first: int, count: int) -> dict[str, np.ndarray]:
-        """Runs steps first .. first+count-1; gives each metric as float32 [count, *shape].
+    def __call__(self, first: int, count: int, given: Sequence[tf.Tensor] = ()) -> dict[str, np.ndarray]:
+        """Runs steps first .. first+count-1, each given the same; gives each metric, float32 [count, *shape].
 
         Raises:
           UserError: one is not finite, and there is no guard, or it has undone as many as it may.
         """
-        rows = self._run(tf.constant(first, tf.int32), tf.constant(count, tf.int32)).numpy()
+        rows = self._run(tf.constant(first, tf.int32), tf.constant(count, tf.int32), *given).numpy()
         columns = {name: rows[:, i] for i, name in enumerate(self._metrics)}
         self._skipped = guard_lib.check(first, columns, self._most, self._skipped)
         return columns
+
+
+def divided(size: int, batch_size: int, replicas: int) -> tuple[int, int]:
+    """Full batches in a pass over `size` images, and the images of a last, smaller one.
+
+    Raises:
+      UserError: there are fewer images than replicas.
+    """
+    full, rest = divmod(size, batch_size)
+    rest -= rest % replicas
+    if not full and not rest:
+        raise UserError(f"a set of {size} images cannot be shared by {replicas} replicas")
+    return full, rest
 
 
 class PassSteps:
@@ -105,13 +118,9 @@ class PassSteps:
         make_shape: Callable[[int], tuple[int, ...]] = lambda count: (),
         guard: Guard | None = None,
     ):
-        self._full, rest = divmod(size, batch_size)
-        rest -= rest % strategy.num_replicas_in_sync
+        self._full, rest = divided(size, batch_size, strategy.num_replicas_in_sync)
         self.per_pass = self._full + (1 if rest else 0)
         self.images = self._full * batch_size + rest
-        if not self.images:
-            replicas = strategy.num_replicas_in_sync
-            raise UserError(f"a set of {size} images cannot be shared by {replicas} replicas")
         self._batch_size, self._replicas = batch_size, strategy.num_replicas_in_sync
         self._steps_per_call = steps_per_call
         self.calls = -(-self._full // steps_per_call) + (1 if rest else 0)

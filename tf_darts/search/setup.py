@@ -108,6 +108,11 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
       UserError: the batch does not fit the halves or the replicas, or the images the reductions, or a step
         the memory; or an operation of the user's own does not do what one must.
     """
+    if config.data.stream:
+        raise UserError(
+            "config: data.stream is True; allowed: False where a supernet is searched or selected from, which"
+            " holds its images in memory"
+        )
     train = int(config.data.train_fraction * len(data.x_train) + 1e-9)  # as `halves` rounds
     smaller = min(train, len(data.x_train) - train)
     method = METHODS.load(config.search.method)(config, space)

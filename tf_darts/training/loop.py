@@ -11,14 +11,16 @@ import tensorflow as tf
 
 from tf_darts import collapse, spaces
 from tf_darts.data.augment import Transform
-from tf_darts.data.pipeline import ImageSet
+from tf_darts.data.pipeline import ImageSet, whole_sets
 from tf_darts.data.sources import ImageData
+from tf_darts.data.stream import ImageStream, StreamedData
 from tf_darts.evaluation import Evaluator
 from tf_darts.genotype import Genotype
 from tf_darts.layers import own_operation
 from tf_darts.layers.base import synchronized_batch_norms
 from tf_darts.layers.body import check_images
 from tf_darts.network import Network, check_auxiliary, count_parameters
+from tf_darts.objective import Batch
 from tf_darts.optimizers import SGD
 from tf_darts.runtime import guard, panels
 from tf_darts.runtime.checkpoints import Checkpoints
@@ -28,12 +30,15 @@ from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import draw_seed, fold
 from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
+from tf_darts.runtime.streamed_steps import StreamedSteps, over
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import as_json, finish, read_json
 from tf_darts.spaces import Space
 from tf_darts.training import errors, schedule
 from tf_darts.training import step as step_lib
 from tf_darts.training.callbacks import Callbacks
+
+MANY_CLASSES = 100  # from so many on, whether the label is among the five largest logits is counted too
 
 
 @dataclasses.dataclass
@@ -53,15 +58,17 @@ class Setup:
 
     config: ml_collections.ConfigDict
     strategy: tf.distribute.Strategy
-    train: ImageSet
-    test: ImageSet
+    train: ImageSet | ImageStream
+    test: ImageSet | ImageStream
     data: ImageData
     network: Network
     optimizer: SGD
     classes: int
 
 
-def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, replicas: int) -> None:
+def check(
+    config: ml_collections.ConfigDict, space: Space, data: ImageData | StreamedData, replicas: int
+) -> None:
     """Checks that a network can be trained on the data with this config.
 
     Raises:
@@ -69,7 +76,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
         auxiliary head the images; or an operation of the user's own does not do what one must.
     """
     training, space = config.training, spaces.with_stem(space, config.training.stem)
-    check_batch("training.batch_size", training.batch_size, len(data.x_train), replicas)
+    check_batch("training.batch_size", training.batch_size, data.train_size, replicas)
     check_images(space, training.cells, data.image_shape)
     own_operation.check(space.operations, training.channels, affine=True)
     if training.auxiliary_weight:
@@ -80,7 +87,7 @@ def make(
     config: ml_collections.ConfigDict,
     space: Space,
     genotype: Genotype,
-    data: ImageData,
+    data: ImageData | StreamedData,
     strategy: tf.distribute.Strategy,
 ) -> Setup:
     """Builds everything from a valid config; weights start as the seed says.
@@ -109,20 +116,18 @@ def make(
         )
         weights = [v.value for v in network.trainable_variables]
         optimizer = SGD(weights, training.momentum, training.weight_decay, training.clip_norm)
-        train = ImageSet(data.x_train, data.y_train, transform, seed)
-        test = ImageSet(data.x_test, data.y_test, transform, seed)
+        train, test = data.sets(transform, seed) if config.data.stream else whole_sets(data, transform, seed)
     return Setup(config, strategy, train, test, data, network, optimizer, data.num_classes)
 
 
-def training_steps(setup: Setup) -> PassSteps:
+def training_steps(setup: Setup) -> PassSteps | StreamedSteps:
     """Compiled steps: shuffled passes over the training set, the last short batch kept."""
     training, replicas = setup.config.training, setup.strategy.num_replicas_in_sync
     batch_size, seed = training.batch_size, fold(setup.config.seed, "training")
 
     def make_step(count: int):
-        def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
+        def step(number: tf.Tensor, replica: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
             epoch = number // steps.per_pass
-            batch = steps.batch(setup.train, "training/train", number, count, replica)
             learning_rate = schedule.learning_rate(training, epoch)
             keep = None
             if training.drop_path:
@@ -145,9 +150,11 @@ def training_steps(setup: Setup) -> PassSteps:
         return step
 
     metrics = ("train_loss", "train_accuracy", "gradient_norm", "learning_rate")
-    steps = PassSteps(
+    steps = over(
         setup.strategy,
-        setup.train.size,
+        setup.train,
+        "training/train",
+        True,
         batch_size,
         make_step,
         metrics,
@@ -184,6 +191,7 @@ def run(
         "training/test",
         augment=False,
         steps_per_call=config.runtime.steps_per_call,
+        top_5=setup.classes >= MANY_CLASSES,
     )
     checkpoints = Checkpoints(
         folder,
@@ -200,7 +208,10 @@ def run(
 
     def evaluated(epoch: int) -> None:
         score = evaluate()
-        metrics.epoch(step, epoch, {"test_accuracy": score.accuracy, "test_loss": score.loss})
+        row = {"test_accuracy": score.accuracy, "test_loss": score.loss}
+        if score.in_top_5 is not None:
+            row["test_top_5_accuracy"] = score.in_top_5 / score.images
+        metrics.epoch(step, epoch, row)
 
     progress = Progress(f"train {name}", total, step)
     if 0 < step < total:
@@ -240,14 +251,16 @@ def _show(
     setup: Setup, metrics: Metrics, folder: pathlib.Path, name: str, result: dict[str, Any], step: int
 ) -> None:
     """Leaves what the trained network gets wrong, and shows it and the final figures in TensorBoard."""
-    predictions = errors.predict(
-        setup.strategy,
-        setup.test,
-        setup.config.training.batch_size,
-        lambda images: setup.network(images, training=False)[0],
-        setup.config.runtime.steps_per_call,
-    )
-    pictures = errors.leave(folder, predictions, setup.data.x_test, setup.data.class_names)
+    pictures = {}
+    if not setup.config.data.stream:  # what is streamed is too much to look back at
+        predictions = errors.predict(
+            setup.strategy,
+            setup.test,
+            setup.config.training.batch_size,
+            lambda images: setup.network(images, training=False)[0],
+            setup.config.runtime.steps_per_call,
+        )
+        pictures = errors.leave(folder, predictions, setup.data.x_test, setup.data.class_names)
     if metrics.shown:
         for kind, png in pictures.items():
             metrics.image(kind, png, step)
@@ -263,7 +276,7 @@ def _result(setup: Setup, epochs: list[dict[str, float]]) -> dict[str, Any]:
         "space": network.space.name,
         "parameters": count_parameters(network),
         "test_accuracy": last["test_accuracy"],
-        "test_loss": last["test_loss"],
+        **{name: last[name] for name in ("test_loss", "test_top_5_accuracy") if name in last},
         "test_images": setup.test.size,
         "best_test_accuracy": best["test_accuracy"],
         "best_epoch": best["finished_epoch"],

@@ -85,6 +85,6 @@ def read(workdir: str, name: str, config: ml_collections.ConfigDict) -> Trained:
     recorded = read_config(folder / "config.json")
     text = recorded.pop("genotype")
     config = config_lib.validate(ml_collections.ConfigDict(config.to_dict() | recorded))
-    space = spaces.of(config)
+    space = spaces.with_stem(spaces.of(config), config.training.stem)
     genotype = genotype_lib.from_text(text, space)
     return Trained(name, folder, config, space, genotype, read_json(folder / "result.json"))

@@ -1,0 +1,62 @@
+"""Encoded images of a tfds data set, in the order of its files or shuffled."""
+
+from typing import Any
+
+import ml_collections
+import tensorflow as tf
+
+from tf_darts.data import tfds_source
+from tf_darts.data.common import bad
+
+SHARDS = 16  # files that are read in turns when a pass is shuffled
+BUFFER = 10_000  # encoded images, of ImageNet some 1.1 GB, among which each next one is drawn
+
+
+class Records:
+    """The images of a split. Record files are read from their beginning, also to continue within a pass."""
+
+    def __init__(self, builder: Any, split: str, limit: int):
+        self.size = builder.info.splits[split].num_examples
+        self._builder, self._split = builder, split
+        if limit and limit < self.size:
+            self.size, self._split = limit, f"{split}[:{limit}]"
+
+    def read(self, seed: int | None, skip: int) -> tf.data.Dataset:
+        """As `stream.Encoded.read`; shuffled are the files, and images within `BUFFER`."""
+        import tensorflow_datasets as tfds  # slow to import, and only this source needs it
+
+        options = tf.data.Options()
+        options.deterministic = True
+        shuffled = seed is not None
+        dataset = self._builder.as_dataset(
+            split=self._split,
+            shuffle_files=shuffled,
+            decoders={"image": tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(
+                options=options, shuffle_seed=seed, interleave_cycle_length=SHARDS if shuffled else 1
+            ),
+        )
+        dataset = dataset.map(lambda example: (example["image"], tf.cast(example["label"], tf.int32)))
+        if shuffled:
+            dataset = dataset.shuffle(min(BUFFER, self.size), seed, reshuffle_each_iteration=False)
+        return dataset.skip(skip)
+
+
+def parts(data: ml_collections.ConfigDict, seed: int) -> tuple[Records, Records, tuple[str, ...]]:
+    """Training images, test images and class names of `data.name`.
+
+    Raises:
+      UserError: as `tfds_source.load`.
+    """
+    del seed  # nothing is drawn
+    with tfds_source.quiet():
+        builder = tfds_source.builder(data)
+    names = getattr(builder.info.features["label"], "names", None)
+    if names is None:
+        fault = "its labels have no names"
+        raise bad("data.name", data.name, fault, "with data.stream, a data set that names its classes")
+    records = (
+        Records(builder, split, limit)
+        for split, limit in (("train", data.limit_train), (data.test_split, data.limit_test))
+    )
+    return *records, tuple(names)

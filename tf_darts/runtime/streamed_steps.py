@@ -1,0 +1,124 @@
+"""Steps of passes over images that are on the device, or that the host decodes for each batch."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tf_darts.data.pipeline import ImageSet
+from tf_darts.data.stream import ImageStream
+from tf_darts.errors import UserError
+from tf_darts.objective import Batch
+from tf_darts.runtime.guard import Guard
+from tf_darts.runtime.steps import PassSteps, Steps, divided
+
+# A step: (its number, the replica's number, the replica's part of the batch) -> its share of each metric.
+BatchStep = Callable[[tf.Tensor, tf.Tensor, Batch], dict[str, tf.Tensor]]
+
+
+class StreamedSteps:
+    """`PassSteps` for images that are decoded for each batch; one step per call from the host.
+
+    Every replica is given the whole batch and takes its part, so that the batch does not depend on how many
+    there are.
+
+    Args:
+      strategy: where it runs.
+      images: the set that passes go over.
+      purpose: what the passes are for.
+      augment: whether images are augmented and their order is shuffled, or neither.
+      batch_size: global batch.
+      make_step: gives the step for a global batch of so many images.
+      metrics: names of the metrics that steps return.
+      guard: as `Steps`.
+
+    Attributes:
+      per_pass: number of steps in a pass.
+      images: number of images that a pass sees.
+    """
+
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        images: ImageStream,
+        purpose: str,
+        augment: bool,
+        batch_size: int,
+        make_step: Callable[[int], BatchStep],
+        metrics: tuple[str, ...],
+        guard: Guard | None = None,
+    ):
+        replicas = strategy.num_replicas_in_sync
+        self._full, rest = divided(images.size, batch_size, replicas)
+        self.per_pass, self.images = self._full + (1 if rest else 0), self._full * batch_size + rest
+        self._batches = lambda number: images.batches(
+            purpose, number // self.per_pass, number % self.per_pass, batch_size, augment
+        )
+        self._next, self._iterator = -1, iter(())
+
+        def steps(count: int) -> Steps:
+            step, share = make_step(count), count // replicas
+
+            def of_part(number: tf.Tensor, replica: tf.Tensor, pixels: tf.Tensor, labels: tf.Tensor):
+                offset = replica * share
+                pixels = tf.slice(pixels, [offset, 0, 0, 0], [share, *pixels.shape[1:]])
+                batch = images.finish(pixels, purpose, number, count, offset, augment)
+                return step(number, replica, (batch, tf.slice(labels, [offset], [share])))
+
+            return Steps(strategy, of_part, metrics, guard=guard)
+
+        self._full_steps = steps(batch_size)
+        self._rest_steps = steps(rest) if rest else None
+
+    def __call__(self, number: int) -> tuple[dict[str, np.ndarray], int]:
+        """Runs this step; gives its metrics, and 1.
+
+        Raises:
+          UserError: an image cannot be read or decoded; or as `Steps`.
+        """
+        within = number % self.per_pass
+        if number != self._next or not within:
+            self._iterator = iter(self._batches(number))
+        try:
+            batch = next(self._iterator)
+        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError, tf.errors.DataLossError) as error:
+            raise _unreadable(error) from error
+        except (tf.errors.NotFoundError, tf.errors.PermissionDeniedError, StopIteration) as error:
+            raise _unreadable(error) from error
+        self._next = number + 1
+        steps = self._full_steps if within < self._full else self._rest_steps
+        return steps(number, 1, batch), 1
+
+
+def _unreadable(error: Exception) -> UserError:
+    line = (str(getattr(error, "message", error)).splitlines() or ["it ends too early"])[0]
+    return UserError(
+        f"config: data.path: an image there cannot be read ({line}); allowed: JPEG and PNG files"
+    )
+
+
+def over(
+    strategy: tf.distribute.Strategy,
+    images: ImageSet | ImageStream,
+    purpose: str,
+    augment: bool,
+    batch_size: int,
+    make_step: Callable[[int], BatchStep],
+    metrics: tuple[str, ...],
+    steps_per_call: int,
+    guard: Guard | None = None,
+) -> PassSteps | StreamedSteps:
+    """Steps of passes over a set, wherever its images are; arguments as of the two classes."""
+    if isinstance(images, ImageStream):
+        return StreamedSteps(strategy, images, purpose, augment, batch_size, make_step, metrics, guard)
+
+    def with_batch(count: int):
+        step = make_step(count)
+
+        def whole(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
+            return step(number, replica, steps.batch(images, purpose, number, count, replica, augment))
+
+        return whole
+
+    steps = PassSteps(strategy, images.size, batch_size, with_batch, metrics, steps_per_call, guard=guard)
+    return steps
