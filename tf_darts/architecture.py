@@ -29,8 +29,11 @@ Normalise = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def softmax(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
-    """Softmax over each edge's open operations (DARTS, equation 2)."""
-    return tf.nn.softmax(tf.where(open_operations, alpha, _CLOSED))
+    """Softmax over each edge's open operations (DARTS, equation 2); exactly 1 for one that is alone."""
+    p = tf.nn.softmax(tf.where(open_operations, alpha, _CLOSED))
+    # On some CPUs TensorFlow's kernel multiplies with a rounded 1/sum, and gives 0.99999994.
+    alone = tf.reduce_sum(tf.cast(open_operations, tf.int32), -1, keepdims=True) == 1
+    return tf.where(alone, tf.cast(open_operations, p.dtype), p)
 
 
 # For each cell type, for each edge, whether each operation is computed. Not arrays: Keras would make tensors
