@@ -1,5 +1,6 @@
 """SGAS: batches that grow, passes, scores of edges, greedy decisions and pruning, and being stopped."""
 
+import dataclasses
 import types
 from typing import ClassVar
 
@@ -155,6 +156,15 @@ def test_certain_edges_that_are_not_none_score_highest():
     assert scores.argmax() == 3 and scores[6] == 0
 
 
+def test_an_edge_of_none_alone_has_no_importance_and_spoils_no_score():
+    names = ("none", "skip_connect", "nor_conv_1x1")
+    space = dataclasses.replace(tiny.SPACE, candidates={"normal": (names[:1], names, names)})
+    alpha = np.array([[0.0, 0.0, 0.0], [0.0, 2.0, -1.0], [1.0, 0.0, 0.5]])
+    scores = sgas.edge_scores(space, "normal", alpha, [], 1)
+    assert scores[0] == 0 and scores.argmax() == 1 and np.isfinite(scores).all()
+    assert np.isfinite(sgas.edge_scores(space, "normal", alpha, [0.5 * alpha], 2)).all()
+
+
 # decisions
 
 
@@ -167,6 +177,8 @@ def fake_setup(space, method, seed=0):
         strategy=tiny.one_device(),
         bilevel=types.SimpleNamespace(architecture=architecture),
         valid=None,
+        classes=10,
+        image_shape=(32, 32, 3),
     )
 
 

@@ -34,7 +34,8 @@ def check(flag: str, path: str, given: str = "") -> None:
 
 def search_stage(workdir: str, config: ml_collections.ConfigDict, folder: str = SEARCH) -> Stage:
     """The folder of the search, or another one that becomes it."""
-    return Stage(workdir, folder, config, config_lib.search_sections(config))
+    sections = config_lib.search_sections(config)
+    return Stage(workdir, folder, config, sections, budget_fields.of_search(config))
 
 
 def selection_name(config: ml_collections.ConfigDict) -> str:

@@ -46,7 +46,12 @@ def check(run: Run) -> None:
 
 
 def search(run: Run, workdir: str) -> pathlib.Path:
-    """Searches; gives the folder."""
+    """Searches; gives the folder.
+
+    Raises:
+      UserError: the search there is of another config, the data do not suit the config, or no genotype fits
+        the budget.
+    """
     stage = search_stage(workdir, run.config)
     stage.check()
     finished = stage.path / "result.json"
@@ -57,6 +62,7 @@ def search(run: Run, workdir: str) -> pathlib.Path:
             return stage.path
         if "imported" in result:
             raise UserError(f"--workdir: {fault}; import the supernet again, into another --workdir")
+    budget.check(run.config, run.space, run.data)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
     with _at_work(stage) as folder:
         if fault is not None:

@@ -116,7 +116,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     train = int(config.data.train_fraction * len(data.x_train) + 1e-9)  # as `halves` rounds
     smaller = min(train, len(data.x_train) - train)
     method = METHODS.load(config.search.method)(config, space)
-    method.check()
+    method.check(data)
     for batch in sorted({method.batch_size(epoch) for epoch in range(config.search.epochs)}):
         grown = batch != config.search.batch_size
         name = f"search.batch_size, grown by search.method {config.search.method!r},"

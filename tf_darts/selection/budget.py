@@ -6,7 +6,7 @@ masks say what they can still be.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ml_collections
@@ -26,6 +26,8 @@ from tf_darts.spaces import Space
 
 if TYPE_CHECKING:  # the search uses selections, and they the budget
     from tf_darts.search.setup import Setup
+
+Keeps = Mapping[str, Collection[int]]  # edges by cell type
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,9 +133,14 @@ class Budget:
         """
         return [tuple(point) for point in self._reach(state, self._limited).tolist()]
 
-    def fits(self, state: State) -> bool:
-        """Whether the decisions that are left can be made so that the network fits."""
-        return len(self._reach(state, self._limited, self._limits)) > 0
+    def fits(self, state: State, keeps: Keeps | None = None) -> bool:
+        """Whether the decisions that are left can be made so that the network fits.
+
+        Args:
+          state: what is open.
+          keeps: edges that their nodes do not drop, as far as these keep as many; None: none.
+        """
+        return len(self._reach(state, self._limited, self._limits, keeps=keeps)) > 0
 
     def allowed_operations(self, state: State, cell_type: str, edge: int) -> list[bool]:
         """For each candidate operation of an edge, whether the edge may be decided for it.
@@ -165,11 +172,12 @@ class Budget:
             for edge in edges
         ]
 
-    def check(self, start: State | None = None) -> None:
+    def check(self, start: State | None = None, keeps: Keeps | None = None) -> None:
         """Checks that a genotype of the space fits.
 
         Args:
           start: what a search left open; None: everything.
+          keeps: as in `fits`.
 
         Raises:
           UserError: none does.
@@ -179,16 +187,16 @@ class Budget:
             start = State.undecided(self._space)
         else:
             whose += " and what the search decided"
-        if self.fits(start):
+        if self.fits(start, keeps):
             return
         names = [f"selection.{FIELDS[i]}" for i in self._limited]
         for i, name, limit in zip(self._limited, names, self._limits, strict=True):
-            least = self._reach(start, [i])[0, 0]
+            least = self._reach(start, [i], keeps=keeps)[0, 0]
             if least > limit:
                 raise UserError(
                     f"config: {name} is {limit}; allowed: at least {least} {whose}, or 0: no limit"
                 )
-        front = self._reach(start, self._limited)
+        front = self._reach(start, self._limited, keeps=keeps)
         least = front[front[:, 0] <= self._limits[0], 1].min()
         raise UserError(
             f"config: {names[1]} is {self._limits[1]}; allowed: at least {least} {whose} and"
@@ -205,6 +213,7 @@ class Budget:
         columns: Sequence[int],
         limits: np.ndarray | None = None,
         but: tuple[str, int] | None = None,
+        keeps: Keeps | None = None,
     ) -> np.ndarray:
         """The front of what completions cost; int64 [points, columns].
 
@@ -213,15 +222,24 @@ class Budget:
           columns: the entries of a cost that count.
           limits: leaves out what is above them.
           but: a cell type and a node that is left out of the sum.
+          keeps: as in `fits`.
         """
         front = self._costs.fixed[None, columns]
         for cell_type in self._space.cell_types:
             for node in self._space.targets:
                 if (cell_type, node) != but:
-                    front = _sum(front, self._of_node(state, cell_type, node, columns), limits)
+                    of_node = self._of_node(state, cell_type, node, columns, keeps)
+                    front = _sum(front, of_node, limits)
         return front
 
-    def _of_node(self, state: State, cell_type: str, node: int, columns: Sequence[int]) -> np.ndarray:
+    def _of_node(
+        self,
+        state: State,
+        cell_type: str,
+        node: int,
+        columns: Sequence[int],
+        keeps: Keeps | None = None,
+    ) -> np.ndarray:
         """The front of what a node's input edges cost in all cells of the type.
 
         A genotype is read from the masks by `derive.read_genotype`: an edge that was decided for an operation
@@ -234,11 +252,14 @@ class Budget:
         is_open = {e: set(np.flatnonzero(state.operations[cell_type][e])) for e in incoming}
         present = [e for e in incoming if state.edges[cell_type][e]]
         void = {e for e in present if not is_open[e].issubset(holdable[e])}
+        stay = set(present).intersection(keeps[cell_type] if keeps else ())
         fronts = {e: _front(costs[e, sorted(is_open[e].intersection(holdable[e]))]) for e in present}
         found = []
         for size in range(max(keep - len(void), 0), keep + 1):
             for held in itertools.combinations(present, size):
                 if len(void.difference(held)) < keep - size:
+                    continue
+                if not (stay.issubset(held) or stay.issuperset(held)):
                     continue
                 of_weight_zero = [e for e in incoming if e not in held][: keep - size]
                 front = np.zeros((1, len(columns)), np.int64)

@@ -22,7 +22,7 @@ from tf_darts.spaces import Space
 Allow = Callable[[Space, str, int], list[bool]]
 
 
-def _refused(choices: Sequence, allowed: Sequence[bool]) -> dict[str, list]:
+def refusals(choices: Sequence, allowed: Sequence[bool]) -> dict[str, list]:
     """What the budget refused, for decisions.jsonl: nothing where it refused nothing."""
     refused = [choice for choice, may in zip(choices, allowed, strict=True) if not may]
     return {"refused": refused} if refused else {}
@@ -148,7 +148,7 @@ class Decider:
         if self._budget is None:
             return allowed, {}
         within = self._budget.allowed_operations(self._state(), cell_type, edge)
-        return [a and b for a, b in zip(allowed, within, strict=True)], _refused(names, within)
+        return [a and b for a, b in zip(allowed, within, strict=True)], refusals(names, within)
 
     def _droppable(self, cell_type: str, node: int, left: list[int]) -> list[bool]:
         """For each input edge that a node has left, whether it may be dropped."""

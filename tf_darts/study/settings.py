@@ -18,6 +18,7 @@ from tf_darts import registry
 from tf_darts.analysis import ANALYSES
 from tf_darts.errors import UserError
 from tf_darts.runtime.workdir import with_tuples
+from tf_darts.selection import budget_fields
 
 WITHOUT = ""  # as `baseline`: no differences are taken
 
@@ -273,6 +274,17 @@ def _selection_config(
     return _valid(config.to_dict() | {"selection": fields}, place)
 
 
+def _check_budget(search: ml_collections.ConfigDict, config: ml_collections.ConfigDict, place: str) -> None:
+    """Checks that a selection has the budget of a search that decided within one, or ought to have."""
+    ours, theirs = budget_fields.of_search(config), budget_fields.of_search(search)
+    changed = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+    if changed:
+        raise UserError(
+            f"config: {place}: another budget than the search's ({', '.join(sorted(changed))}), with"
+            f" search.method {config.search.method!r}, which decides within it; allowed: the same"
+        )
+
+
 # Configs by name.
 _Configs = dict[str, ml_collections.ConfigDict]
 
@@ -292,6 +304,7 @@ def _combinations(study: dict[str, Any]) -> tuple[_Configs, dict[str, _Configs],
             place = f"selections.{selection} after searches.{search}"
             try:
                 config = _selection_config(searched[search], selection, fields, place)
+                _check_budget(searched[search], config, place)
             except UserError as error:
                 if named:
                     raise

@@ -34,5 +34,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "sgas": ("sgas",),
 }
 
+# Methods that decide edges during the search, and so within the selection's budget.
+DECIDING = frozenset({"sgas"})
+
 # Methods that never train alpha, so that its size says nothing.
 UNTRAINED_ALPHA = frozenset({"fixed_alpha", "random_sharing"})

@@ -3,7 +3,9 @@
 After `sgas.warmup_epochs` epochs, and then every `sgas.interval`, the undecided edge of the highest score
 is decided in each cell type, by the largest mixing weight that is not of `none`, or (`sgas.decision`) by
 perturbation as in the paper's SGAS+PT (section 5.1). Decided edges hold one operation with weight 1; a node
-with as many decided edges as it keeps loses the others. The batch grows with each decision.
+with as many decided edges as it keeps loses the others. The batch grows with each decision. Where the config
+has a budget (`selection.max_parameters`, `max_multiply_adds`), an operation after which no genotype could
+keep to it is not chosen, and an edge that has no other is decided later.
 
 Scores of an edge (section 3.2): importance, the weight that is not of `none`; certainty, one less the
 normalised entropy of the other operations; stability, how little their distribution changed over the latest
@@ -16,13 +18,15 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.architecture import Architecture
+from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
 from tf_darts.objective import Batch
 from tf_darts.optimizers import assign
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.search.describe import alpha_of
 from tf_darts.search.methods.base import Method, Now
-from tf_darts.selection.perturbation import Decider
+from tf_darts.selection.budget import Budget, State, of_config, of_setup
+from tf_darts.selection.perturbation import Decider, refusals
 from tf_darts.selection.probing import Prober
 from tf_darts.selection.schedule import Planned
 from tf_darts.spaces import Space
@@ -37,7 +41,7 @@ class Sgas(Method):
         super().__init__(config, space)
         self._decisions = number_of_decisions(space)
 
-    def check(self) -> None:
+    def check(self, data: ImageData | None = None) -> None:
         sgas, epochs = self.config.sgas, self.config.search.epochs
         last = sgas.warmup_epochs + sgas.interval * (self._decisions - 1)
         if epochs <= last:
@@ -45,6 +49,13 @@ class Sgas(Method):
                 f"config: search.epochs is {epochs} with search.method 'sgas'; allowed: at least {last + 1},"
                 f" so that all {self._decisions} decisions are made (sgas.warmup_epochs, sgas.interval)"
             )
+        budget = data and of_config(self.config, self.space, data.num_classes, data.image_shape)
+        if budget:
+            start = Architecture(self.space)
+            try:
+                budget.check(_without_none(self.space, State.of(start)), decided_edges(start))
+            except UserError as error:
+                raise UserError(f"{error} (search.method 'sgas' never decides for none)") from None
 
     def batch_size(self, epoch: int) -> int:
         """Grows by `sgas.batch_increase` with each decision before the epoch."""
@@ -72,8 +83,7 @@ class Sgas(Method):
         if rest or not 0 <= event < self._decisions:
             return []
         prober = Prober(setup, setup.valid, augment=True)  # whatever a later selection does
-        decider = Decider(architecture, prober, sgas.decision, allow=_all_but_none)
-        rows = []
+        budget, rows = of_setup(setup), []
         for place, cell_type in enumerate(space.cell_types):
             undecided = architecture.undecided_edges(cell_type)
             if not undecided:
@@ -82,9 +92,17 @@ class Sgas(Method):
             scores = edge_scores(
                 space, cell_type, architecture.alpha[cell_type].numpy(), history, sgas.criterion
             )
-            edge = max(undecided, key=lambda e: scores[e])
+            for edge in sorted(undecided, key=lambda e: -scores[e]):  # stable: ties go to the lower edge
+                within = within_budget(architecture, budget, cell_type, edge)
+                allowed = [
+                    a and b for a, b in zip(_all_but_none(space, cell_type, edge), within, strict=True)
+                ]
+                if any(allowed):
+                    break
+            decider = Decider(architecture, prober, sgas.decision, allow=lambda *_, allowed=allowed: allowed)
             number = event * len(space.cell_types) + place
             row = decider.decide(Planned(event, epoch, "operation", cell_type, edge), number)
+            row |= refusals(space.candidates[cell_type][edge], within)
             removed = prune(architecture, cell_type, space.edges[edge].target)
             rows.append({**row, "score": float(scores[edge]), "removed": removed})
         return rows
@@ -130,6 +148,8 @@ def _others(names: list[str], alpha: np.ndarray) -> tuple[np.ndarray, float]:
     weights = np.exp(alpha[: len(names)].astype(np.float64) - alpha[: len(names)].max())
     weights /= weights.sum()
     others = weights[[i for i, name in enumerate(names) if name != "none"]]
+    if not len(others):
+        return np.ones(1), 0.0
     return others / others.sum(), float(others.sum())
 
 
@@ -150,15 +170,55 @@ def _all_but_none(space: Space, cell_type: str, edge: int) -> list[bool]:
     return [name != "none" or len(names) == 1 for name in names]
 
 
+def _without_none(space: Space, state: State) -> State:
+    """What is open and may be decided for."""
+    operations = {}
+    for cell_type, mask in state.operations.items():
+        operations[cell_type] = mask.copy()
+        for edge in range(len(space.edges)):
+            allowed = _all_but_none(space, cell_type, edge)
+            operations[cell_type][edge, : len(allowed)] &= allowed
+    return State(operations, state.edges)
+
+
+def within_budget(architecture: Architecture, budget: Budget | None, cell_type: str, edge: int) -> list[bool]:
+    """For each operation of an undecided edge, whether the budget lets the edge be decided for it.
+
+    The node keeps the edge then, and loses what `prune` takes from it.
+    """
+    space = architecture.space
+    operations = range(len(space.candidates[cell_type][edge]))
+    if budget is None:
+        return [True for _ in operations]
+    state, keeps = _without_none(space, State.of(architecture)), decided_edges(architecture)
+    keeps[cell_type].append(edge)
+    undecided = set(architecture.undecided_edges(cell_type)) - {edge}
+    removed = _spare(space, undecided, space.edges[edge].target)
+    return [
+        not state.operations[cell_type][edge, o]  # no matter of the budget
+        or budget.fits(state.with_operation(cell_type, edge, o).without_edges(cell_type, removed), keeps)
+        for o in operations
+    ]
+
+
+def decided_edges(architecture: Architecture) -> dict[str, list[int]]:
+    """Edges that are there with one open operation, by cell type: their nodes keep them."""
+    return {
+        t: [e for e, there in enumerate(mask.numpy()) if there and e not in architecture.undecided_edges(t)]
+        for t, mask in architecture.open_edges.items()
+    }
+
+
 def prune(architecture: Architecture, cell_type: str, node: int) -> list[int]:
     """Removes a node's undecided edges once as many are decided as it keeps; gives those it removed."""
-    space = architecture.space
-    if space.kept_edges is None:
-        return []
-    undecided = set(architecture.undecided_edges(cell_type))
-    incoming = space.incoming(node)
-    if len(incoming) - len(undecided.intersection(incoming)) < space.kept_edges:
-        return []
-    removed = [e for e in incoming if e in undecided]
+    removed = _spare(architecture.space, set(architecture.undecided_edges(cell_type)), node)
     architecture.remove_edges(cell_type, removed)
     return removed
+
+
+def _spare(space: Space, undecided: set[int], node: int) -> list[int]:
+    """The undecided input edges of a node if as many others are there as it keeps, else none."""
+    incoming = space.incoming(node)
+    if space.kept_edges is None or len(set(incoming) - undecided) < space.kept_edges:
+        return []
+    return [e for e in incoming if e in undecided]
