@@ -24,6 +24,10 @@ class Steps:
       shape: of each of them; scalars as a rule.
       guard: undoes steps whose metrics are not finite; None: such a step ends the stage. With a guard there
         is one metric more, `guard.SKIPPED`.
+
+    Attributes:
+      metrics: as given.
+      on_replica: the step as a function of its number, to be called in replica context; its metrics stacked.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Steps:
         shape: tuple[int, ...] = (),
         guard: Guard | None = None,
     ):
+        self.metrics = metrics
         self._metrics = metrics if guard is None else (*metrics, guard_lib.SKIPPED)
         self._most, self._skipped = (0 if guard is None else guard.most), 0
 
@@ -43,6 +48,8 @@ class Steps:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             values = step(number, tf.cast(replica, tf.int32), *given)
             return tf.stack([tf.cast(values[name], tf.float32) for name in metrics])
+
+        self.on_replica = on_replica
 
         @tf.function
         def run(first: tf.Tensor, count: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
@@ -104,6 +111,7 @@ class PassSteps:
     Attributes:
       per_pass: number of steps in a pass.
       images: number of images that a pass sees.
+      full_steps: the steps of full batches.
       calls: number of calls that a pass from its beginning takes.
     """
 
@@ -124,7 +132,7 @@ class PassSteps:
         self._batch_size, self._replicas = batch_size, strategy.num_replicas_in_sync
         self._steps_per_call = steps_per_call
         self.calls = -(-self._full // steps_per_call) + (1 if rest else 0)
-        self._full_steps = Steps(strategy, make_step(batch_size), metrics, make_shape(batch_size), guard)
+        self.full_steps = Steps(strategy, make_step(batch_size), metrics, make_shape(batch_size), guard)
         self._rest_steps = (
             Steps(strategy, make_step(rest), metrics, make_shape(rest), guard) if rest else None
         )
@@ -168,7 +176,7 @@ class PassSteps:
         within = number % self.per_pass
         if within < self._full:
             count = min(self._steps_per_call, self._full - within)
-            return self._full_steps(number, count), count
+            return self.full_steps(number, count), count
         return self._rest_steps(number, 1), 1
 
 

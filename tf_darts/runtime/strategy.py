@@ -1,7 +1,8 @@
 """Start-up: devices and the `tf.distribute` strategy, from the config's `runtime`."""
 
 import contextlib
-from collections.abc import Callable
+import contextvars
+from collections.abc import Callable, Iterator
 
 import ml_collections
 import tensorflow as tf
@@ -100,8 +101,23 @@ STRATEGIES: dict[str, Callable[[ml_collections.ConfigDict], tf.distribute.Strate
 }
 
 
+_ASSUMED: contextvars.ContextVar[str | None] = contextvars.ContextVar("assumed device", default=None)
+
+
+@contextlib.contextmanager
+def assumed_device_type(kind: str) -> Iterator[None]:
+    """Has what is built and traced in this suit such a device, which need not be there."""
+    token = _ASSUMED.set(kind)
+    try:
+        yield
+    finally:
+        _ASSUMED.reset(token)
+
+
 def device_type(strategy: tf.distribute.Strategy | None = None) -> str:
     """The kind of the devices of a strategy (None: the current one): "CPU", "GPU" or "TPU"."""
+    if strategy is None and _ASSUMED.get():
+        return _ASSUMED.get()
     if strategy is None and not tf.distribute.has_strategy():
         return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     strategy = strategy or tf.distribute.get_strategy()

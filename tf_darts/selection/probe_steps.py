@@ -36,6 +36,7 @@ class ProbeSteps:
     Attributes:
       per_pass: batches in a pass.
       calls: calls that a pass takes.
+      full_steps: the steps of full batches; None where there are none.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class ProbeSteps:
             found = score(number, tf.constant(self._full), rest)  # on all replicas, and of one it is taken
             return {n: tf.where(replica == 0, v, 0.0) for n, v in zip(METRICS, found, strict=True)}
 
-        self._full_steps = self._last_step = None
+        self.full_steps = self._last_step = None
         if self._full:
             shape = (probes, self._replicas * batch_size)
-            self._full_steps = Steps(strategy, full, METRICS, shape)
+            self.full_steps = Steps(strategy, full, METRICS, shape)
         if rest:
             self._last_step = Steps(strategy, last, METRICS, (probes, rest))
 
@@ -91,7 +92,7 @@ class ProbeSteps:
             return {name: rows[0] for name, rows in self._last_step(pass_index, 1).items()}, 1
         first = done // self._replicas
         count = min(self._steps_per_call, self._steps - first)
-        columns = self._full_steps(pass_index * self._steps + first, count)
+        columns = self.full_steps(pass_index * self._steps + first, count)
         batches = min(count * self._replicas, self._full - done)
         # [steps, probes, images of a step] -> [probes, images], without what was done for nothing.
         images = batches * self._batch_size

@@ -97,7 +97,7 @@ class Prober:
         """What each removal gave, and last, if it is wanted, the whole supernet."""
         architecture, edges = self._setup.bilevel.architecture, self._setup.space.edges
         (node,) = {edges[edge].target for edge, _ in removals}
-        steps = self._of(cell_type, node)
+        steps = self.steps(cell_type, node)
         seen = [Seen() for _ in range(len(removals) + beside_whole)]
         whole = [len(removals)] if beside_whole else []
         running, done = list(range(len(removals))), 0
@@ -117,7 +117,8 @@ class Prober:
                 running = race.left_in(values, looks=steps.calls - 1)
         return seen
 
-    def _of(self, cell_type: str, node: int) -> ProbeSteps:
+    def steps(self, cell_type: str, node: int) -> ProbeSteps:
+        """The compiled passes for probes of the edges into a node."""
         if (cell_type, node) not in self._steps:
             self._steps[cell_type, node] = self._make(cell_type, node)
         return self._steps[cell_type, node]

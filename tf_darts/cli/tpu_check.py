@@ -1,0 +1,81 @@
+"""Lowers and compiles the compiled steps for TPUs, none of which has to be there.
+
+bin/tpu_check --output=runs/tpu_check --page=docs/tpu_check.md
+"""
+
+import importlib.metadata
+import os
+import pathlib
+
+from absl import flags
+
+from tf_darts.cli import entry
+from tf_darts.errors import UserError
+from tf_darts.genotype import write_atomically
+from tf_darts.runtime import host
+from tf_darts.tpu_check import report, run
+from tf_darts.tpu_check.cases import CHIPS, FEWEST_CELLS, PRECISIONS, PROGRAMS, PUBLISHED, Case
+
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for programs and figures; a run is continued there.")
+_PAGE = flags.DEFINE_string("page", None, "File for the report; by default OUTPUT/tpu_check.md.")
+_SPACES = flags.DEFINE_list("space", list(PUBLISHED), "Search spaces, with commas.")
+_PROGRAMS = flags.DEFINE_list("program", list(PROGRAMS), "Steps, with commas.")
+_PRECISIONS = flags.DEFINE_list("precision", list(PRECISIONS), "Precisions, with commas.")
+_CHIPS = flags.DEFINE_list("chip", list(CHIPS), "TPU generations, with commas.")
+_SIZES = flags.DEFINE_list(
+    "size", ["fewest"], "full: as published; fewest: as few cells as hold every kind; or both."
+)
+_REPLICAS = flags.DEFINE_list(
+    "replicas", ["1"], "Cores that share a global batch: 1, or 4, the 2x2 topology with its all-reduces."
+)
+
+
+def program() -> int:
+    """Checks; prints where the report is. The exit status is 1 where something did not compile."""
+    if not _OUTPUT.value:
+        raise UserError("--output: missing; give the folder for the results")
+    for name, given, allowed in (
+        ("space", _SPACES.value, PUBLISHED),
+        ("program", _PROGRAMS.value, PROGRAMS),
+        ("precision", _PRECISIONS.value, PRECISIONS),
+        ("chip", _CHIPS.value, CHIPS),
+        ("size", _SIZES.value, ("full", "fewest")),
+        ("replicas", _REPLICAS.value, ("1", "4")),
+    ):
+        wrong = [item for item in given if item not in allowed]
+        if wrong or not given:
+            raise UserError(f"--{name}: {', '.join(wrong)!r}; allowed: some of {', '.join(allowed)}")
+    versions = {}
+    for package in run.PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            raise UserError(
+                f"bin/tpu_check: {package} is not installed; it needs an environment of its own, with"
+                " requirements-tpu-check.txt (docs/tpu_check.md)"
+            ) from None
+    cases = [
+        Case(space, name, precision, FEWEST_CELLS[space] if size == "fewest" else 0, int(replicas))
+        for size in _SIZES.value
+        for space in _SPACES.value
+        for name in _PROGRAMS.value
+        for precision in _PRECISIONS.value
+        for replicas in _REPLICAS.value
+    ]
+    output = pathlib.Path(os.path.expanduser(_OUTPUT.value))
+    rows = run.results(cases, _CHIPS.value, output, lambda text: print(text, flush=True))
+    path = pathlib.Path(_PAGE.value) if _PAGE.value else output / "tpu_check.md"
+    machine = f"{host.cores()} processor cores, {host.memory() / 2**30:.0f} GiB of memory"
+    write_atomically(path, report.page(rows, versions, machine).encode())
+    failed = sum("error" in row for row in rows)
+    print(f"{len(rows) - failed} of {len(rows)} programs lowered and compiled; the report is {path}.")
+    return 1 if failed else 0
+
+
+def main() -> None:
+    """The entry point."""
+    entry.run(program, (), lambda name: f"--config.{name}: bin/tpu_check takes no config", example="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What is checked; without TensorFlow."""
+
+import dataclasses
+from typing import Any
+
+PROGRAMS = ("search", "probe", "finetuning", "training")
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+# The published settings of each space on CIFAR-10, by config field.
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "darts": {
+        "search.channels": 16,
+        "search.cells": 8,
+        "training.channels": 36,
+        "training.cells": 20,
+        "training.batch_size": 96,
+    },
+    "nas_bench_201": {
+        "search.channels": 16,
+        "search.cells": 5,
+        "training.channels": 16,
+        "training.cells": 5,
+        "training.batch_size": 256,
+        "training.auxiliary_weight": 0.0,
+    },
+}
+# The fewest that hold a cell of every kind: before, at and after both reductions.
+FEWEST_CELLS = {"darts": 5, "nas_bench_201": 1}
+IMAGES = 50_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """A generation of TPUs; peaks as in Google's documentation of the generation.
+
+    Attributes:
+      topology: smallest of four chips, as libtpu names it.
+      cores: that one program sees in that topology.
+      flops: peak of a core in bfloat16, per second.
+      bandwidth: of its memory, bytes per second.
+      memory: bytes of a core.
+    """
+
+    topology: str
+    cores: int
+    flops: float
+    bandwidth: float
+    memory: float
+
+
+# A v4 chip has 275 TFLOP/s, 1228 GB/s and 32 GiB for two cores; a v5e chip 197, 819 and 16 for its one.
+CHIPS = {
+    "v4": Chip("v4:2x2x1", 8, 275e12 / 2, 1228e9 / 2, 2**34),
+    "v5e": Chip("v5e:2x2", 4, 197e12, 819e9, 2**34),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A step to lower and compile.
+
+    Attributes:
+      space: a key of `PUBLISHED`.
+      program: one of `PROGRAMS`.
+      precision: one of `PRECISIONS`.
+      cells: depth of the supernet, as the space counts it; 0: as published. Also of the network.
+      replicas: cores that share a global batch of so many times the published one.
+    """
+
+    space: str
+    program: str
+    precision: str
+    cells: int = 0
+    replicas: int = 1
+
+    @property
+    def name(self) -> str:
+        """For files and tables."""
+        size = f"{self.cells}_cells" if self.cells else "full"
+        return f"{self.space}-{self.program}-{self.precision}-{size}-{self.replicas}"
+
+
+def sizes(case: Case) -> dict[str, Any]:
+    """Config fields of a case."""
+    fields = {"data.limit_train": IMAGES, **PUBLISHED[case.space]}
+    if case.cells:
+        fields |= {"search.cells": case.cells, "training.cells": case.cells}
+    return fields

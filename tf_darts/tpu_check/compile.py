@@ -1,0 +1,63 @@
+"""Compiles StableHLO with libtpu, for a TPU that need not be there; a process of its own, without TensorFlow.
+
+python -m tf_darts.tpu_check.compile FOLDER CHIP REPLICAS
+"""
+
+import json
+import os
+import pathlib
+import sys
+import time
+
+# libtpu would ask a server that only Google's machines have which TPU this is.
+os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "JAX_PLATFORMS": "cpu"}
+
+import numpy as np
+from jax._src.interpreters import mlir
+from jax._src.lib import xla_client
+from jax._src.lib.mlir import ir
+from jax.experimental import topologies
+
+from tf_darts.runtime import host
+from tf_darts.tpu_check.cases import CHIPS
+
+
+def compiled(text: str, chip: str, replicas: int) -> dict:
+    """Facts about a program that was compiled for the first `replicas` cores of the chip's topology.
+
+    Raises:
+      jax.errors.JaxRuntimeError: libtpu does not compile it.
+    """
+    devices = topologies.get_topology_desc(CHIPS[chip].topology, platform="tpu").devices[:replicas]
+    options = xla_client.CompileOptions()
+    options.num_replicas, options.num_partitions = replicas, 1
+    options.device_assignment = xla_client.DeviceAssignment.create(np.arange(replicas).reshape(replicas, 1))
+    with mlir.make_ir_context() as context:
+        module = ir.Module.parse(text, context=context)
+        begun = time.monotonic()
+        made = devices[0].client.compile(module, xla_client.DeviceList(tuple(devices)), options)
+        seconds = time.monotonic() - begun
+    memory, cost = made.get_compiled_memory_stats(), made.cost_analysis()
+    cost = cost[0] if isinstance(cost, list) else cost
+    return {
+        "compile_seconds": seconds,
+        "code_bytes": memory.generated_code_size_in_bytes,
+        "argument_bytes": memory.argument_size_in_bytes,
+        "output_bytes": memory.output_size_in_bytes,
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "flops": cost["flops"],
+        "bytes_accessed": cost["bytes accessed"],
+        "optimal_seconds": cost.get("optimal_seconds"),
+    }
+
+
+def main() -> None:
+    """Compiles and leaves CHIP.json."""
+    folder, chip, replicas = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    facts = compiled((folder / "program.mlir").read_text(encoding="utf-8"), chip, replicas)
+    facts["compile_peak_bytes"] = host.peak_memory()
+    (folder / f"{chip}.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

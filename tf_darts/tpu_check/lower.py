@@ -1,0 +1,81 @@
+"""Lowers a step to StableHLO with TensorFlow's TPU bridge; a process of its own.
+
+python -m tf_darts.tpu_check.lower CASE_AS_JSON FOLDER
+"""
+
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+
+# TensorFlow's own libtpu is of another version than the one that compiles, and is not needed for this.
+os.environ["TPU_LIBRARY_PATH"] = "/no/libtpu"
+
+import tensorflow as tf
+
+from tf_darts.runtime import host
+from tf_darts.tpu_check.cases import Case
+from tf_darts.tpu_check.functional import functional
+
+# What a program of a TPU alone does not have: transfers to the host, calls out of it.
+OUTSIDE = ("infeed", "outfeed", "send", "recv", "custom_call")
+
+
+def lower(case: Case) -> tuple[str, dict]:
+    """The step as StableHLO text, and what it consists of.
+
+    Raises:
+      tf.errors.OpError: an operation has no TPU kernel.
+      ValueError: something in it is outside of XLA, or has a shape that is not static.
+    """
+    from tf_darts.tpu_check import programs  # after the environment is set
+
+    step = programs.build(case)
+    scalar = tf.TensorSpec([], tf.int32)
+    pure = tf.function(functional(step), jit_compile=True, autograph=False)
+    traced = pure.get_concrete_function(scalar, scalar)
+    held = [str(t.dtype) for t in traced.captured_inputs if t.dtype == tf.resource]
+    if held:
+        raise ValueError(f"{case.name}: {len(held)} variables are not arguments")
+    text = pure.experimental_get_compiler_ir(scalar, scalar)(stage="stablehlo", platform_name="TPU")
+    operations = re.findall(r"\bstablehlo\.(\w+)", text)
+    check(case.name, text, operations)
+    arguments = [int(t.shape.num_elements()) * t.dtype.size for t in traced.inputs]
+    return text, {
+        "arguments": len(arguments),
+        "argument_bytes": sum(arguments),
+        "results": len(traced.outputs),
+        "operations": len(operations),
+        "convolutions": operations.count("convolution"),
+        "all_reduces": operations.count("all_reduce"),
+    }
+
+
+def check(name: str, text: str, operations: list[str]) -> None:
+    """Checks that a program is XLA's alone, with static shapes.
+
+    Raises:
+      ValueError: it is not.
+    """
+    found = sorted(set(operations).intersection(OUTSIDE))
+    if found:
+        raise ValueError(f"{name}: {', '.join(found)} in the program: not inside XLA")
+    dynamic = re.findall(r"tensor<[^>]*\?[^>]*>", text)
+    if dynamic:
+        raise ValueError(f"{name}: {len(dynamic)} values of a shape that is not static, as {dynamic[0]}")
+
+
+def main() -> None:
+    """Lowers and leaves program.mlir and lowered.json."""
+    case, folder = Case(**json.loads(sys.argv[1])), pathlib.Path(sys.argv[2])
+    begun = time.monotonic()
+    text, facts = lower(case)
+    (folder / "program.mlir").write_text(text, encoding="utf-8")
+    facts |= {"lowering_seconds": time.monotonic() - begun, "lowering_peak_bytes": host.peak_memory()}
+    (folder / "lowered.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

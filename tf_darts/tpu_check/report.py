@@ -1,0 +1,75 @@
+"""The report of what was lowered and compiled, as a page with tables."""
+
+from collections.abc import Sequence
+
+from tf_darts.tpu_check.cases import CHIPS
+
+_HEAD = """# Do the steps run on a TPU?
+
+Written by `bin/tpu_check`. No TPU was at hand. Each step that the programs run was lowered to StableHLO by
+TensorFlow's own TPU bridge, as `TPUStrategy` would, and compiled by libtpu, the compiler of Cloud TPUs, for
+v4 and v5e. Lowering fails on an operation that has no TPU kernel; the program is then searched for calls and
+transfers to the host and for shapes that are not static. What cannot be seen without a TPU: that
+`TPUStrategy` starts, and how long a step takes.
+
+"""
+
+_NOTES = """
+Arguments are the variables and the images, which stay in the core's memory from step to step; results take
+the place of the arguments that they change. The least that a step can take is what the compiler counts over
+what a core can do at most: FLOP over the peak in bfloat16, bytes over the bandwidth of the memory. The larger
+of the two counts; real steps take longer. (The compiler counts the body of a loop once: a probe step scores
+up to as many operations as an edge has.) Compile times are those of the machine that made this page.
+"""
+
+
+def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
+    """The page.
+
+    Args:
+      rows: from `run.results`.
+      versions: of the packages, by name.
+      machine: what it ran on.
+    """
+    failed = [row for row in rows if "error" in row]
+    text = _HEAD + f"Versions: {', '.join(f'{n} {v}' for n, v in versions.items())}. Machine: {machine}.\n\n"
+    text += f"{len(rows) - len(failed)} of {len(rows)} programs lowered and compiled.\n"
+    for row in failed:
+        text += f"\n- **{row['name']}**, {row['chip'] or 'lowering'}: {row['error']}"
+    good = [row for row in rows if "error" not in row]
+    if good:
+        lines = [cells(row) for row in good]
+        head = list(lines[0])
+        table = [head, ["---"] * len(head), *([line[name] for name in head] for line in lines)]
+        text += "\n" + "\n".join(f"| {' | '.join(columns)} |" for columns in table) + "\n" + _NOTES
+    return text
+
+
+def cells(row: dict) -> dict[str, str]:
+    """A row of the table, by column."""
+    chip = CHIPS[row["chip"]]
+    compute, memory = row["flops"] / chip.flops, row["bytes_accessed"] / chip.bandwidth
+    depth = f"{row['cells']} cells" if row["cells"] else "full size"
+    if row["replicas"] > 1:
+        depth += f", {row['replicas']} cores, {row['all_reduces']} all-reduces"
+    return {
+        "space": row["space"],
+        "step": row["program"],
+        "precision": row["precision"],
+        "size": depth,
+        "chip": row["chip"],
+        "operations": f"{row['operations']:,}",
+        "lowering, s": f"{row['lowering_seconds']:.0f}",
+        "compiling, s": f"{row['compile_seconds']:.0f}",
+        "code, MB": _mega(row["code_bytes"]),
+        "arguments, MB": _mega(row["argument_bytes"]),
+        "temporaries, MB": _mega(row["temporary_bytes"]),
+        "GFLOP": f"{row['flops'] / 1e9:.1f}",
+        "GB moved": f"{row['bytes_accessed'] / 1e9:.2f}",
+        "least by compute, ms": f"{1e3 * compute:.2f}",
+        "least by memory, ms": f"{1e3 * memory:.2f}",
+    }
+
+
+def _mega(count: float) -> str:
+    return f"{count / 1e6:.1f}"

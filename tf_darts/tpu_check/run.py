@@ -1,0 +1,65 @@
+"""Lowers and compiles cases, each in processes of its own; what is done is kept and not done again."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+
+from tf_darts.errors import UserError
+from tf_darts.tpu_check.cases import Case
+
+# What a program depends on besides its case: the versions of what lowers and compiles it.
+PACKAGES = ("tensorflow_tpu", "libtpu", "jax")
+
+
+def results(
+    cases: Iterable[Case], chips: Iterable[str], output: pathlib.Path, say: Callable[[str], None]
+) -> list[dict]:
+    """A row for each case and chip: the case, what lowering and compiling found, and errors.
+
+    Args:
+      cases: what is checked.
+      chips: what it is compiled for.
+      output: folder for programs and figures.
+      say: is told what goes on.
+
+    Raises:
+      UserError: the folder cannot be written.
+    """
+    rows = []
+    for case in cases:
+        folder = output / case.name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--output: {folder} cannot be made: {error.strerror}") from None
+        row = dataclasses.asdict(case) | {"name": case.name}
+        arguments = [json.dumps(dataclasses.asdict(case)), str(folder)]
+        lowered = _step("lower", arguments, folder, "lowered", say)
+        if "error" in lowered:
+            rows.append(row | {"chip": None, **lowered})
+            continue
+        for chip in chips:
+            made = _step("compile", [str(folder), chip, str(case.replicas)], folder, chip, say)
+            rows.append(row | lowered | {"chip": chip, "program_arguments": lowered["arguments"]} | made)
+    return rows
+
+
+def _step(
+    module: str, arguments: list[str], folder: pathlib.Path, name: str, say: Callable[[str], None]
+) -> dict:
+    """What one of the two processes leaves in FOLDER/NAME.json; an error is a field of its own."""
+    path, log = folder / f"{name}.json", folder / f"{name}.log"
+    if not path.exists():
+        say(f"{folder.name}: {'lowering' if module == 'lower' else f'compiling for {name}'}")
+        command = [sys.executable, "-m", f"tf_darts.tpu_check.{module}", *arguments]
+        with log.open("wb") as file:
+            done = subprocess.run(command, stdout=file, stderr=file, env={**os.environ}, check=False)
+        if done.returncode:
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+            return {"error": f"exit status {done.returncode}: {last[:300]} ({log})"}
+    return json.loads(path.read_text(encoding="utf-8"))
