@@ -1,0 +1,231 @@
+"""The two pages: what they say agrees with the files, and they need nothing else."""
+
+import dataclasses
+import html
+import html.parser
+import json
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.report import made
+from tf_darts.errors import UserError
+from tf_darts.report import comparison_page, decisions, record, strength, workdir_page
+from tf_darts.runtime.workdir import read_json
+from tf_darts.study.collect import TRAINED
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    made.workdir(folder)
+    return record.read(folder)
+
+
+@pytest.fixture(scope="module")
+def page(found):
+    return workdir_page.make(found)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Two methods by three seeds, with accuracies that are known."""
+    folder, records = tmp_path_factory.mktemp("several"), []
+    for method, base in (("darts", 0.70), ("gdas", 0.74)):
+        for seed in range(3):
+            workdir = folder / f"{method}-{seed}"
+            accuracies = {"magnitude": base + 0.02 * seed, "perturbation": base + 0.1 + 0.01 * seed}
+            made.workdir(workdir, accuracies, search__method=method, seed=seed)
+            records.append(record.read(workdir))
+    return records
+
+
+class Checker(html.parser.HTMLParser):
+    """Whether tags are closed in order, and identifiers are there once."""
+
+    EMPTY = ("meta", "img", "br", "link", "input")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.texts = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_startendtag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def check_page(text):
+    """Well formed, self-contained; gives the texts of it."""
+    checker = Checker(text)
+    assert len(checker.ids) == len(set(checker.ids))
+    for target in re.findall(r'(?:xlink:href="|href="|url\()#([^")]*)', text):
+        assert target in checker.ids
+    without_names = re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
+    assert not re.search(r'(src|href|url\(|@import)\s*=?\s*["\']?\s*(https?:)?//', without_names)
+    return checker.texts
+
+
+def test_the_page_of_a_work_directory_has_every_panel(page):
+    texts = check_page(page)
+    for heading in (
+        "Summary",
+        "The cells that were selected",
+        "Decisions: magnitude",
+        "Decisions: perturbation",
+        "What each operation was worth",
+        "Alpha against what an operation is worth",
+        "Mixing weights over the search",
+        "What the trained networks get wrong",
+        "Time and memory",
+        "Config and versions",
+    ):
+        assert heading in texts
+    assert page.count('class="figure"') == 2 + 6 + 1 + 6 + 2  # cells, bars, scatter, curves, weights
+    assert page.count('src="data:image/png;base64,') == 4
+
+
+def test_it_says_what_the_files_say(found, page):
+    texts = html.unescape(page)
+    for name, genotype in found.genotypes.items():
+        assert genotype.to_text(found.space) in texts and genotype.to_json(found.space).rstrip() in texts
+        result = read_json(found.workdir / "training" / name / "result.json")
+        assert f"{100 * result['test_accuracy']:.2f} %" in texts and "12,345" in texts
+    assert "1:02" in texts and "1.50 GB" in texts and "2.21.0" in texts
+    assert "perturbation: 1 of 6 decisions were narrow" in texts
+    assert json.dumps(found.config.to_dict(), indent=2) in texts
+
+
+def test_text_of_the_files_cannot_become_markup(tmp_path):
+    made.workdir(tmp_path / "<script>alert(1)</script>".replace("/", "_"), search__epochs=made.EPOCHS)
+    (folder,) = tmp_path.iterdir()
+    (folder / "search" / "warnings.json").write_text(
+        json.dumps({"schema_version": 1, "warnings": {"kind": "<img src=x onerror=alert(2)>"}})
+    )
+    text = workdir_page.make(record.read(folder))
+    assert text.count("<script>") == 1 and "<img src=x" not in text and "&lt;img src=x" in text
+
+
+@pytest.mark.parametrize("left", ["search", "selection", "training"])
+def test_an_unfinished_work_directory_has_a_page_too(tmp_path, left):
+    import shutil
+
+    made.workdir(tmp_path / "run")
+    stages = ("search", "selection", "training")
+    for stage in stages[stages.index(left) + 1 :]:
+        shutil.rmtree(tmp_path / "run" / stage)
+    if left == "search":  # killed while it wrote a row
+        (tmp_path / "run/search/result.json").unlink()
+        lines = tmp_path / "run/search/metrics.jsonl"
+        lines.write_text("".join(lines.read_text().splitlines(True)[:6]) + '{"step": 9, "ep')
+    text = workdir_page.make(record.read(tmp_path / "run"))
+    check_page(text)
+    assert ("is at epoch 1 of 4" in text) == (left == "search")
+
+
+def test_drops_have_paired_intervals(found):
+    rows = found.selections["perturbation"].decisions
+    read = decisions.read(found.space, rows)
+    for row, decision in zip(rows, read, strict=True):
+        for probe, effect in zip(row["probes"], decision.effects, strict=True):
+            differences = np.zeros(made.IMAGES)
+            differences[: probe["lost"]] = 1
+            differences[probe["lost"] : probe["lost"] + probe["gained"]] = -1
+            assert effect.drop == pytest.approx(differences.mean())
+            half = stats.norm.ppf(0.975) * differences.std() / np.sqrt(made.IMAGES)
+            assert (effect.low, effect.high) == pytest.approx((effect.drop - half, effect.drop + half))
+    assert [d.narrow for d in read] == [True] + [False] * 5
+
+
+def test_without_the_whole_supernet_drops_are_from_the_best_probe(found):
+    rows = json.loads(json.dumps(found.selections["perturbation"].decisions))
+    for row in rows:
+        del row["whole"], row["lead"]
+        for probe in row["probes"]:
+            del probe["lost"], probe["gained"]
+    for row, decision in zip(rows, decisions.read(found.space, rows), strict=True):
+        best = max(probe["accuracy"] for probe in row["probes"])
+        assert [e.drop for e in decision.effects] == [best - probe["accuracy"] for probe in row["probes"]]
+        assert decision.supernet is None and decision.lead > 0 and decision.lead_error > 0
+        for probe, effect in zip(row["probes"], decision.effects, strict=True):
+            wilson = stats.binomtest(probe["correct"], made.IMAGES).proportion_ci(method="wilson")
+            assert (effect.low, effect.high) == pytest.approx((best - wilson.high, best - wilson.low))
+
+
+def test_agreement_of_alpha_with_what_operations_are_worth(found):
+    rows = strength.rows_of(
+        found.space, decisions.read(found.space, found.selections["perturbation"].decisions)
+    )
+    assert len(rows) == 30
+    perfect = [row | {strength.MEASURE: row[strength.AGAINST]} for row in rows]
+    agreement = strength.compare(perfect)
+    assert agreement.mean == pytest.approx(1.0) and agreement.same_best == agreement.edges == 6
+    upside_down = strength.compare([row | {strength.MEASURE: -row[strength.AGAINST]} for row in rows])
+    assert upside_down.mean == pytest.approx(-1.0) and upside_down.same_best == 0
+    by_hand = [
+        stats.spearmanr([r[strength.MEASURE] for r in rows if r["edge"] == e],
+                        [r[strength.AGAINST] for r in rows if r["edge"] == e]).statistic
+        for e in range(6)
+    ]  # fmt: skip
+    assert strength.compare(rows).mean == pytest.approx(np.mean(by_hand))
+
+
+def test_methods_are_named_by_what_differs(several):
+    assert comparison_page.labels_of(several) == ["darts"] * 3 + ["gdas"] * 3
+    changed = several[0].config.copy_and_resolve_references()
+    changed.search.epochs = 9
+    other = dataclasses.replace(several[0], config=changed)
+    assert comparison_page.labels_of([several[1], other]) == ["darts, epochs=4", "darts, epochs=9"]
+
+
+def test_the_comparison_has_means_intervals_and_paired_differences(several, tmp_path):
+    text = comparison_page.make(several, "darts/magnitude", tmp_path / "comparison.html")
+    texts = check_page(text)
+    table = {texts[i]: texts[i + 1 : i + 9] for i, t in enumerate(texts) if t.startswith(("darts/", "gdas/"))
+             and texts[i + 1] == "3"}  # fmt: skip
+    assert list(table) == ["darts/magnitude", "darts/perturbation", "gdas/magnitude", "gdas/perturbation"]
+    assert table["darts/magnitude"][:2] == ["3", "72.00"] and table["darts/magnitude"][5] == "baseline"
+    low, high = stats.t.interval(0.95, 2, 81.0, stats.sem([80.0, 81.0, 82.0]))
+    assert table["darts/perturbation"][:3] == ["3", "81.00", f"{low:.2f} to {high:.2f}"]
+    assert table["darts/perturbation"][5] == "+9.00" and table["gdas/magnitude"][5] == "+4.00"
+    low, high = stats.t.interval(0.95, 2, 9.0, stats.sem([10.0, 9.0, 8.0]))
+    assert table["darts/perturbation"][6] == f"{low:+.2f} to {high:+.2f}"
+    for each in several:
+        assert each.workdir.name in texts
+        for genotype in each.genotypes.values():
+            assert genotype.to_text(each.space) in texts
+
+
+def test_seeds_that_only_one_has_are_not_paired(several):
+    rows = [row for r in (several[0], several[1], several[5]) for row in
+            comparison_page.rows_of(r, r.config.search.method)]  # fmt: skip
+    groups = comparison_page.groups_of(rows, lambda search: ("darts", "magnitude"))
+    found = {(g.search, g.selection): g for g in groups if g.measure == TRAINED}
+    assert found["darts", "perturbation"].differences == pytest.approx({0: 10.0, 1: 9.0})
+    assert found["gdas", "magnitude"].differences == {} and found["gdas", "magnitude"].difference is None
+
+
+def test_what_cannot_be_compared_is_refused(several, tmp_path):
+    with pytest.raises(UserError, match=r"--baseline: 'x/y'; allowed: darts/magnitude, "):
+        comparison_page.make(several, "x/y", tmp_path / "page.html")
+    with pytest.raises(UserError, match="both hold darts/magnitude, seed 0"):
+        comparison_page.make([several[0], several[0]], None, tmp_path / "page.html")
+
+
+def test_only_searched_work_directories_have_nothing_to_compare(several, tmp_path):
+    bare = [dataclasses.replace(r, genotypes={}, selections={}, trainings={}) for r in several[:2]]
+    with pytest.raises(UserError, match="nothing is selected"):
+        comparison_page.make(bare, None, tmp_path / "page.html")
