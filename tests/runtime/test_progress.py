@@ -61,34 +61,102 @@ def test_what_an_earlier_run_did_does_not_count_for_the_pace(clock, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "train: 911/1000 (91 %), ETA 4:27"
 
 
-def test_on_a_terminal_one_line_renews_itself(clock, monkeypatch, capsys):
-    terminal = Terminal()
-    monkeypatch.setattr(progress_lib.sys, "stderr", terminal)
+@pytest.fixture
+def on_terminal(monkeypatch):
+    """Makes standard error a terminal, when it is called: pytest sets it anew before each test's call."""
+
+    def make():
+        made = Terminal()
+        monkeypatch.setattr(progress_lib.sys, "stderr", made)
+        return made
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    yield make
+    progress_lib.be_quiet(False)
+
+
+def lines_of(terminal):
+    """What the terminal was last sent, without the codes that move and colour."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    terminal.truncate(0)
+    terminal.seek(0)
+    return [line.rstrip() for line in text.replace("\r", "").splitlines() if line.strip()]
+
+
+def test_on_a_terminal_the_display_renews_itself(clock, on_terminal, capsys):
+    terminal = on_terminal()
     progress = Progress("search", 4)
     progress.update(1, "a")
+    first = lines_of(terminal)
+    assert first[0].startswith("search ") and first[0].endswith(" 1/4 (25 %), ETA ?")
+    assert first[1:] == ["now a"]
     clock.now += 0.1
     progress.update(2, "too soon")
+    assert lines_of(terminal) == []
+    progress.note("genotype so far", "|none~0|")
     clock.now += 0.3
     progress.update(3, "b")
+    second = lines_of(terminal)
+    assert second[0].endswith(" 3/4 (75 %), ETA 0:00")
+    assert [line.split(maxsplit=1) for line in second[1:]] == [["now", "b"], ["genotype", "so far |none~0|"]]
+
+
+def test_lines_of_their_own_stand_above_the_display(clock, on_terminal, capsys):
+    terminal = on_terminal()
+    progress = Progress("search", 4)
+    progress.update(1, "a")
     progress.say("decided")
-    clock.now += 1
-    progress.update(4, "c")
     assert capsys.readouterr().out == "decided\n"
-    written = re.sub(r", ETA [^,]*", "", terminal.getvalue())
-    assert written == (
-        "\r\x1b[2Ksearch: 1/4 (25 %), a"
-        "\r\x1b[2Ksearch: 3/4 (75 %), b\n"
-        "\r\x1b[2Ksearch: 4/4 (100 %), c\n"
-    )  # fmt: skip
+    clock.now += 1
+    progress.update(3, "b")
+    clock.now += 1
+    lines_of(terminal)
+    progress.update(4, "c")
+    assert lines_of(terminal)[-1] == "search: 4/4 (100 %), ETA 0:00, c"  # what stays
+    assert progress._display._live is None
 
 
-def test_closing_twice_writes_one_end(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(progress_lib.sys, "stderr", terminal)
+def test_the_cursor_comes_back_even_if_nothing_is_closed(clock, on_terminal):
+    terminal = on_terminal()
+    progress = Progress("search", 4)
+    progress.update(1)
+    shown = terminal.getvalue()
+    assert shown.rindex("\x1b[?25l") >= 0 and "\x1b[?25h" not in shown
+    progress_lib.atexit._run_exitfuncs()
+    assert terminal.getvalue().endswith("\x1b[?25h") or "\x1b[?25h" in terminal.getvalue()
+    progress.close()
+
+
+def test_closing_twice_writes_one_end(clock, on_terminal):
+    terminal = on_terminal()
     progress = Progress("search", 4)
     progress.close()
     assert terminal.getvalue() == ""
     progress.update(1)
     progress.close()
     progress.close()
-    assert terminal.getvalue().count("\n") == 1
+    assert terminal.getvalue().count("\x1b[?25h") == 1
+
+
+def test_a_terminal_that_cannot_renew_lines_gets_plain_ones(clock, on_terminal, monkeypatch):
+    terminal = on_terminal()
+    monkeypatch.setenv("TERM", "dumb")
+    progress = Progress("search", 4)
+    progress.note("genotype so far", "|none~0|")
+    progress.update(1, "a")
+    assert terminal.getvalue() == "search: 1/4 (25 %), ETA ?, a\n"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_quiet_says_nothing(clock, on_terminal, capsys, monkeypatch, is_terminal):
+    terminal = on_terminal()
+    monkeypatch.setattr(Terminal, "isatty", lambda self: is_terminal)
+    progress_lib.be_quiet()
+    progress = Progress("search", 4)
+    progress.update(1, "a")
+    progress.say("decided")
+    clock.now += 100
+    progress.update(4, "b")
+    progress.close()
+    assert terminal.getvalue() == "" and capsys.readouterr().out == ""

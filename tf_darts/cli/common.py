@@ -17,7 +17,7 @@ from tf_darts import spaces
 from tf_darts.cli import entry, folders
 from tf_darts.cli.entry import quiet_start
 from tf_darts.errors import UserError
-from tf_darts.runtime import cluster
+from tf_darts.runtime import cluster, progress
 from tf_darts.selection import SELECTIONS
 
 _FIELDS = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
@@ -31,6 +31,7 @@ _TPU = flags.DEFINE_string(
     "Run on a TPU: local for the one of this machine, or its name. The same as --config.runtime.strategy=tpu"
     " --config.runtime.tpu=NAME.",
 )
+_QUIET = flags.DEFINE_bool("quiet", False, "Print results, warnings and errors only: no progress.")
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
@@ -148,4 +149,9 @@ def _unknown_field(name: str) -> str:
 
 def run(program: Callable[[], int | None]) -> None:
     """Runs a program: parses flags, and turns a `UserError` into one line and exit status 2."""
-    entry.run(program, _FIELDS, _unknown_field, example="configs/quickstart.py")
+
+    def quietly_or_not() -> int | None:
+        progress.be_quiet(_QUIET.value)
+        return program()
+
+    entry.run(quietly_or_not, _FIELDS, _unknown_field, example="configs/quickstart.py")

@@ -6,6 +6,7 @@ import numpy as np
 
 from tf_darts.architecture import Architecture
 from tf_darts.derive import read_genotype
+from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.spaces import Space
 
@@ -53,6 +54,15 @@ def skip_share_of(genotype: Genotype) -> float:
     """Share of skip connections among a genotype's edges (0 to 1)."""
     names = [choice.operation for cell in genotype.cells.values() for choice in cell]
     return names.count(SKIP) / len(names)
+
+
+def likely(architecture: Architecture) -> str:
+    """The genotype that magnitude would now read, as text; empty where the space has no text form."""
+    weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+    try:
+        return read_genotype(architecture.space, weights).to_text(architecture.space)
+    except UserError:
+        return ""
 
 
 def describe(architecture: Architecture) -> dict[str, float]:

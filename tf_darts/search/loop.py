@@ -15,7 +15,7 @@ from tf_darts.runtime.steps import Steps
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import JsonLines, as_json, finish, read_lines, write_json, write_lines
 from tf_darts.search import early_stopping, pictures
-from tf_darts.search.describe import describe
+from tf_darts.search.describe import describe, likely
 from tf_darts.search.methods.base import Now
 from tf_darts.search.plan import Epoch, plan
 from tf_darts.search.setup import Setup
@@ -121,6 +121,8 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
             if every and ((number + 1) % every == 0 or step == total):
                 values |= evaluate()
             metrics.epoch(step, number, values)
+            if setup.method.alpha_metrics:  # else alpha is never trained, and says nothing
+                progress.note("by magnitude so far", likely(architecture))
             warnings.say(_signs(setup, number, metrics.epochs))
             pictures.histograms(metrics, architecture, step)
             if number in pictured:

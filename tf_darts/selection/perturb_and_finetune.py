@@ -15,6 +15,7 @@ from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search import pictures
+from tf_darts.search.describe import likely
 from tf_darts.search.setup import Setup
 from tf_darts.selection import budget as budget_lib
 from tf_darts.selection import finetuning, perturbation, schedule
@@ -86,7 +87,10 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
             _show(setup, metrics, row, done, done - 1 in pictured)
             checkpoints.save(decisions=done, step=step)
             work.decided()
-            work.progress.say(f"select: decision {done}/{len(planned)}: {_sentence(space, row)}")
+            sentence = _sentence(space, row)
+            work.progress.say(f"select: decision {done}/{len(planned)}: {sentence}")
+            work.progress.note("last decision", sentence.partition(" (")[0])
+            work.progress.note("genotype so far", likely(architecture))
             event_is_over = done == len(planned) or planned[done].event != planned[done - 1].event
             more = done < len(planned) or step < total
             if selection.compact and not selection.one_shot and event_is_over and more:
