@@ -80,7 +80,7 @@ def test_each_command_is_the_one_that_the_program_before_names(done):
     assert "bin/predict --model=runs/tutorial/export/perturbation --image=" in following["bin/export"]
 
 
-def test_what_the_page_says_of_the_settings_is_so(done):
+def test_what_the_page_says_of_the_settings_is_so():
     config = runpy.run_path(str(ROOT / "examples" / "tutorial" / "config.py"))["get_config"]()
     config.data.path = "images"
     config = validate(config)
