@@ -36,6 +36,7 @@ def about(trained: Trained, data: ImageData) -> dict[str, Any]:
         "space": trained.space.name,
         "genotype": trained.genotype.to_text(trained.space),
         "training": {**config.training.to_dict(), "seed": config.seed},
+        "epochs": result["epochs"],
         "test_accuracy": result["test_accuracy"],
         "best_test_accuracy": result["best_test_accuracy"],
     }
@@ -50,7 +51,7 @@ def text(content: dict[str, Any]) -> str:
     facts = {
         "data": f"{source}, {side}: {data['train_images']:,} training, {data['test_images']:,} test images",
         "classes": f"{len(data['classes'])}: {', '.join(data['classes'])}",
-        "test accuracy": f"{_percent(content['test_accuracy'])} after the last of {training['epochs']} epochs"
+        "test accuracy": f"{_percent(content['test_accuracy'])} after the last of {content['epochs']} epochs"
         f" (seed {training['seed']})",
         "space": f"{content['space']}, {network['channels']} channels, {network['cells']} cells",
         "parameters": f"{network['parameters']:,}",

@@ -4,6 +4,7 @@
     WORKDIR/search/                     checkpoints/, metrics.jsonl, result.json, events
     WORKDIR/selection/METHOD/           the same, decisions.jsonl, genotype.json, table.json
     WORKDIR/training/METHOD/            checkpoints/, metrics.jsonl, result.json, events
+    WORKDIR/export/METHOD/              files for others, with a model card
     WORKDIR/report/                     pictures
 
 Each stage also leaves `seconds.json`, how long it took (`runtime.seconds`).

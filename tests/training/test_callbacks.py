@@ -1,0 +1,112 @@
+"""Keras callbacks hear of epochs, and may end a training."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tests.search import tiny
+from tf_darts.genotype import Choice, Genotype
+from tf_darts.runtime.progress import Progress
+from tf_darts.training import loop
+
+GENOTYPE = Genotype("tiny", {"normal": (Choice(3, 0, "nor_conv_1x1"), Choice(3, 1, "skip_connect"))})
+
+
+class Heard(keras.callbacks.Callback):
+    """Keeps what it is told; stops the training after an epoch if asked to."""
+
+    def __init__(self, stop_after=None):
+        super().__init__()
+        self.events, self.logs, self.stop_after = [], {}, stop_after
+
+    def on_train_begin(self, logs=None):
+        self.events.append("train begins")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.events.append(f"epoch {epoch} begins")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.events.append(f"epoch {epoch} ends")
+        self.logs[epoch] = logs
+        if epoch == self.stop_after:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        self.events.append("train ends")
+        self.logs["end"] = logs
+
+
+def train(folder, *callbacks, **fields):
+    settings = tiny.config(training__evaluate_every=2, **fields)
+    made = loop.make(settings, tiny.SPACE, GENOTYPE, tiny.data(settings), tiny.one_device())
+    folder.mkdir(exist_ok=True)
+    return made, loop.run(made, folder, "test", callbacks)
+
+
+def events(epochs):
+    told = [f"epoch {epoch} {what}" for epoch in epochs for what in ("begins", "ends")]
+    return ["train begins", *told, "train ends"]
+
+
+def expected_logs(folder, epoch):
+    """Means over the epoch's rows, and what it was evaluated to."""
+    rows = [row for row in tiny.rows(folder / "metrics.jsonl") if row.get("epoch") == epoch]
+    assert len(rows) == 5
+    names = {"loss": "train_loss", "accuracy": "train_accuracy", "learning_rate": "learning_rate"}
+    logs = {ours: np.mean([row[theirs] for row in rows]) for ours, theirs in names.items()}
+    for row in tiny.rows(folder / "metrics.jsonl"):
+        if row.get("finished_epoch") == epoch:
+            logs |= {"val_loss": row["test_loss"], "val_accuracy": row["test_accuracy"]}
+    return logs
+
+
+def test_they_hear_of_every_epoch_with_its_means(tmp_path):
+    heard = Heard()
+    made, result = train(tmp_path, heard)
+    assert heard.events == events(range(3)) and heard.model is made.network
+    for epoch in range(3):
+        assert heard.logs[epoch] == pytest.approx(expected_logs(tmp_path, epoch))
+    assert "val_loss" not in heard.logs[0] and heard.logs["end"] == heard.logs[2]
+    assert heard.logs[2]["val_accuracy"] == result["test_accuracy"]
+
+
+def test_they_change_nothing_and_hear_nothing_of_what_has_finished(tmp_path):
+    _, plain = train(tmp_path / "plain")
+    heard = Heard()
+    _, result = train(tmp_path / "heard", heard)
+    assert result == plain
+    again = Heard()
+    assert train(tmp_path / "heard", again)[1] == result
+    assert again.events == events([])
+
+
+@pytest.mark.parametrize("stop_after", [0, 1])  # is not evaluated, is evaluated
+def test_one_may_end_the_training_which_is_then_finished(tmp_path, stop_after):
+    heard = Heard(stop_after)
+    made, result = train(tmp_path, heard)
+    assert heard.events == events(range(stop_after + 1))
+    assert result["epochs"] == stop_after + 1
+    finished = [row for row in tiny.rows(tmp_path / "metrics.jsonl") if "finished_epoch" in row]
+    assert [row["finished_epoch"] for row in finished] == [stop_after]
+    assert finished[0]["test_accuracy"] == result["test_accuracy"]
+    assert json.loads((tmp_path / "result.json").read_text())["epochs"] == stop_after + 1
+    # The weights are those of that epoch.
+    settings = tiny.config(training__evaluate_every=2)
+    other = loop.make(settings, tiny.SPACE, GENOTYPE, tiny.data(settings), tiny.one_device())
+    steps, done = loop.training_steps(other), 0
+    while done < 5 * (stop_after + 1):
+        done += steps(done)[1]
+    tiny.assert_equal(tiny.values(made.network), tiny.values(other.network))
+
+
+def test_a_training_continued_in_an_epoch_reports_the_whole_of_it(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        tiny.stop_at_call(patch, Progress, "update", 5)  # inside epoch 1, after checkpoints
+        with pytest.raises(tiny.StoppedError):
+            train(tmp_path, Heard(), runtime__checkpoint_minutes=0.0)
+    heard = Heard()
+    train(tmp_path, heard, runtime__checkpoint_minutes=0.0)
+    assert heard.events == events([1, 2])
+    assert heard.logs[1] == pytest.approx(expected_logs(tmp_path, 1))
