@@ -1,6 +1,7 @@
 """Kinds of settings: what a field of a config takes, and the check of one value."""
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Callable, Collection
 from typing import Any
@@ -22,6 +23,7 @@ class Field:
       check: the test that a value has to pass.
       plain: for a field that takes values of several types: the value as tuples, dictionaries and scalars,
         or None where it cannot be one.
+      names: for a field that takes one of some names: these.
     """
 
     default: Any
@@ -29,6 +31,7 @@ class Field:
     allowed: "str | OneOf"
     check: Callable[[Any], bool]
     plain: Callable[[Any], Any] | None = None
+    names: Collection[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +58,12 @@ def number_field(default: float, doc: str, low: float = 0.0, high: float = float
 
 def one_of_field(default: str, doc: str, *names: str) -> Field:
     """A field for one of some names."""
-    return Field(default, doc, "one of " + ", ".join(names), lambda v: v in names)
+    return Field(default, doc, "one of " + ", ".join(names), lambda v: v in names, names=names)
 
 
 def name_field(registry: Registry, default: str, doc: str) -> Field:
     """A name that is looked up when a config is checked."""
-    return Field(default, doc, OneOf(registry), lambda v: v in registry)
+    return Field(default, doc, OneOf(registry), lambda v: v in registry, names=registry)
 
 
 def flag_field(default: bool, doc: str) -> Field:
@@ -99,5 +102,11 @@ def checked(name: str, value: Any, field: Field) -> Any:
     if kind is float and type(value) is int and abs(value) < 2**53:
         value = float(value)
     if type(value) is not kind or value != value or not field.check(value):
-        raise UserError(f"config: {name} is {value!r}; allowed: {field.allowed}")
+        raise UserError(f"config: {name} is {value!r}; allowed: {field.allowed}{_nearest(value, field)}")
     return value
+
+
+def _nearest(value: Any, field: Field) -> str:
+    """The name that may have been meant, for the end of a message; nothing where none is near."""
+    near = difflib.get_close_matches(value, field.names, n=1) if isinstance(value, str) else []
+    return f"; did you mean {near[0]}?" if near else ""

@@ -39,14 +39,23 @@ def spoil(monkeypatch, method, number, value):
     monkeypatch.setattr(Bilevel, method, spoiled)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("method", ["weight_gradients", "alpha_gradients"])
-def test_by_default_a_search_stops_and_keeps_nothing_of_the_step(tmp_path, monkeypatch, method, value):
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return search(folder), folder
+
+
+SPOILT = [("weight_gradients", math.nan), ("alpha_gradients", -math.inf)]
+
+
+@pytest.mark.parametrize(("method", "value"), SPOILT)
+def test_by_default_a_search_stops_and_keeps_nothing_of_the_step(
+    undisturbed, tmp_path, monkeypatch, method, value
+):
     with monkeypatch.context() as patch:
         spoil(patch, method, 1, value)
-        with pytest.raises(
-            UserError, match="step [23]: .* is not finite, and nothing of it is kept"
-        ) as error:
+        message = "step [23]: .* is not finite, and nothing of it is kept"
+        with pytest.raises(UserError, match=message) as error:
             search(tmp_path, runtime__checkpoint_minutes=0.0, runtime__steps_per_call=1)
     assert "--config.runtime.skipped_steps above 0" in str(error.value) and "\n" not in str(error.value)
     assert all(row["step"] <= 2 for row in tiny.rows(tmp_path / "metrics.jsonl"))

@@ -1,12 +1,12 @@
 """Images from one .npz file."""
 
 import os
-import zipfile
 
 import ml_collections
 import numpy as np
 
-from tf_darts.data.common import Arrays, bad
+from tf_darts import npz
+from tf_darts.data.common import Arrays, bad, some, without_images
 from tf_darts.errors import UserError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -33,6 +33,10 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
         names = tuple(str(name) for name in found["class_names"].ravel())
     else:
         names = tuple(str(k) for k in range(1 + max(int(y.max(initial=0)) for y in (y_train, y_test))))
+        if missing := without_images(y_train, names):
+            fault = f"no training image of class {some(missing)}"
+            allowed = "labels from 0 without gaps, or the key class_names too"
+            raise bad("data.path", data.path, fault, allowed)
     return Arrays(x_train, y_train, x_test, y_test, names)
 
 
@@ -55,7 +59,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
             return {key: file[key] for key in (*KEYS, "class_names") if key in file.files}
     except UserError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except npz.DAMAGED as error:
         raise bad("data.path", path, f"cannot be read ({error})", allowed + ", none pickled") from error
 
 

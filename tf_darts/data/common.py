@@ -33,6 +33,12 @@ def some(items: list[str], most: int = 10) -> str:
     return ", ".join(items[:most]) + rest
 
 
+def without_images(labels: np.ndarray, class_names: tuple[str, ...]) -> list[str]:
+    """Names of the classes that no label is of."""
+    present = np.bincount(labels, minlength=len(class_names)) > 0
+    return [name for name, there in zip(class_names, present, strict=True) if not there]
+
+
 def held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Splits image indices at random into training and test, with equal class shares in both.
 

@@ -27,6 +27,8 @@ def decode(path: str, shape: Sequence[int]) -> np.ndarray:
       One of ERRORS: it cannot be read, or has more than 8 bits.
     """
     height, width, channels = shape
+    if not os.path.isfile(path):  # opening a pipe would wait for ever
+        raise ValueError("not a file")
     with Image.open(path) as image:
         if image.mode[0] in "IF":
             # Pillow would clip 16-bit grey values at 255 instead of scaling them.

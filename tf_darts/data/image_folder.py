@@ -106,9 +106,17 @@ def _list(path: str, root: str) -> _Listing:
         images = image_file.names_in(folder)
         if not images:
             raise bad("data.path", path, f"{folder} has no images", "at least one .png or .jpg file a class")
-        files += [os.path.join(folder, image) for image in images]
+        files += [_inside(path, os.path.join(folder, image)) for image in images]
         labels += [label] * len(images)
     return _Listing(files, np.array(labels, np.int32), tuple(names))
+
+
+def _inside(path: str, file: str) -> str:
+    """The file, unless it is a link that leads out of data.path."""
+    target = os.path.realpath(file)
+    if not target.startswith(os.path.join(os.path.realpath(os.path.expanduser(path)), "")):
+        raise bad("data.path", path, f"{file} leads to {target}", "files in the folder, no links out of it")
+    return file
 
 
 def _decode(files: list[str], side: int, root: str, unreadable: list[str]) -> np.ndarray:

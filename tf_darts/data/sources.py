@@ -4,18 +4,23 @@ A new source is a function `(config.data, seed) -> Arrays`, an entry in `SOURCES
 `config.py`.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 
 import ml_collections
 import numpy as np
 from sklearn import datasets
 
 from tf_darts.data import array_file, image_folder, tfds_source, tfds_stream
-from tf_darts.data.common import Arrays, bad, held_out
+from tf_darts.data.common import Arrays, bad, held_out, some, without_images
 from tf_darts.data.crop import Crop
 from tf_darts.data.stream import Encoded, StreamedData
+
+PATIENCE = 30.0  # seconds of reading after which it is said
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,16 +122,40 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
     """
     if data.stream:
         crop = Crop(data.image_size, data.test_resize, data.color_jitter, data.hue_jitter)
-        return StreamedData(*STREAMS[data.source](data, seed), crop)
-    arrays = SOURCES[data.source](data, seed)
+        with _patient(data):
+            return StreamedData(*STREAMS[data.source](data, seed), crop)
+    with _patient(data):
+        arrays = SOURCES[data.source](data, seed)
     _check(data, arrays)
-    return ImageData(
+    loaded = ImageData(
         x_train=averaged(arrays.x_train[: data.limit_train or None], data.downscale),
         y_train=np.asarray(arrays.y_train[: data.limit_train or None], np.int32),
         x_test=averaged(arrays.x_test[: data.limit_test or None], data.downscale),
         y_test=np.asarray(arrays.y_test[: data.limit_test or None], np.int32),
         class_names=arrays.class_names,
     )
+    for part, labels in (("training", loaded.y_train), ("test", loaded.y_test)):
+        if missing := without_images(labels, loaded.class_names):
+            text = f"data: warning: no {part} image of class {some(missing)}"
+            print(f"{text} among the {len(labels)} used", file=sys.stderr)
+    return loaded
+
+
+@contextlib.contextmanager
+def _patient(data: ml_collections.ConfigDict) -> Iterator[None]:
+    """Says so where reading stalls, as it does on a network that is gone."""
+    where = data.path or data.name
+
+    def say() -> None:
+        print(f"data: still reading {data.source} {where} after {PATIENCE:g} s", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(PATIENCE, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def averaged(images: np.ndarray, factor: int) -> np.ndarray:
@@ -152,6 +181,12 @@ def _check(data: ml_collections.ConfigDict, arrays: Arrays) -> None:
     value = data[field.removeprefix("data.")]
     for part in ("train", "test"):
         images, labels = getattr(arrays, f"x_{part}"), getattr(arrays, f"y_{part}")
+        if images.dtype != np.uint8 or images.ndim != 4:
+            fault = f"x_{part} has the type {images.dtype} and the shape {images.shape}"
+            raise bad(field, value, fault, "uint8 images [N, H, W, C]")
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            fault = f"y_{part} has the type {labels.dtype} and the shape {labels.shape}"
+            raise bad(field, value, fault, "integer labels [N]")
         if len(images) != len(labels):
             fault = f"x_{part} has {len(images)} images and y_{part} has {len(labels)} labels"
             raise bad(field, value, fault, "one label for each image")
