@@ -322,6 +322,10 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "deterministic": flag_field(True, "only operations whose result does not depend on timing"),
         "tensorboard": flag_field(True, "write TensorBoard events"),
+        "profile_steps": integer_field(
+            0,
+            "trace so many steps (of search, fine-tuning, training) for TensorBoard's page Profile; 0: none",
+        ),
     },
     # No stage depends on this section: it may change from one command to the next.
     "report": {

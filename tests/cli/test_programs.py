@@ -54,6 +54,7 @@ def test_the_whole_way_leaves_everything(done):
         assert genotype["text"] == result["genotype"]
         assert 0 <= result["test_accuracy"] <= 1 and result["epochs"] == 2
     assert (workdir / "report" / "genotypes.png").read_bytes().startswith(b"\x89PNG")
+    assert "</html>" in (workdir / "report" / "index.html").read_text()
     assert list((workdir / "search").glob("*tfevents*"))
 
 

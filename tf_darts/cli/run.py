@@ -22,7 +22,7 @@ def program() -> None:
     table = nas_bench_201.of_config(config)
     run = common.Run(config, workdir)
     from tf_darts.cli import stages
-    from tf_darts.report import true_accuracy
+    from tf_darts.report import page, record, true_accuracy, workdir_page
     from tf_darts.report.cell_diagram import save_genotype_picture
     from tf_darts.report.table import Row, comparison_table
 
@@ -43,13 +43,15 @@ def program() -> None:
     picture = pathlib.Path(run.workdir) / "report" / "genotypes.png"
     picture.parent.mkdir(exist_ok=True)
     save_genotype_picture(picture, run.space, genotypes)
+    report = picture.with_name("index.html")
+    page.write(report, workdir_page.make(record.read(run.workdir)))
     print()
     print(comparison_table(rows))
     if table is not None:
         print()
         print(true_accuracy.comparison(entries, table))
     print()
-    print(f"The cells are drawn in {picture}")
+    print(f"The cells are drawn in {picture}; all that was found is on one page, {report}")
     print(f"Next: bin/tensorboard --logdir={shlex.quote(workdir)}")
 
 

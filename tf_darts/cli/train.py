@@ -42,7 +42,8 @@ def program() -> None:
     )
     place = shlex.quote(workdir)
     print(f"The network is in {folder} (figures in {folder / 'result.json'}).")
-    print(f"Next: bin/tensorboard --logdir={place} or bin/export --workdir={place} --name={name}")
+    following = f"bin/tensorboard --logdir={place}, bin/report --workdir={place}"
+    print(f"Next: {following} or bin/export --workdir={place} --name={name}")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from tf_darts import collapse, memory, optimizers
 from tf_darts.runtime import guard, host, panels
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
+from tf_darts.runtime.profiler import Profiler
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import Steps
@@ -98,6 +99,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     warnings = Warnings("search")
     compiled, total = _Compiled(setup, epochs), epochs[-1].end
     progress = Progress("search", total, step)
+    profiler = Profiler(folder, config.runtime.profile_steps)
     if 0 < step < total:
         progress.say(f"search: continuing at step {step} of {total}")
     if step < total:
@@ -109,7 +111,10 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
             last = step == epoch.end - 1 and epoch.last_batch != epoch.batch  # of another shape
             left = 1 if last else epoch.end - (epoch.last_batch != epoch.batch) - step
             count = min(config.runtime.steps_per_call, left)
-            columns = compiled(epoch, epoch.last_batch if last else epoch.batch)(step, count)
+            with profiler.call(step):
+                columns = compiled(epoch, epoch.last_batch if last else epoch.batch)(step, count)
+            if profiler.done(count):
+                progress.say(f"search: the trace is in {folder / 'plugins/profile'}")
             metrics.steps(step, columns, number)
             step += count
             progress.update(step, f"epoch {number + 1}/{len(epochs)}, {_summary(columns)}")
@@ -132,6 +137,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
             stopping.save(step)
             checkpoints.save(step=step)
     metrics.close()
+    profiler.close()
     if not (folder / "result.json").exists():
         taken = stopping.go_back(metrics.epochs)
         if taken is not None:

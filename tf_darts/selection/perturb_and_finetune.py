@@ -11,6 +11,7 @@ from tf_darts.report.cell_diagram import figure_to_png_bytes
 from tf_darts.runtime import panels
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
+from tf_darts.runtime.profiler import Profiler
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.workdir import JsonLines
@@ -76,6 +77,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
         for criterion, passes in _passes(setup, planned)
     ]
     work = Work(costs, total, done, step)
+    profiler = Profiler(folder, config.runtime.profile_steps)
     if done + step:
         work.progress.say(f"select: continuing after {done} of {len(planned)} decisions")
     for epoch in range(step // finetune.per_pass, max(epochs, 1)):
@@ -96,7 +98,10 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
             if selection.compact and not selection.one_shot and event_is_over and more:
                 decider, finetune = compiled()
         while step < min((epoch + 1) * finetune.per_pass, total):
-            columns, count = finetune(step)
+            with profiler.call(step):
+                columns, count = finetune(step)
+            if profiler.done(count):
+                work.progress.say(f"select: the trace is in {folder / 'plugins/profile'}")
             metrics.steps(step, columns, epoch)
             step += count
             accuracy = 100 * columns["train_accuracy"].mean()
@@ -110,6 +115,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
             perturbation.apply(architecture, row)
     weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
     genotype = read_genotype(space, weights)
+    profiler.close()
     show(setup, metrics, genotype, step)
     return genotype
 

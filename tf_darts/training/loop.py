@@ -26,6 +26,7 @@ from tf_darts.runtime import guard, panels
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.metrics import Metrics
+from tf_darts.runtime.profiler import Profiler
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import draw_seed, fold
 from tf_darts.runtime.steps import PassSteps
@@ -214,6 +215,7 @@ def run(
         metrics.epoch(step, epoch, row)
 
     progress = Progress(f"train {name}", total, step)
+    profiler = Profiler(folder, config.runtime.profile_steps)
     if 0 < step < total:
         progress.say(f"train {name}: continuing at step {step} of {total}")
     told = Callbacks(callbacks, network, training.epochs, steps.per_pass)
@@ -221,7 +223,10 @@ def run(
     while step < total and not told.stopped:
         epoch = step // steps.per_pass
         told.in_epoch(epoch)
-        columns, count = steps(step)
+        with profiler.call(step):
+            columns, count = steps(step)
+        if profiler.done(count):
+            progress.say(f"train {name}: the trace is in {folder / 'plugins/profile'}")
         metrics.steps(step, columns, epoch)
         step += count
         text = f"epoch {epoch + 1}/{training.epochs}, loss {columns['train_loss'].mean():.3f}"
@@ -244,6 +249,7 @@ def run(
         _show(setup, metrics, folder, name, content, step)
         finish(folder / "result.json", as_json(content))  # last: it says that the rest is there
     metrics.close()
+    profiler.close()
     return read_json(folder / "result.json")
 
 

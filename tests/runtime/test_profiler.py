@@ -1,0 +1,24 @@
+"""Traces of steps."""
+
+import pytest
+
+from tests.search import tiny
+from tf_darts.runtime import events
+from tf_darts.search import loop
+
+
+@pytest.mark.parametrize("steps", [1, 1000])
+def test_a_search_leaves_a_trace_and_the_same_results(tmp_path, steps):
+    """Also where it ends before it has so many steps."""
+    folders = {steps: tmp_path / "traced", 0: tmp_path / "not"}
+    for wanted, folder in folders.items():
+        folder.mkdir()
+        settings = tiny.config(runtime__profile_steps=wanted, runtime__tensorboard=True)
+        loop.run(tiny.setup(settings), folder)
+    (trace,) = (tmp_path / "traced" / "plugins" / "profile").rglob("*.xplane.pb")
+    assert trace.stat().st_size > 1000
+    assert not (tmp_path / "not" / "plugins").exists()
+    for name in ("metrics.jsonl", "result.json"):
+        assert (tmp_path / "traced" / name).read_text() == (tmp_path / "not" / name).read_text()
+    counts = [sum(1 for _ in events.read(folder)) for folder in folders.values()]
+    assert counts[0] == counts[1] > 0
