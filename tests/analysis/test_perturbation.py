@@ -12,6 +12,7 @@ from tests.search import tiny
 from tf_darts.analysis import perturbation
 from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.errors import UserError
+from tf_darts.runtime import events
 from tf_darts.selection.probing import Prober
 from tf_darts.spaces import nas_bench_201
 
@@ -151,6 +152,22 @@ def test_edges_that_the_search_decided_are_left_out(tmp_path):
     assert left == []
     with pytest.raises(UserError, match="no edge with several open operations"):
         perturbation.run(done)
+
+
+def test_what_is_told_is_kept_and_shown_once(tmp_path):
+    fields = {"search__epochs": 1, "search__evaluate_every": 0, "runtime__tensorboard": True}
+    made.search(tmp_path, **fields)
+    for _ in range(2):
+        done = made.study("perturbation", tmp_path, **fields)
+        text = perturbation.run(done)
+        done.tell(text)
+    assert (done.folder / "summary.txt").read_text() == f"{text}\n"
+    found = [(v.tag, e.step) for e in events.read(done.folder) for v in e.summary.value]
+    assert len(found) == len(set(found)) and found.count(("analysis_perturbation/summary", 0)) == 1
+    done.tell("other")
+    shown = [v for e in events.read(done.folder) for v in e.summary.value if v.tag.endswith("/summary")]
+    assert len(shown) == 1 and b"other" in shown[0].tensor.SerializeToString()
+    assert ("analysis_perturbation/correlations", 0) in found
 
 
 def test_alpha_that_was_never_trained_has_no_correlation(tmp_path):

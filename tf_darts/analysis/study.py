@@ -14,6 +14,7 @@ from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.errors import UserError
 from tf_darts.report.cell_diagram import figure_to_png_bytes
 from tf_darts.runtime import checkpoints as checkpoints_lib
+from tf_darts.runtime import panels
 from tf_darts.runtime.events import Events
 from tf_darts.runtime.files import write_atomically
 from tf_darts.runtime.workdir import SCHEMA_VERSION, JsonLines, Stage, read_json, read_lines, write_json
@@ -136,3 +137,15 @@ class Study:
                     events.scalar(f"{group}/{name}", value, step)
             events.close()
         write_json(self.folder / "result.json", result)  # last: it says that the rest is there
+
+    def tell(self, text: str) -> None:
+        """Leaves what a program prints of it, for TensorBoard and for bin/report."""
+        path = self.folder / "summary.txt"
+        if path.exists() and path.read_text(encoding="utf-8") == f"{text}\n":
+            return
+        write_atomically(path, f"{text}\n".encode())
+        if self.config.runtime.tensorboard:
+            tag = f"analysis_{self._name}/summary"
+            events = Events(self.folder, keep=lambda written, step: written != tag)
+            events.text(tag, panels.code(text))
+            events.close()

@@ -7,7 +7,6 @@ from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 from tf_darts.errors import UserError
 from tf_darts.runtime import lock
-from tf_darts.runtime.files import write_atomically
 
 _ANALYSIS = flags.DEFINE_list(
     "analysis", [], f"What is analysed, several separated by commas: {', '.join(ANALYSES)}."
@@ -34,7 +33,7 @@ def program() -> None:
             analysis = ANALYSES.load(name)
         with lock.held(workdir):
             text, folder = analysis(study), study.folder
-            write_atomically(folder / "summary.txt", f"{text}\n".encode())  # for bin/report
+            study.tell(text)
         print(f"{name}:\n{text}\nThis and more is in {folder / 'result.json'}, the pictures beside it.\n")
 
 

@@ -79,7 +79,7 @@ FINAL = {
 def begin(metrics: Metrics, config: ml_collections.ConfigDict, with_config: bool = True) -> None:
     """Shows the command of a stage and its config, and gives the layout of the first page."""
     if metrics.shown:
-        metrics.text("command", _code(command.text()))
+        metrics.text("command", code(command.text()))
         if with_config:
             metrics.text("config", config_table(config))
         metrics.plugin(layout())
@@ -94,7 +94,7 @@ def config_table(config: ml_collections.ConfigDict) -> str:
     if not changed:
         lines = ["Every field has its default."]
     whole = json.dumps(plain, indent=2, default=str)
-    return "\n".join([*lines, "", "All of it:", "", _code(whole)])
+    return "\n".join([*lines, "", "All of it:", "", code(whole)])
 
 
 def changes(plain: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -112,7 +112,7 @@ def changes(plain: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
 def genotype_text(genotype: Genotype, space: Space) -> str:
     """A genotype in Markdown, in its forms."""
     text, plain = genotype.to_text(space), genotype.to_json(space)
-    return "\n\n".join(["As text:", _code(text), "As JSON:", _code(plain)])
+    return "\n\n".join(["As text:", code(text), "As JSON:", code(plain)])
 
 
 def compare(config: ml_collections.ConfigDict, selection: str, result: Mapping[str, Any]) -> list[Summary]:
@@ -167,8 +167,8 @@ def layout() -> Summary:
     return summary
 
 
-def _code(text: str) -> str:
-    """A text as it is, in Markdown."""
+def code(text: str) -> str:
+    """A text as it is, with its line breaks, in Markdown."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 

@@ -65,7 +65,9 @@ def _select_and_train(job: Job, selection: str, run: Run, workdir: str, table: T
 
 
 def _analyse(study: analysis_study.Study, analysis: str) -> None:
-    print(f"{analysis}:\n{ANALYSES.load(analysis)(study)}", flush=True)
+    text = ANALYSES.load(analysis)(study)
+    study.tell(text)
+    print(f"{analysis}:\n{text}", flush=True)
 
 
 def check(study: Study, jobs: Iterable[Job]) -> None:
