@@ -17,7 +17,7 @@ from tf_darts import spaces
 from tf_darts.cli import entry, folders
 from tf_darts.cli.entry import quiet_start
 from tf_darts.errors import UserError
-from tf_darts.runtime import cluster, progress
+from tf_darts.runtime import cluster, preemption, progress
 from tf_darts.selection import SELECTIONS
 
 _FIELDS = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
@@ -135,7 +135,10 @@ class Run:
 
             self.strategy = strategy.start(config.runtime)  # first: the data may use TensorFlow
         self.data = sources.load(config.data, config.seed)
+        if workdir is not None:
+            preemption.watch()
         if several:
+            workers.work_together(self.strategy)
             self.workdir = workers.own_workdir(workdir, here, self.strategy)
             if not here.is_chief:
                 sys.stdout = open(os.devnull, "w")  # noqa: SIM115  until the process ends

@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from tf_darts.errors import UserError
-from tf_darts.runtime import files
+from tf_darts.runtime import files, preemption, workers
 from tf_darts.runtime.workdir import read_json, write_json
 
 
@@ -28,11 +28,18 @@ class Checkpoints:
       minutes: time after which `save_if_due` saves.
       counters: names of the integers that say how far the stage is; they start at 0.
       kept: how many checkpoints are kept, the newest ones.
+      leaves: whether a process that was asked to (`runtime.preemption`) ends after a save.
       state: what else belongs to the state, by name.
     """
 
     def __init__(
-        self, folder: pathlib.Path, minutes: float, counters: tuple[str, ...], kept: int = 2, **state
+        self,
+        folder: pathlib.Path,
+        minutes: float,
+        counters: tuple[str, ...],
+        kept: int = 2,
+        leaves: bool = True,
+        **state,
     ):
         self._counters = {
             name: tf.Variable(0, dtype=tf.int64, trainable=False, name=name) for name in counters
@@ -50,7 +57,7 @@ class Checkpoints:
         # A manager counts from 1 in every process until it restores, and would write over what is kept.
         self._manager.checkpoint.save_counter.assign(max(_numbers(self._folder), default=0))
         self._floats = [v for v in _variables(state) if v.dtype.is_floating]
-        self._seconds = 60.0 * minutes
+        self._seconds, self._leaves = 60.0 * minutes, leaves
         self._saved = time.monotonic()
 
     def restore(self) -> dict[str, int]:
@@ -104,7 +111,7 @@ class Checkpoints:
         self._manager.checkpoint.save_counter.assign(counter)  # a number is given once
 
     def save(self, **counters: int) -> None:
-        """Saves now.
+        """Saves now; then ends the process if it was asked to.
 
         Raises:
           UserError: it cannot be written, as on a full disk; or the state is not finite, and would be no use.
@@ -127,10 +134,12 @@ class Checkpoints:
             ) from None
         self._saved = time.monotonic()
         self._tidy()
+        if self._leaves and workers.anywhere(preemption.asked()):
+            preemption.leave()
 
     def save_if_due(self, **counters: int) -> None:
-        """Saves if the last time is long enough ago."""
-        if time.monotonic() - self._saved >= self._seconds:
+        """Saves if the last time is long enough ago, or the process was asked to end."""
+        if workers.anywhere(time.monotonic() - self._saved >= self._seconds or preemption.asked()):
             self.save(**counters)
 
     def _seal(self, prefix: str) -> None:

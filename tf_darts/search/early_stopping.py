@@ -58,7 +58,7 @@ class ByEigenvalue(Never):
         self._window, self._ratio = early.window, early.ratio
         # An epoch that is done again after a kill is saved twice: hence one place more than the window asks.
         self._checkpoints = Checkpoints(
-            folder / "epochs", 0.0, ("step",), kept=self._window + 3, **setup.state()
+            folder / "epochs", 0.0, ("step",), kept=self._window + 3, leaves=False, **setup.state()
         )
         self._product = hessian_times(setup)
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tf_darts.data.pipeline import ImageSet
 from tf_darts.evaluation import Score
 from tf_darts.objective import losses_and_hits
+from tf_darts.runtime import preemption, workers
 from tf_darts.search.setup import Setup
 from tf_darts.selection.probe_steps import ProbeSteps
 from tf_darts.selection.racing import Race
@@ -112,6 +113,8 @@ class Prober:
             for place, i in enumerate(running + whole):
                 seen[i].add(rows["correct"][place], rows["loss"][place])
             each_call(count * len(running + whole))
+            if workers.anywhere(preemption.asked()):  # the decision is made again, from its first batch
+                preemption.leave()
             if race is not None and done < steps.per_pass:
                 values = {i: seen[i].values(race.criterion) for i in running}
                 running = race.left_in(values, looks=steps.calls - 1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tf_darts.derive import read_genotype
 from tf_darts.genotype import Genotype, from_text
+from tf_darts.runtime import preemption, workers
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.workdir import JsonLines
@@ -68,6 +69,8 @@ def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
             scored[text] = {"kind": "sample", "genotype": text, **score.row()}
         lines.append(scored[text])
         progress.update(number + 1, f"accuracy {100 * scored[text]['accuracy']:.2f} %")
+        if workers.anywhere(preemption.asked()):
+            preemption.leave()
     best = max(lines.rows, key=lambda row: row["correct"])  # the first of equal ones
     genotype = from_text(best["genotype"], space)
     show_alone(setup, folder, genotype)

@@ -1,0 +1,39 @@
+"""Leaving when asked to: SIGTERM, as a cloud sends it before it takes a machine and SLURM before time is up.
+
+The stage goes on to the end of its call of compiled steps, saves, and the process ends with exit status 143.
+A second SIGTERM ends it at once; what is lost then is what was done since the last checkpoint. Of several
+processes all leave together, at the same step, whichever was asked.
+"""
+
+import signal
+import sys
+import threading
+from typing import NoReturn
+
+STATUS = 128 + signal.SIGTERM
+
+_asked = threading.Event()
+
+
+def watch() -> None:
+    """Has SIGTERM ask from now on; for a program's main thread."""
+    signal.signal(signal.SIGTERM, _on_signal)
+
+
+def _on_signal(number: int, frame) -> None:
+    if _asked.is_set():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+    _asked.set()
+    print("\nSIGTERM: saving, then ending", file=sys.stderr, flush=True)
+
+
+def asked() -> bool:
+    """Whether this process was asked to leave."""
+    return _asked.is_set()
+
+
+def leave() -> NoReturn:
+    """Ends the program; everything is saved."""
+    print("ended by SIGTERM; the same command continues from here", file=sys.stderr, flush=True)
+    sys.exit(STATUS)
