@@ -77,3 +77,19 @@ def test_a_variable_that_changes_is_seen_without_tracing_again():
 
 def test_accuracy_is_the_share_of_correct_images():
     assert Score(correct=3, images=4, loss=1.0).accuracy == 0.75
+
+
+def test_images_with_the_label_among_the_five_largest_logits():
+    """Seven classes in the order 0, 1, ..., 6 for every image, of labels 0, 4, 5, 6 and two that tie."""
+    images = np.zeros((6, 2, 2, 1), np.uint8)
+    data = ImageSet(images, np.array([0, 4, 5, 6, 1, 1]), PLAIN, seed=1)
+    ordered = [[7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]] * 4
+    tied = [[1.0] * 7] * 2  # nothing is larger than the label's
+
+    def forward(batch):
+        return tf.constant(ordered + tied)
+
+    evaluate = Evaluator(tiny.one_device(), data, 6, forward, "test", False, 1, top_5=True)
+    score = evaluate()
+    assert (score.in_top_5, score.images) == (4, 6)
+    assert Evaluator(tiny.one_device(), data, 6, forward, "test", False, 1)().in_top_5 is None

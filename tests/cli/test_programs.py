@@ -3,7 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from tf_darts.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -138,3 +142,29 @@ def test_a_selection_with_a_name_of_its_own_is_trained_by_the_same_config(call, 
     selected = json.loads((tmp_path / "row" / "selection" / "darts" / "genotype.json").read_text())
     result = json.loads((tmp_path / "row" / "training" / "darts" / "result.json").read_text())
     assert result["genotype"] == selected["text"]
+
+
+def test_a_published_genotype_is_trained_from_a_stream(call, tmp_path):
+    """A row for ImageNet on a folder of few small images, made small by flags."""
+    draw = np.random.default_rng(0)
+    for part, count in (("train", 3), ("val", 1)):
+        for name in ("ant", "bee"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = draw.integers(0, 256, (24, 20, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / part / name / f"{i}.JPEG")
+    config = f"--config={ROOT / 'configs' / 'paper.py'}:darts_imagenet_darts_v2"
+    small = ["data.source=folder", "data.test_split=val", "data.image_size=16", "data.test_resize=18"]
+    small += ["training.channels=4", "training.cells=1", "training.epochs=1", "training.batch_size=6"]
+    small += ["training.auxiliary_weight=0.0"]
+    arguments = [config, "--workdir=row", f"--data_dir={tmp_path}", *(f"--config.{field}" for field in small)]
+    ended = call("train", *arguments, "--genotype=darts_v2", "--name=darts_v2", cwd=tmp_path)
+    assert ended.status == 0, ended.err
+    result = json.loads((tmp_path / "row" / "training" / "darts_v2" / "result.json").read_text())
+    assert result["genotype"] == PUBLISHED["darts_v2"].to_text() and result["test_images"] == 2
+    ended = call("search", *arguments, "--config.search.batch_size=2", cwd=tmp_path)
+    assert (
+        ended.status == 2 and "data.stream is True; allowed: False where a supernet is searched" in ended.err
+    )
+    ended = call("predict", "--workdir=row", "--name=darts_v2", f"--image={tmp_path / 'val'}", cwd=tmp_path)
+    assert ended.status == 2 and "was trained with data.stream" in ended.err

@@ -8,6 +8,7 @@ from tf_darts import config as config_lib
 from tf_darts import paper
 from tf_darts.errors import UserError
 from tf_darts.paper import ROWS
+from tf_darts.published import PUBLISHED
 
 # Settings of the authors' release, by section; rows differ from them as the tests below say.
 SEARCH = {
@@ -70,6 +71,30 @@ BENCHMARK_TRAINING = TRAINING | {
     "drop_path": 0.0,
     "cutout_length": 0,
 }
+IMAGENET_TRAINING = TRAINING | {
+    "stem": "imagenet",
+    "channels": 48,
+    "cells": 14,
+    "epochs": 250,
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "schedule": "exponential",
+    "decay": 0.97,
+    "warmup_epochs": 0,
+    "weight_decay": 3e-5,
+    "drop_path": 0.0,
+    "cutout_length": 0,
+    "label_smoothing": 0.1,
+}
+IMAGENET_DATA = {
+    "stream": True,
+    "image_size": 224,
+    "test_resize": 256,
+    "color_jitter": 0.4,
+    "hue_jitter": 0.2,
+    "flip": True,
+    "test_split": "validation",
+}
 DATA = {"train_fraction": 0.5, "split": "order", "flip": True, "limit_train": 0, "limit_test": 0}
 # method -> search method, selection method, criterion, epochs of fine-tuning between decisions, one-shot
 METHODS = {
@@ -85,12 +110,15 @@ METHODS = {
     "darts_pt_no_finetuning": ("darts", "perturbation", "accuracy", 0, False),
     "darts_pt_one_shot": ("darts", "perturbation", "accuracy", 5, True),
     "shuffle": ("darts", "perturbation", "accuracy", 5, False),
+    "darts_v2": ("darts", "perturbation", "accuracy", 5, False),
+    **{f"darts_pt_genotype_{k}": ("darts", "perturbation", "accuracy", 5, False) for k in range(4)},
 }
 SOURCES = {
     "cifar10": ("tfds", "cifar10"),
     "cifar100": ("tfds", "cifar100"),
     "svhn": ("tfds", "svhn_cropped"),
     "imagenet16_120": ("npz", "cifar10"),
+    "imagenet": ("tfds", "imagenet2012"),
 }
 
 
@@ -113,7 +141,7 @@ def test_a_row_has_the_published_settings(row):
     assert (config.space, config.seed) == (space, 0 if benchmark else 2)
     assert (config.data.source, config.data.name) == SOURCES[row.data_set]
     assert part(config.data, DATA) == DATA
-    assert config.data.crop_padding == (2 if row.data_set == "imagenet16_120" else 4)
+    assert config.data.crop_padding == {"imagenet16_120": 2, "imagenet": 0}.get(row.data_set, 4)
     assert part(config.search, SEARCH) == SEARCH
     assert (config.search.cells, config.search.epochs) == ((5, 100) if benchmark else (8, 50))
     assert part(config.selection, SELECTION) == SELECTION
@@ -122,6 +150,11 @@ def test_a_row_has_the_published_settings(row):
     assert (*found, selection.one_shot) == METHODS[row.method]
     small = not benchmark and row.data_set in ("cifar100", "svhn")
     training = BENCHMARK_TRAINING if benchmark else TRAINING | ({"channels": 16, "cells": 8} if small else {})
+    if row.data_set == "imagenet":
+        training = IMAGENET_TRAINING
+        assert part(config.data, IMAGENET_DATA) == IMAGENET_DATA
+    else:
+        assert config.training.stem == "plain" and not config.data.stream
     assert part(config.training, training) == training
     if row.method.startswith("sgas"):
         decision = "accuracy" if row.method == "sgas_pt" else "magnitude"
@@ -202,6 +235,8 @@ def test_rows_of_one_search_share_its_work_directory_and_no_others():
     searches, selections = {}, set()
     for row in ROWS.values():
         config = valid(row)
+        if row.data_set == "imagenet":
+            continue  # searched for on CIFAR-10
         (workdir,) = {re.search(r"--workdir=(\S+)", command)[1] for command in row.commands()}
         depends_on = {s: config[s].to_dict() for s in config_lib.search_sections(config)}
         depends_on |= {"space": config.space, "seed": config.seed}
@@ -209,6 +244,22 @@ def test_rows_of_one_search_share_its_work_directory_and_no_others():
         assert (workdir, row.method) not in selections
         selections.add((workdir, row.method))
     assert len(searches) == len({str(depends_on) for depends_on in searches.values()}) > 20
+
+
+def test_networks_for_imagenet_are_found_on_cifar_10_or_published():
+    search, select, train = ROWS["darts_imagenet_darts_pt"].commands()
+    assert (search, select) == ROWS["darts_cifar10_darts_pt"].commands()[:2]
+    found = "runs/darts_cifar10_darts/selection/darts_pt/genotype.json"
+    assert train.startswith("bin/train --config=configs/paper.py:darts_imagenet_darts_pt --workdir=")
+    assert f"--genotype={found}" in train and select.split()[2] == "--workdir=runs/darts_cifar10_darts"
+    rows = [row for row in ROWS.values() if row.data_set == "imagenet"]
+    assert len(rows) == 6
+    for row in rows:
+        genotype = re.search(r"--genotype=(\S+) --name=(\S+)", row.commands()[-1])
+        assert genotype[2] == row.method
+        assert genotype[1] == found or genotype[1] in PUBLISHED
+    top_1, top_5 = ROWS["darts_imagenet_darts_v2"].figures
+    assert (top_1.value, top_5.value, top_1.parameters) == (26.7, 8.7, 4.7)
 
 
 def test_a_config_is_made_anew_at_each_call():

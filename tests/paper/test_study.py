@@ -43,7 +43,8 @@ def test_a_search_in_another_space():
     ("names", "message"),
     [
         (["s1_svhn_darts", "s1_cifar10_darts"], "rows s1_svhn_darts and s1_cifar10_darts are of different"),
-        (["darts_cifar10_shuffle"], "row darts_cifar10_shuffle selects nothing"),
+        (["darts_cifar10_shuffle"], "row darts_cifar10_shuffle has no search and selection of its own"),
+        (["darts_imagenet_darts_pt"], "row darts_imagenet_darts_pt has no search and selection of its own"),
         (["s1_svhn_drats"], "did you mean s1_svhn_darts"),
     ],
 )

@@ -12,7 +12,8 @@ _METHOD = common.method_flag()
 _GENOTYPE = flags.DEFINE_string(
     "genotype",
     None,
-    "A genotype to train instead of a selected one: a file (JSON or published text form) or the text.",
+    "A genotype to train instead of a selected one: a file (JSON or published text form), the text, or the"
+    " name of a published one, as darts_pt_s5_0 (tf_darts/published.py).",
 )
 _NAME = flags.DEFINE_string("name", "given", "With --genotype: the folder under training/.")
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
@@ -26,10 +27,13 @@ def program() -> None:
         raise UserError(f"--name: {_NAME.value!r}; allowed: letters, digits, _ . - (not first a dot)")
     from tf_darts import genotype as genotype_lib
     from tf_darts import spaces
+    from tf_darts.published import PUBLISHED
 
     space, name = spaces.of(config), folders.selection_name(config)
     if _GENOTYPE.value is not None:
-        name, genotype = _NAME.value, genotype_lib.read(_GENOTYPE.value, space)
+        published = PUBLISHED.get(_GENOTYPE.value)
+        given = _GENOTYPE.value if published is None else published.to_text()
+        name, genotype = _NAME.value, genotype_lib.read(given, space)
     with common.quiet_start():
         from tf_darts.cli import stages
     if _GENOTYPE.value is None:
@@ -40,6 +44,8 @@ def program() -> None:
         f"Test accuracy {100 * result['test_accuracy']:.2f} % after the last epoch"
         f" (best {100 * result['best_test_accuracy']:.2f} %), {result['parameters']:,} parameters."
     )
+    if "test_top_5_accuracy" in result:
+        print(f"Top-5 test accuracy {100 * result['test_top_5_accuracy']:.2f} % after the last epoch.")
     place = shlex.quote(workdir)
     print(f"The network is in {folder} (figures in {folder / 'result.json'}).")
     following = f"bin/tensorboard --logdir={place}, bin/report --workdir={place}"

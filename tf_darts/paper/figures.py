@@ -73,6 +73,8 @@ WITHOUT_FIGURE = (
         for data_set in ("cifar100", "imagenet16_120")
         for method in _METHODS_3_AND_4
     ),
+    ("darts", "imagenet", "darts_pt"),
+    *(("darts", "imagenet", f"darts_pt_genotype_{k}") for k in range(4)),
 )
 
 
@@ -93,4 +95,7 @@ def published() -> list[tuple[tuple[str, str, str], Figure]]:
     for space, errors in _TABLE_4.items():
         for method, error in zip(_METHODS_3_AND_4, errors, strict=True):
             found.append(((space, "cifar10", method), Figure("table 4", error)))
+    for what, error in (("test error", 26.7), ("top-5 test error", 8.7)):
+        figure = Figure("DARTS, table 3", error, what=what, parameters=4.7)
+        found.append((("darts", "imagenet", "darts_v2"), figure))
     return found

@@ -44,6 +44,13 @@ class Row:
         return tuple(dict.fromkeys(figure.source for figure in self.figures))
 
     @property
+    def workdir(self) -> str:
+        """Its work directory in the commands: that of all rows of the same search."""
+        data_set = DATA_SETS[self.data_set]
+        search = "" if data_set.searched_on else f"_{METHODS[self.method].search}"
+        return f"runs/{self.space}_{self.data_set}{search}"
+
+    @property
     def trains(self) -> bool:
         """Whether the figure comes of training a network; in NAS-Bench-201 the benchmark's table has it."""
         return METHODS[self.method].selection is not None and self.space != "nas_bench_201"
@@ -59,15 +66,30 @@ class Row:
 
     def commands(self) -> tuple[str, ...]:
         """What is run for the row, in this order; rows of one search share its work directory."""
-        method = METHODS[self.method]
-        workdir = f"runs/{self.space}_{self.data_set}_{method.search}"
-        place = shlex.quote(DATA_SETS[self.data_set].place)
-        shared = f"--config=configs/paper.py:{self.name} --workdir={workdir} --data_dir={place}"
+        method, data_set = METHODS[self.method], DATA_SETS[self.data_set]
+        if data_set.searched_on:
+            return self._transfer()
+        place = shlex.quote(data_set.place)
+        shared = f"--config=configs/paper.py:{self.name} --workdir={self.workdir} --data_dir={place}"
         if method.analysis:
             return f"bin/search {shared}", f"bin/analyze {shared} --analysis={method.analysis}"
         if not self.trains:
             return f"bin/search {shared}", f"bin/select {shared} --table=nb201.csv.gz"
         return tuple(f"bin/{program} {shared}" for program in ("search", "select", "train"))
+
+    def _transfer(self) -> tuple[str, ...]:
+        """Commands where a network is trained on another data set than it was found on."""
+        method, data_set = METHODS[self.method], DATA_SETS[self.data_set]
+        before, genotype = (), method.genotype
+        if not genotype:
+            found = dataclasses.replace(self, data_set=data_set.searched_on)
+            before = found.commands()[:2]
+            genotype = f"{found.workdir}/selection/{self.method}/genotype.json"
+        train = (
+            f"bin/train --config=configs/paper.py:{self.name} --workdir={self.workdir}"
+            f" --data_dir={shlex.quote(data_set.place)} --genotype={genotype} --name={self.method}"
+        )
+        return *before, train
 
 
 def settings(space: str, data_set: str) -> ml_collections.ConfigDict:

@@ -13,11 +13,13 @@ class DataSet:
       label: its name in the paper.
       settings: what it lays over a config.
       place: what stands for its folder or file in a command.
+      searched_on: another data set, on which the networks that are trained here were found; "": this one.
     """
 
     label: str
     settings: Mapping[str, Any]
     place: str = "TFDS_DIRECTORY"
+    searched_on: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +31,14 @@ class Method:
       search: the search, by the name under which methods share it.
       selection: fields of the section `selection`, or None where nothing is selected.
       analysis: the analysis that measures the figure instead.
+      genotype: a published genotype (`tf_darts/published.py`) that is trained instead of one searched for.
     """
 
     label: str
-    search: str
+    search: str = "darts"
     selection: Mapping[str, Any] | None = None
     analysis: str = ""
+    genotype: str = ""
 
 
 # Both halves in file order, and the seeds that are the release's defaults.
@@ -70,12 +74,41 @@ DATA_SETS = {
     "imagenet16_120": DataSet(
         "ImageNet16-120", {"data": {"source": "npz", "crop_padding": 2}}, "IMAGENET16_120.npz"
     ),
+    "imagenet": DataSet(
+        "ImageNet",
+        {
+            "data": {
+                "name": "imagenet2012",
+                "test_split": "validation",
+                "stream": True,
+                "image_size": 224,
+                "crop_padding": 0,
+            }
+        },
+        searched_on="cifar10",
+    ),
 }
 
 # What a data set changes in the training of networks that are stacked as DARTS's are.
 TRAINING: dict[str, Mapping[str, Any]] = {
     "cifar100": {"training": {"channels": 16, "cells": 8}},
     "svhn": {"training": {"channels": 16, "cells": 8}},
+    "imagenet": {
+        "training": {
+            "stem": "imagenet",
+            "channels": 48,
+            "cells": 14,
+            "epochs": 250,
+            "batch_size": 128,
+            "learning_rate": 0.1,
+            "schedule": "exponential",
+            "decay": 0.97,
+            "weight_decay": 3e-5,
+            "drop_path": 0.0,
+            "cutout_length": 0,
+            "label_smoothing": 0.1,
+        }
+    },
 }
 
 SEARCHES: dict[str, Mapping[str, Any]] = {
@@ -108,5 +141,10 @@ METHODS = {
         "DARTS+PT without fine-tuning", "darts", _PERTURBATION | {"interval": 0}
     ),
     "darts_pt_one_shot": Method("DARTS+PT, one-shot", "darts", _PERTURBATION | {"one_shot": True}),
+    "darts_v2": Method("DARTS (second order), its genotype", genotype="darts_v2"),
+    **{
+        f"darts_pt_genotype_{k}": Method(f"DARTS+PT, its genotype {k}", genotype=f"darts_pt_s5_{k}")
+        for k in range(4)
+    },
     "shuffle": Method("DARTS supernet", "darts", analysis="shuffle"),
 }

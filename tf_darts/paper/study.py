@@ -6,7 +6,7 @@ import ml_collections
 
 from tf_darts import paper
 from tf_darts.errors import UserError
-from tf_darts.paper.settings import METHODS, SEARCHES
+from tf_darts.paper.settings import DATA_SETS, METHODS, SEARCHES
 from tf_darts.study import settings
 
 SEEDS = (0, 1, 2, 3)  # the paper's means, and its best, are over four
@@ -26,9 +26,9 @@ def of_rows(names: Sequence[str]) -> ml_collections.ConfigDict:
                 f"config: rows {first.name} and {row.name} are of different spaces or data sets; allowed:"
                 " rows of one space and data set"
             )
-        if METHODS[row.method].selection is None:
+        if METHODS[row.method].selection is None or DATA_SETS[row.data_set].searched_on:
             raise UserError(
-                f"config: row {row.name} selects nothing; allowed: rows that bin/select is run for"
+                f"config: row {row.name} has no search and selection of its own; allowed: rows that have"
             )
     config = settings.default()
     config.base = paper.settings(first.space, first.data_set)
