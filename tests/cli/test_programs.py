@@ -166,5 +166,7 @@ def test_a_published_genotype_is_trained_from_a_stream(call, tmp_path):
     assert (
         ended.status == 2 and "data.stream is True; allowed: False where a supernet is searched" in ended.err
     )
-    ended = call("predict", "--workdir=row", "--name=darts_v2", f"--image={tmp_path / 'val'}", cwd=tmp_path)
+    ended = call(
+        "predict", "--workdir=row", "--name=darts_v2", f"--image={tmp_path / 'val' / 'ant'}", cwd=tmp_path
+    )
     assert ended.status == 2 and "was trained with data.stream" in ended.err
