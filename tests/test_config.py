@@ -128,7 +128,11 @@ def test_integers_serve_as_numbers(name):
     section = name.split(".")[0]
     if section in methods.SECTIONS:  # only read by some methods
         config.search.method = methods.SECTIONS[section][0]
-    given = 1 if "temperature" in name else 0  # which is above 0
+    if name.endswith("_jitter"):  # only read where images are streamed
+        config.data.stream, config.data.crop_padding = True, 0
+    if name == "training.decay":  # only read by one schedule
+        config.training.schedule = "exponential"
+    given = 1 if "temperature" in name or name == "training.decay" else 0  # they are above 0
     value = field_of(config_lib.validate(with_field(name, given, config)), name)
     assert type(value) is float and value == given
 
