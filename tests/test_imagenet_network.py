@@ -10,7 +10,7 @@ from tf_darts.errors import UserError
 from tf_darts.layers.body import check_images
 from tf_darts.network import AuxiliaryHead, Network, check_auxiliary, count_parameters
 from tf_darts.published import PUBLISHED
-from tf_darts.selection import costs
+from tf_darts.selection import budget, budget_fields, costs
 
 SPACE = spaces.with_stem(spaces.get("darts"), "imagenet")
 
@@ -144,3 +144,17 @@ def test_a_space_whose_cells_have_one_input():
     message = "training.stem is 'imagenet' with a space that is stacked as 'nas_bench_201'; allowed: plain"
     with pytest.raises(UserError, match=message):
         config_lib.validate(config)
+
+
+def test_a_budget_is_one_of_the_network_with_its_stem():
+    config = config_lib.default()
+    genotype = PUBLISHED["darts_pt_s5_1"]
+    size = count_parameters(network())
+    config.training.update({"stem": "imagenet", "channels": 4, "cells": 3})
+    for limit, fits in ((size, True), (size - 1, False)):
+        config.selection.max_parameters = limit
+        limited = budget.of_config(config, spaces.get("darts"), 10, (32, 32, 3))
+        assert limited.allows(genotype) == fits
+    assert budget_fields.depends_on(config)["training.stem"] == "imagenet"
+    config.training.stem = "plain"  # as before there were others
+    assert "training.stem" not in budget_fields.depends_on(config)
