@@ -94,7 +94,7 @@ def run(setup: Setup, folder: pathlib.Path) -> None:
     architecture.compact()  # what a progressive method has decided by now
     metrics = Metrics(folder, step, config.runtime.tensorboard, "search")
     panels.begin(metrics, config)
-    pictured = pictures.moments(len(epochs))
+    pictured = pictures.moments(len(epochs), epochs[-1].end)
     evaluate = evaluation(setup)
     warnings = Warnings("search")
     compiled, total = _Compiled(setup, epochs), epochs[-1].end

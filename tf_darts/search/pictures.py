@@ -8,13 +8,20 @@ from tf_darts.report.heat_map import alpha_map, weights_map
 from tf_darts.report.mixture_diagram import draw_mixture
 from tf_darts.runtime.metrics import Metrics
 
-MOMENTS = 10  # pictures of a kind in all: drawing one takes a second, and TensorBoard keeps ten
+# Drawing takes about half a second for each cell type, as long as many steps of a small supernet.
+MOMENTS, STEPS = 10, 200  # most pictures of a kind, and steps for each of them
 _DPI = 80
 
 
-def moments(number: int) -> set[int]:
-    """At most `MOMENTS` of so many, evenly spaced, with the first and the last."""
-    return {round(place) for place in np.linspace(0, number - 1, min(number, MOMENTS))}
+def moments(number: int, steps: int) -> set[int]:
+    """Some of so many epochs or decisions, evenly spaced, with the first and the last: at most `MOMENTS`.
+
+    Args:
+      number: how many there are.
+      steps: that they take together; with few of them the moments are few.
+    """
+    most = max(2, min(MOMENTS, steps // STEPS))
+    return {round(place) for place in np.linspace(0, number - 1, min(number, most))}
 
 
 def histograms(metrics: Metrics, architecture: Architecture, step: int) -> None:

@@ -50,7 +50,6 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
 
     metrics = Metrics(folder, step, config.runtime.tensorboard, "selection", {"decisions": done})
     panels.begin(metrics, config, with_config=False)
-    pictured = pictures.moments(len(planned)) if planned else set()
     images = setup.probe_images()
 
     def compiled() -> tuple[Decider, PassSteps]:
@@ -77,6 +76,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
         for criterion, passes in _passes(setup, planned)
     ]
     work = Work(costs, total, done, step)
+    pictured = pictures.moments(len(planned), total) if planned else set()
     profiler = Profiler(folder, config.runtime.profile_steps)
     if done + step:
         work.progress.say(f"select: continuing after {done} of {len(planned)} decisions")
