@@ -18,6 +18,7 @@ from tf_darts.search.describe import skip_share_of
 from tf_darts.search.weights import of_epochs
 
 SUPERNET_TEST = "evaluation/test_accuracy"
+_NAMED = 6  # decisions that a sentence names
 _INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 
 
@@ -191,8 +192,11 @@ def _decided(record: Record, name: str, made: list[Decision]) -> dict[str, Any]:
     rows = strength.rows_of(record.space, made)
     lines = []
     if narrow:
-        places = "; ".join(f"{d.cell_type} {d.place} ({d.chosen} over {d.over})" for d in narrow)
-        lines.append(f"Decided by a narrow margin, within the {_INTERVAL} of the difference: {places}.")
+        named = [f"{d.cell_type} {d.place} ({d.chosen} over {d.over})" for d in narrow[:_NAMED]]
+        more = f"; and {len(narrow) - _NAMED} more, marked below" if len(narrow) > _NAMED else ""
+        lines.append(
+            f"Decided by a narrow margin, within the {_INTERVAL} of the difference: {'; '.join(named)}{more}."
+        )
     elif probed:
         lines.append("No decision was narrow: each lead is larger than chance in the images explains.")
     dropped = any(d.supernet is not None for d in made)
