@@ -164,7 +164,7 @@ def test_the_example_on_a_dataset(tmp_path, monkeypatch, capsys):
         ("images, digits.target, test_size", "images[:160], digits.target[:160], test_size"),
         ("stratify=digits.target", "stratify=digits.target[:160]"),
         ("config=settings", f"config=settings | {SHORT | {'training.epochs': 3}!r}"),
-        ("patience=5", "patience=0, baseline=0.0"),  # stops after the second epoch of three
+        ("patience=5", "patience=0, min_delta=100.0"),  # never enough: stops after the second epoch
     )
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
