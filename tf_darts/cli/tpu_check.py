@@ -11,8 +11,8 @@ from absl import flags
 
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
-from tf_darts.genotype import write_atomically
 from tf_darts.runtime import host
+from tf_darts.runtime.files import write_atomically
 from tf_darts.tpu_check import report, run
 from tf_darts.tpu_check.cases import CHIPS, FEWEST_CELLS, PRECISIONS, PROGRAMS, PUBLISHED, Case
 
@@ -21,7 +21,7 @@ _PAGE = flags.DEFINE_string("page", None, "File for the report; by default OUTPU
 _SPACES = flags.DEFINE_list("space", list(PUBLISHED), "Search spaces, with commas.")
 _PROGRAMS = flags.DEFINE_list("program", list(PROGRAMS), "Steps, with commas.")
 _PRECISIONS = flags.DEFINE_list("precision", list(PRECISIONS), "Precisions, with commas.")
-_CHIPS = flags.DEFINE_list("chip", list(CHIPS), "TPU generations, with commas.")
+_CHIPS = flags.DEFINE_list("chip", list(CHIPS), "TPU generations, with commas; none: lower only.")
 _SIZES = flags.DEFINE_list(
     "size", ["fewest"], "full: as published; fewest: as few cells as hold every kind; or both."
 )
@@ -38,7 +38,7 @@ def program() -> int:
         ("space", _SPACES.value, PUBLISHED),
         ("program", _PROGRAMS.value, PROGRAMS),
         ("precision", _PRECISIONS.value, PRECISIONS),
-        ("chip", _CHIPS.value, CHIPS),
+        ("chip", _CHIPS.value, (*CHIPS, "none")),
         ("size", _SIZES.value, ("full", "fewest")),
         ("replicas", _REPLICAS.value, ("1", "4")),
     ):
@@ -63,12 +63,14 @@ def program() -> int:
         for replicas in _REPLICAS.value
     ]
     output = pathlib.Path(os.path.expanduser(_OUTPUT.value))
-    rows = run.results(cases, _CHIPS.value, output, lambda text: print(text, flush=True))
+    rows = run.results(
+        cases, [chip for chip in _CHIPS.value if chip != "none"], output, lambda text: print(text, flush=True)
+    )
     path = pathlib.Path(_PAGE.value) if _PAGE.value else output / "tpu_check.md"
     machine = f"{host.cores()} processor cores, {host.memory() / 2**30:.0f} GiB of memory"
     write_atomically(path, report.page(rows, versions, machine).encode())
     failed = sum("error" in row for row in rows)
-    print(f"{len(rows) - failed} of {len(rows)} programs lowered and compiled; the report is {path}.")
+    print(f"{len(rows) - failed} of {len(rows)} programs are as a TPU wants them; the report is {path}.")
     return 1 if failed else 0
 
 

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 
-# TensorFlow's own libtpu is of another version than the one that compiles, and is not needed for this.
+# The libtpu that compiles is of another version than this TensorFlow would load, and is not needed here.
 os.environ["TPU_LIBRARY_PATH"] = "/no/libtpu"
 
 import tensorflow as tf
@@ -40,28 +40,33 @@ def lower(case: Case) -> tuple[str, dict]:
     if held:
         raise ValueError(f"{case.name}: {len(held)} variables are not arguments")
     text = pure.experimental_get_compiler_ir(scalar, scalar)(stage="stablehlo", platform_name="TPU")
-    operations = re.findall(r"\bstablehlo\.(\w+)", text)
-    check(case.name, text, operations)
+    found = operations(text)
+    check(case.name, text, found)
     arguments = [int(t.shape.num_elements()) * t.dtype.size for t in traced.inputs]
     return text, {
         "arguments": len(arguments),
         "argument_bytes": sum(arguments),
         "results": len(traced.outputs),
-        "operations": len(operations),
-        "convolutions": operations.count("convolution"),
-        "all_reduces": operations.count("all_reduce"),
+        "operations": len(found),
+        "convolutions": found.count("convolution"),
+        "all_reduces": found.count("all_reduce"),
     }
 
 
-def check(name: str, text: str, operations: list[str]) -> None:
+def operations(text: str) -> list[str]:
+    """The operations of a program, one name for each."""
+    return re.findall(r"\bstablehlo\.(\w+)", text)
+
+
+def check(name: str, text: str, found: list[str]) -> None:
     """Checks that a program is XLA's alone, with static shapes.
 
     Raises:
       ValueError: it is not.
     """
-    found = sorted(set(operations).intersection(OUTSIDE))
-    if found:
-        raise ValueError(f"{name}: {', '.join(found)} in the program: not inside XLA")
+    outside = sorted(set(found).intersection(OUTSIDE))
+    if outside:
+        raise ValueError(f"{name}: {', '.join(outside)} in the program: not inside XLA")
     dynamic = re.findall(r"tensor<[^>]*\?[^>]*>", text)
     if dynamic:
         raise ValueError(f"{name}: {len(dynamic)} values of a shape that is not static, as {dynamic[0]}")

@@ -33,7 +33,8 @@ def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
     """
     failed = [row for row in rows if "error" in row]
     text = _HEAD + f"Versions: {', '.join(f'{n} {v}' for n, v in versions.items())}. Machine: {machine}.\n\n"
-    text += f"{len(rows) - len(failed)} of {len(rows)} programs lowered and compiled.\n"
+    compiled = sum(row["chip"] is not None for row in rows if "error" not in row)
+    text += f"{len(rows) - len(failed)} of {len(rows)} programs lowered, {compiled} of them compiled.\n"
     for row in failed:
         text += f"\n- **{row['name']}**, {row['chip'] or 'lowering'}: {row['error']}"
     good = [row for row in rows if "error" not in row]
@@ -47,28 +48,44 @@ def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
 
 def cells(row: dict) -> dict[str, str]:
     """A row of the table, by column."""
-    chip = CHIPS[row["chip"]]
-    compute, memory = row["flops"] / chip.flops, row["bytes_accessed"] / chip.bandwidth
     depth = f"{row['cells']} cells" if row["cells"] else "full size"
     if row["replicas"] > 1:
         depth += f", {row['replicas']} cores, {row['all_reduces']} all-reduces"
-    return {
+    of_program = {
         "space": row["space"],
         "step": row["program"],
         "precision": row["precision"],
         "size": depth,
-        "chip": row["chip"],
         "operations": f"{row['operations']:,}",
         "lowering, s": f"{row['lowering_seconds']:.0f}",
-        "compiling, s": f"{row['compile_seconds']:.0f}",
-        "code, MB": _mega(row["code_bytes"]),
-        "arguments, MB": _mega(row["argument_bytes"]),
-        "temporaries, MB": _mega(row["temporary_bytes"]),
-        "GFLOP": f"{row['flops'] / 1e9:.1f}",
-        "GB moved": f"{row['bytes_accessed'] / 1e9:.2f}",
-        "least by compute, ms": f"{1e3 * compute:.2f}",
-        "least by memory, ms": f"{1e3 * memory:.2f}",
+        "chip": row["chip"] or "lowered only",
     }
+    if row["chip"] is None:
+        return of_program | dict.fromkeys(_COMPILED, "")
+    chip = CHIPS[row["chip"]]
+    values = (
+        f"{row['compile_seconds']:.0f}",
+        f"{row['compile_peak_bytes'] / 1e9:.1f}",
+        *(_mega(row[f"{name}_bytes"]) for name in ("code", "argument", "temporary")),
+        f"{row['flops'] / 1e9:.1f}",
+        f"{row['bytes_accessed'] / 1e9:.2f}",
+        f"{1e3 * row['flops'] / chip.flops:.2f}",
+        f"{1e3 * row['bytes_accessed'] / chip.bandwidth:.2f}",
+    )
+    return of_program | dict(zip(_COMPILED, values, strict=True))
+
+
+_COMPILED = (
+    "compiling, s",
+    "memory for that, GB",
+    "code, MB",
+    "arguments, MB",
+    "temporaries, MB",
+    "GFLOP",
+    "GB moved",
+    "least by compute, ms",
+    "least by memory, ms",
+)
 
 
 def _mega(count: float) -> str:

@@ -6,7 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from tf_darts.errors import UserError
 from tf_darts.tpu_check.cases import Case
@@ -16,13 +16,13 @@ PACKAGES = ("tensorflow_tpu", "libtpu", "jax")
 
 
 def results(
-    cases: Iterable[Case], chips: Iterable[str], output: pathlib.Path, say: Callable[[str], None]
+    cases: Iterable[Case], chips: Sequence[str], output: pathlib.Path, say: Callable[[str], None]
 ) -> list[dict]:
     """A row for each case and chip: the case, what lowering and compiling found, and errors.
 
     Args:
       cases: what is checked.
-      chips: what it is compiled for.
+      chips: what it is compiled for; none: it is lowered only.
       output: folder for programs and figures.
       say: is told what goes on.
 
@@ -42,9 +42,11 @@ def results(
         if "error" in lowered:
             rows.append(row | {"chip": None, **lowered})
             continue
+        if not chips:
+            rows.append(row | lowered | {"chip": None})
         for chip in chips:
             made = _step("compile", [str(folder), chip, str(case.replicas)], folder, chip, say)
-            rows.append(row | lowered | {"chip": chip, "program_arguments": lowered["arguments"]} | made)
+            rows.append(row | lowered | {"chip": chip} | made)
     return rows
 
 
