@@ -1,0 +1,75 @@
+"""bin/tpu_check: what is wrong with its flags, its report, and (slow) a step through bridge and compiler."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tf_darts.tpu_check import report
+from tf_darts.tpu_check.cases import CHIPS, Case
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = "tf_darts.cli.tpu_check"
+
+
+def call(python, *arguments, timeout=100):
+    command = [str(python), "-m", MODULE, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--output: missing"),
+        (["--output=x", "--space=s1"], "--space: 's1'; allowed: some of darts, nas_bench_201"),
+        (["--output=x", "--chip=v9"], "--chip: 'v9'; allowed: some of v4, v5e, none"),
+        (["--output=x"], "tensorflow_tpu is not installed; it needs an environment of its own"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message):
+    done = call(sys.executable, *arguments)
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_report_has_a_row_for_each_program_and_says_what_failed():
+    case = Case("darts", "search", "float32", 5)
+    lowered = {"operations": 1234, "lowering_seconds": 61.4, "all_reduces": 0}
+    done = {
+        "compile_seconds": 100.0,
+        "compile_peak_bytes": 2.5e9,
+        "code_bytes": 1.5e6,
+        "argument_bytes": 157e6,
+        "temporary_bytes": 3e9,
+        "flops": CHIPS["v5e"].flops / 100,
+        "bytes_accessed": CHIPS["v5e"].bandwidth / 50,
+    }
+    row = vars(case) | {"name": case.name} | lowered
+    page = report.page(
+        [
+            row | {"chip": "v5e"} | done,
+            row | {"chip": None},
+            row | {"chip": "v4", "error": "exit status 1: no"},
+        ],
+        {"libtpu": "1"},
+        "2 cores",
+    )
+    assert "2 of 3 programs lowered, 1 of them compiled." in page
+    assert "- **darts-search-float32-5_cells-1**, v4: exit status 1: no" in page
+    compiled, only_lowered = (line for line in page.splitlines() if "1,234" in line)
+    assert compiled.endswith("| 1.5 | 157.0 | 3000.0 | 1970.0 | 16.38 | 10.00 | 20.00 |")
+    assert "lowered only" in only_lowered and only_lowered.count("|") == compiled.count("|")
+
+
+@pytest.mark.slow
+def test_a_step_is_lowered_and_compiled_with_its_all_reduces(tmp_path):
+    python = Path(os.environ.get("TPU_CHECK_PYTHON", ROOT / ".venv-tpu-check/bin/python"))
+    if not python.exists():
+        pytest.skip("no environment for it: run bin/tpu_check once, or set TPU_CHECK_PYTHON")
+    what = ("--space=nas_bench_201", "--program=training", "--precision=mixed_bfloat16", "--chip=v5e")
+    done = call(python, f"--output={tmp_path}", *what, "--replicas=1,4", timeout=3600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "tpu_check.md").read_text()
+    assert "2 of 2 programs lowered, 2 of them compiled." in page
+    assert "1 cells, 4 cores," in page and ", 0 all-reduces" not in page
