@@ -114,10 +114,8 @@ def table() -> list[str]:
                 cells = [name, where, precision, str(BATCH), f"{1e3 * step:.1f}"]
                 lines.append(f"| {' | '.join([*cells, *(f'{m:.1f}' for m in minutes)])} |")
         per = f"{found.flops / 1e9:.2f} GFLOP forward and {found.kept / 1e6:.0f} MB kept for each image"
-        lines.append(
-            f"| {name}: {per}; {found.weights / 1e6:.1f} MB of weights; {found.probes} probes | | | | | | | |"
-        )
-    return lines
+        facts.append(f"{name}: {per}; {found.weights / 1e6:.1f} MB of weights; {found.probes} probes.")
+    return [*lines, "", *facts]
 
 
 if __name__ == "__main__":
