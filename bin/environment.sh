@@ -78,7 +78,7 @@ set_up() {
   echo "Installing $file into .venv (2.7 GB; a minute or a few)"
   : >"$unfinished"
   rm -f -- "$VENV"/.stamp-*
-  "$PYTHON_BIN" -m pip install -qq --disable-pip-version-check --requirement "$ROOT/$file" ||
+  "$PYTHON_BIN" -m pip install -qq --disable-pip-version-check --require-hashes --requirement "$ROOT/$file" ||
     die "installing $file failed (see pip's message above)"
   stamp requirements.txt "$PYTHON_BIN" >"$VENV/.stamp-requirements.txt"
   echo "$wanted" >"$VENV/.stamp-$file"
