@@ -63,7 +63,7 @@ def compare(
         with tempfile.TemporaryDirectory(prefix="tf_darts-") as folder:
             latency = _ask(pathlib.Path(folder), group, modules, images)
             for name in group:
-                answers = np.load(pathlib.Path(folder) / f"{name}.npz")
+                answers = np.load(pathlib.Path(folder) / f"{name}.npz", allow_pickle=False)
                 findings[name] = _finding(
                     name, answers["probabilities"], answers["classes"], labels, expected, latency[name]
                 )

@@ -121,7 +121,7 @@ def main(folder: pathlib.Path) -> None:
         sys.modules["tf_darts"] = None  # an import of it now fails, wherever it is installed
     for name in job["imports"]:
         importlib.import_module(name)
-    images = np.load(folder / "images.npy")
+    images = np.load(folder / "images.npy", allow_pickle=False)
     times = {}
     for name, path in job["models"].items():
         model = load(path)
