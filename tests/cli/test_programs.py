@@ -118,6 +118,38 @@ def test_a_genotype_of_ones_own_is_trained_under_its_name(done, call):
     assert again.status == 2 and "training/mine was made with another config: genotype: " in again.err
 
 
+def test_of_several_selections_the_one_that_is_named_is_trained(done, call):
+    chance = ["--config.selection.method=random", "--config.selection.name=by_chance"]
+    arguments = ["--config=config.py", *chance, "--workdir=läufe/a b"]
+    ended = call("select", *arguments, cwd=done[0])
+    assert ended.status == 0, ended.err
+    assert ended.out.splitlines()[-1] == "Next: bin/train --workdir='läufe/a b' --selection=by_chance"
+    ended = call("train", "--workdir=läufe/a b", "--selection=by_chance", cwd=done[0])
+    assert ended.status == 0, ended.err
+    texts = {
+        path.parent.name: json.loads(path.read_text())["text"]
+        for path in (done[0] / "läufe" / "a b" / "selection").glob("*/genotype.json")
+    }
+    result = json.loads((done[0] / "läufe" / "a b" / "training" / "by_chance" / "result.json").read_text())
+    assert result["genotype"] == texts["by_chance"] and list(texts.values()).count(texts["by_chance"]) == 1
+    before = files(done[0] / "läufe")
+    ended = call("train", *arguments, cwd=done[0])  # the config says the name too
+    assert ended.status == 0 and "training/by_chance" in ended.out and files(done[0] / "läufe") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--selection=by_change"], "; there are selections "),
+        (["--selection=by_chance", "--method=magnitude"], "--method and --selection: allowed: one of them"),
+        (["--selection=../x"], "selection.name is '../x'; allowed: letters"),
+    ],
+)
+def test_a_selection_that_is_none_is_named(done, call, arguments, message):
+    ended = call("train", "--workdir=läufe/a b", *arguments, cwd=done[0])
+    assert ended.status == 2 and message in ended.err and ended.err.count("\n") == 1
+
+
 def test_another_config_for_the_same_work_directory_is_refused(done, call):
     before = files(done[0] / "läufe")
     arguments = ["--config=config.py", "--config.search.epochs=2", "--workdir=läufe/a b"]

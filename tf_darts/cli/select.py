@@ -27,9 +27,8 @@ def program() -> None:
         entry = stages.look_up(table, config.report.table, folder, genotype)
         print(true_accuracy.entry_table(entry, table))
         print(f"These figures are in {folder / 'table.json'}.")
-    named = config.selection.name  # of what has a name of its own, bin/train is given the genotype
-    chosen = f"--genotype={shlex.quote(str(folder / 'genotype.json'))} --name={named}" if named else ""
-    print(f"Next: bin/train --workdir={shlex.quote(workdir)} {chosen or f'--method={method}'}")
+    chosen = f"--selection={config.selection.name}" if config.selection.name else f"--method={method}"
+    print(f"Next: bin/train --workdir={shlex.quote(workdir)} {chosen}")
 
 
 def main() -> None:

@@ -204,7 +204,9 @@ def selected(workdir: str, config: ml_collections.ConfigDict, space: Space) -> G
     if not path.exists():
         selection = config.selection
         named = f" --config.selection.name={selection.name}" if selection.name else ""
+        there = sorted(found.parent.name for found in path.parents[1].glob("*/genotype.json"))
+        others = f"; there are selections {', '.join(there)}" if there else ""
         raise UserError(
-            f"--workdir: {path} is missing; run bin/select --method={selection.method}{named} first"
+            f"--workdir: {path} is missing; run bin/select --method={selection.method}{named} first{others}"
         )
     return genotype_lib.load(path, space)

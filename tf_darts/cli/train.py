@@ -1,14 +1,24 @@
-"""Trains a genotype from scratch: bin/train --workdir=runs/mine, or with --genotype=FILE --name=NAME."""
+"""Trains a genotype from scratch: bin/train --workdir=runs/mine, or with --genotype=FILE --name=NAME.
+
+Where a work directory has several selections, --selection=NAME says whose genotype it is: the folder under
+selection/. Otherwise it is that of the config's selection, by its name or else its method (--method).
+"""
 
 import re
 import shlex
 
 from absl import flags
 
+from tf_darts import config as config_lib
 from tf_darts.cli import common, folders
 from tf_darts.errors import UserError
 
 _METHOD = common.method_flag()
+_SELECTION = flags.DEFINE_string(
+    "selection",
+    None,
+    "Whose genotype is trained: a folder under selection/ of --workdir. The same as --config.selection.name.",
+)
 _GENOTYPE = flags.DEFINE_string(
     "genotype",
     None,
@@ -21,7 +31,14 @@ flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
 def program() -> None:
     """Trains and prints the test accuracy."""
+    whose = {"--method": _METHOD, "--selection": _SELECTION, "--genotype": _GENOTYPE}
+    given = [name for name, flag in whose.items() if flag.value is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)}: allowed: one of them")
     config = common.with_method(common.load_config(may_be_recorded=True), _METHOD.value)
+    if _SELECTION.value is not None:
+        config.selection.name = _SELECTION.value
+        config = config_lib.validate(config)
     workdir = common.workdir()
     if not re.fullmatch(r"[\w.-]+", _NAME.value) or _NAME.value.startswith("."):
         raise UserError(f"--name: {_NAME.value!r}; allowed: letters, digits, _ . - (not first a dot)")
