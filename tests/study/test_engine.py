@@ -97,18 +97,19 @@ def test_nothing_is_started_after_stop(output):
 
 def test_the_slurm_script(output, study):
     names = [job.name for job in study.jobs]
-    text = slurm.script(names, output, "a b.sh")
+    text = slurm.script(names, output, "a b.sh", 3.14e9)
     lines = text.splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
     assert "#SBATCH --array=0-3" in lines and "#SBATCH --job-name=out_put" in lines
     assert "jobs=(darts-seed0 fixed-seed0 darts-seed1 fixed-seed1)" in lines
+    assert any("estimated to need 3.1 GB of memory" in line for line in lines)
     # Directives have to stand before the first command.
     first = next(i for i, line in enumerate(lines) if line and not line.startswith("#"))
     assert not any(line.startswith("#SBATCH") for line in lines[first:])
 
 
 def test_a_task_of_the_slurm_script_runs_its_job(output, tmp_path):
-    slurm.write(["darts-seed8", "darts-seed9"], output, str(tmp_path / "jobs.sh"))
+    slurm.write(["darts-seed8", "darts-seed9"], output, str(tmp_path / "jobs.sh"), 1e9)
     environment = ENVIRONMENT | {"SLURM_ARRAY_TASK_ID": "1"}
     ended = subprocess.run(["bash", str(tmp_path / "jobs.sh")], env=environment)
     assert ended.returncode == 2 and not output.log("darts-seed8").exists()

@@ -198,3 +198,24 @@ def test_bad_input_is_one_line_before_any_work(call, tmp_path, arguments, messag
     lines = [line for line in err.splitlines() if not line.startswith(("skipped: ", "4 searches, "))]
     assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
     assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["config.py"]
+
+
+def test_a_section_of_base_that_is_none_is_named(call, tmp_path):
+    text = CONFIG.replace(
+        "return config", "config.base = {**config.base.to_dict(), 'data': 5}\n    return config"
+    )
+    assert text != CONFIG
+    (tmp_path / "config.py").write_text(text)
+    for arguments in ([], ["--data_dir=somewhere"]):
+        status, out, err = call(tmp_path, "--output=out", "--config=config.py", *arguments)
+        assert (status, out) == (2, "")
+        assert err.splitlines()[-1] == "error: config: base: data is 5; allowed: a group of fields"
+
+
+def test_tasks_of_a_slurm_array_have_memory_of_their_own(call, tmp_path):
+    (tmp_path / "config.py").write_text(CONFIG)
+    arguments = ["--output=out", "--config=config.py", "--config.jobs=10000", "--slurm=jobs.sh"]
+    status, out, err = call(tmp_path, *arguments)
+    assert status == 0, err
+    assert "Next: sbatch jobs.sh" in out
+    assert "is estimated to need " in (tmp_path / "jobs.sh").read_text()

@@ -49,8 +49,9 @@ def _study(output: Output) -> Study:
     if isinstance(config.get("base"), dict):  # anything else is refused by name below
         for section, fields in changes.items():
             given = {name: value for name, value in fields.items() if value is not None}
-            if given:
-                config["base"] = config["base"] | {section: config["base"].get(section, {}) | given}
+            there = config["base"].get(section, {})
+            if given and isinstance(there, dict):
+                config["base"] = config["base"] | {section: there | given}
     return settings.validate(config)
 
 
@@ -75,20 +76,21 @@ def program() -> int:
     if not _COLLECT.value:
         print(f"{len(study.jobs)} searches, {len(left)} of them with something left to do.", file=sys.stderr)
     if left:
-        engine.check(study, left)
+        # The tasks of a SLURM array have memory of their own.
+        needed = engine.check(study, left, 1 if _SLURM.value is not None else study.config["jobs"])
     output.record(study)
     if _SLURM.value is not None:
-        return _write_slurm(left, output)
+        if not left:
+            print(f"Nothing is left to do in {output.folder}.")
+            return 0
+        return _write_slurm(left, output, needed)
     failed = _run(left, output, study)
     _collect(study, output, tables)
     return int(failed > 0)
 
 
-def _write_slurm(left: list[str], output: Output) -> int:
-    if not left:
-        print(f"Nothing is left to do in {output.folder}.")
-        return 0
-    slurm.write(left, output, os.path.expanduser(_SLURM.value))
+def _write_slurm(left: list[str], output: Output, needed: float) -> int:
+    slurm.write(left, output, os.path.expanduser(_SLURM.value), needed)
     print(f"The script is {_SLURM.value}; it has {len(left)} tasks.")
     print(f"Next: sbatch {shlex.quote(_SLURM.value)}")
     print(f"After it: bin/study --output={shlex.quote(str(output.folder))} --collect")

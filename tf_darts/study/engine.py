@@ -166,13 +166,21 @@ def run_here(names: Sequence[str], output: Output, jobs: int, say: Callable[[str
 ENGINES = Registry("--engine", {"local": run_here, "ray": "tf_darts.study.on_ray:run"})
 
 
-def check(study: Study, names: Sequence[str]) -> None:
+def check(study: Study, names: Sequence[str], together: int) -> float:
     """Checks in a process of its own what needs the data (`job.check`).
+
+    Args:
+      study: the study.
+      names: of the jobs that are to be run.
+      together: how many of them will share this machine's memory.
+
+    Returns:
+      What the largest of the searches is estimated to need, bytes.
 
     Raises:
       UserError: the data are missing or do not suit a job's config.
     """
-    request = json.dumps({"config": study.config, "jobs": list(names)})
+    request = json.dumps({"config": study.config, "jobs": list(names), "together": together})
     ended = subprocess.run(
         [sys.executable, "-m", MODULE, "--check"],
         input=request,
@@ -185,3 +193,4 @@ def check(study: Study, names: Sequence[str]) -> None:
         raise UserError(line.removeprefix("error: "))
     if ended.returncode:
         raise RuntimeError(f"the check ended with status {ended.returncode}:\n{ended.stderr[-4000:]}")
+    return float(ended.stdout.splitlines()[-1])

@@ -70,8 +70,16 @@ def _analyse(study: analysis_study.Study, analysis: str) -> None:
     print(f"{analysis}:\n{text}", flush=True)
 
 
-def check(study: Study, jobs: Iterable[Job]) -> None:
+def check(study: Study, jobs: Iterable[Job], together: int) -> float:
     """Checks what needs the data and the devices, of all jobs, before the first takes its hours.
+
+    Args:
+      study: the study.
+      jobs: those that are to be run.
+      together: how many of them will share this machine's memory.
+
+    Returns:
+      What the largest of the searches is estimated to need, bytes.
 
     Raises:
       UserError: the data are missing or do not suit a config, or the jobs side by side need more memory than
@@ -97,12 +105,12 @@ def check(study: Study, jobs: Iterable[Job]) -> None:
             raise UserError(f"config: searches.{job.search}: {message}") from None
         needed = search_setup.needed_memory(job.config, run.space, run.data.image_shape)
         largest = max(largest, needed)
-    together = study.config["jobs"]
     if device_type() == "CPU" and together * largest > host.available_memory():
         raise UserError(
             f"config: jobs is {together}: a search needs about {memory.gigabytes(largest)} of memory;"
             f" allowed: what fits in the {memory.gigabytes(host.available_memory())} of this machine"
         )
+    return largest
 
 
 def _key(job: Job) -> tuple[str, str]:

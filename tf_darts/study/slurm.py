@@ -11,7 +11,8 @@ from tf_darts.study.output import Output
 _SCRIPT = """\
 #!/usr/bin/env bash
 # One task for each search with all its selections; a task that is run again continues.
-# Give your site's options to sbatch: sbatch --time=... --partition=... --gres=... {file}
+# Give your site's options to sbatch: sbatch --time=... --mem=... --partition=... --gres=... {file}
+# The largest search is estimated to need {memory} of memory, to which its data come.
 #SBATCH --job-name={name}
 #SBATCH --array=0-{last}
 #SBATCH --output="{logs}/slurm-%A_%a.log"
@@ -25,16 +26,18 @@ exec {python} -m {module} "$output" "$job" >>"$output/logs/$job.log" 2>&1
 """
 
 
-def script(names: Sequence[str], output: Output, file: str) -> str:
+def script(names: Sequence[str], output: Output, file: str, needed: float) -> str:
     """The text of a SLURM array script that does these jobs.
 
     Args:
       names: of the jobs.
       output: the study's output folder, the same on all machines.
       file: where the script will be.
+      needed: memory that the largest of the searches is estimated to need, bytes.
     """
     return _SCRIPT.format(
         file=shlex.quote(file),
+        memory=f"{needed / 1e9:.1f} GB",
         name=_name(output.folder.name),
         last=len(names) - 1,
         jobs=" ".join(names),
@@ -51,10 +54,10 @@ def _name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
 
 
-def write(names: Sequence[str], output: Output, file: str) -> None:
+def write(names: Sequence[str], output: Output, file: str, needed: float) -> None:
     """Writes `script`.
 
     Raises:
       UserError: the file cannot be written.
     """
-    write_atomically(file, script(names, output, file).encode())
+    write_atomically(file, script(names, output, file, needed).encode())
