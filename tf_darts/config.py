@@ -10,6 +10,7 @@ from typing import Any
 import ml_collections
 
 from tf_darts import fields, registry, spaces
+from tf_darts.analysis import ANALYSES
 from tf_darts.errors import UserError
 from tf_darts.fields import (
     Field,
@@ -34,6 +35,7 @@ EXTENSIBLE: dict[str, Registry] = {
     "methods": methods.METHODS,
     "selections": SELECTIONS,
     "criteria": CRITERIA,
+    "analyses": ANALYSES,
 }
 
 

@@ -9,7 +9,10 @@ from tf_darts.errors import UserError
 from tf_darts.runtime import lock
 
 _ANALYSIS = flags.DEFINE_list(
-    "analysis", [], f"What is analysed, several separated by commas: {', '.join(ANALYSES)}."
+    "analysis",
+    [],
+    f"What is analysed, several separated by commas: {', '.join(ANALYSES)}, or what the config adds in"
+    " extensions.analyses.",
 )
 _TABLE = common.table_flag()
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
@@ -19,9 +22,9 @@ def program() -> None:
     """Analyses, and prints what came of it and where it is."""
     if not _ANALYSIS.value:
         raise UserError(f"--analysis: missing; give one or several of {', '.join(ANALYSES)}")
+    config = common.load_config(may_be_recorded=True, table=_TABLE.value)
     for name in _ANALYSIS.value:
         ANALYSES.check(name)
-    config = common.load_config(may_be_recorded=True, table=_TABLE.value)
     workdir = common.workdir()
     table = nas_bench_201.of_config(config)
     with common.quiet_start():
