@@ -31,9 +31,9 @@ from tf_darts.cli import folders, stages
 from tf_darts.data import given, sources
 from tf_darts.data.array_file import images_of
 from tf_darts.data.given import Given
-from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build
+from tf_darts.export.sample import Data
 from tf_darts.genotype import Genotype
 from tf_darts.runtime import strategy
 from tf_darts.runtime.workdir import read_json, read_lines
@@ -63,7 +63,7 @@ class _Run:
         return spaces.of(self.config)
 
     @functools.cached_property
-    def data(self) -> ImageData:
+    def data(self) -> Data:
         return sources.load(self.config.data, self.config.seed)
 
     @functools.cached_property
@@ -286,6 +286,11 @@ def _started(
 ) -> _Run:
     """A config with its images, in a work directory."""
     checked = _laid_over(config_lib.default(), config or {})
+    if checked.runtime.strategy == "multi_worker":
+        raise UserError(
+            "config: runtime.strategy is 'multi_worker', which the programs offer; allowed: one_device,"
+            " mirrored, tpu"
+        )
     temporary = None
     if workdir is None:
         temporary = tempfile.TemporaryDirectory(prefix="tf_darts-")

@@ -84,7 +84,9 @@ def test_the_card_says_what_the_model_is(done, card):
     result = json.loads((folder / "a b" / "training" / "mine" / "result.json").read_text())
     assert card["genotype"] == GENOTYPE and card["space"] == "nas_bench_201"
     assert card["data"]["classes"] == [str(k) for k in range(10)]
-    assert card["data"]["image"] == {"height": 8, "width": 8, "channels": 1, "downscale": 1}
+    assert card["data"]["image"] == {
+        "height": 8, "width": 8, "channels": 1, "downscale": 1, "test_resize": 0
+    }  # fmt: skip
     assert (card["data"]["train_images"], card["data"]["test_images"]) == (896, 200)
     assert card["network"]["parameters"] == result["parameters"]
     # Stages of 8x8, 4x4 and 2x2 pixels with 4, 8 and 16 channels: two 3x3 and a 1x1 convolution in a cell.

@@ -17,10 +17,10 @@ from tf_darts.export import FILES
 _FORMATS = flags.DEFINE_list("formats", list(FILES), "What is written, separated by commas.")
 _OUTPUT = flags.DEFINE_string("output", None, "The folder for it; left out, WORKDIR/export/NAME.")
 _CHECK = flags.DEFINE_integer(
-    "check_images", 1000, "The first so many test images are compared; 0: all.", lower_bound=0
+    "check_images", 1000, "So many test images are compared; 0: all.", lower_bound=0
 )
 _REPRESENTATIVE = flags.DEFINE_integer(
-    "representative_images", 200, "The first so many training images quantise int8.", lower_bound=1
+    "representative_images", 200, "So many training images quantise int8.", lower_bound=1
 )
 flags.adopt_module_key_flags(trained)  # --help lists the shared flags too
 

@@ -10,7 +10,7 @@ from tf_darts.cli import common, folders
 from tf_darts.errors import UserError
 
 if TYPE_CHECKING:
-    from tf_darts.data.sources import ImageData
+    from tf_darts.export.sample import Data
     from tf_darts.training.trained import Trained
 
 _NAME = flags.DEFINE_string(
@@ -19,7 +19,7 @@ _NAME = flags.DEFINE_string(
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
 
-def load() -> tuple[Trained, ImageData]:
+def load() -> tuple[Trained, Data]:
     """The trained network that the flags name, and the data that it was trained on.
 
     Raises:
@@ -37,5 +37,5 @@ def load() -> tuple[Trained, ImageData]:
         )
     if flags.FLAGS.data_dir is not None:
         found.config.data.path = config.data.path  # they may have been moved
-    strategy.prepare()
+    strategy.prepare()  # first: the data may use TensorFlow
     return found, sources.load(found.config.data, found.config.seed)

@@ -14,13 +14,13 @@ import tensorflow as tf
 from tf_darts import cost
 from tf_darts.benchmark import machine
 from tf_darts.data.augment import Transform
-from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
-from tf_darts.export import FILES, card, check
+from tf_darts.export import FILES, card, check, sample
 from tf_darts.export.formats import WRITERS
 from tf_darts.export.functional import functional
 from tf_darts.export.own_layer import OwnOperation
 from tf_darts.export.reload import BATCH
+from tf_darts.export.sample import Data
 from tf_darts.network import Network, count_parameters
 from tf_darts.runtime.workdir import versions, write_json
 from tf_darts.training.trained import Trained
@@ -33,7 +33,7 @@ def on_cpu() -> Iterator[None]:
         yield
 
 
-def probabilities(network: Network, data: ImageData, images: np.ndarray) -> np.ndarray:
+def probabilities(network: Network, data: Data, images: np.ndarray) -> np.ndarray:
     """A trained network's answers, float32 [N, classes], on images uint8 [N, H, W, C]."""
     transform = Transform(data.mean, data.std)
 
@@ -47,7 +47,7 @@ def probabilities(network: Network, data: ImageData, images: np.ndarray) -> np.n
 
 def export(
     trained: Trained,
-    data: ImageData,
+    data: Data,
     folder: pathlib.Path,
     names: Sequence[str] = tuple(FILES),
     check_images: int = 1000,
@@ -64,8 +64,8 @@ def export(
         quantised by.
       folder: where to.
       names: of FILES.
-      check_images: the first so many test images are compared; 0: all.
-      representative_images: the first so many training images are shown to the quantiser.
+      check_images: so many test images are compared; 0: all.
+      representative_images: so many training images are shown to the quantiser.
       say: told what is being done.
 
     Returns:
@@ -81,8 +81,8 @@ def export(
             " that fits there"
         )
     check_folder(folder)
-    images, labels = (part[: check_images or None] for part in (data.x_test, data.y_test))
-    examples = data.x_train[:representative_images]
+    images, labels = sample.of_test(data, check_images)
+    examples = sample.of_train(data, representative_images)
     with on_cpu():
         network = trained.network(data)
         model = functional(network, data.image_shape, data.mean, data.std)
@@ -132,7 +132,7 @@ def export(
     return content
 
 
-def keras_model(trained: Trained, data: ImageData) -> keras.Model:
+def keras_model(trained: Trained, data: Data) -> keras.Model:
     """The model of the Keras file: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
     with on_cpu():
         return functional(trained.network(data), data.image_shape, data.mean, data.std)

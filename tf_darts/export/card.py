@@ -6,13 +6,13 @@ After Mitchell and others, Model Cards for Model Reporting (FAT* 2019), as far a
 import os
 from typing import Any
 
-from tf_darts.data.sources import ImageData
+from tf_darts.export import sample
 from tf_darts.training.trained import Trained
 
 JSON, TEXT = "model_card.json", "model_card.md"
 
 
-def about(trained: Trained, data: ImageData) -> dict[str, Any]:
+def about(trained: Trained, data: sample.Data) -> dict[str, Any]:
     """What the card says about data, genotype and training."""
     config, result = trained.config, trained.result
     height, width, channels = data.image_shape
@@ -21,14 +21,16 @@ def about(trained: Trained, data: ImageData) -> dict[str, Any]:
         "data": {
             "source": config.data.source,
             "name": config.data.name if config.data.source == "tfds" else os.path.basename(config.data.path),
-            "train_images": len(data.x_train),
-            "test_images": len(data.x_test),
+            "train_images": data.train_size,
+            "test_images": sample.size_of_test(data),
             "classes": list(data.class_names),
             "image": {
                 "height": height,
                 "width": width,
                 "channels": channels,
                 "downscale": config.data.downscale,
+                # Of images that stay on disk the centre is taken, after the shorter side is resized to this.
+                "test_resize": config.data.test_resize if config.data.stream else 0,
             },
             "mean": data.mean.tolist(),
             "std": data.std.tolist(),

@@ -9,9 +9,11 @@ import numpy as np
 
 from tf_darts.data import image_file
 from tf_darts.data.common import some
-from tf_darts.data.sources import ImageData, averaged
+from tf_darts.data.crop import Crop
+from tf_darts.data.sources import averaged
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build, card, reload
+from tf_darts.export.sample import Data
 from tf_darts.runtime.workdir import read_json
 from tf_darts.training.trained import Trained
 
@@ -24,12 +26,14 @@ class Classifier:
       answer: uint8 [N, H, W, C] -> probabilities float32 [N, classes].
       shape: H, W and C of its images.
       downscale: as `data.downscale` of the images that it was trained on.
+      test_resize: as `data.test_resize` where these stayed on disk, else 0.
       class_names: a name for each class.
     """
 
     answer: Callable[[np.ndarray], np.ndarray]
     shape: tuple[int, int, int]
     downscale: int
+    test_resize: int
     class_names: tuple[str, ...]
 
     def classify(self, files: Sequence[str]) -> np.ndarray:
@@ -38,30 +42,39 @@ class Classifier:
         Raises:
           UserError: a file is no image; or the model takes neither grey values nor colours.
         """
-        height, width, channels = self.shape
+        channels = self.shape[-1]
         if channels not in image_file.MODES:
             raise UserError(f"--image: files have 1 or 3 channels, and the model takes images of {channels}")
         images, bad = [], []
         for file in files:
             try:
-                images.append(
-                    image_file.decode(file, (height * self.downscale, width * self.downscale, channels))
-                )
+                images.append(self._pixels(file))
             except image_file.ERRORS:
                 bad.append(file)
         if bad:
             raise UserError(f"--image: cannot read {some(bad)}; allowed: 8-bit .png and .jpg images")
         return self.answer(averaged(np.stack(images), self.downscale))
 
+    def _pixels(self, file: str) -> np.ndarray:
+        """A file's image as those of the training's test set were made."""
+        height, width, channels = self.shape
+        shape = height * self.downscale, width * self.downscale, channels
+        if self.test_resize:
+            image_file.decode(file, shape)  # refuses what is no image
+            return Crop(height, self.test_resize).test(pathlib.Path(file).read_bytes()).numpy()
+        return image_file.decode(file, shape)
 
-def of_trained(trained: Trained, data: ImageData) -> Classifier:
+
+def of_trained(trained: Trained, data: Data) -> Classifier:
     """The network of a work directory."""
 
     def answer(images: np.ndarray) -> np.ndarray:
         with build.on_cpu():
             return build.probabilities(trained.network(data), data, images)
 
-    return Classifier(answer, data.image_shape, trained.config.data.downscale, data.class_names)
+    config = trained.config.data
+    resize = config.test_resize if config.stream else 0
+    return Classifier(answer, tuple(data.image_shape), config.downscale, resize, data.class_names)
 
 
 def of_export(path: str) -> Classifier:
@@ -94,7 +107,7 @@ def of_export(path: str) -> Classifier:
     def answer(images: np.ndarray) -> np.ndarray:
         return reload.answers_of(model, images)[0]
 
-    return Classifier(answer, shape, image["downscale"], tuple(data["classes"]))
+    return Classifier(answer, shape, image["downscale"], image["test_resize"], tuple(data["classes"]))
 
 
 def image_files(names: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
 from tf_darts.data.sources import ImageData
+from tf_darts.data.stream import StreamedData
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.network import Network
@@ -38,8 +39,8 @@ class Trained:
     genotype: Genotype
     result: dict[str, Any]
 
-    def network(self, data: ImageData) -> Network:
-        """The network with the weights after the last epoch.
+    def network(self, data: ImageData | StreamedData) -> Network:
+        """The network with the weights after the last epoch; it computes in float32 throughout.
 
         Args:
           data: what it was trained on; only the number of classes and of channels are asked for.

@@ -1,0 +1,33 @@
+"""Some images of a data set as arrays, whether it is held in memory or decoded batch by batch."""
+
+import numpy as np
+
+from tf_darts.data.sources import ImageData
+from tf_darts.data.stream import Encoded, StreamedData
+
+ORDER = 0  # seed of the order in which images that stay on disk are taken: there they lie by class
+
+Data = ImageData | StreamedData
+
+
+def size_of_test(data: Data) -> int:
+    """Number of test images."""
+    return data.test.size if isinstance(data, StreamedData) else len(data.x_test)
+
+
+def of_test(data: Data, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Some test images, uint8 [N, H, W, C], and their labels, int32 [N]; count 0: all."""
+    if isinstance(data, StreamedData):
+        return _decoded(data, data.test, count or data.test.size)
+    return data.x_test[: count or None], data.y_test[: count or None]
+
+
+def of_train(data: Data, count: int) -> np.ndarray:
+    """Some training images, as they are without augmentation: uint8 [N, H, W, C]."""
+    return _decoded(data, data.train, count)[0] if isinstance(data, StreamedData) else data.x_train[:count]
+
+
+def _decoded(data: StreamedData, part: Encoded, count: int) -> tuple[np.ndarray, np.ndarray]:
+    pairs = part.read(ORDER, 0).take(count).map(lambda content, label: (data.crop.test(content), label))
+    images, labels = zip(*pairs.as_numpy_iterator(), strict=True)
+    return np.stack(images), np.array(labels, np.int32)
