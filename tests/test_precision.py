@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.search import drawing, two_cells
+from tests.search import drawing, tiny, two_cells
 from tf_darts.layers.base import BatchNorm
 from tf_darts.layers.edges import MixedEdge
 from tf_darts.operation_names import OPERATIONS
+from tf_darts.search import loop as search_loop
+from tf_darts.selection import select as selection_lib
 from tf_darts.selection.probing import Prober
 
 BF16 = {"runtime__precision": "mixed_bfloat16"}
@@ -63,3 +65,28 @@ def test_an_own_operation_works_in_float32(monkeypatch):
     weights = [tf.fill([4], 0.5)] * 2
     y = edge(tf.cast(drawing.batch(0)[0], tf.bfloat16) * tf.ones([4], tf.bfloat16), mixing_weights=weights)
     assert y.dtype == tf.bfloat16 and seen == [tf.float32]
+
+
+@pytest.mark.slow
+def test_decisions_differ_from_float32_no_more_than_those_of_other_seeds(tmp_path):
+    """A search and a selection for each seed and precision; data, halves and order are the seed's."""
+    seeds, chosen = range(4), {}
+    for precision in ("float32", "mixed_bfloat16"):
+        for seed in seeds:
+            fields = {"seed": seed, "runtime__precision": precision, "data__limit_train": 68}
+            folder = tmp_path / f"{precision}{seed}"
+            (folder / "selected").mkdir(parents=True)
+            (folder / "search").mkdir()
+            search_loop.run(tiny.setup(tiny.config(**fields)), folder / "search")
+            made = tiny.setup(tiny.config(**fields))
+            selection_lib.run(made, folder / "search", folder / "selected")
+            rows = tiny.rows(folder / "selected/decisions.jsonl")
+            chosen[precision, seed] = {row["edge"]: row["chosen"] for row in rows if "edge" in row}
+
+    def apart(a, b):
+        return sum(chosen[a][edge] != chosen[b][edge] for edge in range(3)) / 3
+
+    by_precision = [apart(("float32", s), ("mixed_bfloat16", s)) for s in seeds]
+    by_seed = [apart(("float32", s), ("float32", t)) for s in seeds for t in seeds if s < t]
+    print(f"share of decisions that differ: {np.mean(by_precision):.2f} by precision, {np.mean(by_seed):.2f}")
+    assert np.mean(by_precision) <= np.mean(by_seed)
