@@ -5,6 +5,7 @@ As published it goes on as the search did, with a new optimiser and a constant l
 which keeps a supernet that has seen its training half for long from fitting it by heart.
 """
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -14,7 +15,7 @@ from tf_darts.optimizers import SGD
 from tf_darts.runtime import draws
 from tf_darts.runtime.seeds import draw_seed, fold
 from tf_darts.runtime.steps import PassSteps
-from tf_darts.search.bilevel import MixingWeights
+from tf_darts.search.bilevel import Disturb, MixingWeights
 from tf_darts.search.methods.base import Now
 from tf_darts.search.methods.sdarts import perturbed
 from tf_darts.search.setup import Setup
@@ -48,6 +49,8 @@ def steps(
     if selection.cutout_length:
         images = images.with_cutout(selection.cutout_length)
 
+    disturbed_at = _disturbance(setup)
+
     def make_step(count: int):
         def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
             train = passes.batch(images, "selection/train", number, count, replica)
@@ -65,7 +68,7 @@ def steps(
                 trains_alpha=trains_alpha,
                 seed=fold(config.seed, "selection/method"),
             )
-            with bilevel.disturbed(_disturbance(setup, number)):
+            with bilevel.disturbed(disturbed_at(number)):
                 return setup.method.step(bilevel, train, valid, now)
 
         return step
@@ -82,13 +85,20 @@ def steps(
     return passes
 
 
-def _disturbance(setup: Setup, number: tf.Tensor) -> Callable[[MixingWeights], MixingWeights] | None:
-    """What is done to the mixing weights in a step of the weights."""
+def _disturbance(setup: Setup) -> Callable[[tf.Tensor], Disturb | None]:
+    """What is done to the mixing weights in a step of the weights, by the step's number.
+
+    Called outside of what is traced: whether an operation is an identity is asked of the operation itself.
+    """
     selection, seed = setup.config.selection, fold(setup.config.seed, "selection/disturb")
     if not selection.noise_radius and not selection.drop_path:
-        return None
+        return lambda number: None
+    masks = {
+        t: droppable(setup.bilevel.supernet, t, mask.shape[-1])
+        for t, mask in setup.bilevel.architecture.probe_mask.items()
+    }
 
-    def disturb(weights: MixingWeights) -> MixingWeights:
+    def disturb(number: tf.Tensor, weights: MixingWeights) -> MixingWeights:
         architecture, disturbed = setup.bilevel.architecture, {}
         for cell_type, rows in weights.items():
             if selection.noise_radius:
@@ -96,12 +106,11 @@ def _disturbance(setup: Setup, number: tf.Tensor) -> Callable[[MixingWeights], M
                 rows = perturbed(rows, architecture.free(cell_type), selection.noise_radius, noise_seed)
             if selection.drop_path:
                 drop_seed = draw_seed(seed, f"drop_path/{cell_type}", number)
-                mask = droppable(setup.bilevel.supernet, cell_type, rows.shape[-1])
-                rows = rows * dropped(mask, selection.drop_path, drop_seed)
+                rows = rows * dropped(masks[cell_type], selection.drop_path, drop_seed)
             disturbed[cell_type] = rows
         return disturbed
 
-    return disturb
+    return lambda number: functools.partial(disturb, number)
 
 
 def dropped(mask: list[list[bool]], probability: float, seed: tf.Tensor) -> tf.Tensor:
