@@ -20,8 +20,8 @@ from tf_darts.layers.operations import has_weights
 from tf_darts.report.table import aligned_lines
 from tf_darts.runtime.workdir import read_json, write_csv
 from tf_darts.search.describe import SKIP, recall, skip_share
-from tf_darts.search.methods import METHODS, UNTRAINED_ALPHA
-from tf_darts.selection import perturbation
+from tf_darts.search.methods import UNTRAINED_ALPHA
+from tf_darts.search.weights import replayed
 from tf_darts.spaces import Space
 
 ACCURACIES = ("evaluation/valid_accuracy", "evaluation/test_accuracy")
@@ -61,15 +61,9 @@ def epochs(study: Study) -> list[dict]:
     Raises:
       UserError: rows lack alpha's entries.
     """
-    config, space = study.config, study.space
-    architecture = METHODS.load(config.search.method)(config, space).architecture()
-    decisions = study.search_decisions()
-    rows = []
-    for logged in study.searched_epochs():
-        # An epoch's row is written before its decisions are made.
-        while decisions and decisions[0]["epoch"] < logged["finished_epoch"]:
-            perturbation.apply(architecture, decisions.pop(0))
-        read(architecture, logged)
+    space, rows = study.space, []
+    found = replayed(study.config, space, study.searched_epochs(), study.search_decisions(), read)
+    for logged, architecture in found:
         weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
         row = {
             "epoch": logged["finished_epoch"] + 1,
