@@ -9,8 +9,9 @@ import pathlib
 import sys
 import time
 
-# libtpu would ask a server that only Google's machines have which TPU this is.
-os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "JAX_PLATFORMS": "cpu"}
+# libtpu would ask a server that only Google's machines have which TPU this is, and be for one process at a
+# time, as is right where there is a TPU.
+os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "JAX_PLATFORMS": "cpu", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
 
 import numpy as np
 from jax._src.interpreters import mlir

@@ -6,11 +6,11 @@ from tf_darts.tpu_check.cases import CHIPS
 
 _HEAD = """# Do the steps run on a TPU?
 
-Written by `bin/tpu_check`. No TPU was at hand. Each step that the programs run was lowered to StableHLO by
-TensorFlow's own TPU bridge, as `TPUStrategy` would, and compiled by libtpu, the compiler of Cloud TPUs, for
-v4 and v5e. Lowering fails on an operation that has no TPU kernel; the program is then searched for calls and
-transfers to the host and for shapes that are not static. What cannot be seen without a TPU: that
-`TPUStrategy` starts, and how long a step takes.
+Written by `bin/tpu_check`. No TPU was at hand. Steps that the programs run were lowered to StableHLO by
+TensorFlow's own TPU bridge, as `TPUStrategy` would, and, where the table does not say "lowered only",
+compiled by libtpu, the compiler of Cloud TPUs, for v4 and v5e. Lowering fails on an operation that has no TPU
+kernel; the program is then searched for calls and transfers to the host and for shapes that are not static.
+What cannot be seen without a TPU: that `TPUStrategy` starts, and how long a step takes.
 
 """
 
