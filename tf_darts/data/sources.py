@@ -127,18 +127,18 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
     with _patient(data):
         arrays = SOURCES[data.source](data, seed)
     _check(data, arrays)
-    loaded = ImageData(
+    # Before the limits: whoever asks for a few images knows that they may not show every class.
+    for part, labels in (("training", arrays.y_train), ("test", arrays.y_test)):
+        if missing := without_images(labels, arrays.class_names):
+            text = f"data: warning: no {part} image of class {some(missing)}"
+            print(f"{text} among {len(labels)}", file=sys.stderr)
+    return ImageData(
         x_train=averaged(arrays.x_train[: data.limit_train or None], data.downscale),
         y_train=np.asarray(arrays.y_train[: data.limit_train or None], np.int32),
         x_test=averaged(arrays.x_test[: data.limit_test or None], data.downscale),
         y_test=np.asarray(arrays.y_test[: data.limit_test or None], np.int32),
         class_names=arrays.class_names,
     )
-    for part, labels in (("training", loaded.y_train), ("test", loaded.y_test)):
-        if missing := without_images(labels, loaded.class_names):
-            text = f"data: warning: no {part} image of class {some(missing)}"
-            print(f"{text} among the {len(labels)} used", file=sys.stderr)
-    return loaded
 
 
 @contextlib.contextmanager

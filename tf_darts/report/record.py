@@ -135,7 +135,7 @@ def read(workdir: str | pathlib.Path) -> Record:
     return Record(
         folder.absolute(),
         config,
-        read_json(folder / "config.json")["versions"],
+        read_json(folder / "config.json").get("versions", {}),
         space,
         Stage.read(folder, "search"),
         selections,
