@@ -80,7 +80,8 @@ def test_a_flipped_bit_in_a_checkpoint(search, tmp_path, wanted, name):
     data[len(data) // 3] ^= 4
     path.write_bytes(data)
     ended = search()
-    assert ended.status == 0 and f"warning: checkpoint file {path}" in ended.err, ended.err
+    assert ended.status == 0 and "warning: checkpoint file " in ended.err, ended.err
+    assert str(path) in ended.err
     assert_as_wanted(tmp_path / "run", wanted)
 
 
@@ -122,10 +123,20 @@ def test_a_file_that_may_not_grow(search, tmp_path, wanted):
     assert_as_wanted(tmp_path / "run", wanted)
 
 
-def test_a_folder_without_write_permission(search, tmp_path, wanted):
+@pytest.fixture
+def for_all(folder, tmp_path):
+    """Has every user reach the test's folders, which are those of one user."""
+    folders = [folder, tmp_path, *tmp_path.parents[:2]]
+    modes = [path.stat().st_mode for path in folders]
+    for path in folders:
+        path.chmod(0o755)
+    yield
+    for path, mode in zip(folders, modes, strict=True):
+        path.chmod(mode)
+
+
+def test_a_folder_without_write_permission(search, for_all, tmp_path, wanted):
     run = tmp_path / "run"
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
     run.mkdir()
     nobody = [("as_nobody", [])]
     if os.getuid():
