@@ -70,7 +70,7 @@ def _agreements(agreements: Sequence[Agreement]) -> str:
         "Rank correlations between measures of operations, within edges and averaged over them, and over all"
         " edges together (pooled); `same best`: edges where both measures have the same best operation:"
     )
-    return f"{said}\n\n{markdown(headings, rows)}"
+    return f"{said}\n\n{markdown(headings, rows, texts=4)}"
 
 
 def _number(value: float | None, sign: str = "") -> str:
