@@ -294,7 +294,5 @@ def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
 
 def _first_line(error: Exception) -> str:
     line = (str(error).splitlines() or [type(error).__name__])[0]
-    line = re.sub(
-        r"\{\{function_node [^}]*\}\} ?", "", line
-    )  # nothing to a reader
+    line = re.sub(r"\{\{function_node [^}]*\}\} ?", "", line)  # nothing to a reader
     return line if len(line) <= 400 else f"{line[:200]} ... {line[-200:]}"
