@@ -138,7 +138,7 @@ def _results(record: Record) -> Table:
             genotype = record.genotype_of_training(name)
         skips = "-" if genotype is None else percent(skip_share_of(genotype), 0)
         table = record.selections[name].file("table.json") if name in record.selections else {}
-        entry = table.get("scores", {}).get("cifar10", {}).get("test") if table else None
+        entry = table.get("scores", {}).get("CIFAR-10", {}).get("test") if table else None
         rows.append(
             (
                 name,
@@ -165,7 +165,7 @@ def _results(record: Record) -> Table:
 
 
 def _wilson(result: Mapping[str, Any]) -> str:
-    if not result:
+    if "test_images" not in result:  # nothing was trained, or by an earlier version
         return "-"
     images = result["test_images"]
     correct = round(result["test_accuracy"] * images)
