@@ -32,8 +32,8 @@ def get_config():
     config.runtime.steps_per_call = 1
     return config
 """
-# Differ from run to run: times, memory, TensorBoard's files by time and process, the lock, TensorFlow's list, and
-# the report, which tells times and the folder's name.
+# Differ from run to run: times, memory, TensorBoard's files by time and process, the lock, TensorFlow's list,
+# and the report, which tells times and the folder's name.
 VARYING = ("seconds.json", "memory.json", "lock.json", "checkpoint", "index.html")
 STAGES = (
     "search",
