@@ -93,8 +93,8 @@ def checked(name: str, value: Any, field: Field) -> Any:
       UserError: it is of another type, or not allowed.
     """
     kind = type(field.default)
+    given = value.to_dict() if isinstance(value, ml_collections.ConfigDict) else value  # for one line
     if field.plain is not None:
-        given = value.to_dict() if isinstance(value, ml_collections.ConfigDict) else value
         plain = None if given is None else field.plain(given)
         if plain is None and (given is not None or field.default is not None):
             raise UserError(f"config: {name} is {given!r}; allowed: {field.allowed}")
@@ -102,7 +102,7 @@ def checked(name: str, value: Any, field: Field) -> Any:
     if kind is float and type(value) is int and abs(value) < 2**53:
         value = float(value)
     if type(value) is not kind or value != value or not field.check(value):
-        raise UserError(f"config: {name} is {value!r}; allowed: {field.allowed}{_nearest(value, field)}")
+        raise UserError(f"config: {name} is {given!r}; allowed: {field.allowed}{_nearest(value, field)}")
     return value
 
 
