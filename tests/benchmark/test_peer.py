@@ -5,14 +5,13 @@ import pytest
 import tensorflow as tf
 
 from tests.benchmark import small
-from tf_darts import interop, spaces
+from tf_darts import interop, open_state, spaces
 from tf_darts.architecture import Architecture
 from tf_darts.benchmark import whole
 from tf_darts.genotype import from_text
 from tf_darts.network import Network, count_parameters
 from tf_darts.published import PUBLISHED
 from tf_darts.search.bilevel import Bilevel
-from tf_darts.selection import perturbation
 
 torch = small.torch()
 peer_pytorch = pytest.importorskip("tf_darts.benchmark.peer_pytorch")
@@ -92,7 +91,7 @@ def test_decisions_and_probes(both):
     if name == "s4":  # without noise
         rows = [row | {"operation": 1} if row["kind"] == "operation" else row for row in rows]
     for row in rows[: len(rows) // 2] + [row for row in rows if row["kind"] == "topology"][:1]:
-        perturbation.apply(ours.architecture, row)
+        open_state.apply(ours.architecture, row)
         peer.architecture.decide(row)
     for operation in (len(space.candidates["normal"][0]) - 1, None):
         if name != "s4" or operation is None:

@@ -2,11 +2,10 @@
 
 import pytest
 
-from tf_darts import spaces
+from tf_darts import open_state, spaces
 from tf_darts.architecture import Architecture
 from tf_darts.benchmark import cases, whole
 from tf_darts.errors import UserError
-from tf_darts.selection import perturbation
 
 
 def test_stages():
@@ -22,7 +21,7 @@ def test_made_up_decisions_can_be_made(name):
     assert [(row["kind"], row["cell_type"]) for row in rows] == [(p.kind, p.cell_type) for p in planned]
     architecture = Architecture(space)
     for row in rows:
-        perturbation.apply(architecture, row)
+        open_state.apply(architecture, row)
     for cell_type in space.cell_types:
         assert not architecture.undecided_edges(cell_type)
         assert sum(architecture.open_edges[cell_type].numpy()) == (8 if space.kept_edges else 6)

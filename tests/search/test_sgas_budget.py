@@ -13,12 +13,13 @@ from tf_darts import spaces
 from tf_darts.architecture import Architecture
 from tf_darts.cli.folders import search_stage
 from tf_darts.errors import UserError
+from tf_darts.open_state import State
 from tf_darts.search import loop
 from tf_darts.search import setup as search_setup
 from tf_darts.search.describe import describe
 from tf_darts.search.methods import sgas
 from tf_darts.selection import magnitude, select
-from tf_darts.selection.budget import Budget, State
+from tf_darts.selection.budget import Budget
 from tf_darts.selection.costs import Costs
 from tf_darts.study import settings as study_settings
 

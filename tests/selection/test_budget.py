@@ -18,14 +18,15 @@ from tf_darts.evaluation import Score
 from tf_darts.genotype import Choice, Genotype, validate
 from tf_darts.genotype_forms import kept_edges
 from tf_darts.network import Network, count_parameters
+from tf_darts.open_state import State, agree, apply
 from tf_darts.runtime.workdir import Stage
 from tf_darts.search import loop as search_loop
 from tf_darts.selection import SELECTIONS, budget_fields, magnitude, sampling, schedule
 from tf_darts.selection import budget as budget_lib
 from tf_darts.selection import select as selection_lib
-from tf_darts.selection.budget import Budget, State
+from tf_darts.selection.budget import Budget
 from tf_darts.selection.costs import Costs
-from tf_darts.selection.perturbation import Decider, agree, apply
+from tf_darts.selection.perturbation import Decider
 from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import Planned
 from tf_darts.spaces import Space

@@ -6,7 +6,8 @@ import pytest
 from tf_darts import spaces
 from tf_darts.architecture import Architecture
 from tf_darts.evaluation import Score
-from tf_darts.selection.perturbation import Decider, agree
+from tf_darts.open_state import agree
+from tf_darts.selection.perturbation import Decider
 from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import Planned
 

@@ -10,14 +10,14 @@ from scipy import stats
 
 from tests.study.small import small
 from tf_darts import genotype as genotype_lib
-from tf_darts import spaces
+from tf_darts import open_state, spaces
 from tf_darts.architecture import Architecture
 from tf_darts.benchmarks import table_file
 from tf_darts.benchmarks.nas_bench_201 import Table, accuracy_column
 from tf_darts.cli import folders
 from tf_darts.search.describe import describe
 from tf_darts.search.methods import METHODS
-from tf_darts.selection import magnitude, perturbation
+from tf_darts.selection import magnitude
 from tf_darts.study import collect, epochs, pictures, settings, summary
 from tf_darts.study.collect import Tables
 from tf_darts.study.conclude import conclude
@@ -305,7 +305,7 @@ def test_an_epoch_is_read_as_magnitude_selection_reads_the_architecture(method):
             {"kind": "operation", "cell_type": "normal", "edge": 0, "operation": 3, "removed": [1]},
         ]
     for row in decisions:
-        perturbation.apply(architecture, row)
+        open_state.apply(architecture, row)
         architecture.remove_edges(row["cell_type"], row["removed"])
     # As one reads it from JSON.
     epoch = json.loads(json.dumps(describe(architecture)))

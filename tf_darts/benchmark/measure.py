@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_darts import cost
+from tf_darts import cost, open_state
 from tf_darts.benchmark import threads
 from tf_darts.benchmark.cases import Case, program_config
 from tf_darts.benchmark.whole import next_probe, plan_of
@@ -210,7 +210,7 @@ class SelectionStage:
 
     def __init__(self, setup: search_setup.Setup, few: ImageSet, decisions: list[dict]):
         for row in decisions:
-            perturbation.apply(setup.bilevel.architecture, row)
+            open_state.apply(setup.bilevel.architecture, row)
         setup.bilevel.architecture.compact()
         self.prober = Prober(setup, few)
         self._finetune: Callable = finetuning.steps(setup)

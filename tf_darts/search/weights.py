@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import ml_collections
 import numpy as np
 
+from tf_darts import open_state
 from tf_darts.architecture import Architecture
 from tf_darts.search.describe import recall
 from tf_darts.search.methods import METHODS
-from tf_darts.selection import perturbation
 from tf_darts.spaces import Space
 
 Row = Mapping[str, float]
@@ -38,7 +38,7 @@ def replayed(
     for row in epochs:
         # An epoch's row is written before its decisions are made.
         while left and left[0]["epoch"] < row["finished_epoch"]:
-            perturbation.apply(architecture, left.pop(0))
+            open_state.apply(architecture, left.pop(0))
         read(architecture, row)
         yield row, architecture
 

@@ -4,96 +4,26 @@ A choice is allowed as long as the later decisions can still be made so that the
 masks say what they can still be.
 """
 
-import dataclasses
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
 
 import ml_collections
 import numpy as np
 
 from tf_darts import spaces
-from tf_darts.architecture import Architecture
 from tf_darts.data.sources import ImageData
-from tf_darts.derive import candidates_mask, candidates_of
+from tf_darts.derive import candidates_of
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.genotype_forms import kept_edges
 from tf_darts.layers.body import check_images
+from tf_darts.open_state import State
+from tf_darts.search.setup import Setup
 from tf_darts.selection.budget_fields import FIELDS
 from tf_darts.selection.costs import Costs, count
 from tf_darts.spaces import Space
 
-if TYPE_CHECKING:  # the search uses selections, and they the budget
-    from tf_darts.search.setup import Setup
-
 Keeps = Mapping[str, Collection[int]]  # edges by cell type
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """What is still open in an architecture.
-
-    Attributes:
-      operations: {cell type: bool [edges, operations]}, as `Architecture.open_operations`.
-      edges: {cell type: bool [edges]}, as `Architecture.open_edges`.
-    """
-
-    operations: dict[str, np.ndarray]
-    edges: dict[str, np.ndarray]
-
-    @staticmethod
-    def of(architecture: Architecture) -> "State":
-        """The state of an architecture's masks as they are now."""
-        return State(
-            {t: mask.numpy() for t, mask in architecture.open_operations.items()},
-            {t: mask.numpy() for t, mask in architecture.open_edges.items()},
-        )
-
-    @staticmethod
-    def undecided(space: Space) -> "State":
-        """All edges open, each with all operations that a genotype may hold."""
-        operations = {t: candidates_mask(space, t) for t in space.cell_types}
-        return State(operations, {t: np.ones(len(space.edges), bool) for t in space.cell_types})
-
-    def holdable(self, space: Space) -> "State":
-        """The same without operations that no genotype may hold; an edge that has no others opens again."""
-        everything = State.undecided(space).operations
-        operations = {}
-        for cell_type, mask in self.operations.items():
-            left = mask & everything[cell_type]
-            operations[cell_type] = np.where(left.any(1, keepdims=True), left, everything[cell_type])
-        return State(operations, self.edges)
-
-    def with_operation(self, cell_type: str, edge: int, operation: int) -> "State":
-        """The state after an edge is decided for an operation."""
-        mask = self.operations[cell_type].copy()
-        mask[edge] = False
-        mask[edge, operation] = True
-        return State({**self.operations, cell_type: mask}, self.edges)
-
-    def after(self, rows: Iterable[Mapping[str, Any]]) -> "State":
-        """The state after recorded decisions, rows of decisions.jsonl (`perturbation.apply` makes them)."""
-        state = self
-        for row in rows:
-            if row["kind"] == "operation":
-                state = state.with_operation(row["cell_type"], row["edge"], row["operation"])
-            state = state.without_edges(row["cell_type"], row.get("removed", []))
-        return state
-
-    def equals(self, other: "State") -> bool:
-        """Whether the same is open."""
-        return all(
-            np.array_equal(mask, theirs[cell_type])
-            for ours, theirs in ((self.operations, other.operations), (self.edges, other.edges))
-            for cell_type, mask in ours.items()
-        )
-
-    def without_edges(self, cell_type: str, edges: Iterable[int]) -> "State":
-        """The state after edges are taken out."""
-        mask = self.edges[cell_type].copy()
-        mask[list(edges)] = False
-        return State(self.operations, {**self.edges, cell_type: mask})
 
 
 class Budget:
@@ -311,7 +241,7 @@ def of_config(
     return budget
 
 
-def of_setup(setup: "Setup") -> Budget | None:
+def of_setup(setup: Setup) -> Budget | None:
     """As `of_config`, for the data that a supernet was set up with."""
     return of_config(setup.config, setup.space, setup.classes, setup.image_shape)
 

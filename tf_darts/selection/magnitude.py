@@ -10,9 +10,10 @@ from tf_darts.architecture import Architecture
 from tf_darts.derive import check_finite, read_genotype
 from tf_darts.genotype import Choice, Genotype
 from tf_darts.genotype_forms import kept_edges
+from tf_darts.open_state import State
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
-from tf_darts.selection.budget import Budget, State, of_setup
+from tf_darts.selection.budget import Budget, of_setup
 from tf_darts.selection.select import show_alone
 from tf_darts.spaces import Space
 

@@ -3,9 +3,11 @@
 import pathlib
 from collections.abc import Sequence
 
+from tf_darts import open_state
 from tf_darts.derive import read_genotype
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
+from tf_darts.open_state import State
 from tf_darts.report import decisions
 from tf_darts.report.cell_diagram import figure_to_png_bytes
 from tf_darts.runtime import panels
@@ -19,8 +21,7 @@ from tf_darts.search import pictures
 from tf_darts.search.describe import likely
 from tf_darts.search.setup import Setup
 from tf_darts.selection import budget as budget_lib
-from tf_darts.selection import finetuning, perturbation, schedule
-from tf_darts.selection.budget import State
+from tf_darts.selection import finetuning, schedule
 from tf_darts.selection.criteria import MAGNITUDE
 from tf_darts.selection.perturbation import Decider
 from tf_darts.selection.probing import Prober
@@ -45,7 +46,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
     done, step = (checkpoints.restore()[name] for name in counters)
     lines = JsonLines(folder / "decisions.jsonl", keep=lambda row: row["number"] < done)
     made = [] if selection.one_shot else lines.rows  # one-shot: all are applied at the end
-    if len(lines.rows) != done or not perturbation.agree(architecture, made, searched):
+    if len(lines.rows) != done or not open_state.agree(architecture, made, searched):
         raise UserError(f"{lines.path} and the checkpoint beside it disagree; remove {folder} to start again")
 
     metrics = Metrics(folder, step, config.runtime.tensorboard, "selection", {"decisions": done})
@@ -112,7 +113,7 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
                 checkpoints.save(decisions=done, step=step)
     if selection.one_shot:
         for row in lines.rows:
-            perturbation.apply(architecture, row)
+            open_state.apply(architecture, row)
     weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
     genotype = read_genotype(space, weights)
     profiler.close()

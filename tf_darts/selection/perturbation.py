@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from tf_darts.architecture import Architecture
 from tf_darts.derive import candidates_of
 from tf_darts.evaluation import Score
-from tf_darts.selection.budget import Budget, State
+from tf_darts.open_state import State, apply
+from tf_darts.selection.budget import Budget
 from tf_darts.selection.criteria import CRITERIA, MAGNITUDE, RACEABLE
 from tf_darts.selection.probing import Prober, Removal, Seen
 from tf_darts.selection.racing import Race
@@ -266,16 +267,3 @@ class Decider:
     def _kept_edges(self, node: int, left: list[int], removed: list[int]) -> dict:
         names = [str(self._architecture.space.edges[e]) for e in left]
         return {"node": node, "removed": removed, "kept": left, "kept_names": names}
-
-
-def apply(architecture: Architecture, row: dict) -> None:
-    """Writes a recorded decision into the masks; that on an operation may have removed edges too (SGAS)."""
-    if row["kind"] == "operation":
-        architecture.decide_operation(row["cell_type"], row["edge"], row["operation"])
-    architecture.remove_edges(row["cell_type"], row.get("removed", []))
-
-
-def agree(architecture: Architecture, rows: Iterable[dict], start: State | None = None) -> bool:
-    """Whether the masks are exactly what these decisions make of others (None: a new architecture's)."""
-    start = start or State.of(Architecture(architecture.space))
-    return start.after(rows).equals(State.of(architecture))

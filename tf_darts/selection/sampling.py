@@ -9,12 +9,13 @@ import numpy as np
 
 from tf_darts.derive import read_genotype
 from tf_darts.genotype import Genotype, from_text
+from tf_darts.open_state import State
 from tf_darts.runtime import preemption, workers
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
-from tf_darts.selection.budget import Budget, State, of_setup
+from tf_darts.selection.budget import Budget, of_setup
 from tf_darts.selection.select import show_alone
 from tf_darts.spaces import Space
 

@@ -6,12 +6,12 @@ had decided by then, is read as magnitude-based selection reads it after the las
 
 from typing import Any
 
-from tf_darts import spaces
+from tf_darts import open_state, spaces
 from tf_darts.genotype import Genotype
 from tf_darts.runtime.workdir import read_lines
 from tf_darts.search.describe import recall, skip_share_of
 from tf_darts.search.methods import METHODS, UNTRAINED_ALPHA
-from tf_darts.selection import magnitude, perturbation
+from tf_darts.selection import magnitude
 from tf_darts.spaces import Space
 from tf_darts.study.collect import SUPERNET, TEST, Row, Tables, percent, true_figures
 from tf_darts.study.output import Output
@@ -65,5 +65,5 @@ def by_magnitude(config, space: Space, epoch: dict[str, Any], decisions: list[di
     architecture = METHODS.load(config.search.method)(config, space).architecture()
     recall(architecture, epoch)
     for row in decisions:
-        perturbation.apply(architecture, row)
+        open_state.apply(architecture, row)
     return magnitude.select(architecture).genotype

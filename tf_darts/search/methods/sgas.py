@@ -21,11 +21,12 @@ from tf_darts.architecture import Architecture
 from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
 from tf_darts.objective import Batch
+from tf_darts.open_state import State
 from tf_darts.optimizers import assign
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.search.describe import alpha_of
 from tf_darts.search.methods.base import Method, Now
-from tf_darts.selection.budget import Budget, State, of_config, of_setup
+from tf_darts.selection.budget import Budget, of_config, of_setup
 from tf_darts.selection.perturbation import Decider, refusals
 from tf_darts.selection.probing import Prober
 from tf_darts.selection.schedule import Planned
