@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.search import tiny
 from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
-from tf_darts import spaces
+from tf_darts import spaces, stages
 from tf_darts.architecture import Architecture
-from tf_darts.cli import common, stages
+from tf_darts.cli import common
 from tf_darts.errors import UserError
 from tf_darts.genotype import Choice, Genotype
 from tf_darts.network import Network

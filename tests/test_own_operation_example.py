@@ -12,8 +12,8 @@ import pytest
 from tests.search import tiny
 from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
-from tf_darts import interop, spaces
-from tf_darts.cli import common, stages
+from tf_darts import interop, spaces, stages
+from tf_darts.cli import common
 from tf_darts.data import sources
 from tf_darts.network import Network, count_parameters
 from tf_darts.operation_names import OPERATIONS

@@ -9,9 +9,8 @@ import tensorflow as tf
 
 from tests.search import tiny
 from tf_darts import config as config_lib
-from tf_darts import interop, npz, spaces, supernet_file
+from tf_darts import interop, npz, spaces, stages, supernet_file
 from tf_darts.architecture import Architecture
-from tf_darts.cli import stages
 from tf_darts.errors import UserError
 from tf_darts.runtime import checkpoints
 from tf_darts.search.bilevel import Bilevel

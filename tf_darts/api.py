@@ -25,9 +25,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts import config as config_lib
+from tf_darts import folders, spaces, stages
 from tf_darts import genotype as genotype_lib
-from tf_darts import spaces
-from tf_darts.cli import folders, stages
 from tf_darts.data import given, sources
 from tf_darts.data.array_file import images_of
 from tf_darts.data.given import Given

@@ -11,8 +11,8 @@ from tests.search import tiny
 from tests.selection.test_budget import MADE_UP, completions, costs_and_states, fit, limits_near, together
 from tf_darts import spaces
 from tf_darts.architecture import Architecture
-from tf_darts.cli.folders import search_stage
 from tf_darts.errors import UserError
+from tf_darts.folders import search_stage
 from tf_darts.open_state import State
 from tf_darts.search import loop
 from tf_darts.search import setup as search_setup

@@ -134,7 +134,7 @@ def test_magnitude_after_the_last_epoch_is_the_selection(done):
 
 def test_a_work_directory_is_one_that_the_programs_continue(done):
     """bin/select asks for the same folder with the same config and finds what is there."""
-    from tf_darts.cli import folders
+    from tf_darts import folders
     from tf_darts.config import validate
     from tf_darts.runtime.workdir import recorded_config
 

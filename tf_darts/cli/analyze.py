@@ -7,6 +7,7 @@ from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 from tf_darts.errors import UserError
 from tf_darts.runtime import lock
+from tf_darts.runtime.quiet import quiet_start
 
 _ANALYSIS = flags.DEFINE_list(
     "analysis",
@@ -27,12 +28,12 @@ def program() -> None:
         ANALYSES.check(name)
     workdir = common.workdir()
     table = nas_bench_201.of_config(config)
-    with common.quiet_start():
-        from tf_darts.cli import stages
+    with quiet_start():
+        from tf_darts import stages
 
     studies = stages.studies(_ANALYSIS.value, workdir, config, table)
     for name, study in studies.items():
-        with common.quiet_start():
+        with quiet_start():
             analysis = ANALYSES.load(name)
         with lock.held(workdir):
             text, folder = analysis(study), study.folder

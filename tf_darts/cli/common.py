@@ -1,11 +1,7 @@
-"""What the programs share: their flags, and errors as one line.
-
-TensorFlow is imported by the stages, not here, so that --help and errors in flags come at once.
-"""
+"""What the programs share: their flags, and errors as one line; without TensorFlow, for a quick --help."""
 
 import difflib
 import os
-import sys
 from collections.abc import Callable
 
 import ml_collections
@@ -13,11 +9,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from tf_darts import config as config_lib
-from tf_darts import spaces
-from tf_darts.cli import entry, folders
-from tf_darts.cli.entry import quiet_start
+from tf_darts import folders
+from tf_darts.cli import entry
 from tf_darts.errors import UserError
-from tf_darts.runtime import cluster, preemption, progress
+from tf_darts.runtime import progress
 from tf_darts.selection import SELECTIONS
 
 _FIELDS = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
@@ -106,42 +101,6 @@ def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_col
     if method not in (None, config.selection.method):
         config.selection.method, config.selection.name = method, ""  # a name belongs to one selection
     return config_lib.validate(config)
-
-
-class Run:
-    """A program's config, space, strategy and data: checked in this order, before anything is written.
-
-    Args:
-      config: a valid config.
-      workdir: the work directory, for programs that several processes can run together; None for others.
-
-    Attributes:
-      workdir: what stands for the work directory in this process.
-    """
-
-    def __init__(self, config: ml_collections.ConfigDict, workdir: str | None = None):
-        self.config, self.workdir = config, workdir
-        self.space = spaces.of(config)
-        several = config.runtime.strategy == "multi_worker"
-        if several and workdir is None:
-            raise UserError(
-                "config: runtime.strategy is 'multi_worker', for a program of one process; allowed:"
-                " one_device, mirrored, tpu"
-            )
-        here = cluster.of_environment() if several else None
-        with quiet_start():
-            from tf_darts.data import sources
-            from tf_darts.runtime import strategy, workers
-
-            self.strategy = strategy.start(config.runtime)  # first: the data may use TensorFlow
-        self.data = sources.load(config.data, config.seed)
-        if workdir is not None:
-            preemption.watch()
-        if several:
-            workers.work_together(self.strategy)
-            self.workdir = workers.own_workdir(workdir, here, self.strategy)
-            if not here.is_chief:
-                sys.stdout = open(os.devnull, "w")  # noqa: SIM115  until the process ends
 
 
 def _unknown_field(name: str) -> str:

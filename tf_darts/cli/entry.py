@@ -3,11 +3,9 @@
 It defines no flags; the programs, and what they share (`common.py`), do.
 """
 
-import contextlib
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
@@ -87,28 +85,3 @@ def _origin(error: BaseException) -> BaseException:
 def _fail(error: Exception | str) -> NoReturn:
     print("error: " + " ".join(str(error).split()), file=sys.stderr)
     sys.exit(2)
-
-
-@contextlib.contextmanager
-def quiet_start() -> Iterator[None]:
-    """Keeps back what TensorFlow's C++ code writes as it starts, unless starting fails or --verbosity is set.
-
-    It says that it found no GPU and which libraries it uses, at every start and at every log level.
-    """
-    if flags.FLAGS["verbosity"].present:
-        yield
-        return
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        except Exception as error:
-            if not isinstance(error, UserError):
-                kept.seek(0)
-                os.write(stderr, kept.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)

@@ -10,9 +10,11 @@ import sys
 
 from absl import flags
 
-from tf_darts.cli import common, folders, trained
+from tf_darts import folders
+from tf_darts.cli import common, trained
 from tf_darts.errors import UserError
 from tf_darts.export import FILES
+from tf_darts.runtime.quiet import quiet_start
 
 _FORMATS = flags.DEFINE_list("formats", list(FILES), "What is written, separated by commas.")
 _OUTPUT = flags.DEFINE_string("output", None, "The folder for it; left out, WORKDIR/export/NAME.")
@@ -36,10 +38,10 @@ def program() -> int:
     output = _OUTPUT.value or os.path.join(common.workdir(), "export", found.name)
     folders.check("--output", output)
     folder = pathlib.Path(output).expanduser()
-    with common.quiet_start():
+    with quiet_start():
         from tf_darts.export import build, card
 
-    with common.quiet_start():  # converters write to standard error too
+    with quiet_start():  # converters write to standard error too
         names = list(dict.fromkeys(_FORMATS.value))
         content = build.export(found, data, folder, names, _CHECK.value, _REPRESENTATIVE.value, print)
     print((folder / card.TEXT).read_text(encoding="utf-8"))

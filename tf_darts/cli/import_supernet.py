@@ -10,6 +10,7 @@ from absl import flags
 
 from tf_darts.cli import common
 from tf_darts.errors import UserError
+from tf_darts.run import Run
 
 _FILE = flags.DEFINE_string(
     "file", None, "The supernet as an .npz file; docs/import.md says how to make one."
@@ -25,8 +26,8 @@ def program() -> None:
     if not os.path.isfile(path):
         raise UserError(f"--file: {path!r}: no such file")
     config, workdir = common.load_config(), common.workdir()
-    run = common.Run(config)
-    from tf_darts.cli import stages
+    run = Run(config)
+    from tf_darts import stages
 
     folder, values = stages.import_supernet(run, workdir, path)
     print(f"The supernet is in {folder} (alpha in {folder / 'result.json'}).")

@@ -6,6 +6,7 @@ from absl import flags
 
 from tf_darts.cli import common, trained
 from tf_darts.errors import UserError
+from tf_darts.runtime.quiet import quiet_start
 
 _MODEL = flags.DEFINE_string(
     "model", None, "What bin/export made: its folder, or one of the files in it. Else --workdir is asked."
@@ -20,12 +21,12 @@ def program() -> None:
     """Prints a line for each image: the most probable classes and their probabilities."""
     if not _IMAGES.value:
         raise UserError("--image: missing; give an image file, or a folder of them")
-    with common.quiet_start():
+    with quiet_start():
         from tf_darts.export import predicting
         from tf_darts.runtime.workdir import write_csv
 
     files = predicting.image_files(_IMAGES.value)
-    with common.quiet_start():
+    with quiet_start():
         if _MODEL.value is not None:
             classifier = predicting.of_export(_MODEL.value)
         else:

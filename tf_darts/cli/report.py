@@ -8,6 +8,7 @@ from absl import flags
 
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
+from tf_darts.runtime.quiet import quiet_start
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "A work directory; its page is WORKDIR/report/index.html.")
 _COMPARE = flags.DEFINE_list(
@@ -27,7 +28,7 @@ def program() -> None:
         raise UserError("--workdir and --compare: allowed: one of them, a work directory or several")
     if _WORKDIR.value and _BASELINE.value is not None:
         raise UserError("--baseline: allowed: only with --compare")
-    with entry.quiet_start():
+    with quiet_start():
         from tf_darts.report import comparison_page, page, record, workdir_page
     if _WORKDIR.value:
         found = record.read(_WORKDIR.value)

@@ -10,6 +10,7 @@ from absl import flags
 
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
+from tf_darts.run import Run
 from tf_darts.search.methods import UNTRAINED_ALPHA
 
 _TABLE = common.table_flag()
@@ -20,8 +21,8 @@ def program() -> None:
     """Runs all stages; prints the comparison and where its picture is."""
     config, workdir = common.load_config(table=_TABLE.value), common.workdir()
     table = nas_bench_201.of_config(config)
-    run = common.Run(config, workdir)
-    from tf_darts.cli import stages
+    run = Run(config, workdir)
+    from tf_darts import stages
     from tf_darts.report import page, record, true_accuracy, workdir_page
     from tf_darts.report.cell_diagram import save_genotype_picture
     from tf_darts.report.table import Row, comparison_table

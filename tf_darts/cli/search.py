@@ -6,6 +6,7 @@ from absl import flags
 
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
+from tf_darts.run import Run
 
 _TABLE = common.table_flag()
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
@@ -15,8 +16,8 @@ def program() -> None:
     """Searches and says where the supernet is."""
     config, workdir = common.load_config(table=_TABLE.value), common.workdir()
     nas_bench_201.of_config(config)  # not used here; checked now, rather than after the search
-    run = common.Run(config, workdir)
-    from tf_darts.cli import stages
+    run = Run(config, workdir)
+    from tf_darts import stages
 
     folder = stages.search(run, run.workdir)
     print(f"The searched supernet is in {folder} (alpha in {folder / 'result.json'}).")

@@ -6,6 +6,7 @@ from absl import flags
 
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
+from tf_darts.run import Run
 
 _METHOD, _TABLE = common.method_flag(), common.table_flag()
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
@@ -16,8 +17,8 @@ def program() -> None:
     config = common.with_method(common.load_config(may_be_recorded=True, table=_TABLE.value), _METHOD.value)
     workdir, method = common.workdir(), config.selection.method
     table = nas_bench_201.of_config(config)
-    run = common.Run(config, workdir)
-    from tf_darts.cli import stages
+    run = Run(config, workdir)
+    from tf_darts import stages
     from tf_darts.report import true_accuracy
 
     folder, genotype = stages.select(run, run.workdir)

@@ -11,6 +11,7 @@ from ml_collections import config_flags
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
 from tf_darts.runtime.progress import duration
+from tf_darts.runtime.quiet import quiet_start
 from tf_darts.study import engine, settings, slurm
 from tf_darts.study.collect import Tables
 from tf_darts.study.output import Output
@@ -118,7 +119,7 @@ def _run(left: list[str], output: Output, study: Study) -> int:
 
 
 def _collect(study: Study, output: Output, tables: Tables) -> None:
-    with entry.quiet_start():
+    with quiet_start():
         from tf_darts.study.conclude import conclude
 
     print(conclude(study, output, tables))

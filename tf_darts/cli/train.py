@@ -10,8 +10,11 @@ import shlex
 from absl import flags
 
 from tf_darts import config as config_lib
-from tf_darts.cli import common, folders
+from tf_darts import folders
+from tf_darts.cli import common
 from tf_darts.errors import UserError
+from tf_darts.run import Run
+from tf_darts.runtime.quiet import quiet_start
 
 _METHOD = common.method_flag()
 _SELECTION = flags.DEFINE_string(
@@ -51,11 +54,11 @@ def program() -> None:
         published = PUBLISHED.get(_GENOTYPE.value)
         given = _GENOTYPE.value if published is None else published.to_text()
         name, genotype = _NAME.value, genotype_lib.read(given, space)
-    with common.quiet_start():
-        from tf_darts.cli import stages
+    with quiet_start():
+        from tf_darts import stages
     if _GENOTYPE.value is None:
         genotype = stages.selected(workdir, config, space)
-    run = common.Run(config, workdir)
+    run = Run(config, workdir)
     folder, result = stages.train(run, run.workdir, name, genotype)
     print(
         f"Test accuracy {100 * result['test_accuracy']:.2f} % after the last epoch"

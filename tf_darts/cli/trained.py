@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from tf_darts.cli import common, folders
+from tf_darts import folders
+from tf_darts.cli import common
 from tf_darts.errors import UserError
+from tf_darts.runtime.quiet import quiet_start
 
 if TYPE_CHECKING:
     from tf_darts.export.sample import Data
@@ -26,7 +28,7 @@ def load() -> tuple[Trained, Data]:
       UserError: there is none, or the data are not where they were.
     """
     config, workdir = common.load_config(may_be_recorded=True), common.workdir()
-    with common.quiet_start():
+    with quiet_start():
         from tf_darts.data import sources
         from tf_darts.runtime import strategy
         from tf_darts.training import trained

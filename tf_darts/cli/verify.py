@@ -8,6 +8,7 @@ from absl import flags
 from tf_darts import spaces
 from tf_darts.cli import common
 from tf_darts.errors import UserError
+from tf_darts.runtime.quiet import quiet_start
 
 _FILE = flags.DEFINE_multi_string(
     "file", [], "An .npz of reference values (tf_darts/verify.py lists its keys). May be given several times."
@@ -30,7 +31,7 @@ def program() -> int:
             f"--space: given {len(names)} times for {len(files)} files; allowed: once, or once for each file"
         )
     chosen = [spaces.get(name) for name in names] * (len(files) if len(names) == 1 else 1)
-    with common.quiet_start():
+    with quiet_start():
         from tf_darts import config, verify
         from tf_darts.reference_file import report
         from tf_darts.runtime import strategy

@@ -4,14 +4,13 @@ import traceback
 from collections.abc import Iterable
 from functools import partial
 
-from tf_darts import memory, spaces
+from tf_darts import memory, spaces, stages
 from tf_darts.analysis import ANALYSES
 from tf_darts.analysis import study as analysis_study
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.benchmarks.nas_bench_201 import Table
-from tf_darts.cli import stages
-from tf_darts.cli.common import Run
 from tf_darts.errors import UserError
+from tf_darts.run import Run
 from tf_darts.runtime import host
 from tf_darts.runtime.strategy import device_type
 from tf_darts.search import setup as search_setup

@@ -13,8 +13,8 @@ import contextlib
 import pathlib
 from collections.abc import Iterator
 
+from tf_darts import folders
 from tf_darts import genotype as genotype_lib
-from tf_darts.cli import folders
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.runtime import lock

@@ -15,8 +15,8 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from tf_darts.cli import entry
 from tf_darts.errors import UserError
+from tf_darts.runtime.quiet import quiet_start
 from tf_darts.study import settings
 from tf_darts.study.output import Output
 
@@ -60,7 +60,7 @@ def _work(arguments: argparse.Namespace) -> int:
         output = Output(arguments.output)
         study, names = output.study(), [arguments.job]
     jobs = [study.job(name) for name in names]
-    with entry.quiet_start():
+    with quiet_start():
         from tf_darts.study import job as job_lib
     if arguments.cores:
         use_cores(arguments.cores)

@@ -1,19 +1,16 @@
 """What a search method is."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import ml_collections
 import tensorflow as tf
 
 from tf_darts.architecture import Architecture, Normalise, softmax
+from tf_darts.data.sources import ImageData
 from tf_darts.objective import Batch
 from tf_darts.runtime.seeds import draw_seed
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.spaces import Space
-
-if TYPE_CHECKING:
-    from tf_darts.data.sources import ImageData
 
 WEIGHT_METRICS = ("train_loss", "train_accuracy", "gradient_norm")
 ALPHA_METRICS = ("valid_loss", "valid_accuracy")
@@ -119,7 +116,7 @@ class Method:
         """Global batch of both halves in an epoch of the search, from 0."""
         return self.config.search.batch_size
 
-    def check(self, data: "ImageData | None" = None) -> None:
+    def check(self, data: ImageData | None = None) -> None:
         """Checks, before any work, that the config suits the method and the space.
 
         Args:

@@ -1,7 +1,5 @@
 """The three stages as functions of a run and its work directory: what the programs consist of."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools
@@ -10,7 +8,7 @@ import pathlib
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import ml_collections
@@ -20,9 +18,10 @@ from tf_darts import npz, spaces, supernet_file
 from tf_darts.analysis import NEEDS_NO_SEARCH, edges
 from tf_darts.analysis.study import Study
 from tf_darts.benchmarks.nas_bench_201 import Entry, Table
-from tf_darts.cli.folders import search_stage, selection_stage, training_stage
 from tf_darts.errors import UserError
+from tf_darts.folders import search_stage, selection_stage, training_stage
 from tf_darts.genotype import Genotype
+from tf_darts.run import Run
 from tf_darts.runtime import checkpoints, files, lock, seconds
 from tf_darts.runtime.workdir import Stage, read_json, write_json
 from tf_darts.search import imported
@@ -32,9 +31,6 @@ from tf_darts.selection import NEEDS_NO_SUPERNET, budget
 from tf_darts.selection import select as selection_lib
 from tf_darts.spaces import Space
 from tf_darts.training import loop as training_loop
-
-if TYPE_CHECKING:  # it defines flags, which are none of a library's business
-    from tf_darts.cli.common import Run
 
 
 def check(run: Run) -> None:
@@ -177,8 +173,6 @@ def studies(
 
     @functools.cache
     def start() -> search_setup.Setup:
-        from tf_darts.cli.common import Run
-
         run = Run(config)
         return search_setup.make(config, space, run.data, run.strategy)
 
