@@ -1,4 +1,6 @@
-"""The one exception that a person can mend: bad input, said in one line."""
+"""The one exception that a person can mend: bad input, said in one line; and how a value stands in it."""
+
+from typing import Any
 
 
 class UserError(ValueError):
@@ -7,3 +9,17 @@ class UserError(ValueError):
     The binaries print the message alone and exit with status 2; it is raised before any long work
     starts and before anything is written.
     """
+
+
+def show(value: Any, longest: int = 80) -> str:
+    """`repr` for messages: short, on one line, and never failing."""
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # Integers of thousands of digits; very deep lists.
+        shown = f"a very large {type(value).__name__}"
+    return shown if len(shown) <= longest else f"{shown[: longest - 3]}..."
+
+
+def show_path(path: Any) -> str:
+    """A path for messages: whole, unless it is longer than any that a file system takes."""
+    return show(path, longest=1024)

@@ -14,7 +14,7 @@ from typing import Any
 
 from tf_darts import genotype_forms as forms
 from tf_darts import spaces
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show, show_path
 from tf_darts.runtime import files
 from tf_darts.spaces import Space
 
@@ -86,16 +86,16 @@ class Genotype:
         data = forms.object_with(forms.parse_json(text), "the JSON", keys)
         version = data["schema_version"]
         if not forms.is_int(version) or version != SCHEMA_VERSION:
-            raise forms.error(f"schema_version {forms.show(version)} is not known; allowed: {SCHEMA_VERSION}")
+            raise forms.error(f"schema_version {show(version)} is not known; allowed: {SCHEMA_VERSION}")
         if not isinstance(data["space"], str):
-            raise forms.error(f"space has to be a text, not {forms.show(data['space'])}")
+            raise forms.error(f"space has to be a text, not {show(data['space'])}")
         if not isinstance(data["cells"], dict):
-            raise forms.error(f"cells has to be an object, not {forms.show(data['cells'])}")
+            raise forms.error(f"cells has to be an object, not {show(data['cells'])}")
         cells = {}
         for cell_type, rows in data["cells"].items():
             if not isinstance(rows, list):
-                raise forms.error(f"cells, {forms.show(cell_type)} has to be a list, not {forms.show(rows)}")
-            places = [(f"cells, {forms.show(cell_type)} entry {i}", row) for i, row in enumerate(rows)]
+                raise forms.error(f"cells, {show(cell_type)} has to be a list, not {show(rows)}")
+            places = [(f"cells, {show(cell_type)} entry {i}", row) for i, row in enumerate(rows)]
             cells[cell_type] = tuple(
                 Choice(**forms.object_with(row, place, ("target", "source", "operation")))
                 for place, row in places
@@ -105,7 +105,7 @@ class Genotype:
         validate(genotype, space)
         genotype = Genotype(space.name, {cell_type: cells[cell_type] for cell_type in space.cell_types})
         if data["text"] != genotype.to_text(space):
-            raise forms.error(f"text and cells disagree: text is {forms.show(data['text'])}")
+            raise forms.error(f"text and cells disagree: text is {show(data['text'])}")
         return genotype
 
 
@@ -137,11 +137,11 @@ def validate(genotype: Genotype, space: Space) -> None:
         does not allow it.
     """
     if genotype.space != space.name:
-        raise forms.error(f"it is of space {forms.show(genotype.space)}, not of {space.name!r}")
+        raise forms.error(f"it is of space {show(genotype.space)}, not of {space.name!r}")
     if not isinstance(genotype.cells, dict) or set(genotype.cells) != set(space.cell_types):
         found = list(genotype.cells) if isinstance(genotype.cells, dict) else genotype.cells
         allowed = list(space.cell_types)
-        raise forms.error(f"cells are {forms.show(found)}; space {space.name!r} needs exactly {allowed}")
+        raise forms.error(f"cells are {show(found)}; space {space.name!r} needs exactly {allowed}")
     for cell_type in space.cell_types:
         _validate_cell(cell_type, genotype.cells[cell_type], space)
 
@@ -169,13 +169,13 @@ def load(path: str | os.PathLike, space: Space | None = None) -> Genotype:
             data = file.read(4 * forms.MAX_LENGTH + 1)
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise forms.error(f"file {forms.show_path(shown)} is not UTF-8 text: byte {error.start}") from None
+        raise forms.error(f"file {show_path(shown)} is not UTF-8 text: byte {error.start}") from None
     except (OSError, ValueError, TypeError) as error:
-        raise forms.error(f"file {forms.show_path(shown)} cannot be read: {files.reason(error)}") from None
+        raise forms.error(f"file {show_path(shown)} cannot be read: {files.reason(error)}") from None
     try:
         return _parse(text, space)
     except UserError as error:
-        raise UserError(f"file {forms.show_path(shown)}: {error}") from None
+        raise UserError(f"file {show_path(shown)}: {error}") from None
 
 
 def read(value: str, space: Space | None = None) -> Genotype:
@@ -199,9 +199,7 @@ def _space(genotype: Genotype, space: Space | None) -> Space:
     if genotype.space == spaces.custom.NAME:
         raise forms.error(f"space {genotype.space!r} is what a config describes: give the space")
     if not isinstance(genotype.space, str) or genotype.space not in spaces.SPACES:
-        raise forms.error(
-            f"space {forms.show(genotype.space)} is not known; allowed: {', '.join(spaces.SPACES)}"
-        )
+        raise forms.error(f"space {show(genotype.space)} is not known; allowed: {', '.join(spaces.SPACES)}")
     return spaces.SPACES[genotype.space]
 
 
@@ -224,28 +222,26 @@ def _parse(text: str, space: Space | None) -> Genotype:
     if space is None and _looks_like_genotype(text):
         raise forms.error("a text form does not name its space; name the space, or use the JSON form")
     if not _looks_like_genotype(text):
-        raise forms.error(f"neither JSON nor a text form: {forms.show(text[:40])}")
+        raise forms.error(f"neither JSON nor a text form: {show(text[:40])}")
     return from_text(text, space)
 
 
 def _validate_cell(cell_type: str, choices: Any, space: Space) -> None:
     if not isinstance(choices, tuple) or not all(isinstance(choice, Choice) for choice in choices):
-        raise forms.error(f"{cell_type} has to be a tuple of Choice, not {forms.show(choices)}")
+        raise forms.error(f"{cell_type} has to be a tuple of Choice, not {show(choices)}")
     for number, choice in enumerate(choices):
         place = f"{cell_type} entry {number}"
         for field, value in (("target", choice.target), ("source", choice.source)):
             if not forms.is_int(value):
-                raise forms.error(f"{place}: {field} has to be an integer, not {forms.show(value)}")
+                raise forms.error(f"{place}: {field} has to be an integer, not {show(value)}")
         if not isinstance(choice.operation, str):
-            raise forms.error(f"{place}: operation has to be a text, not {forms.show(choice.operation)}")
+            raise forms.error(f"{place}: operation has to be a text, not {show(choice.operation)}")
         if choice.target not in space.targets:
             allowed = ", ".join(map(str, space.targets))
-            raise forms.error(
-                f"{place}: node {forms.show(choice.target)} is not a target; allowed: {allowed}"
-            )
+            raise forms.error(f"{place}: node {show(choice.target)} is not a target; allowed: {allowed}")
         if not 0 <= choice.source < choice.target:
             raise forms.error(
-                f"{cell_type} node {choice.target}: source {forms.show(choice.source)} is not an earlier"
+                f"{cell_type} node {choice.target}: source {show(choice.source)} is not an earlier"
                 f" node; allowed: 0 to {choice.target - 1}"
             )
     targets = [choice.target for choice in choices]
@@ -253,7 +249,7 @@ def _validate_cell(cell_type: str, choices: Any, space: Space) -> None:
         raise forms.error(f"{cell_type}: the entries have to stand by target node, ascending")
     for node in space.targets:
         sources = [choice.source for choice in choices if choice.target == node]
-        kept = forms.kept_edges(node, space)
+        kept = space.keeps(node)
         if len(sources) != kept:
             raise forms.error(f"{cell_type} node {node}: {len(sources)} edges; it has to keep {kept}")
         for source in sources:
@@ -266,6 +262,6 @@ def _validate_cell(cell_type: str, choices: Any, space: Space) -> None:
         if choice.operation not in allowed:
             problem = "may not be chosen" if choice.operation in candidates else "is not a candidate"
             raise forms.error(
-                f"{cell_type} node {choice.target}, edge {edge}: operation {forms.show(choice.operation)}"
+                f"{cell_type} node {choice.target}, edge {edge}: operation {show(choice.operation)}"
                 f" {problem}; allowed: {', '.join(allowed)}"
             )

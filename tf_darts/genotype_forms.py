@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show
 from tf_darts.spaces import Space
 
 # A genotype takes about a thousand characters; more is some other file, and may be slow to parse.
@@ -49,12 +49,6 @@ def of(space: Space) -> Form:
     return _FORMS[name]
 
 
-def kept_edges(node: int, space: Space) -> int:
-    """Number of input edges that `node` has in a genotype of the space."""
-    incoming = len(space.incoming(node))
-    return incoming if space.kept_edges is None else min(space.kept_edges, incoming)
-
-
 # Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], ...)
 
 
@@ -78,7 +72,7 @@ def _read_darts(text: str, space: Space) -> dict[str, list[Entry]]:
     if call.args or len(call.keywords) != len(keywords) or set(keywords) != set(expected):
         raise error(f"text Genotype(...) has to name exactly {', '.join(expected)}, each once")
     # The form gives no target nodes: so many consecutive pairs belong to each node in turn.
-    targets = [node for node in space.targets for _ in range(kept_edges(node, space))]
+    targets = [node for node in space.targets for _ in range(space.keeps(node))]
     cells = {}
     for cell_type in space.cell_types:
         pairs = _literal(keywords[cell_type], f"text, {cell_type}")
@@ -166,20 +160,6 @@ def error(message: str) -> UserError:
 def is_int(value: Any) -> bool:
     """Whether `value` is an integer; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def show(value: Any, longest: int = 80) -> str:
-    """`repr` for messages: short, on one line, and never failing."""
-    try:
-        shown = repr(value)
-    except (ValueError, RecursionError):  # Integers of thousands of digits; very deep lists.
-        shown = f"a very large {type(value).__name__}"
-    return shown if len(shown) <= longest else f"{shown[: longest - 3]}..."
-
-
-def show_path(path: Any) -> str:
-    """A path for messages: whole, unless it is longer than any that a file system takes."""
-    return show(path, longest=1024)
 
 
 def check_text(text: Any) -> None:

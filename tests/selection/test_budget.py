@@ -16,7 +16,6 @@ from tf_darts.derive import read_genotype
 from tf_darts.errors import UserError
 from tf_darts.evaluation import Score
 from tf_darts.genotype import Choice, Genotype, validate
-from tf_darts.genotype_forms import kept_edges
 from tf_darts.network import Network, count_parameters
 from tf_darts.open_state import State, agree, apply
 from tf_darts.runtime.workdir import Stage
@@ -78,7 +77,7 @@ def completions(space, costs, state, cell_type):
     open_operations, open_edges = state.operations[cell_type], state.edges[cell_type]
     kept = itertools.product(
         *(
-            itertools.combinations([e for e in space.incoming(n) if open_edges[e]], kept_edges(n, space))
+            itertools.combinations([e for e in space.incoming(n) if open_edges[e]], space.keeps(n))
             for n in space.targets
         )
     )
@@ -117,7 +116,7 @@ def costs_and_states(draw, space):
             operations[t][e, sorted(draw(st.sets(st.integers(0, len(names) - 1), min_size=1)))] = True
         open_edges[t] = np.zeros(shape[0], bool)
         for node in space.targets:
-            incoming, keep = space.incoming(node), kept_edges(node, space)
+            incoming, keep = space.incoming(node), space.keeps(node)
             decided = draw(st.booleans())
             most = keep if decided else len(incoming)
             present = draw(st.sets(st.sampled_from(incoming), min_size=most, max_size=most))
@@ -229,7 +228,7 @@ def test_random_genotypes_keep_to_the_budget(draws, data):
         weights = sampling.random_mixing_weights(space, draw, budget)
     genotype = read_genotype(space, weights)
     assert fit([costs.of(genotype)], limits)
-    kept = sum(kept_edges(node, space) for node in space.targets)
+    kept = sum(space.keeps(node) for node in space.targets)
     for t, rows in weights.items():
         assert rows.sum() == len(genotype.cells[t]) == kept and rows.max() == 1
 

@@ -9,7 +9,6 @@ from tests.search import tiny
 from tf_darts import cost, spaces
 from tf_darts.derive import candidates_of
 from tf_darts.genotype import Choice, Genotype, from_text
-from tf_darts.genotype_forms import kept_edges
 from tf_darts.network import Network, count_parameters
 from tf_darts.published import PUBLISHED
 from tf_darts.selection.costs import count
@@ -28,7 +27,7 @@ def random_genotype(space, seed):
     for cell_type in space.cell_types:
         choices = []
         for node in space.targets:
-            kept = draw.choice(space.incoming(node), kept_edges(node, space), replace=False)
+            kept = draw.choice(space.incoming(node), space.keeps(node), replace=False)
             for e in sorted(kept.tolist()):
                 names = space.candidates[cell_type][e]
                 operation = names[draw.choice(candidates_of(space, cell_type, e))]

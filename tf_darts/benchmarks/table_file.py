@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tf_darts import genotype_forms as forms
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show
 from tf_darts.runtime.files import write_atomically
 from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201 as SPACE
 
@@ -115,7 +115,7 @@ def parse(text: str, name: str) -> tuple[list[str], dict[str, np.ndarray]]:
     if wrong.size:
         row = int(wrong[0])
         raise UserError(
-            f"{name}: line {row + 2}, {INDEX} is {forms.show(values[INDEX][row])};"
+            f"{name}: line {row + 2}, {INDEX} is {show(values[INDEX][row])};"
             f" allowed: {row}, the number of the row"
         )
     return texts, columns
@@ -127,7 +127,7 @@ def _check_architectures(texts: Sequence[str], name: str) -> None:
         if text not in known:
             form = "a genotype as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
             raise UserError(
-                f"{name}: line {number}, {ARCHITECTURE} is {forms.show(text)}; allowed: {form} with op one of"
+                f"{name}: line {number}, {ARCHITECTURE} is {show(text)}; allowed: {form} with op one of"
                 f" {', '.join(SPACE.candidates['normal'][0])}"
             )
         if text in lines:
@@ -149,7 +149,7 @@ def _numbers(column: str, items: Sequence[str], name: str) -> np.ndarray:
     if not right.all():
         row = int(np.argmin(right))
         allowed = "a number" + (f" from {low:g} to {high:g}" if column in REQUIRED else "")
-        raise UserError(f"{name}: line {row + 2}, {column} is {forms.show(items[row])}; allowed: {allowed}")
+        raise UserError(f"{name}: line {row + 2}, {column} is {show(items[row])}; allowed: {allowed}")
     return numbers
 
 

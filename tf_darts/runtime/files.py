@@ -11,8 +11,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 
-from tf_darts import genotype_forms as forms
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show, show_path
 
 SUMS = "SHA256SUMS"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
@@ -39,7 +38,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
             raise
         flush_folder(folder)
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"file {forms.show_path(path)} cannot be written: {reason(error)}") from None
+        raise UserError(f"file {show_path(path)} cannot be written: {reason(error)}") from None
 
 
 def flush_folder(folder: str | os.PathLike) -> None:
@@ -120,6 +119,6 @@ def _sums(folder: pathlib.Path) -> dict[str, str]:
     for line in text.splitlines():
         match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
         if match is None:
-            raise UserError(f"{path} is damaged: {forms.show(line[:80])} is not a checksum and a name")
+            raise UserError(f"{path} is damaged: {show(line[:80])} is not a checksum and a name")
         sums[match[2]] = match[1]
     return sums

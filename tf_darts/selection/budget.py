@@ -15,7 +15,6 @@ from tf_darts.data.sources import ImageData
 from tf_darts.derive import candidates_of
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
-from tf_darts.genotype_forms import kept_edges
 from tf_darts.layers.body import check_images
 from tf_darts.open_state import State
 from tf_darts.search.setup import Setup
@@ -177,7 +176,7 @@ class Budget:
         first edge of weight zero, with the first operation that it may hold.
         """
         space, costs = self._space, self._costs.edges[cell_type][..., columns]
-        incoming, keep = space.incoming(node), kept_edges(node, space)
+        incoming, keep = space.incoming(node), space.keeps(node)
         holdable = {e: candidates_of(space, cell_type, e) for e in incoming}
         is_open = {e: set(np.flatnonzero(state.operations[cell_type][e])) for e in incoming}
         present = [e for e in incoming if state.edges[cell_type][e]]

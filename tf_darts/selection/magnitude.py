@@ -9,7 +9,6 @@ import numpy as np
 from tf_darts.architecture import Architecture
 from tf_darts.derive import check_finite, read_genotype
 from tf_darts.genotype import Choice, Genotype
-from tf_darts.genotype_forms import kept_edges
 from tf_darts.open_state import State
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
@@ -103,7 +102,7 @@ def magnitude_within(
     certainty = {(t, node): max(weight[t, e] for e in edges) for (t, node), edges in left.items()}
     for t, node in sorted(left, key=lambda place: -certainty[place]):
         edges = left[t, node]
-        while len(edges) > kept_edges(node, space):
+        while len(edges) > space.keeps(node):
             allowed = budget.allowed_removals(state, t, node, edges)
             droppable = [e for e, may in zip(edges, allowed, strict=True) if may]
             edges.remove(min(reversed(droppable), key=lambda e, t=t: weight[t, e]))

@@ -121,12 +121,15 @@ class Space:
         """Indices of the edges that end in `node`, ascending."""
         return tuple(i for i, edge in enumerate(self.edges) if edge.target == node)
 
+    def keeps(self, node: int) -> int:
+        """Number of input edges that `node` has in a genotype."""
+        incoming = len(self.incoming(node))
+        return incoming if self.kept_edges is None else min(self.kept_edges, incoming)
+
     @property
     def topology_nodes(self) -> tuple[int, ...]:
         """Nodes with more input edges than a genotype keeps: those whose inputs must be chosen."""
-        if self.kept_edges is None:
-            return ()
-        return tuple(n for n in self.targets if len(self.incoming(n)) > self.kept_edges)
+        return tuple(n for n in self.targets if len(self.incoming(n)) > self.keeps(n))
 
     @property
     def num_operations(self) -> int:

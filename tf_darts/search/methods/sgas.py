@@ -111,8 +111,7 @@ class Sgas(Method):
 
 def number_of_decisions(space: Space) -> int:
     """Edges that a cell keeps: so many decisions each cell type needs."""
-    kept = [len(space.incoming(node)) for node in space.targets]
-    return sum(kept if space.kept_edges is None else [min(k, space.kept_edges) for k in kept])
+    return sum(space.keeps(node) for node in space.targets)
 
 
 def edge_scores(
