@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tf_darts.data.passes import over
 from tf_darts.data.pipeline import ImageSet
 from tf_darts.data.stream import ImageStream
 from tf_darts.objective import Batch, count_in_top, loss_and_correct
-from tf_darts.runtime.streamed_steps import over
 
 
 @dataclasses.dataclass(frozen=True)

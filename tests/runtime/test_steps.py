@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
-from tf_darts.runtime.steps import PassSteps, Steps
+from tf_darts.data.passes import PassSteps
+from tf_darts.runtime.steps import Steps
 
 
 def test_steps_are_numbered_and_give_a_row_each():
@@ -118,7 +119,6 @@ def test_the_shape_of_a_metric_may_depend_on_the_batch():
 )
 def test_number_of_calls_that_a_pass_takes(size, steps_per_call, calls):
     steps = passes(size, 4, steps_per_call)
-    assert steps.calls == calls
     number = made = 0
     while number < steps.per_pass:
         number, made = number + steps(number)[1], made + 1

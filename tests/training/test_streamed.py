@@ -12,9 +12,9 @@ from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.data import sources
 from tf_darts.data.augment import Transform
+from tf_darts.data.passes import over
 from tf_darts.errors import UserError
 from tf_darts.published import PUBLISHED
-from tf_darts.runtime.streamed_steps import over
 from tf_darts.search import setup as search_setup
 from tf_darts.training import loop
 

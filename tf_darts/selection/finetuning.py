@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tf_darts.data.passes import PassSteps
 from tf_darts.layers import operations
 from tf_darts.optimizers import SGD
 from tf_darts.runtime import draws
 from tf_darts.runtime.seeds import draw_seed, fold
-from tf_darts.runtime.steps import PassSteps
 from tf_darts.search.bilevel import Disturb, MixingWeights
 from tf_darts.search.methods.base import Now
 from tf_darts.search.methods.sdarts import perturbed

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 from tf_darts import open_state
+from tf_darts.data.passes import PassSteps
 from tf_darts.derive import read_genotype
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
@@ -15,7 +16,6 @@ from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.profiler import Profiler
 from tf_darts.runtime.progress import Progress
-from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search import pictures
 from tf_darts.search.describe import likely

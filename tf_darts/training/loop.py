@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_darts import collapse, spaces
 from tf_darts.data.augment import Transform
+from tf_darts.data.passes import PassSteps, StreamedSteps, over
 from tf_darts.data.pipeline import ImageSet, whole_sets
 from tf_darts.data.sources import ImageData
 from tf_darts.data.stream import ImageStream, StreamedData
@@ -29,9 +30,7 @@ from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.profiler import Profiler
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import draw_seed, fold
-from tf_darts.runtime.steps import PassSteps
 from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
-from tf_darts.runtime.streamed_steps import StreamedSteps, over
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import as_json, finish, read_json
 from tf_darts.spaces import Space
