@@ -11,8 +11,8 @@ from tf_darts.report.cell_diagram import draw_cell
 from tf_darts.report.decisions import CONFIDENCE, Decision
 from tf_darts.report.mixture_diagram import draw_mixture
 from tf_darts.report.page import NARROW, Table
+from tf_darts.report.panels import changes
 from tf_darts.report.record import Record, Stage
-from tf_darts.runtime.panels import changes
 from tf_darts.runtime.progress import duration
 from tf_darts.search.describe import skip_share_of
 from tf_darts.search.weights import of_epochs

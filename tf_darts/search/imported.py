@@ -9,7 +9,7 @@ import numpy as np
 from tf_darts import interop, supernet_file
 from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
-from tf_darts.runtime import panels
+from tf_darts.report import panels
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.workdir import as_json, finish

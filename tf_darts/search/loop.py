@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tf_darts import collapse, memory, optimizers
-from tf_darts.runtime import guard, host, panels
+from tf_darts.report import panels
+from tf_darts.runtime import guard, host
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.profiler import Profiler

@@ -9,9 +9,8 @@ from tf_darts.derive import read_genotype
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.open_state import State
-from tf_darts.report import decisions
+from tf_darts.report import decisions, panels
 from tf_darts.report.cell_diagram import figure_to_png_bytes
-from tf_darts.runtime import panels
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.profiler import Profiler

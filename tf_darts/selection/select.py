@@ -5,9 +5,9 @@ import pathlib
 from tf_darts import collapse
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
+from tf_darts.report import panels
 from tf_darts.report.cell_diagram import draw_genotypes, figure_to_png_bytes
 from tf_darts.runtime import checkpoints as checkpoints_lib
-from tf_darts.runtime import panels
 from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import finish

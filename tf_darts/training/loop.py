@@ -23,7 +23,8 @@ from tf_darts.layers.body import check_images
 from tf_darts.network import Network, check_auxiliary, count_parameters
 from tf_darts.objective import Batch
 from tf_darts.optimizers import SGD
-from tf_darts.runtime import guard, panels
+from tf_darts.report import panels
+from tf_darts.runtime import guard
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.metrics import Metrics
