@@ -1,24 +1,9 @@
-"""The machine that figures are of, and whether something else is using it."""
+"""Whether something else is using the machine that figures are of."""
 
-import contextlib
 import os
 import pathlib
-import platform
 import resource
 import time
-from typing import Any
-
-from tf_darts.runtime import host
-
-
-def about() -> dict[str, Any]:
-    """The processor, the cores of it that this process may use, the memory in bytes, and the system."""
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    system = platform.system()
-    return {"processor": model, "cores": host.cores(), "memory": host.memory(), "system": system}
 
 
 def busy_cores(seconds: float = 1.0) -> float | None:

@@ -17,6 +17,7 @@ import tf_darts
 from tf_darts.benchmark import machine, report, rounds, settings
 from tf_darts.benchmark.cases import Case
 from tf_darts.errors import UserError
+from tf_darts.runtime import host
 from tf_darts.runtime.files import write_atomically
 from tf_darts.runtime.workdir import read_json, write_json
 
@@ -132,7 +133,7 @@ def run(
       UserError: a case cannot be measured, or the folder cannot be used.
     """
     results, units = Results(folder), planned_units(chosen, scaling)
-    here = machine.about()
+    here = host.about()
     depends = _depends("limit", chosen, here)
     if results.find(depends) is None:
         say("measuring the machine's limit")

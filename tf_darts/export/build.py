@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts import cost
-from tf_darts.benchmark import machine
 from tf_darts.data.augment import Transform
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, card, check, sample
@@ -22,6 +21,7 @@ from tf_darts.export.own_layer import OwnOperation
 from tf_darts.export.reload import BATCH
 from tf_darts.export.sample import Data
 from tf_darts.network import Network, count_parameters
+from tf_darts.runtime import host
 from tf_darts.runtime.workdir import versions, write_json
 from tf_darts.training.trained import Trained
 
@@ -123,7 +123,7 @@ def export(
             }
             for name, path in paths.items()
         },
-        "machine": machine.about(),
+        "machine": host.about(),
         "versions": versions(),
     }
     write_json(new / card.JSON, content)

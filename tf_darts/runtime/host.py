@@ -3,8 +3,10 @@
 import contextlib
 import os
 import pathlib
+import platform
 import resource
 import sys
+from typing import Any
 
 
 def cores() -> int:
@@ -29,3 +31,13 @@ def peak_memory() -> int:
     """The most memory that this process has had at a time, bytes."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else 1024 * used
+
+
+def about() -> dict[str, Any]:
+    """The processor, the cores of it that this process may use, the memory in bytes, and the system."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    system = platform.system()
+    return {"processor": model, "cores": cores(), "memory": memory(), "system": system}
