@@ -6,14 +6,14 @@ The scale of configs/quickstart.py; selected networks are trained as there. Hour
 methods, leave the others out of `searches`.
 """
 
-from configs import quickstart
+from tf_darts import config_files
 from tf_darts.search.methods import METHODS
 from tf_darts.study import settings
 
 
 def get_config():
     config = settings.default()
-    config.base = quickstart.get_config()
+    config.base = config_files.load("quickstart")
     config.searches = {name: {"search": {"method": name}} for name in METHODS}
     config.selections = {
         "magnitude": {"method": "magnitude"},

@@ -8,15 +8,15 @@ learning rate is 63 times the paper's, as there are 63 times fewer steps. A sear
 minutes of one core, by method. Nothing is trained: the table has the true accuracy.
 """
 
-from configs import nas_bench_201_reduced
 from tf_darts import config as config_lib
+from tf_darts import config_files
 from tf_darts.search.methods import METHODS
 from tf_darts.study import settings
 
 
 def get_config():
     config = settings.default()
-    config.base = nas_bench_201_reduced.get_config()
+    config.base = config_files.load("nas_bench_201_reduced")
     config.base.data.limit_train = 4_000
     config.base.search.epochs = 20
     config.base.search.alpha_learning_rate = 63 * config_lib.default().search.alpha_learning_rate

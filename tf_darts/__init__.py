@@ -7,7 +7,7 @@ import importlib
 import os
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 # TensorFlow reads this when it is imported. Left to itself it uses oneDNN on some processors only; on the
 # others convolutions take half as long again or more, and results differ in more than their last bits.

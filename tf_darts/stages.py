@@ -22,7 +22,7 @@ from tf_darts.errors import UserError
 from tf_darts.folders import search_stage, selection_stage, training_stage
 from tf_darts.genotype import Genotype
 from tf_darts.run import Run
-from tf_darts.runtime import checkpoints, files, lock, seconds
+from tf_darts.runtime import checkpoints, command, files, lock, seconds
 from tf_darts.runtime.workdir import Stage, read_json, write_json
 from tf_darts.search import imported
 from tf_darts.search import loop as search_loop
@@ -184,7 +184,9 @@ def _searched(workdir: str, config: ml_collections.ConfigDict, finished: bool = 
     searched = search_stage(workdir, config)
     searched.check()
     if finished and not (searched.path / "result.json").exists():
-        raise UserError(f"--workdir: {searched.path} holds no finished search; run bin/search there first")
+        raise UserError(
+            f"--workdir: {searched.path} holds no finished search; run {command.of('search')} there first"
+        )
     return searched.path
 
 
@@ -200,7 +202,6 @@ def selected(workdir: str, config: ml_collections.ConfigDict, space: Space) -> G
         named = f" --config.selection.name={selection.name}" if selection.name else ""
         there = sorted(found.parent.name for found in path.parents[1].glob("*/genotype.json"))
         others = f"; there are selections {', '.join(there)}" if there else ""
-        raise UserError(
-            f"--workdir: {path} is missing; run bin/select --method={selection.method}{named} first{others}"
-        )
+        before = f"{command.of('select')} --method={selection.method}{named}"
+        raise UserError(f"--workdir: {path} is missing; run {before} first{others}")
     return genotype_lib.load(path, space)

@@ -17,7 +17,7 @@ import tf_darts
 from tf_darts.benchmark import machine, report, rounds, settings
 from tf_darts.benchmark.cases import Case
 from tf_darts.errors import UserError
-from tf_darts.runtime import host
+from tf_darts.runtime import command, host
 from tf_darts.runtime.files import write_atomically
 from tf_darts.runtime.workdir import read_json, write_json
 
@@ -93,7 +93,9 @@ class Results:
         self.content = read_json(path) if path.exists() else {"limit": None, "units": []}
         self.content.pop("schema_version", None)
         if not isinstance(self.content.get("units"), list):
-            raise UserError(f"--output: {path} is not a result of bin/benchmark; use another folder")
+            raise UserError(
+                f"--output: {path} is not a result of {command.of('benchmark')}; use another folder"
+            )
 
     def find(self, depends: dict[str, Any]) -> dict[str, Any] | None:
         """The result that depends on exactly this, if it is there."""

@@ -13,6 +13,7 @@ from tf_darts.benchmarks import table_file
 from tf_darts.benchmarks.nas_bench_201 import Table, accuracy_column
 from tf_darts.cli import common
 from tf_darts.errors import UserError
+from tf_darts.runtime import command
 
 _SOURCE = flags.DEFINE_string(
     "source",
@@ -50,7 +51,7 @@ def program() -> None:
     best = int(table.column(column).argmax())
     print(f"{len(table):,} architectures are in {output}.")
     print(f"The best on CIFAR-10: {table.texts[best]}, {table.column(column)[best]:.2f} % test accuracy.")
-    print(f"Next: bin/select --workdir=WORKDIR --table={shlex.quote(output)}")
+    print(f"Next: {command.of('select')} --workdir=WORKDIR --table={shlex.quote(output)}")
 
 
 def main() -> None:

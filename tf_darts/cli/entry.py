@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from tf_darts import config_files
 from tf_darts.errors import UserError
 
 
@@ -43,6 +44,7 @@ def run(
 def _parse(argv: list[str], fields: Sequence[str], unknown: Callable[[str], str], example: str) -> list[str]:
     """Parses the flags; whatever is wrong with them or with the config file is one line."""
     try:
+        argv = [*argv[:1], *with_config_file(argv[1:])]
         _check_config_flags(argv[1:], fields, unknown, example)
         rest = flags.FLAGS(argv)
         if flags.FLAGS["verbosity"].using_default_value:
@@ -56,6 +58,20 @@ def _parse(argv: list[str], fields: Sequence[str], unknown: Callable[[str], str]
         _fail(f"--config: {error.filename!r} cannot be read: {error.strerror}")
     except Exception as error:  # a config file is a program and may fail in any way
         _fail(f"--config: {type(error).__name__}: {error}")
+
+
+def with_config_file(arguments: list[str]) -> list[str]:
+    """The arguments, with the path of the file where --config names one that came with tf_darts."""
+    found = list(arguments)
+    for i, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name not in ("--config", "-config"):
+            continue
+        place, flag = (i, f"{name}=") if equals else (i + 1, "")
+        if place < len(found):
+            path, colon, rest = (value if equals else found[place]).partition(":")
+            found[place] = f"{flag}{config_files.find(path)}{colon}{rest}"
+    return found
 
 
 def _check_config_flags(

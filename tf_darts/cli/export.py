@@ -14,6 +14,7 @@ from tf_darts import folders
 from tf_darts.cli import common, trained
 from tf_darts.errors import UserError
 from tf_darts.export import FILES
+from tf_darts.runtime import command
 from tf_darts.runtime.quiet import quiet_start
 
 _FORMATS = flags.DEFINE_list("formats", list(FILES), "What is written, separated by commas.")
@@ -46,7 +47,7 @@ def program() -> int:
         content = build.export(found, data, folder, names, _CHECK.value, _REPRESENTATIVE.value, print)
     print((folder / card.TEXT).read_text(encoding="utf-8"))
     print(f"This is in {folder / card.TEXT}, the files beside it.")
-    print(f"Next: bin/predict --model={shlex.quote(str(folder))} --image=FILE_OR_FOLDER")
+    print(f"Next: {command.of('predict')} --model={shlex.quote(str(folder))} --image=FILE_OR_FOLDER")
     bad = [name for name, entry in content["formats"].items() if not entry["agrees"]]
     if bad:
         print(f"{', '.join(bad)}: other answers than the trained network's, see the table", file=sys.stderr)

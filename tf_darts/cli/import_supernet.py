@@ -11,6 +11,7 @@ from absl import flags
 from tf_darts.cli import common
 from tf_darts.errors import UserError
 from tf_darts.run import Run
+from tf_darts.runtime import command
 
 _FILE = flags.DEFINE_string(
     "file", None, "The supernet as an .npz file; docs/import.md says how to make one."
@@ -34,7 +35,7 @@ def program() -> None:
     for name, half in (("valid", "validation half"), ("test", "test set")):
         if f"evaluation/{name}_accuracy" in values:
             print(f"Accuracy on the {half}: {100 * values[f'evaluation/{name}_accuracy']:.2f} %")
-    print(f"Next: bin/select --workdir={shlex.quote(workdir)}")
+    print(f"Next: {command.of('select')} --workdir={shlex.quote(workdir)}")
 
 
 def main() -> None:

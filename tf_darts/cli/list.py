@@ -2,18 +2,18 @@
 
 import ast
 import pathlib
+import re
 from collections.abc import Sequence
 
 from absl import flags
 
-from tf_darts import paper
+from tf_darts import config_files, paper
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
 from tf_darts.paper import Figure, Row
 from tf_darts.paper.settings import DATA_SETS, METHODS, SPACES
 from tf_darts.report.table import markdown
-
-CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
+from tf_darts.runtime import command
 
 _TABLE = flags.DEFINE_enum("table", None, ["1", "2", "3", "4"], "Only rows of this table of the paper.")
 _SPACE = flags.DEFINE_enum("space", None, list(SPACES), "Only rows of this search space.")
@@ -31,7 +31,7 @@ def program() -> None:
     print("\n\n".join(map(describe, rows)))
     if len(rows) == len(paper.ROWS):
         print("\nOther configs:")
-        for path in sorted(CONFIGS.glob("*.py")):
+        for path in sorted(config_files.FOLDER.glob("*.py")):
             if path.stem != "paper":
                 print("\n" + describe_config(path))
 
@@ -77,7 +77,11 @@ def as_markdown(rows: Sequence[Row]) -> str:
 def describe_config(path: pathlib.Path) -> str:
     """What the docstring of a config file says: its first line, and how it is run."""
     first, *rest = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()
-    commands = [line for line in rest if line.startswith("    ")]
+    commands = [
+        re.sub(r"\bbin/(\w+)", lambda found: command.of(found[1]), line)
+        for line in rest
+        if line.startswith("    ")
+    ]
     return "\n".join([f"configs/{path.name}: {first}", *commands])
 
 

@@ -11,6 +11,7 @@ from absl import flags
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 from tf_darts.run import Run
+from tf_darts.runtime import command
 from tf_darts.search.methods import UNTRAINED_ALPHA
 
 _TABLE = common.table_flag()
@@ -53,7 +54,7 @@ def program() -> None:
         print(true_accuracy.comparison(entries, table))
     print()
     print(f"The cells are drawn in {picture}; all that was found is on one page, {report}")
-    print(f"Next: bin/tensorboard --logdir={shlex.quote(workdir)}")
+    print(f"Next: {command.of('tensorboard')} --logdir={shlex.quote(workdir)}")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from absl import flags
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 from tf_darts.run import Run
+from tf_darts.runtime import command
 
 _TABLE = common.table_flag()
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
@@ -21,7 +22,7 @@ def program() -> None:
 
     folder = stages.search(run, run.workdir)
     print(f"The searched supernet is in {folder} (alpha in {folder / 'result.json'}).")
-    print(f"Next: bin/select --workdir={shlex.quote(workdir)}")
+    print(f"Next: {command.of('select')} --workdir={shlex.quote(workdir)}")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from absl import flags
 from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 from tf_darts.run import Run
+from tf_darts.runtime import command
 
 _METHOD, _TABLE = common.method_flag(), common.table_flag()
 flags.adopt_module_key_flags(common)  # --help lists the shared flags too
@@ -29,7 +30,7 @@ def program() -> None:
         print(true_accuracy.entry_table(entry, table))
         print(f"These figures are in {folder / 'table.json'}.")
     chosen = f"--selection={config.selection.name}" if config.selection.name else f"--method={method}"
-    print(f"Next: bin/train --workdir={shlex.quote(workdir)} {chosen}")
+    print(f"Next: {command.of('train')} --workdir={shlex.quote(workdir)} {chosen}")
 
 
 def main() -> None:

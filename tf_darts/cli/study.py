@@ -10,6 +10,7 @@ from ml_collections import config_flags
 
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
+from tf_darts.runtime import command
 from tf_darts.runtime.progress import duration
 from tf_darts.runtime.quiet import quiet_start
 from tf_darts.study import engine, settings, slurm
@@ -94,7 +95,7 @@ def _write_slurm(left: list[str], output: Output, needed: float) -> int:
     slurm.write(left, output, os.path.expanduser(_SLURM.value), needed)
     print(f"The script is {_SLURM.value}; it has {len(left)} tasks.")
     print(f"Next: sbatch {shlex.quote(_SLURM.value)}")
-    print(f"After it: bin/study --output={shlex.quote(str(output.folder))} --collect")
+    print(f"After it: {command.of('study')} --output={shlex.quote(str(output.folder))} --collect")
     return 0
 
 

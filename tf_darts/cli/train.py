@@ -14,6 +14,7 @@ from tf_darts import folders
 from tf_darts.cli import common
 from tf_darts.errors import UserError
 from tf_darts.run import Run
+from tf_darts.runtime import command
 from tf_darts.runtime.quiet import quiet_start
 
 _METHOD = common.method_flag()
@@ -68,8 +69,8 @@ def program() -> None:
         print(f"Top-5 test accuracy {100 * result['test_top_5_accuracy']:.2f} % after the last epoch.")
     place = shlex.quote(workdir)
     print(f"The network is in {folder} (figures in {folder / 'result.json'}).")
-    following = f"bin/tensorboard --logdir={place}, bin/report --workdir={place}"
-    print(f"Next: {following} or bin/export --workdir={place} --name={name}")
+    following = f"{command.of('tensorboard')} --logdir={place}, {command.of('report')} --workdir={place}"
+    print(f"Next: {following} or {command.of('export')} --workdir={place} --name={name}")
 
 
 def main() -> None:

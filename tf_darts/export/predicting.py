@@ -14,6 +14,7 @@ from tf_darts.data.sources import averaged
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build, card, reload
 from tf_darts.export.sample import Data
+from tf_darts.runtime import command
 from tf_darts.runtime.workdir import read_json
 from tf_darts.training.trained import Trained
 
@@ -89,9 +90,8 @@ def of_export(path: str) -> Classifier:
     place = pathlib.Path(path).expanduser()
     folder = place if (place / card.JSON).exists() else place.parent
     if not place.exists() or not (folder / card.JSON).exists():
-        raise UserError(
-            f"--model: {path!r}; allowed: a folder that bin/export made, or a file in it, beside {card.JSON}"
-        )
+        made = f"a folder that {command.of('export')} made"
+        raise UserError(f"--model: {path!r}; allowed: {made}, or a file in it, beside {card.JSON}")
     content = read_json(folder / card.JSON)
     if place == folder:
         place = next(folder / file for name, file in FILES.items() if name in content["formats"])

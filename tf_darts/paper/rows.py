@@ -11,6 +11,7 @@ from tf_darts import spaces
 from tf_darts.errors import UserError
 from tf_darts.paper.figures import WITHOUT_FIGURE, Figure, published
 from tf_darts.paper.settings import COMMON, DATA_SETS, METHODS, SEARCHES, SPACES, TRAINING
+from tf_darts.runtime import command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +72,12 @@ class Row:
             return self._transfer()
         place = shlex.quote(data_set.place)
         shared = f"--config=configs/paper.py:{self.name} --workdir={self.workdir} --data_dir={place}"
+        search, select = (f"{command.of(name)} {shared}" for name in ("search", "select"))
         if method.analysis:
-            return f"bin/search {shared}", f"bin/analyze {shared} --analysis={method.analysis}"
+            return search, f"{command.of('analyze')} {shared} --analysis={method.analysis}"
         if not self.trains:
-            return f"bin/search {shared}", f"bin/select {shared} --table=nb201.csv.gz"
-        return tuple(f"bin/{program} {shared}" for program in ("search", "select", "train"))
+            return search, f"{select} --table=nb201.csv.gz"
+        return search, select, f"{command.of('train')} {shared}"
 
     def _transfer(self) -> tuple[str, ...]:
         """Commands where a network is trained on another data set than it was found on."""
@@ -86,7 +88,7 @@ class Row:
             before = found.commands()[:2]
             genotype = f"{found.workdir}/selection/{self.method}/genotype.json"
         train = (
-            f"bin/train --config=configs/paper.py:{self.name} --workdir={self.workdir}"
+            f"{command.of('train')} --config=configs/paper.py:{self.name} --workdir={self.workdir}"
             f" --data_dir={shlex.quote(data_set.place)} --genotype={genotype} --name={self.method}"
         )
         return *before, train
@@ -130,5 +132,5 @@ def row(name: str) -> Row:
     if name in ROWS:
         return ROWS[name]
     near = " or ".join(difflib.get_close_matches(name, ROWS, n=3))
-    hint = f"did you mean {near}?" if near else "bin/list prints all"
+    hint = f"did you mean {near}?" if near else f"{command.of('list')} prints all"
     raise UserError(f"--config=configs/paper.py:ROW: ROW is {name!r}; {hint}")

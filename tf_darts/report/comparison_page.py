@@ -17,6 +17,7 @@ from tf_darts.report.heat_map import new
 from tf_darts.report.page import Table
 from tf_darts.report.record import Record
 from tf_darts.report.workdir_page import SUPERNET_TEST, percent
+from tf_darts.runtime import command
 from tf_darts.runtime.progress import duration
 from tf_darts.search.describe import skip_share_of
 from tf_darts.study.collect import TEST, TRAINED, true_column
@@ -42,7 +43,7 @@ def make(records: Sequence[Record], baseline: str | None, path: pathlib.Path) ->
     labels = labels_of(records)
     rows = [row for record, label in zip(records, labels, strict=True) for row in rows_of(record, label)]
     if not rows:
-        raise UserError("--compare: nothing is selected in them; run bin/select there first")
+        raise UserError(f"--compare: nothing is selected in them; run {command.of('select')} there first")
     seen: dict[tuple, str] = {}
     for row in rows:
         key = (row["search"], row["selection"], row["seed"])

@@ -1,13 +1,24 @@
-"""The command that this process was started with, as one would type it."""
+"""Commands as one would type them: the one that this process was started with, and those that come next."""
 
 import pathlib
 import shlex
 import sys
 
+from tf_darts import config_files
+
 
 def text() -> str:
     """As `bin/search --config=...` where it is one of the programs; else what Python was given."""
-    program = pathlib.Path(sys.argv[0])
-    is_ours = program.parent.name == "cli" and program.suffix == ".py"
-    name = f"bin/{program.stem}" if is_ours else sys.argv[0]
+    started = pathlib.Path(sys.argv[0])
+    if started.parent.name == "cli" and started.suffix == ".py":
+        name = of(started.stem)
+    else:
+        name = started.name if started.name.startswith("tf-darts-") else sys.argv[0]
     return shlex.join([name, *sys.argv[1:]])
+
+
+def of(name: str) -> str:
+    """How one of the programs is called: `bin/select` in a checkout, else `tf-darts-select`, as installed."""
+    if not config_files.INSTALLED:
+        return f"bin/{name}"
+    return name if name == "tensorboard" else f"tf-darts-{name.replace('_', '-')}"

@@ -26,6 +26,7 @@ from typing import Any
 
 import ml_collections
 
+import tf_darts
 from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.errors import UserError
@@ -33,7 +34,7 @@ from tf_darts.runtime import files
 from tf_darts.runtime.files import write_atomically
 
 SCHEMA_VERSION = 1
-_PACKAGES = ("tf_darts", "tensorflow", "keras", "numpy")
+_PACKAGES = ("tensorflow", "keras", "numpy")
 
 
 def as_json(content: dict[str, Any]) -> bytes:
@@ -79,17 +80,17 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _version(package: str) -> str:
+    """The version of a package, whatever its distribution is called (tensorflow, tensorflow-tpu)."""
     try:
         return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:  # run from a checkout
-        from tf_darts import __version__
-
-        return __version__
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version(importlib.metadata.packages_distributions()[package][0])
 
 
 def versions() -> dict[str, str]:
     """Versions of this program, of what it computes with, and of Python."""
-    return {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()}
+    packages = {name: _version(name) for name in _PACKAGES}
+    return {"tf_darts": tf_darts.__version__, **packages, "python": platform.python_version()}
 
 
 def _part(config: ml_collections.ConfigDict, sections: tuple[str, ...]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tf_darts.data.stream import StreamedData
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.network import Network
-from tf_darts.runtime import checkpoints
+from tf_darts.runtime import checkpoints, command
 from tf_darts.runtime.workdir import read_config, read_json
 from tf_darts.spaces import Space
 
@@ -81,7 +81,7 @@ def read(workdir: str, name: str, config: ml_collections.ConfigDict) -> Trained:
     folder = pathlib.Path(workdir) / "training" / name
     if not (folder / "result.json").exists():
         names = finished(workdir)
-        allowed = f"allowed: {', '.join(names)}" if names else "run bin/train there first"
+        allowed = f"allowed: {', '.join(names)}" if names else f"run {command.of('train')} there first"
         raise UserError(f"--workdir: {folder} holds no finished training; {allowed}")
     recorded = read_config(folder / "config.json")
     text = recorded.pop("genotype")

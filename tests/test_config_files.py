@@ -1,0 +1,72 @@
+"""The config files that come with tf_darts, found from any folder, and what a program is called where."""
+
+import pytest
+
+from tf_darts import config_files
+from tf_darts.cli import entry
+from tf_darts.errors import UserError
+from tf_darts.runtime import command
+
+
+def test_a_file_of_the_current_folder_comes_first_then_the_one_of_tf_darts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config_files.find("configs/quickstart.py") == str(config_files.FOLDER / "quickstart.py")
+    for other in (
+        "configs/nowhere.py",
+        "quickstart.py",
+        "mine/configs/quickstart.py",
+        "/configs/quickstart.py",
+    ):
+        assert config_files.find(other) == other
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "quickstart.py").touch()
+    assert config_files.find("configs/quickstart.py") == "configs/quickstart.py"
+
+
+def test_the_flag_names_one_in_either_form_with_its_argument(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paper = str(config_files.FOLDER / "paper.py")
+    given = ["--config=configs/paper.py:s1_cifar10_darts", "--workdir=configs/paper.py", "--config.seed=1"]
+    assert entry.with_config_file(given) == [f"--config={paper}:s1_cifar10_darts", *given[1:]]
+    assert entry.with_config_file(["--config", "configs/paper.py:a"]) == ["--config", f"{paper}:a"]
+    for same in (["--config"], ["--config=mine.py", "more"], []):
+        assert entry.with_config_file(same) == same
+
+
+def test_a_config_is_loaded_by_name_and_made_anew():
+    first = config_files.load("quickstart")
+    first.search.epochs = 1
+    assert config_files.load("quickstart").search.epochs != 1
+    assert config_files.load("paper", "s1_cifar10_darts_pt").space == "s1"
+    with pytest.raises(
+        UserError, match=r"configs/quick.py: no such file .* allowed: benchmark, .*quickstart"
+    ):
+        config_files.load("quick")
+
+
+@pytest.mark.parametrize(
+    ("installed", "name", "called"),
+    [
+        (False, "import_supernet", "bin/import_supernet"),
+        (True, "import_supernet", "tf-darts-import-supernet"),
+        (False, "tensorboard", "bin/tensorboard"),
+        (True, "tensorboard", "tensorboard"),
+    ],
+)
+def test_what_a_program_is_called(monkeypatch, installed, name, called):
+    monkeypatch.setattr(config_files, "INSTALLED", installed)
+    assert command.of(name) == called
+
+
+@pytest.mark.parametrize(
+    ("installed", "started", "text"),
+    [
+        (False, "/somewhere/tf_darts/cli/search.py", "bin/search --quiet"),
+        (True, "/an/environment/bin/tf-darts-search", "tf-darts-search --quiet"),
+        (True, "notebook.py", "notebook.py --quiet"),
+    ],
+)
+def test_the_command_that_was_typed(monkeypatch, installed, started, text):
+    monkeypatch.setattr(config_files, "INSTALLED", installed)
+    monkeypatch.setattr("sys.argv", [started, "--quiet"])
+    assert command.text() == text
