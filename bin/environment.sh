@@ -65,7 +65,7 @@ set_up() {
     find_python
   fi
   if [[ -e $unfinished || $(version "$PYTHON_BIN") != "$BASE_VERSION" ]]; then
-    echo "Making .venv with $BASE_PYTHON ($BASE_VERSION)"
+    echo "Making ${VENV##*/} with $BASE_PYTHON ($BASE_VERSION)"
     rm -rf -- "$VENV"
     mkdir -- "$VENV"
     : >"$unfinished"
@@ -75,7 +75,7 @@ set_up() {
   if [[ ! -e $unfinished && $(cat -- "$VENV/.stamp-$file" 2>/dev/null) == "$wanted" ]]; then
     return
   fi
-  echo "Installing $file into .venv (2.7 GB; a minute or a few)"
+  echo "Installing $file into ${VENV##*/} (a minute or a few)"
   : >"$unfinished"
   rm -f -- "$VENV"/.stamp-*
   "$PYTHON_BIN" -m pip install -qq --disable-pip-version-check --require-hashes --requirement "$ROOT/$file" ||

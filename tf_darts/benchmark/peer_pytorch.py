@@ -162,7 +162,7 @@ class Cell(nn.Module):
       preprocess: one module per input node, or none.
     """
 
-    def __init__(self, space: Space, edges: Sequence[tuple[int, int, nn.Module]], preprocess):
+    def __init__(self, space: Space, edges: Sequence[tuple[int, int, nn.Module]], preprocess: Sequence):
         super().__init__()
         self.targets, self.output_nodes = space.targets, space.output_nodes
         self.ends = [(target, source) for target, source, _ in edges]

@@ -1,6 +1,6 @@
 """The two kinds of edge: mixed (all candidate operations, supernet) and chosen (one operation, network)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import tensorflow as tf
 
@@ -26,10 +26,10 @@ class MixedEdge(NodeLayer):
 
     def __init__(
         self,
-        candidates,
+        candidates: Sequence[str],
         channels: int,
         stride: int,
-        batch_norm_after,
+        batch_norm_after: Collection[str],
         seed: int,
         partial_channels: int = 1,
         **kwargs,

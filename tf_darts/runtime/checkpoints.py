@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import time
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -39,7 +40,7 @@ class Checkpoints:
         counters: tuple[str, ...],
         kept: int = 2,
         leaves: bool = True,
-        **state,
+        **state: Any,
     ):
         self._counters = {
             name: tf.Variable(0, dtype=tf.int64, trainable=False, name=name) for name in counters
@@ -170,7 +171,7 @@ class Checkpoints:
                     path.unlink(missing_ok=True)
 
 
-def load_from(folder: pathlib.Path, **state) -> None:
+def load_from(folder: pathlib.Path, **state: Any) -> None:
     """Reads part of another stage's newest checkpoint into objects of this one.
 
     Args:

@@ -6,6 +6,8 @@ integers in one place. `uniform` gives bit for bit what `tf.random.stateless_uni
 `normal` and `gamma` agree to the rounding of logarithms and sines.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -13,7 +15,9 @@ _MANTISSA, _ONE = np.uint32(0x007FFFFF), np.uint32(0x3F800000)  # of a float32, 
 GAMMA_TRIES = 16  # each is accepted with more than 95 %: all fail once in 1e21 draws
 
 
-def uniform(shape, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+def uniform(
+    shape: Sequence[int] | tf.TensorShape | tf.Tensor, seed: tf.Tensor, low: float = 0.0, high: float = 1.0
+) -> tf.Tensor:
     """Uniform in [low, high), in steps of (high - low) / 2^23.
 
     Args:
@@ -31,7 +35,7 @@ def uniform(shape, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.T
     return (tf.bitcast(bits, tf.float32) - 1.0) * (high - low) + low
 
 
-def normal(shape, seed: tf.Tensor) -> tf.Tensor:
+def normal(shape: Sequence[int] | tf.TensorShape | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Standard normal (Box and Muller, 1958), float32; arguments as for `uniform`."""
     shape = tf.convert_to_tensor(shape, tf.int32)
     count = tf.reduce_prod(shape)

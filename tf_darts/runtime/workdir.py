@@ -21,7 +21,7 @@ import os
 import pathlib
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -264,7 +264,7 @@ class JsonLines:
         belong to work that is done again), as is a last line that was not written whole.
     """
 
-    def __init__(self, path: pathlib.Path, keep=lambda row: False):
+    def __init__(self, path: pathlib.Path, keep: Callable[[dict[str, Any]], bool] = lambda row: False):
         self.path = path
         kept = []
         if path.exists():

@@ -6,6 +6,8 @@ had decided by then, is read as magnitude-based selection reads it after the las
 
 from typing import Any
 
+import ml_collections
+
 from tf_darts import open_state, spaces
 from tf_darts.genotype import Genotype
 from tf_darts.runtime.workdir import read_lines
@@ -53,7 +55,9 @@ def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
     return rows
 
 
-def by_magnitude(config, space: Space, epoch: dict[str, Any], decisions: list[dict[str, Any]]) -> Genotype:
+def by_magnitude(
+    config: ml_collections.ConfigDict, space: Space, epoch: dict[str, Any], decisions: list[dict[str, Any]]
+) -> Genotype:
     """What magnitude-based selection makes of an epoch's alpha.
 
     Args:

@@ -1,6 +1,7 @@
 """What a search method is."""
 
 import dataclasses
+from typing import Any
 
 import ml_collections
 import tensorflow as tf
@@ -126,7 +127,7 @@ class Method:
           UserError: it does not.
         """
 
-    def decide(self, setup, epoch: int, epochs: list[dict]) -> list[dict]:
+    def decide(self, setup: Any, epoch: int, epochs: list[dict]) -> list[dict]:
         """Decides edges at the end of an epoch of the search (progressive methods).
 
         Args:

@@ -80,7 +80,9 @@ class SdartsADV(SdartsRS):
         return loss_and_correct(logits, labels, now.train_total)[0]
 
 
-def randomly_perturbed(bilevel: Bilevel, radius, now: Now, purpose: str) -> dict[str, tf.Tensor]:
+def randomly_perturbed(
+    bilevel: Bilevel, radius: float | tf.Tensor, now: Now, purpose: str
+) -> dict[str, tf.Tensor]:
     """Probabilities with uniform noise within the radius, on the simplex; decided rows unchanged."""
     architecture = bilevel.architecture
     return {
@@ -89,7 +91,7 @@ def randomly_perturbed(bilevel: Bilevel, radius, now: Now, purpose: str) -> dict
     }
 
 
-def perturbed(rows: tf.Tensor, free: tf.Tensor, radius, seed: tf.Tensor) -> tf.Tensor:
+def perturbed(rows: tf.Tensor, free: tf.Tensor, radius: float | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Rows with uniform noise within the radius where they are free, and on the simplex again.
 
     Args:

@@ -8,6 +8,8 @@ There is no clipping in the step to w', as in the DARTS release. In regularised 
 loss that the weights are fitted to there, with its label smoothing, noise and drop path.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tf_darts.layers.depthwise import no_kernel_gradients
@@ -39,7 +41,9 @@ class ExactSecondOrder(SecondOrder):
         return nested_gradients(*arguments)
 
 
-def second_order_gradients(bilevel: Bilevel, train: Batch, valid: Batch, now: Now, mixed) -> Evaluated:
+def second_order_gradients(
+    bilevel: Bilevel, train: Batch, valid: Batch, now: Now, mixed: Callable[..., list[tf.Tensor]]
+) -> Evaluated:
     """The validation loss at w' and the second-order gradients of alpha: this replica's share.
 
     Args:

@@ -1,0 +1,59 @@
+"""The pages of docs/: each is in the site, each link leads somewhere, the site builds without a warning."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_every_page_is_in_the_navigation():
+    listed = re.findall(r"^ +- (?:\w+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
+    assert sorted(listed) == sorted({path.name for path in PAGES[2:]} | {"index.md", "changes.md"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_of_a_page_lead_to_files_and_headings(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)", text):
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", path.read_text(), re.M)
+            assert anchor in [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
+
+
+def python_with_mkdocs():
+    """The Python that has requirements-docs.txt: that of bin/docs, or this one."""
+    own = ROOT / ".venv-docs" / "bin" / "python"
+    if own.exists():
+        return str(own)
+    if importlib.util.find_spec("mkdocs") is None:
+        pytest.skip("mkdocs not found: bin/docs makes an environment that has it")
+    return sys.executable
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_and_has_the_public_names(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    command = [python_with_mkdocs(), "-m", "mkdocs", "build", "--strict", f"--site-dir={tmp_path / 'site'}"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
+    for path in (ROOT / "tf_darts").glob("*.py"):
+        if path.stem == "__init__":
+            continue
+        text = (tmp_path / "site" / "reference" / path.stem / "index.html").read_text()
+        for name in re.findall(r"^(?:def|class) ([a-z]\w*|[A-Z]\w*)", path.read_text(), re.M):
+            assert f'id="tf_darts.{path.stem}.{name}"' in text, name
+    assert (
+        'id="tf_darts.selection.perturbation'
+        in (tmp_path / "site" / "reference" / "selection" / "index.html").read_text()
+    )
+    # A page of the repository links to a module, and the site to its page of the reference.
+    assert 'href="../reference/config/"' in (tmp_path / "site" / "library" / "index.html").read_text()
