@@ -132,6 +132,8 @@ def test_integers_serve_as_numbers(name):
         config.data.stream, config.data.crop_padding = True, 0
     if name == "training.decay":  # only read by one schedule
         config.training.schedule = "exponential"
+    if name == "early_stopping.ratio":  # only read where the search may stop
+        config.early_stopping.window = 1
     given = 1 if "temperature" in name or name == "training.decay" else 0  # they are above 0
     value = field_of(config_lib.validate(with_field(name, given, config)), name)
     assert type(value) is float and value == given

@@ -4,12 +4,11 @@
 authors' release). A file in `configs/` says only what differs from it.
 """
 
-import re
 from typing import Any
 
 import ml_collections
 
-from tf_darts import fields, registry, spaces
+from tf_darts import config_checks, fields, registry, spaces
 from tf_darts.analysis import ANALYSES
 from tf_darts.errors import UserError
 from tf_darts.fields import (
@@ -26,8 +25,8 @@ from tf_darts.fields import (
 from tf_darts.operation_names import OPERATIONS
 from tf_darts.registry import Registry
 from tf_darts.search import methods
-from tf_darts.selection import NEEDS_ALPHA, SELECTIONS
-from tf_darts.selection.criteria import CRITERIA, MAGNITUDE, RACEABLE
+from tf_darts.selection import SELECTIONS
+from tf_darts.selection.criteria import CRITERIA
 
 # What a config may add to, by field of its section `extensions`.
 EXTENSIBLE: dict[str, Registry] = {
@@ -137,9 +136,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "alpha_beta2": number_field(0.999, "Adam decay of the second moment", 0.0, 0.99999),
         "alpha_epsilon": number_field(1e-8, "Adam epsilon, added after bias correction"),
         "alpha_weight_decay": number_field(1e-3, "L2 coefficient on alpha, added to its gradient"),
-        "alpha_scale": number_field(1e-3, "standard deviation of alpha's start"),
+        "alpha_scale": number_field(1e-3, "standard deviation of alpha's start, where it is trained"),
         "fixed_alpha_scale": number_field(
-            0.0, "the same for method fixed_alpha: 0 as the paper says; the authors' code has 1e-3"
+            0.0, "the same for methods that never train it: 0 as the paper says; the authors' code has 1e-3"
         ),
         "alpha_warmup_epochs": integer_field(
             0, "epochs at first in which alpha is not trained (PC-DARTS: 15)"
@@ -392,7 +391,7 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             checked[top] = fields.checked(top, value, FIELDS[""][top])
         else:
             raise _unknown(top, names + [s for s in FIELDS if s])
-    _check_together(checked)
+    config_checks.check(checked, FIELDS)
     return checked
 
 
@@ -404,151 +403,6 @@ def _extend(extensions: ml_collections.ConfigDict) -> None:
                 EXTENSIBLE[field].register(name, entry)
             except UserError as error:
                 raise UserError(f"config: extensions.{field}: {error}") from None
-
-
-def _check_together(config: ml_collections.ConfigDict) -> None:
-    data, runtime = config.data, config.runtime
-    if config.space == spaces.custom.NAME:
-        spaces.of(config)
-    else:
-        for name, field in FIELDS["custom_space"].items():
-            if config.custom_space[name] != field.default:
-                raise UserError(
-                    f"config: custom_space.{name} is {config.custom_space[name]!r}; allowed: only with space"
-                    f" {spaces.custom.NAME!r}, and space is {config.space!r}"
-                )
-    spaces.with_stem(spaces.of(config), config.training.stem)
-    if data.source in ("npz", "folder") and not data.path:
-        raise UserError(f"config: data.path is empty; data.source {data.source!r} needs a path")
-    if data.source == "tfds" and not data.name:
-        raise UserError("config: data.name is empty; data.source 'tfds' needs the name of a data set")
-    table_space = spaces.NAS_BENCH_201.name
-    if config.report.table and config.space != table_space:
-        raise UserError(
-            f"config: report.table is {config.report.table!r} and space is {config.space!r}; allowed: a table"
-            f" only with space {table_space!r}"
-        )
-    _check_stream(data)
-    _check_search(config)
-    _check_selection(config)
-    for section, users in methods.SECTIONS.items():
-        changed = differences(default()[section].to_dict(), config[section].to_dict(), f"{section}.")
-        if changed and config.search.method not in users:
-            name = changed[0].split(":")[0]
-            raise UserError(
-                f"config: {name} is set with search.method {config.search.method!r}, which does not read it;"
-                f" allowed: only with {', '.join(users)}"
-            )
-    for section in ("search", "training", "analysis"):
-        if config[section].learning_rate_min > config[section].learning_rate:
-            raise UserError(
-                f"config: {section}.learning_rate_min is {config[section].learning_rate_min!r}; allowed: at"
-                f" most {section}.learning_rate, {config[section].learning_rate!r}"
-            )
-    _check_schedule(config.training)
-    if runtime.logical_devices and runtime.strategy not in ("one_device", "mirrored"):
-        raise UserError(
-            f"config: runtime.logical_devices is {runtime.logical_devices} with runtime.strategy"
-            f" {runtime.strategy!r}; allowed: 0, or runtime.strategy 'mirrored'"
-        )
-    if runtime.tpu != FIELDS["runtime"]["tpu"].default and runtime.strategy != "tpu":
-        raise UserError(
-            f"config: runtime.tpu is {runtime.tpu!r} with runtime.strategy {runtime.strategy!r}; allowed:"
-            " only with 'tpu'"
-        )
-    for section in ("search", "training"):
-        if runtime.strategy == "mirrored" and runtime.logical_devices:
-            size = config[section].batch_size
-            if size % runtime.logical_devices:
-                raise UserError(
-                    f"config: {section}.batch_size is {size}; allowed: a multiple of"
-                    f" runtime.logical_devices, {runtime.logical_devices}"
-                )
-
-
-def _check_stream(data: ml_collections.ConfigDict) -> None:
-    if not data.stream:
-        for name in ("test_resize", "color_jitter", "hue_jitter"):
-            if data[name] != FIELDS["data"][name].default:
-                raise UserError(f"config: data.{name} is {data[name]!r}; allowed: only with data.stream")
-        return
-    for name, value, good in (
-        ("source", "tfds or folder", data.source in ("tfds", "folder")),
-        ("crop_padding", "0: crops are of another kind", data.crop_padding == 0),
-        ("downscale", "1", data.downscale == 1),
-        ("test_resize", f"at least data.image_size, {data.image_size}", data.test_resize >= data.image_size),
-    ):
-        if not good:
-            raise UserError(f"config: data.{name} is {data[name]!r} with data.stream; allowed: {value}")
-
-
-def _check_schedule(training: ml_collections.ConfigDict) -> None:
-    exponential, defaults = training.schedule == "exponential", FIELDS["training"]
-    for name, belongs in (("learning_rate_min", not exponential), ("decay", exponential)):
-        default = defaults[name].default
-        if training[name] != default and not belongs:
-            raise UserError(
-                f"config: training.{name} is {training[name]!r} with training.schedule {training.schedule!r},"
-                f" which does not read it; allowed: {default!r}"
-            )
-    if training.warmup_epochs >= training.epochs:
-        raise UserError(
-            f"config: training.warmup_epochs is {training.warmup_epochs}; allowed: less than training.epochs,"
-            f" {training.epochs}"
-        )
-
-
-def _check_search(config: ml_collections.ConfigDict) -> None:
-    search, window = config.search, config.early_stopping.window
-    if search.method in methods.UNTRAINED_ALPHA:
-        about_alpha = {
-            "search.alpha_warmup_epochs": search.alpha_warmup_epochs,
-            "early_stopping.window": window,
-        }
-        for name, value in about_alpha.items():
-            if value:
-                raise UserError(
-                    f"config: {name} is {value} with search.method {search.method!r}, which never trains"
-                    " alpha; allowed: 0"
-                )
-    if search.alpha_warmup_epochs >= search.epochs:
-        raise UserError(
-            f"config: search.alpha_warmup_epochs is {search.alpha_warmup_epochs}; allowed: less than"
-            f" search.epochs, {search.epochs}"
-        )
-
-
-def _check_selection(config: ml_collections.ConfigDict) -> None:
-    search, selection = config.search, config.selection
-    if search.method in methods.UNTRAINED_ALPHA:
-        judged = (
-            {selection.criterion, selection.topology_criterion}
-            if selection.method == "perturbation"
-            else set()
-        )
-        for field, bad in (
-            ("method", selection.method in NEEDS_ALPHA),
-            ("criterion", MAGNITUDE in judged),
-            ("order", selection.order == "least_certain"),
-        ):
-            if bad:
-                raise UserError(
-                    f"config: selection.{field} is {selection[field]!r} with search.method {search.method!r}:"
-                    " alpha was never trained, so its size says nothing"
-                )
-    raced = {selection.criterion, selection.topology_criterion} - {"same", MAGNITUDE, *RACEABLE}
-    if selection.racing_confidence and raced:
-        raise UserError(
-            f"config: selection.racing_confidence is {selection.racing_confidence} with criterion"
-            f" {', '.join(raced)}; allowed: 0, or criteria {', '.join(RACEABLE)}"
-        )
-    if selection.noise_radius and search.method == "pc_darts":
-        raise UserError(
-            f"config: selection.noise_radius is {selection.noise_radius} with search.method 'pc_darts', whose"
-            " mixing weights are weighted by edges too; allowed: 0"
-        )
-    if not re.fullmatch(r"[\w-]*", selection.name):
-        raise UserError(f"config: selection.name is {selection.name!r}; allowed: letters, digits, _ and -")
 
 
 def search_sections(config: ml_collections.ConfigDict) -> tuple[str, ...]:

@@ -37,8 +37,15 @@ def test_rates(fields, expected):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"decay": 0.9}, "training.decay is 0.9 with training.schedule 'cosine', which does not read it"),
-        ({"schedule": "exponential", "learning_rate_min": 0.01}, "training.learning_rate_min is 0.01 with"),
+        (
+            {"decay": 0.9},
+            "training.decay is 0.9; allowed: only with training.schedule 'exponential', and training.schedule"
+            " is 'cosine'",
+        ),
+        (
+            {"schedule": "exponential", "learning_rate_min": 0.01},
+            "training.learning_rate_min is 0.01; allowed: only with training.schedule 'cosine', 'linear'",
+        ),
         ({"warmup_epochs": 10}, "training.warmup_epochs is 10; allowed: less than training.epochs, 10"),
         ({"schedule": "step"}, "training.schedule is 'step'; allowed: one of cosine, linear, exponential"),
     ],

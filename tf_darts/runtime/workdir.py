@@ -156,7 +156,7 @@ class Stage:
         self.workdir = pathlib.Path(workdir)
         self.path = self.workdir / name
         self._config, self._sections, self._more = config, sections, more or {}
-        self._free = free
+        self.free = free
 
     def check(self) -> None:
         """Checks that what is in the folder was made with this config.
@@ -169,9 +169,9 @@ class Stage:
             return
         old = read_config(path)
         # A field that the program of that time did not have is one whose default changes nothing.
-        new = self._depends_on()
+        new = self.depends_on()
         changed = config_lib.differences(_completed(old, _part(config_lib.default(), self._sections)), new)
-        changed = [line for line in changed if line.partition(":")[0] not in self._free]
+        changed = [line for line in changed if line.partition(":")[0] not in self.free]
         if changed:
             raise UserError(
                 f"{self.path} was made with another config: {'; '.join(changed)}. Use another --workdir, or"
@@ -196,7 +196,7 @@ class Stage:
             write_atomically(whole, recorded)
         own = self.path / "config.json"
         if not own.exists():
-            write_json(own, {"config": self._depends_on(), "versions": now})
+            write_json(own, {"config": self.depends_on(), "versions": now})
         elif changed := config_lib.differences(read_json(own).get("versions", now), now):
             print(
                 f"warning: {self.path} was begun with other versions ({'; '.join(changed)}): it continues,"
@@ -205,7 +205,8 @@ class Stage:
             )
         return self.path
 
-    def _depends_on(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
+        """The part of the config that the stage's result depends on, `free` fields included."""
         return _part(self._config, self._sections) | self._more
 
 
