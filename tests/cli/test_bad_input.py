@@ -80,6 +80,7 @@ def test_settings_and_data(error_of, arguments, message):
         ([QUICKSTART, "--workdir=a[1]"], "--workdir: 'a[1]'; allowed: a name without"),
         ([], "--config: missing; give a config file, for example"),
         (["--workdir=run"], "--config: missing; give a config file, for example"),
+        (["--workdir=run", "--config.seed=1"], "--config.seed: --config is missing; give a config file, as"),
         (["--config=nowhere.py", "--workdir=run"], "--config: 'nowhere.py': no such file"),
         (["--config", "nowhere.py", "--config.seed=1", "--workdir=run"], "--config: 'nowhere.py': no such"),
         (["--config=broken.py", "--workdir=run"], "--config: SyntaxError: "),
@@ -105,6 +106,7 @@ def test_a_data_file_that_is_no_use_is_named(error_of, tmp_path):
 def test_selection_and_training_need_what_comes_before(error_of):
     message = "run has no config.json; give --config, or run a search there first"
     assert message in error_of("select", "--workdir=run")
+    assert message in error_of("select", "--config.selection.criterion=loss", "--workdir", "run")
     message = "run/search holds no finished search; run bin/search there first"
     assert message in error_of("select", QUICKSTART, "--workdir=run")
     message = "selection/magnitude/genotype.json is missing; run bin/select --method=magnitude first"

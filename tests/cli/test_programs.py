@@ -120,7 +120,7 @@ def test_a_genotype_of_ones_own_is_trained_under_its_name(done, call):
 
 def test_of_several_selections_the_one_that_is_named_is_trained(done, call):
     chance = ["--config.selection.method=random", "--config.selection.name=by_chance"]
-    arguments = ["--config=config.py", *chance, "--workdir=läufe/a b"]
+    arguments = [*chance, "--workdir", "läufe/a b"]  # fields of the recorded config, changed by flags
     ended = call("select", *arguments, cwd=done[0])
     assert ended.status == 0, ended.err
     assert ended.out.splitlines()[-1] == "Next: bin/train --workdir='läufe/a b' --selection=by_chance"
@@ -133,7 +133,7 @@ def test_of_several_selections_the_one_that_is_named_is_trained(done, call):
     result = json.loads((done[0] / "läufe" / "a b" / "training" / "by_chance" / "result.json").read_text())
     assert result["genotype"] == texts["by_chance"] and list(texts.values()).count(texts["by_chance"]) == 1
     before = files(done[0] / "läufe")
-    ended = call("train", *arguments, cwd=done[0])  # the config says the name too
+    ended = call("train", "--config=config.py", *arguments, cwd=done[0])  # the config says the name too
     assert ended.status == 0 and "training/by_chance" in ended.out and files(done[0] / "läufe") == before
 
 

@@ -23,10 +23,10 @@ def program() -> None:
     """Analyses, and prints what came of it and where it is."""
     if not _ANALYSIS.value:
         raise UserError(f"--analysis: missing; give one or several of {', '.join(ANALYSES)}")
-    config = common.load_config(may_be_recorded=True, table=_TABLE.value)
+    workdir = common.workdir()
+    config = common.load_config(table=_TABLE.value)  # which may add analyses
     for name in _ANALYSIS.value:
         ANALYSES.check(name)
-    workdir = common.workdir()
     table = nas_bench_201.of_config(config)
     with quiet_start():
         from tf_darts import stages
@@ -43,7 +43,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    common.run(program, recorded=True)
 
 
 if __name__ == "__main__":

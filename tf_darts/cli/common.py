@@ -31,28 +31,22 @@ _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
     "Config file, as configs/quickstart.py; fields are set by --config.FIELD=VALUE. After a search it may"
-    " be left out: the work directory's config is used.",
+    " be left out: the work directory's config is used, changed by --config.FIELD=VALUE.",
 )
 
 
-def load_config(may_be_recorded: bool = False, table: str | None = None) -> ml_collections.ConfigDict:
+def load_config(table: str | None = None) -> ml_collections.ConfigDict:
     """The valid config that the flags give.
 
     Args:
-      may_be_recorded: whether the work directory's own config serves where --config is left out.
       table: the value of --table, if the program has it.
 
     Raises:
       UserError: no config, or one that is not valid.
     """
-    if _CONFIG.value is not None:
-        config = _CONFIG.value.copy_and_resolve_references()
-    elif may_be_recorded:
-        from tf_darts.runtime.workdir import recorded_config
-
-        config = recorded_config(workdir())
-    else:
+    if _CONFIG.value is None:
         raise UserError("--config: missing; give a config file, for example --config=configs/quickstart.py")
+    config = _CONFIG.value.copy_and_resolve_references()
     if _DATA_DIR.value is not None:
         with config.unlocked():
             config.data.path = _DATA_DIR.value
@@ -109,11 +103,16 @@ def _unknown_field(name: str) -> str:
     return f"--config.{name}: no such field; {hint}"
 
 
-def run(program: Callable[[], int | None]) -> None:
-    """Runs a program: parses flags, and turns a `UserError` into one line and exit status 2."""
+def run(program: Callable[[], int | None], recorded: bool = False) -> None:
+    """Runs a program: parses flags, and turns a `UserError` into one line and exit status 2.
+
+    Args:
+      program: what is run.
+      recorded: whether the work directory's own config serves where --config is left out.
+    """
 
     def quietly_or_not() -> int | None:
         progress.be_quiet(_QUIET.value)
         return program()
 
-    entry.run(quietly_or_not, _FIELDS, _unknown_field, example="configs/quickstart.py")
+    entry.run(quietly_or_not, _FIELDS, _unknown_field, example="configs/quickstart.py", recorded=recorded)

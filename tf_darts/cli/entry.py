@@ -4,6 +4,7 @@ It defines no flags; the programs, and what they share (`common.py`), do.
 """
 
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -13,9 +14,15 @@ from absl import app, flags, logging
 from tf_darts import config_files
 from tf_darts.errors import UserError
 
+RECORDED = pathlib.Path(__file__).with_name("recorded.py")
+
 
 def run(
-    program: Callable[[], int | None], fields: Sequence[str], unknown: Callable[[str], str], example: str
+    program: Callable[[], int | None],
+    fields: Sequence[str],
+    unknown: Callable[[str], str],
+    example: str,
+    recorded: bool = False,
 ) -> None:
     """Parses the flags and runs a program.
 
@@ -24,9 +31,12 @@ def run(
       fields: those that --config.FIELD may set.
       unknown: the message about a field that is none of them.
       example: a config file, for the message about a missing one.
+      recorded: whether the config of --workdir serves where --config is left out.
     """
 
     def parse(argv: list[str]) -> list[str]:
+        if recorded:
+            argv = [*argv[:1], *with_recorded_config(argv[1:])]
         return _parse(argv, fields, unknown, example)
 
     def main(_: list[str]) -> int | None:
@@ -74,10 +84,23 @@ def with_config_file(arguments: list[str]) -> list[str]:
     return found
 
 
+def with_recorded_config(arguments: list[str]) -> list[str]:
+    """The arguments, with the config of --workdir first where there is no --config."""
+    given = {}
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
+        name, equals, value = argument.partition("=")
+        if argument.startswith("-"):
+            given[name.lstrip("-")] = value if equals else following
+    if "config" in given or not given.get("workdir"):
+        return arguments
+    return [f"--config={RECORDED}:{given['workdir']}", *arguments]
+
+
 def _check_config_flags(
     arguments: list[str], fields: Sequence[str], unknown: Callable[[str], str], example: str
 ) -> None:
     """Checks what the flag library would report obscurely: a missing config file, an unknown field."""
+    has_config = any(a.partition("=")[0] in ("--config", "-config") for a in arguments)
     for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, value = argument.partition("=")
         name = name.removeprefix("-").removeprefix("-")
@@ -89,6 +112,8 @@ def _check_config_flags(
                 raise UserError(f"--config: {path!r}: no such file; give one as {example}")
         elif name.startswith("config.") and name.removeprefix("config.") not in fields:
             raise UserError(unknown(name.removeprefix("config.")))
+        elif name.startswith("config.") and not has_config:
+            raise UserError(f"--{name}: --config is missing; give a config file, as {example}")
 
 
 def _origin(error: BaseException) -> BaseException:

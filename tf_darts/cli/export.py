@@ -56,7 +56,7 @@ def program() -> int:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    common.run(program, recorded=True)
 
 
 if __name__ == "__main__":

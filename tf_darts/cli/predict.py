@@ -48,7 +48,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    common.run(program, recorded=True)
 
 
 if __name__ == "__main__":

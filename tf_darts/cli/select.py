@@ -15,8 +15,9 @@ flags.adopt_module_key_flags(common)  # --help lists the shared flags too
 
 def program() -> None:
     """Selects and prints the genotype."""
-    config = common.with_method(common.load_config(may_be_recorded=True, table=_TABLE.value), _METHOD.value)
-    workdir, method = common.workdir(), config.selection.method
+    workdir = common.workdir()
+    config = common.with_method(common.load_config(table=_TABLE.value), _METHOD.value)
+    method = config.selection.method
     table = nas_bench_201.of_config(config)
     run = Run(config, workdir)
     from tf_darts import stages
@@ -35,7 +36,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    common.run(program, recorded=True)
 
 
 if __name__ == "__main__":

@@ -39,11 +39,11 @@ def program() -> None:
     given = [name for name, flag in whose.items() if flag.value is not None]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)}: allowed: one of them")
-    config = common.with_method(common.load_config(may_be_recorded=True), _METHOD.value)
+    workdir = common.workdir()
+    config = common.with_method(common.load_config(), _METHOD.value)
     if _SELECTION.value is not None:
         config.selection.name = _SELECTION.value
         config = config_lib.validate(config)
-    workdir = common.workdir()
     if not re.fullmatch(r"[\w.-]+", _NAME.value) or _NAME.value.startswith("."):
         raise UserError(f"--name: {_NAME.value!r}; allowed: letters, digits, _ . - (not first a dot)")
     from tf_darts import genotype as genotype_lib
@@ -75,7 +75,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    common.run(program, recorded=True)
 
 
 if __name__ == "__main__":

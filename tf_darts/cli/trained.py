@@ -27,7 +27,7 @@ def load() -> tuple[Trained, Data]:
     Raises:
       UserError: there is none, or the data are not where they were.
     """
-    config, workdir = common.load_config(may_be_recorded=True), common.workdir()
+    workdir, config = common.workdir(), common.load_config()
     with quiet_start():
         from tf_darts.data import sources
         from tf_darts.runtime import strategy
