@@ -82,7 +82,7 @@ LAYERS = (
         ("selection.*", "search.methods.sgas"),
     ),
     Layer("training", "networks from scratch", ("training.*",)),
-    Layer("benchmarks", "the NAS-Bench-201 table", ("benchmarks.*",)),
+    Layer("nas_bench", "the NAS-Bench-201 table", ("nas_bench.*",)),
     Layer("analysis", "the paper's claims, measured on a supernet", ("analysis.*",)),
     Layer("stages", "search, selection, training in a work directory", ("folders", "run", "stages")),
     Layer("export", "networks as files for others", ("export.*",)),

@@ -17,10 +17,10 @@ from tf_darts import genotype as genotype_lib
 from tf_darts import npz, spaces, supernet_file
 from tf_darts.analysis import NEEDS_NO_SEARCH, edges
 from tf_darts.analysis.study import Study
-from tf_darts.benchmarks.nas_bench_201 import Entry, Table
 from tf_darts.errors import UserError
 from tf_darts.folders import search_stage, selection_stage, training_stage
 from tf_darts.genotype import Genotype
+from tf_darts.nas_bench.nas_bench_201 import Entry, Table
 from tf_darts.run import Run
 from tf_darts.runtime import checkpoints, command, files, lock, seconds
 from tf_darts.runtime.workdir import Stage, read_json, write_json

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from tests.analysis import made
-from tests.benchmarks.made import table_text
+from tests.nas_bench.made import table_text
 from tests.search import tiny
 from tf_darts.analysis import perturbation
-from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.errors import UserError
+from tf_darts.nas_bench.nas_bench_201 import Table
 from tf_darts.runtime import events
 from tf_darts.selection.probing import Prober
 from tf_darts.spaces import nas_bench_201

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.made import table_text
+from tests.nas_bench.made import table_text
 from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
-from tf_darts.benchmarks import table_file
-from tf_darts.benchmarks.nas_bench_201 import DATA_SETS, Table
+from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, Table
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = f"--config={ROOT / 'configs' / 'quickstart.py'}"

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from tests.benchmarks.made import table_text
+from tests.nas_bench.made import table_text
 from tests.study.small import ROOT
-from tf_darts.benchmarks import table_file
-from tf_darts.benchmarks.nas_bench_201 import Table
+from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench.nas_bench_201 import Table
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 

@@ -12,8 +12,8 @@ from tests.study.small import small
 from tf_darts import folders, open_state, spaces
 from tf_darts import genotype as genotype_lib
 from tf_darts.architecture import Architecture
-from tf_darts.benchmarks import table_file
-from tf_darts.benchmarks.nas_bench_201 import Table, accuracy_column
+from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench.nas_bench_201 import Table, accuracy_column
 from tf_darts.search.describe import describe
 from tf_darts.search.methods import METHODS
 from tf_darts.selection import magnitude

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from tf_darts import config as config_lib
 from tf_darts.analysis import NEEDS_NO_SEARCH, READS
-from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.errors import UserError
+from tf_darts.nas_bench.nas_bench_201 import Table
 from tf_darts.report import panels
 from tf_darts.report.cell_diagram import figure_to_png_bytes
 from tf_darts.runtime import checkpoints as checkpoints_lib

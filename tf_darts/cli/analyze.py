@@ -3,9 +3,9 @@
 from absl import flags
 
 from tf_darts.analysis import ANALYSES
-from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
 from tf_darts.errors import UserError
+from tf_darts.nas_bench import nas_bench_201
 from tf_darts.runtime import lock
 from tf_darts.runtime.quiet import quiet_start
 

@@ -9,10 +9,10 @@ import shlex
 
 from absl import flags
 
-from tf_darts.benchmarks import table_file
-from tf_darts.benchmarks.nas_bench_201 import Table, accuracy_column
 from tf_darts.cli import common
 from tf_darts.errors import UserError
+from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench.nas_bench_201 import Table, accuracy_column
 from tf_darts.runtime import command
 
 _SOURCE = flags.DEFINE_string(
@@ -43,7 +43,7 @@ def program() -> None:
         raise UserError("--source: nats_bench is missing; run: pip install -r requirements-nats-bench.txt")
     import nats_bench
 
-    from tf_darts.benchmarks.convert_nats_bench import convert
+    from tf_darts.nas_bench.convert_nats_bench import convert
 
     table_file.write(output, convert(source, nats_bench.create))
     table = Table.load(output)

@@ -4,8 +4,8 @@ import shlex
 
 from absl import flags
 
-from tf_darts.benchmarks import nas_bench_201
 from tf_darts.cli import common
+from tf_darts.nas_bench import nas_bench_201
 from tf_darts.run import Run
 from tf_darts.runtime import command
 

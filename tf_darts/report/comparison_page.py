@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tf_darts.benchmarks.table_file import PREFIXES
 from tf_darts.errors import UserError
+from tf_darts.nas_bench.table_file import PREFIXES
 from tf_darts.report import page, svg
 from tf_darts.report.cell_diagram import draw_genotypes
 from tf_darts.report.colours import GRID, INK, SERIES

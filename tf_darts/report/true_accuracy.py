@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tf_darts.benchmarks.nas_bench_201 import DATA_SETS, SPLITS, Entry, Table, accuracy_column
+from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, SPLITS, Entry, Table, accuracy_column
 from tf_darts.report.table import aligned_lines
 
 _COMPARED = "test"  # the split of `comparison`

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tf_darts import spaces
-from tf_darts.benchmarks import table_file
-from tf_darts.benchmarks.nas_bench_201 import SPLITS, Table, of_config
 from tf_darts.genotype import Genotype
+from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench.nas_bench_201 import SPLITS, Table, of_config
 from tf_darts.runtime import seconds
 from tf_darts.runtime.workdir import read_json, read_lines, write_csv, write_json
 from tf_darts.study.output import Output

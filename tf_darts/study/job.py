@@ -7,9 +7,9 @@ from functools import partial
 from tf_darts import memory, spaces, stages
 from tf_darts.analysis import ANALYSES
 from tf_darts.analysis import study as analysis_study
-from tf_darts.benchmarks import nas_bench_201
-from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.errors import UserError
+from tf_darts.nas_bench import nas_bench_201
+from tf_darts.nas_bench.nas_bench_201 import Table
 from tf_darts.run import Run
 from tf_darts.runtime import host
 from tf_darts.runtime.strategy import device_type

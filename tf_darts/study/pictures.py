@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from tf_darts.analysis.measures import LABELS
-from tf_darts.benchmarks import table_file
+from tf_darts.nas_bench import table_file
 from tf_darts.report.cell_diagram import figure_to_png_bytes
 from tf_darts.study.collect import SUPERNET, TRUE_TEST, Row
 from tf_darts.study.correlations import Agreement

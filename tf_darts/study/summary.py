@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from tf_darts.benchmarks import table_file
-from tf_darts.benchmarks.nas_bench_201 import Table, accuracy_column
+from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench.nas_bench_201 import Table, accuracy_column
 from tf_darts.study.collect import TEST, TRAINED, TRUE_TEST, Row
 from tf_darts.study.settings import WITHOUT, Study
 

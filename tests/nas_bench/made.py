@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from tf_darts.benchmarks import table_file
+from tf_darts.nas_bench import table_file
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 TEXTS = ["|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*c) for c in itertools.product(OPERATIONS, repeat=6)]

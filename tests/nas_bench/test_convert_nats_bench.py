@@ -8,11 +8,11 @@ import types
 import numpy as np
 import pytest
 
-from tests.benchmarks.made import TEXTS, NatsBench
-from tf_darts.benchmarks.convert_nats_bench import COLUMNS, convert
-from tf_darts.benchmarks.nas_bench_201 import Table
+from tests.nas_bench.made import TEXTS, NatsBench
 from tf_darts.cli import convert_nats_bench as cli
 from tf_darts.errors import UserError
+from tf_darts.nas_bench.convert_nats_bench import COLUMNS, convert
+from tf_darts.nas_bench.nas_bench_201 import Table
 
 # Column, training data, epochs and key, as the README of the published table describes its columns.
 PLACES = [

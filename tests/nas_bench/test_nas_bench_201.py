@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from tests.benchmarks.made import COLUMNS, OPERATIONS, TEXTS, table_text
+from tests.nas_bench.made import COLUMNS, OPERATIONS, TEXTS, table_text
 from tf_darts import genotype as genotype_lib
 from tf_darts import network, spaces
-from tf_darts.benchmarks import table_file
-from tf_darts.benchmarks.nas_bench_201 import DATA_SETS, SPLITS, Distribution, Table, accuracy_column
 from tf_darts.cost import multiply_adds
 from tf_darts.errors import UserError
+from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, SPLITS, Distribution, Table, accuracy_column
 from tf_darts.published import PUBLISHED
 
 SPACE = spaces.get("nas_bench_201")

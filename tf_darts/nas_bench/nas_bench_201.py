@@ -15,9 +15,9 @@ import ml_collections
 import numpy as np
 
 from tf_darts import genotype as genotype_lib
-from tf_darts.benchmarks import table_file
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
+from tf_darts.nas_bench import table_file
 from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201 as SPACE
 
 DATA_SETS = tuple(table_file.PREFIXES)
@@ -86,7 +86,7 @@ class Table:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Table":
-        """Reads a file (its form is that of `tf_darts.benchmarks.table_file`) and checks it whole.
+        """Reads a file (its form is that of `tf_darts.nas_bench.table_file`) and checks it whole.
 
         Raises:
           UserError: the file is missing, unreadable, or not the whole table; one line that names the place.

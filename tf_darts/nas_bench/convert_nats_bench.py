@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tf_darts.benchmarks import table_file
-from tf_darts.benchmarks.nas_bench_201 import Table
 from tf_darts.errors import UserError
+from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench.nas_bench_201 import Table
 from tf_darts.runtime.progress import Progress
 
 # By the benchmark's name of the training data and the epochs of the schedule: columns, and what
