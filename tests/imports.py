@@ -35,7 +35,9 @@ class Layer:
 # From the bottom: a module imports modules of its own layer and of those before it.
 LAYERS = (
     Layer("messages", "bad input in one line; damaged files", ("errors", "npz")),
-    Layer("registries", "things by name, and kinds of fields", ("registry", "fields")),
+    Layer(
+        "registries", "things by name, kinds of fields, config files", ("registry", "fields", "config_files")
+    ),
     Layer(
         "names",
         "what a config can name, without TensorFlow",
@@ -131,8 +133,12 @@ def _module_of(target: str, known: Iterable[str]) -> str:
     return name or PACKAGE
 
 
-def level(module: str) -> int | None:
-    """The place in LAYERS of a module; None: it is in none. The member that says most decides."""
+def level(module: str) -> int:
+    """The place in LAYERS of a module; the member that says most decides.
+
+    Raises:
+      LookupError: it is in no layer.
+    """
     best, found = (0, False), None
     for place, layer in enumerate(LAYERS):
         for member in layer.members:
@@ -143,6 +149,8 @@ def level(module: str) -> int | None:
             weight = (package.count(".") + 1, module == member)
             if fits and weight > best:
                 best, found = weight, place
+    if found is None:
+        raise LookupError(f"{module} is in none of LAYERS in tests/imports.py")
     return found
 
 

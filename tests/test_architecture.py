@@ -199,13 +199,13 @@ def test_state_is_in_the_checkpoint(tmp_path, architecture):
 def test_everything_there_is_is_evaluated_until_compacted():
     architecture = Architecture(RAGGED, alpha_scale=1.0)
     everything = np.array([[1, 0, 0], [1, 1, 1], [1, 1, 0]], bool)  # 1, 3 and 2 candidates
-    np.testing.assert_array_equal(architecture.evaluated["normal"], everything)
+    np.testing.assert_array_equal(architecture.computed["normal"], everything)
     architecture.decide_operation("normal", 1, 2)
     architecture.remove_edges("normal", [2])
-    np.testing.assert_array_equal(architecture.evaluated["normal"], everything)
+    np.testing.assert_array_equal(architecture.computed["normal"], everything)
     architecture.compact()
     left = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0]], bool)
-    np.testing.assert_array_equal(architecture.evaluated["normal"], left)
+    np.testing.assert_array_equal(architecture.computed["normal"], left)
 
 
 def test_what_is_not_evaluated_weighs_nothing_even_in_a_probe(architecture):
@@ -214,7 +214,7 @@ def test_what_is_not_evaluated_weighs_nothing_even_in_a_probe(architecture):
     architecture.compact()
     architecture.probe("normal", 3, 1)
     for cell_type, weights in weights_of(architecture).items():
-        assert not weights[~np.array(architecture.evaluated[cell_type])].any()
+        assert not weights[~np.array(architecture.computed[cell_type])].any()
 
 
 def test_a_checkpoint_does_not_depend_on_compacting(tmp_path, architecture):
@@ -224,9 +224,9 @@ def test_a_checkpoint_does_not_depend_on_compacting(tmp_path, architecture):
     fresh = Architecture(architecture.space, seed=9)
     tf.train.Checkpoint(architecture=fresh).read(path).assert_consumed()
     np.testing.assert_array_equal(weights_of(fresh)["reduce"], weights_of(architecture)["reduce"])
-    assert np.sum(fresh.evaluated["reduce"]) == 14 * 7
+    assert np.sum(fresh.computed["reduce"]) == 14 * 7
     fresh.compact()
-    assert fresh.evaluated == architecture.evaluated
+    assert fresh.computed == architecture.computed
 
 
 two_types = dataclasses.replace(

@@ -181,7 +181,7 @@ def compiled(supernet, architecture):
 
     def forward(training):
         weights = architecture.mixing_weights()
-        return supernet(IMAGES, weights, training=training, evaluated=architecture.evaluated)
+        return supernet(IMAGES, weights, training=training, computed=architecture.computed)
 
     functions = [tf.function(lambda training=training: forward(training)) for training in (True, False)]
     for function in functions:
@@ -245,7 +245,7 @@ def gradients(supernet, architecture):
     def compute():
         with tf.GradientTape() as tape:
             weights = architecture.mixing_weights()
-            logits = supernet(IMAGES, weights, training=True, evaluated=architecture.evaluated)
+            logits = supernet(IMAGES, weights, training=True, computed=architecture.computed)
             loss = tf.reduce_mean(tf.nn.log_softmax(logits)[:, 2])
         return tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 

@@ -38,7 +38,7 @@ def softmax(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
 
 # For each cell type, for each edge, whether each operation is computed. Not arrays: Keras would make tensors
 # of them, and what is traced depends on the values.
-Evaluated = dict[str, tuple[tuple[bool, ...], ...]]
+Computed = dict[str, tuple[tuple[bool, ...], ...]]
 
 
 def _as_tuples(mask: np.ndarray) -> tuple[tuple[bool, ...], ...]:
@@ -54,7 +54,7 @@ class Architecture(tf.Module):
       open_edges: {cell type: bool [edges]}.
       probe_mask: {cell type: float32 [edges, operations]}; 1 except during a probe.
       edge_alpha: {cell type: float32 [edges]}, trainable; empty unless edges are weighed.
-      evaluated: {cell type: bools by edge and operation}; what functions traced from now on compute, see
+      computed: {cell type: bools by edge and operation}; what functions traced from now on compute, see
         `compact`.
 
     Args:
@@ -79,7 +79,7 @@ class Architecture(tf.Module):
         self.space, self._normalise = space, normalise
         self.edge_alpha: dict[str, tf.Variable] = {}
         self.alpha, self.open_operations, self.open_edges, self.probe_mask = {}, {}, {}, {}
-        self.evaluated: Evaluated = {}
+        self.computed: Computed = {}
         for cell_type in space.cell_types:
             shape = (len(space.edges), space.num_operations)
             exists = np.zeros(shape, bool)
@@ -147,13 +147,13 @@ class Architecture(tf.Module):
         as TensorFlow's graph optimiser is off (`runtime.strategy.start`): it changes the order of sums.
         Functions traced before stay right too: they compute more.
         """
-        self.evaluated = {}
+        self.computed = {}
         for cell_type, mask in self.open_operations.items():
             open_edges = self.open_edges[cell_type].numpy()[:, None]
             columns = [mask.numpy() & open_edges]
             if self.edge_alpha:
                 columns.append(open_edges)
-            self.evaluated[cell_type] = _as_tuples(np.concatenate(columns, 1))
+            self.computed[cell_type] = _as_tuples(np.concatenate(columns, 1))
 
     def decide_operation(self, cell_type: str, edge: int, operation: int) -> None:
         """Leaves one operation open on an edge."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from tf_darts.architecture import Evaluated
+from tf_darts.architecture import Computed
 from tf_darts.errors import UserError
 from tf_darts.layers.body import Begun, Body, EdgeLayer, Head
 from tf_darts.layers.edges import MixedEdge
@@ -108,7 +108,7 @@ class Supernet(keras.Model):
         images: tf.Tensor,
         mixing_weights: Mapping[str, tf.Tensor],
         training: bool = False,
-        evaluated: Evaluated | None = None,
+        computed: Computed | None = None,
         tracks: bool = True,
     ) -> tf.Tensor:
         """Logits of a batch.
@@ -117,14 +117,14 @@ class Supernet(keras.Model):
           images: float [B, H, W, channels_in], normalised.
           mixing_weights: for each cell type, float [edges, operations]; all cells of a type share them.
           training: whether batch norms use the batch's statistics (search, fine-tuning and probing do).
-          evaluated: what is computed, as `Architecture.evaluated`; the mixing weights of all
+          computed: what is computed, as `Architecture.computed`; the mixing weights of all
             else have to be zero. None: everything.
           tracks: whether running statistics (in training) and the counters of draws move.
 
         Returns:
           float32 [B, classes].
         """
-        cell_inputs = self._cell_inputs(mixing_weights, evaluated)
+        cell_inputs = self._cell_inputs(mixing_weights, computed)
         with self.packed.unpacked() as scope:
             outputs = self.body(images, cell_inputs=cell_inputs, training=training)
             logits = self.head(outputs[-1], training=training)
@@ -141,7 +141,7 @@ class Supernet(keras.Model):
         node: int,
         images: tf.Tensor,
         mixing_weights: Mapping[str, tf.Tensor],
-        evaluated: Evaluated | None = None,
+        computed: Computed | None = None,
     ) -> tuple[list[tf.Tensor], Begun | None]:
         """What is the same for all probes: the pass up to the first cell of the type, and into it.
 
@@ -149,7 +149,7 @@ class Supernet(keras.Model):
           The outputs that the second cell takes of the blocks before the first, and the first cell, begun
           (None where the supernet has no cell of the type).
         """
-        cell_inputs, first = self._cell_inputs(mixing_weights, evaluated), self._first_of(cell_type)
+        cell_inputs, first = self._cell_inputs(mixing_weights, computed), self._first_of(cell_type)
         with self.packed.unpacked():
             outputs = self.body.start(images, training=True)
             self.body.extend(outputs, cell_inputs, range(first), training=True)
@@ -168,7 +168,7 @@ class Supernet(keras.Model):
         mask: tf.Tensor,
         before: tuple[list[tf.Tensor], Begun | None],
         mixing_weights: Mapping[str, tf.Tensor],
-        evaluated: Evaluated | None = None,
+        computed: Computed | None = None,
     ) -> tf.Tensor:
         """Logits float32 [B, classes] of a probe.
 
@@ -177,10 +177,10 @@ class Supernet(keras.Model):
           mask: the probe mask of the cell type, float32 [edges, operations]; 1 on edges into other nodes.
           before: what `before_probes` gave.
           mixing_weights: without the probe mask.
-          evaluated: as in `call`.
+          computed: as in `call`.
         """
         masked = {**mixing_weights, cell_type: mixing_weights[cell_type] * mask}
-        cell_inputs, first = self._cell_inputs(masked, evaluated), self._first_of(cell_type)
+        cell_inputs, first = self._cell_inputs(masked, computed), self._first_of(cell_type)
         outputs, begun = before
         nodes = [NodeOutput(x) for x in outputs]
         with self.packed.unpacked():
@@ -195,7 +195,7 @@ class Supernet(keras.Model):
         return types.index(cell_type) if cell_type in types else len(types)
 
     def _cell_inputs(
-        self, mixing_weights: Mapping[str, tf.Tensor], evaluated: Evaluated | None
+        self, mixing_weights: Mapping[str, tf.Tensor], computed: Computed | None
     ) -> list[list[dict | None] | None]:
         """What each block's edges are called with: the mixing weight of every operation as a vector [C/K].
 
@@ -210,11 +210,11 @@ class Supernet(keras.Model):
                 width = block.width * self.channels // self.partial_channels
                 wide = tf.tile(weights[:, :, None], [1, 1, width])
                 rows = [tf.unstack(row) for row in tf.unstack(wide)]
-                computed = evaluated[cell_type] if evaluated else [[True] * len(row) for row in rows]
+                of_edges = computed[cell_type] if computed else [[True] * len(row) for row in rows]
                 of_width[key] = [
                     {"mixing_weights": [w if c else None for w, c in zip(row, of_row, strict=True)]}
                     if any(of_row)
                     else None
-                    for row, of_row in zip(rows, computed, strict=True)
+                    for row, of_row in zip(rows, of_edges, strict=True)
                 ]
         return [of_width.get((block.cell_type, block.width)) for block in self.body.layout]

@@ -148,7 +148,7 @@ def test_a_mask_of_zero_leaves_it_out(space):
     masked = supernet(x, architecture.mixing_weights())
     architecture.compact()
     np.testing.assert_array_equal(
-        supernet(x, architecture.mixing_weights(), evaluated=architecture.evaluated), masked
+        supernet(x, architecture.mixing_weights(), computed=architecture.computed), masked
     )
     assert not np.array_equal(whole, masked)
 

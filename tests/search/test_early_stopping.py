@@ -245,7 +245,7 @@ def test_decisions_after_the_supernet_that_is_taken_are_undone(undisturbed):
     assert open_state.agree(architecture, decisions[:1])
     assert not open_state.agree(architecture, decisions)
     # What is computed is what is open again.
-    evaluated = np.array(architecture.evaluated["normal"])
+    evaluated = np.array(architecture.computed["normal"])
     is_open = (
         architecture.open_operations["normal"].numpy() & architecture.open_edges["normal"].numpy()[:, None]
     )

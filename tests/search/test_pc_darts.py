@@ -166,8 +166,8 @@ def test_compaction_changes_no_bit_and_no_probe():
         expected = [one_by_one(made, *case, 0) for case in cases]
         bilevel.architecture.compact()
         np.testing.assert_array_equal(bilevel.forward(images, training=True), whole)
-    assert not bilevel.architecture.evaluated["normal"][3][-1]
-    assert bilevel.architecture.evaluated["normal"][0] == (True, False, False, False, True)
+    assert not bilevel.architecture.computed["normal"][3][-1]
+    assert bilevel.architecture.computed["normal"][0] == (True, False, False, False, True)
     prober = Prober(made, made.valid)
     for case, scores in zip(cases, expected, strict=True):
         assert_equal(prober.score(*case, 0), scores)

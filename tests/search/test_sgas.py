@@ -328,7 +328,7 @@ def test_edges_are_decided_during_the_search(searched):
         fewest = min(row["probes"], key=lambda p: p["correct"])
         assert row["chosen"] == fewest["operation"]
     np.testing.assert_array_equal(weights, expected)
-    assert made.bilevel.architecture.evaluated["normal"] == tuple(map(tuple, expected.astype(bool).tolist()))
+    assert made.bilevel.architecture.computed["normal"] == tuple(map(tuple, expected.astype(bool).tolist()))
     steps = [row for row in tiny.rows(folder / "metrics.jsonl") if "epoch" in row]
     assert [sum(r["epoch"] == e for r in steps) for e in range(3)] == [3, 2, 2]  # 18 in 8s, 9s, 10s
 

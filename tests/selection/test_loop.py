@@ -111,7 +111,7 @@ def test_nothing_is_traced_again_for_a_probe_or_a_decision(uncompacted):
 def test_compacted_functions_are_traced_once_for_each_event(selected):
     assert sorted(selected[3]["fine-tuning"]) == [2] * 4 + [8] * 12  # the last epoch has its own too
     assert selected[3]["probes"] == ["normal"] * 4
-    evaluated = selected[0].bilevel.architecture.evaluated["normal"]
+    evaluated = selected[0].bilevel.architecture.computed["normal"]
     assert np.sum(evaluated) == 2  # of the genotype's two edges, one operation each
 
 

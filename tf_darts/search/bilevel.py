@@ -104,7 +104,7 @@ class Bilevel:
             images,
             mixing_weights,
             training=training,
-            evaluated=architecture.evaluated,
+            computed=architecture.computed,
             tracks=_TRACKS.get(),
         )
 

@@ -77,7 +77,7 @@ class _Compiled:
         self._key, self._steps = None, {}
 
     def __call__(self, epoch: Epoch, count: int) -> Steps:
-        key = (epoch.batch, epoch.trains_alpha, self._setup.bilevel.architecture.evaluated)
+        key = (epoch.batch, epoch.trains_alpha, self._setup.bilevel.architecture.computed)
         if key != self._key:
             self._key, self._steps = key, {}
         if count not in self._steps:

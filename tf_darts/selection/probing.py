@@ -26,7 +26,7 @@ Removal = tuple[int, int | None]  # an edge, and one of its operations or None: 
 class Prober:
     """Scores probes of a supernet as its masks stand.
 
-    Its functions are traced when they are first needed; they compute what `Architecture.evaluated` says at
+    Its functions are traced when they are first needed; they compute what `Architecture.computed` says at
     that time.
 
     Args:
@@ -132,12 +132,12 @@ class Prober:
         most = self._masks.shape[0]
 
         def scores(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            weights, evaluated = architecture.mixing_weights(), architecture.evaluated
-            before = supernet.before_probes(cell_type, node, images, weights, evaluated)
+            weights, computed = architecture.mixing_weights(), architecture.computed
+            before = supernet.before_probes(cell_type, node, images, weights, computed)
             masks = self._masks.read_value()
 
             def probe(i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray):
-                logits = supernet.probe(cell_type, masks[i], before, weights, evaluated)
+                logits = supernet.probe(cell_type, masks[i], before, weights, computed)
                 loss, hit = losses_and_hits(logits, labels)
                 return i + 1, correct.write(i, tf.cast(hit, tf.float32)), losses.write(i, loss)
 
