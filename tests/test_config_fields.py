@@ -42,7 +42,6 @@ BESIDE = {
         "custom_space.candidates": ("none", "skip_connect", "sep_conv_3x3"),
     },
     "data.image_size": {"data.source": "folder", "data.path": "images"},
-    "data.test_fraction": {"data.source": "digits"},
     "data.stream": {"data.crop_padding": 0},
     "data.test_resize": {"data.stream": True, "data.crop_padding": 0},
     "data.*_jitter": {"data.stream": True, "data.crop_padding": 0},

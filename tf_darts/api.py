@@ -286,8 +286,7 @@ def _started(
     """A config with its images, in a work directory."""
     if data is None and (test is not None or class_names):
         raise UserError("test and class_names are given without data; allowed: only with data")
-    images = {} if data is None else {"data.source": "npz", "data.path": given.NAME}
-    checked = _laid_over(config_lib.default(), config or {}, images)
+    checked = _laid_over(config_lib.default(), config or {})
     if checked.runtime.strategy == "multi_worker":
         raise UserError(
             "config: runtime.strategy is 'multi_worker', which the programs offer; allowed: one_device,"
@@ -301,21 +300,20 @@ def _started(
     folders.check("workdir", str(workdir))
     if data is not None:
         path = given.keep(workdir, data, test, class_names, checked.data.test_fraction, checked.seed)
-        checked = _laid_over(checked, {"data.path": str(path)})
+        checked = _laid_over(checked, {"data.source": "npz", "data.path": str(path)})
     return _Run(checked, workdir, temporary)
 
 
-def _laid_over(config: ml_collections.ConfigDict, *layers: Config) -> ml_collections.ConfigDict:
+def _laid_over(config: ml_collections.ConfigDict, values: Config) -> ml_collections.ConfigDict:
     """A valid copy of a config with other values of some fields, in sections or by their whole names."""
     changed = config.to_dict()
-    for layer in layers:
-        plain = layer.to_dict() if isinstance(layer, ml_collections.ConfigDict) else layer
-        for name, value in plain.items():
-            section, _, field = name.rpartition(".")
-            if section:
-                changed.setdefault(section, {})[field] = value
-            elif isinstance(value, Mapping) and isinstance(changed.get(name), dict):
-                changed[name] = {**changed[name], **value}
-            else:
-                changed[name] = value
+    plain = values.to_dict() if isinstance(values, ml_collections.ConfigDict) else values
+    for name, value in plain.items():
+        section, _, field = name.rpartition(".")
+        if section:
+            changed.setdefault(section, {})[field] = value
+        elif isinstance(value, Mapping) and isinstance(changed.get(name), dict):
+            changed[name] = {**changed[name], **value}
+        else:
+            changed[name] = value
     return config_lib.validate(ml_collections.ConfigDict(changed))

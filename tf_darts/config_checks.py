@@ -21,10 +21,11 @@ NOT_PROBED = frozenset({"same", MAGNITUDE})  # a topology criterion that is the 
 
 # A field that is read only where another one has one of some values; of several others one is enough.
 # Elsewhere it has to be left at its default: set, it would do nothing. SECTION.*: every field of a section.
+# Not here is what one config file says for several choices that a flag then makes: the source of the data
+# (data.name, data.test_fraction), whether alpha is trained (its optimiser and scale), the selection.
 READ_WITH: dict[str, dict[str, Collection[Any]]] = {
     "custom_space.*": {"space": (spaces.custom.NAME,)},
     "data.path": {"data.source": ("tfds", "npz", "folder")},
-    "data.test_fraction": {"data.source": ("digits", "npz", "folder")},  # npz: images of a caller (`api`)
     "data.test_split": {"data.source": ("tfds", "folder")},
     "data.test_resize": {"data.stream": (True,)},
     "data.color_jitter": {"data.stream": (True,)},
