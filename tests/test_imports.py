@@ -1,11 +1,14 @@
 """Imports go from above to below in the order of tests/imports.py, and the picture of them is this tree's."""
 
+import ast
 import graphlib
+import re
 
 import pytest
 
 from tests import imports
 from tests.imports import LAYERS
+from tf_darts import config
 
 MODULES = imports.modules()
 
@@ -68,3 +71,47 @@ def test_the_picture_is_of_this_tree():
     page = imports.PAGE.read_text(encoding="utf-8")
     assert imports.BEGIN in page and imports.END in page
     assert page == imports.with_picture(page), "run: python tests/imports.py"
+
+
+NAMED = re.compile(r"`([a-z_]\w*(?:\.\w+)+)`")
+
+
+def defined_in(module):
+    """Qualified names of a module's functions, classes, methods, fields and values."""
+    found = set()
+
+    def visit(body, prefix):
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(prefix + node.name)
+                if isinstance(node, ast.ClassDef):
+                    visit(node.body, f"{prefix}{node.name}.")
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found.update(prefix + target.id for target in targets if isinstance(target, ast.Name))
+
+    visit(ast.parse(MODULES[module].read_text(encoding="utf-8")).body, "")
+    return found
+
+
+def exists(name):
+    """Whether a name is a field of the config, or MODULE.NAME with a module of the package."""
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:end])
+        if module in MODULES:
+            return ".".join(parts[end:]) in defined_in(module)
+    return False
+
+
+def test_what_the_walks_name_is_there():
+    page = imports.PAGE.read_text(encoding="utf-8").partition(imports.BEGIN)[0]
+    named = NAMED.findall(page)
+    assert len(named) > 60
+    fields = {f"{section}.{field}" for section, group in config.FIELDS.items() for field in group}
+    assert [name for name in named if not exists(name) and name not in fields] == []
+
+
+@pytest.mark.parametrize("name", ["stages.searched", "supernet.Supernet.sing", "nowhere.at_all", "supernet"])
+def test_what_is_not_there_is_noticed(name):
+    assert not exists(name)

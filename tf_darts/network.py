@@ -9,7 +9,7 @@ from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 from tf_darts.layers import primitives
 from tf_darts.layers.base import Operation
-from tf_darts.layers.body import Body, EdgeLayer, Head, classifier
+from tf_darts.layers.body import EdgeLayer, body_and_head, classifier
 from tf_darts.layers.edges import ChosenEdge
 from tf_darts.layers.node import NodeOutput
 from tf_darts.runtime.seeds import fold
@@ -83,23 +83,8 @@ class Network(keras.Model):
     ):
         super().__init__(name="network")
         self.space, self.genotype = space, genotype
-        self.body = Body(
-            space,
-            channels,
-            cells,
-            channels_in,
-            True,
-            self._chosen_edges,
-            fold(seed, "body"),
-            activations,
-            name="body",
-        )
-        self.head = Head(
-            self.body.channels_out,
-            classes,
-            space.stacking.head_batch_norm,
-            seed=fold(seed, "head"),
-            name="head",
+        self.body, self.head = body_and_head(
+            space, channels, cells, channels_in, classes, True, self._chosen_edges, seed, activations
         )
         self.auxiliary_head = None
         if auxiliary:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_darts.architecture import Computed
 from tf_darts.errors import UserError
-from tf_darts.layers.body import Begun, Body, EdgeLayer, Head
+from tf_darts.layers.body import Begun, EdgeLayer, body_and_head
 from tf_darts.layers.edges import MixedEdge
 from tf_darts.layers.node import NodeOutput
 from tf_darts.layers.packed import PackedVariables
@@ -51,23 +51,8 @@ class Supernet(keras.Model):
                 f" pc_darts.partial_channels, {partial_channels}"
             )
         self.space, self.channels, self.partial_channels = space, channels, partial_channels
-        self.body = Body(
-            space,
-            channels,
-            cells,
-            channels_in,
-            False,
-            self._mixed_edges,
-            fold(seed, "body"),
-            activations,
-            name="body",
-        )
-        self.head = Head(
-            self.body.channels_out,
-            classes,
-            space.stacking.head_batch_norm,
-            seed=fold(seed, "head"),
-            name="head",
+        self.body, self.head = body_and_head(
+            space, channels, cells, channels_in, classes, False, self._mixed_edges, seed, activations
         )
         self.packed = PackedVariables(super().variables)
         self.built = True

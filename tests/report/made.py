@@ -11,7 +11,7 @@ from tf_darts.architecture import Architecture
 from tf_darts.derive import read_genotype
 from tf_darts.search.describe import describe
 from tf_darts.selection import magnitude
-from tf_darts.training.errors import Predictions, leave
+from tf_darts.training.mistakes import Predictions, leave
 
 SPACE = spaces.get("nas_bench_201")
 EPOCHS, STEPS, IMAGES = 4, 3, 200

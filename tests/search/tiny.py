@@ -28,7 +28,6 @@ SPACE = Space(
     kept_edges=2,
     stacking=Stacking(
         name="nas_bench_201",  # for its text form
-        depth_meaning="cells",
         stem_multiplier=1,
         preprocess=False,
         head_batch_norm=False,

@@ -155,7 +155,7 @@ class Body(Layer):
       cells: depth, as the space's stacking counts it.
       channels_in: channels of the images.
       affine: whether the batch norms of cells are affine.
-      make_edges: called with (cell type, block, width, seed); gives the edges of one cell.
+      make_edges: called with (block, width, seed); gives the edges of one cell.
       seed: of the initial weights.
       activations: type of what flows between layers, "float32" or "bfloat16".
     """
@@ -282,3 +282,32 @@ def classifier(channels: int, classes: int, seed: int) -> keras.layers.Dense:
     )
     layer.build((None, channels))
     return layer
+
+
+def body_and_head(
+    space: Space,
+    channels: int,
+    cells: int,
+    channels_in: int,
+    classes: int,
+    affine: bool,
+    make_edges: Callable[[Block, int, int], Sequence[EdgeLayer]],
+    seed: int,
+    activations: str,
+) -> tuple[Body, Head]:
+    """What supernet and network consist of; arguments as of `Body`, and the number of logits."""
+    body = Body(
+        space,
+        channels,
+        cells,
+        channels_in,
+        affine,
+        make_edges,
+        fold(seed, "body"),
+        activations,
+        name="body",
+    )
+    head = Head(
+        body.channels_out, classes, space.stacking.head_batch_norm, seed=fold(seed, "head"), name="head"
+    )
+    return body, head

@@ -13,7 +13,7 @@ from tf_darts.open_state import State
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
 from tf_darts.selection.budget import Budget, of_setup
-from tf_darts.selection.select import show_alone
+from tf_darts.selection.pictures import show_alone
 from tf_darts.spaces import Space
 
 

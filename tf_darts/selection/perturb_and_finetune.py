@@ -23,9 +23,9 @@ from tf_darts.selection import budget as budget_lib
 from tf_darts.selection import finetuning, schedule
 from tf_darts.selection.criteria import MAGNITUDE
 from tf_darts.selection.perturbation import Decider
+from tf_darts.selection.pictures import show
 from tf_darts.selection.probing import Prober
 from tf_darts.selection.schedule import Planned
-from tf_darts.selection.select import show
 from tf_darts.spaces import Space
 
 

@@ -16,7 +16,7 @@ from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.workdir import JsonLines
 from tf_darts.search.setup import Setup
 from tf_darts.selection.budget import Budget, of_setup
-from tf_darts.selection.select import show_alone
+from tf_darts.selection.pictures import show_alone
 from tf_darts.spaces import Space
 
 DRAWS = 1000  # in search of a genotype that fits the budget

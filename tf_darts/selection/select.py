@@ -5,10 +5,7 @@ import pathlib
 from tf_darts import collapse
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
-from tf_darts.report import panels
-from tf_darts.report.cell_diagram import draw_genotypes, figure_to_png_bytes
 from tf_darts.runtime import checkpoints as checkpoints_lib
-from tf_darts.runtime.metrics import Metrics
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import finish
 from tf_darts.search.setup import Setup
@@ -45,18 +42,3 @@ def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Geno
     Warnings("select").keep(folder, collapse.of_genotype(genotype))
     finish(folder / "genotype.json", genotype.to_json(setup.space).encode())
     return genotype
-
-
-def show(setup: Setup, metrics: Metrics, genotype: Genotype, step: int) -> None:
-    """The selected cells as a picture in TensorBoard."""
-    picture = draw_genotypes(setup.space, {setup.config.selection.method: genotype})
-    metrics.image("genotype", figure_to_png_bytes(picture), step)
-    metrics.text("genotype", panels.genotype_text(genotype, setup.space))
-    metrics.close()
-
-
-def show_alone(setup: Setup, folder: pathlib.Path, genotype: Genotype) -> None:
-    """The same for a selection that has no metrics of its own."""
-    metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "selection")
-    panels.begin(metrics, setup.config, with_config=False)
-    show(setup, metrics, genotype, 0)

@@ -40,7 +40,6 @@ class Stacking:
 
     Attributes:
       name: the name under which `interop` and the genotype text forms know it.
-      depth_meaning: what the field `cells` counts, for messages.
       stem_multiplier: channels of the stem, as a multiple of C.
       stem_reductions: how often the stem halves height and width: 0, or 3 for ImageNet's, whose last two
         stages are the inputs of the first cell.
@@ -50,7 +49,6 @@ class Stacking:
     """
 
     name: str
-    depth_meaning: str
     stem_multiplier: int
     preprocess: bool
     head_batch_norm: bool

@@ -28,7 +28,6 @@ def blocks(cells: int) -> tuple[Block, ...]:
 
 STACKING = Stacking(
     name="darts",
-    depth_meaning="cells in all",
     stem_multiplier=3,
     preprocess=True,
     head_batch_norm=False,

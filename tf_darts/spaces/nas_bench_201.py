@@ -17,7 +17,6 @@ def blocks(cells: int) -> tuple[Block, ...]:
 
 STACKING = Stacking(
     name="nas_bench_201",
-    depth_meaning="cells per stage, in three stages",
     stem_multiplier=1,
     preprocess=False,
     head_batch_norm=True,

@@ -16,7 +16,7 @@ from tf_darts.runtime.strategy import device_type
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import budget
 from tf_darts.study.output import Output
-from tf_darts.study.settings import Job, Study
+from tf_darts.study.settings import Job
 from tf_darts.training import loop as training_loop
 
 
@@ -69,11 +69,10 @@ def _analyse(study: analysis_study.Study, analysis: str) -> None:
     print(f"{analysis}:\n{text}", flush=True)
 
 
-def check(study: Study, jobs: Iterable[Job], together: int) -> float:
+def check(jobs: Iterable[Job], together: int) -> float:
     """Checks what needs the data and the devices, of all jobs, before the first takes its hours.
 
     Args:
-      study: the study.
       jobs: those that are to be run.
       together: how many of them will share this machine's memory.
 

@@ -65,7 +65,7 @@ def _work(arguments: argparse.Namespace) -> int:
     if arguments.cores:
         use_cores(arguments.cores)
     if arguments.check:
-        print(job_lib.check(study, jobs, request["together"]))
+        print(job_lib.check(jobs, request["together"]))
         return 0
     failures = job_lib.run(jobs[0], output)
     for line in failures:  # last in the log

@@ -35,7 +35,7 @@ from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import as_json, finish, read_json
 from tf_darts.spaces import Space
-from tf_darts.training import errors, schedule
+from tf_darts.training import mistakes, schedule
 from tf_darts.training import step as step_lib
 from tf_darts.training.callbacks import Callbacks
 
@@ -259,14 +259,14 @@ def _show(
     """Leaves what the trained network gets wrong, and shows it and the final figures in TensorBoard."""
     pictures = {}
     if not setup.config.data.stream:  # what is streamed is too much to look back at
-        predictions = errors.predict(
+        predictions = mistakes.predict(
             setup.strategy,
             setup.test,
             setup.config.training.batch_size,
             lambda images: setup.network(images, training=False)[0],
             setup.config.runtime.steps_per_call,
         )
-        pictures = errors.leave(folder, predictions, setup.data.x_test, setup.data.class_names)
+        pictures = mistakes.leave(folder, predictions, setup.data.x_test, setup.data.class_names)
     if metrics.shown:
         for kind, png in pictures.items():
             metrics.image(kind, png, step)
