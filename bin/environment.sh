@@ -1,4 +1,4 @@
-# Sourced by bin/quickstart and bin/test, not run. Makes .venv in the repository root and fills it.
+# Sourced by bin/quickstart, bin/test and others, not run. Makes .venv in the repository root and fills it.
 #
 #   . bin/environment.sh; set_up requirements.txt
 #
@@ -56,7 +56,7 @@ print("%d.%d.%d" % sys.version_info[:3], hashlib.sha256(b"".join(open(f, "rb").r
 
 # set_up FILE: an environment with the packages of FILE, requirements.txt or requirements-dev.txt.
 set_up() {
-  local file=$1 start=$SECONDS unfinished=$VENV/.unfinished wanted
+  local file=$1 start=$SECONDS unfinished=$VENV/.unfinished wanted hashes=()
   PYTHON_BIN=$VENV/bin/python
   export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
 
@@ -78,7 +78,9 @@ set_up() {
   echo "Installing $file into ${VENV##*/} (a minute or a few)"
   : >"$unfinished"
   rm -f -- "$VENV"/.stamp-*
-  "$PYTHON_BIN" -m pip install -qq --disable-pip-version-check --require-hashes --requirement "$ROOT/$file" ||
+  # Nothing but what the file has the hashes of, where it has them.
+  if grep -q -- --hash= "$ROOT/$file"; then hashes=(--require-hashes); fi
+  "$PYTHON_BIN" -m pip install -qq --disable-pip-version-check ${hashes[@]+"${hashes[@]}"} --requirement "$ROOT/$file" ||
     die "installing $file failed (see pip's message above)"
   stamp requirements.txt "$PYTHON_BIN" >"$VENV/.stamp-requirements.txt"
   echo "$wanted" >"$VENV/.stamp-$file"

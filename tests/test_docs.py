@@ -1,6 +1,7 @@
 """What the documentation shows as code does what it says."""
 
 import re
+import types
 from pathlib import Path
 
 import numpy as np
@@ -8,20 +9,25 @@ import pytest
 
 from tests.benchmark import small
 from tf_darts import config as config_lib
-from tf_darts import npz, spaces, supernet_file
+from tf_darts import genotype as genotype_lib
+from tf_darts import interop, npz, spaces, supernet_file
 from tf_darts.architecture import Architecture
+from tf_darts.data import sources
+from tf_darts.evaluation import Score
 from tf_darts.layers import operations, own_operation
+from tf_darts.network import Network
 from tf_darts.operation_names import OPERATIONS
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.supernet import Supernet
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
 
 
 def blocks(name, start):
     """Python code of a page that contains a text."""
-    found = re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.S)
-    return [block for block in found if start in block]
+    path = ROOT / name if name == "README.md" else DOCS / name
+    return [block for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.S) if start in block]
 
 
 @pytest.fixture
@@ -98,3 +104,46 @@ def test_a_checkpoint_like_the_releases_becomes_a_file(tmp_path, monkeypatch, na
     for t, alpha in zip(space.cell_types, alphas, strict=True):
         expected = adam.state[alpha]["exp_avg_sq"].numpy() if trained else np.zeros(alpha.shape)
         np.testing.assert_array_equal(read[f"adam/{t}/exp_avg_sq"], expected)
+
+
+def test_the_criterion_of_the_readme_is_the_log_odds_of_a_wrong_answer():
+    (block,) = blocks("README.md", "def odds")
+    names = {}
+    exec(block, names)
+    assert names["odds"](Score(3, 10, 1.0)) == pytest.approx(np.log(7.5 / 3.5))
+    assert names["odds"](Score(9, 10, 1.0)) < names["odds"](Score(8, 10, 1.0))
+
+
+def test_the_data_source_of_the_page_on_contributing_is_one(monkeypatch):
+    (block,) = blocks("contributing.md", "stripes.py")
+    names = {}
+    exec(block, names)
+    monkeypatch.setitem(sources.SOURCES, "stripes", names["load"])
+    config = config_lib.default()
+    config.data.source = "stripes"
+    data = sources.load(config.data, seed=3)
+    assert data.image_shape == (8, 8, 1) and (data.train_size, len(data.x_test)) == (200, 100)
+    assert data.class_names == ("across", "along")
+    for image, label in zip(data.x_train, data.y_train, strict=True):
+        lines = image[..., 0].T if label else image[..., 0]
+        assert (lines == lines[:, :1]).all() and len(set(lines[:, 0])) == 2
+
+
+def test_the_lines_on_importing_write_a_supernet_and_read_a_network(tmp_path, monkeypatch):
+    (block,) = blocks("import.md", "supernet_file.write")
+    space = spaces.get("nas_bench_201")
+    supernet, architecture = Supernet(space, 2, 1, 5), Architecture(space)
+    bilevel = Bilevel.create(supernet, architecture, config_lib.default().search)
+    genotype = genotype_lib.from_text(
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|none~2|", space
+    )
+    network, other = (Network(space, genotype, 2, 1, 5, seed=seed) for seed in (0, 1))
+    state = interop.export(other)
+    monkeypatch.chdir(tmp_path)
+    names = {"setup": types.SimpleNamespace(bilevel=bilevel), "network": network, "state": dict(state)}
+    exec(block, names)
+    for key, array in supernet_file.arrays_of(bilevel).items():
+        np.testing.assert_array_equal(npz.read("supernet.npz")[key], array, err_msg=key)
+    assert names["state"].keys() == state.keys()
+    for key, array in state.items():
+        np.testing.assert_array_equal(names["state"][key], array, err_msg=key)

@@ -1,0 +1,3 @@
+"""Runs the programs as a shell would (tests/cli/conftest.py)."""
+
+from tests.cli.conftest import call  # noqa: F401

@@ -1,0 +1,172 @@
+"""The commands of the pages, run in their order with their settings shortened: `Runs` in coverage.py."""
+
+import fnmatch
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.benchmarks.made import table_text
+from tests.docs import commands, coverage, pages
+from tests.docs.pages import ROOT
+from tf_darts import config as config_lib
+from tf_darts import spaces, supernet_file
+from tf_darts.architecture import Architecture
+from tf_darts.benchmarks import table_file
+from tf_darts.search.bilevel import Bilevel
+from tf_darts.supernet import Supernet
+
+pytestmark = pytest.mark.slow
+
+QUICK = [
+    "--config.data.limit_train=48", "--config.data.limit_test=30", "--config.search.channels=2",
+    "--config.search.epochs=1", "--config.search.batch_size=12", "--config.search.evaluate_every=0",
+    "--config.selection.interval=0", "--config.training.channels=2", "--config.training.epochs=1",
+    "--config.training.batch_size=12",
+]  # fmt: skip
+# Added to commands with a config, by its file.
+SHORT = {
+    "configs/quickstart.py": QUICK,
+    "configs/paper.py": [
+        "--config.data.source=npz", "--config.search.channels=2", "--config.search.cells=3",
+        "--config.search.epochs=1", "--config.search.batch_size=8", "--config.search.evaluate_every=0",
+        "--config.selection.interval=0", "--config.selection.compact=False", "--config.training.channels=4",
+        "--config.training.cells=3", "--config.training.epochs=1", "--config.training.batch_size=16",
+    ],
+    "configs/study_paper.py": [
+        "--config.base.data.source=npz", "--config.base.search.batch_size=8",
+        "--config.base.training.batch_size=8",
+    ],
+    "configs/study_nas_bench_201.py": [
+        "--config.base.search.batch_size=8", "--config.base.training.batch_size=8",
+    ],
+    "configs/study_digits.py": [],
+}  # fmt: skip
+# Files that the pages name, and the made one that stands there.
+FILES = {"TFDS_DIRECTORY": "CIFAR10.npz"}
+
+
+def run_blocks(page):
+    """The blocks of a page that are run, with the arguments that are added to each program's commands."""
+    covered = [(block, coverage.of(block)[1]) for block in pages.blocks(page)]
+    return [(block, entry.more) for block, entry in covered if isinstance(entry, coverage.Runs)]
+
+
+PAGES = [page for page in pages.PAGES if run_blocks(page)]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A checkout whose .venv is up to date: this Python by another name, and its requirements' stamp."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("tf_darts", "configs", "requirements.txt"):
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "bin", folder / "bin")
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text(f'#!/usr/bin/env bash\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes()).hexdigest()
+    (folder / ".venv" / ".stamp-requirements.txt").write_text(f"{platform.python_version()} {digest}\n")
+    return folder
+
+
+def script(folder, *command, **settings):
+    """What a script of bin/ prints in a checkout."""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | settings
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def quickstart(checkout):
+    """What bin/quickstart prints; its work directory is runs/quickstart in the checkout."""
+    return script(checkout, "bin/quickstart", *QUICK)
+
+
+@pytest.fixture(scope="module")
+def ground(call, checkout, quickstart, tmp_path_factory):
+    """A folder with what the pages take for granted: work directories, data, a table, a supernet, images."""
+    folder = tmp_path_factory.mktemp("ground")
+    for name in ("quickstart", "mine", "darts-0"):
+        shutil.copytree(checkout / "runs" / "quickstart", folder / "runs" / name)
+    other = ("--config=configs/quickstart.py", *QUICK, "--config.search.method=gdas", "--workdir=runs/gdas-0")
+    for program in ("search", "select"):
+        ended = call(program, *other, cwd=folder)
+        assert ended.status == 0, ended.err
+    rng = np.random.default_rng(0)
+    arrays = {
+        "x_train": rng.integers(256, size=(64, 32, 32, 3)),
+        "x_test": rng.integers(256, size=(32, 32, 32, 3)),
+    }
+    labels = {"y_train": np.arange(64) % 10, "y_test": np.arange(32) % 10}
+    np.savez(folder / "CIFAR10.npz", **{n: a.astype(np.uint8) for n, a in arrays.items()}, **labels)
+    table_file.write(folder / "nb201.csv.gz", table_text())
+    supernet = Supernet(spaces.get("nas_bench_201"), 2, 1, 10, channels_in=1)
+    architecture = Architecture(spaces.get("nas_bench_201"), 1.0)
+    bilevel = Bilevel.create(supernet, architecture, config_lib.default().search)
+    supernet_file.write(folder / "supernet.npz", bilevel)
+    (folder / "a_folder").mkdir()
+    for name in ("some.png", "a_folder/other.png"):
+        Image.fromarray(arrays["x_test"][0].astype(np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_the_commands_of_a_page_do_what_they_are_for(call, checkout, ground, tmp_path, page):
+    recorder = commands.Recorder(tmp_path / "recorder")
+    folder = shutil.copytree(ground, tmp_path / "ground")
+    if "bin/search" in "".join(block.text for block, _ in run_blocks(page)):
+        shutil.rmtree(folder / "runs" / "mine")  # the page makes it
+    for block, more in run_blocks(page):
+        for command in recorder.commands(block.text):
+            arguments = shortened(command, more)
+            if command.module is None:
+                script(folder, checkout / command.program, *arguments)
+            else:
+                ended = call(command.module, *arguments, cwd=folder)
+                assert ended.status == 0, f"{command}: {ended.err}"
+                named = [a.partition("=") for a in arguments if a.startswith(("--workdir=", "--output="))]
+                assert all((folder / path).exists() for _, _, path in named), command
+
+
+def shortened(command, more):
+    """The arguments of a command, and those that make it short."""
+    name = command.program.removeprefix("bin/")
+    files = [
+        a.removeprefix("--config=").partition(":")[0] for a in command.arguments if a.startswith("--config=")
+    ]
+    arguments = [*command.arguments, *more.get(name, ()), *(short for file in files for short in SHORT[file])]
+    return [re.sub(r"=(\w+)$", lambda found: "=" + FILES.get(found[1], found[1]), a) for a in arguments]
+
+
+def test_quickstart_prints_the_table_of_the_readme_and_leaves_what_the_readme_lists(checkout, quickstart):
+    blocks = pages.blocks(ROOT / "README.md")
+    table, tree = (
+        next(block.text for block in blocks if block.text.startswith(start))
+        for start in ("selection method ", "WORKDIR/config.json ")
+    )
+    shape = [re.split(r"\s{2,}", line.strip())[0] for line in table.splitlines() if not line.startswith(" ")]
+    assert [line for line in shape if line in quickstart] == shape
+    workdir = checkout / "runs" / "quickstart"
+    there = [str(path.relative_to(workdir)) for path in workdir.rglob("*")]
+    for line in tree.splitlines():
+        path, _, what = line.partition("  ")
+        if not path.startswith("WORKDIR/") or "export" in path:
+            continue  # the second line of an entry; what bin/export leaves is in tests/cli/test_export.py
+        path = path.removeprefix("WORKDIR/").rstrip("/").replace("METHOD", "perturbation")
+        assert path in there
+        for name in re.findall(r"[\w/]+(?:\.\w+|/)(?=[ ,;]|$)", what):
+            assert fnmatch.filter(there, f"{path}/{name.rstrip('/')}"), f"{path}: {name}"
+
+
+def test_quickstart_says_what_its_flags_are_without_setting_anything_up():
+    assert script(ROOT, "bin/quickstart", "--help").startswith("bin/quickstart [FLAGS]: ")
