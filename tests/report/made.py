@@ -38,13 +38,14 @@ def config(**fields):
     return config_lib.validate(made)
 
 
-def workdir(folder, accuracies=None, trained=True, **fields):
+def workdir(folder, accuracies=None, trained=True, mistakes=True, **fields):
     """Writes a work directory; gives its config.
 
     Args:
       folder: where.
       accuracies: test accuracy (0 to 1) of what each selection found.
       trained: whether there are trainings.
+      mistakes: whether they leave what they got wrong, too, with its pictures.
       fields: of the config, with two underscores for the dot.
     """
     made = config(**fields)
@@ -75,7 +76,7 @@ def workdir(folder, accuracies=None, trained=True, **fields):
         genotype_lib.save(folder / "selection" / name / "genotype.json", genotype, SPACE)
         write(folder / "selection" / name / "seconds.json", {"seconds": 12.0, "starts": 1})
         if trained:
-            training(folder / "training" / name, genotype, accuracies[name], rng)
+            training(folder / "training" / name, genotype, accuracies[name], rng, mistakes)
     return made
 
 
@@ -123,7 +124,7 @@ def decisions(weights, rng):
     return rows, chosen
 
 
-def training(folder, genotype, accuracy, rng):
+def training(folder, genotype, accuracy, rng, mistakes):
     """A finished training."""
     rows = []
     for epoch in range(2):
@@ -138,9 +139,11 @@ def training(folder, genotype, accuracy, rng):
         "test_images": IMAGES,
         "best_test_accuracy": accuracy,
     }
+    write(folder / "result.json", result)
+    if not mistakes:
+        return
     labels = np.arange(IMAGES) % 3
     wrong = np.arange(IMAGES) < round((1 - accuracy) * IMAGES)
     predicted = np.where(wrong, (labels + 1) % 3, labels)
     images = rng.integers(0, 255, (IMAGES, 4, 4, 1), dtype=np.uint8)
     leave(folder, Predictions(labels, predicted, np.linspace(0.4, 1.0, IMAGES)), images, ("a", "b<", "c"))
-    write(folder / "result.json", result)
