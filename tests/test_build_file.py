@@ -6,13 +6,14 @@ Only the syntax of BUILD and of the sources is read: nothing is executed, and Ba
 import ast
 import collections
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import build_file
+from tests.build_file import FOLDERS, imports_of
+
 ROOT = Path(__file__).resolve().parents[1]  # the repository, also where Bazel runs this from links to it
-FOLDERS = ("tf_darts", "configs", "tests")  # BUILD names every .py file below them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,28 +61,6 @@ def targets_of(text: str) -> list[Target]:
     ]
     targets = [Target(c.func.id, c.lineno, {k.arg: _value(k.value) for k in c.keywords}) for c in calls]
     return [target for target in targets if "name" in target.arguments]
-
-
-def _imported_names(path: str, text: str) -> Iterator[str]:
-    """Dotted names; for `from a import b` both a and a.b, since b may be a module."""
-    for node in ast.walk(ast.parse(text, path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            here = Path(path).parts[: -node.level] if node.level else ()
-            module = ".".join([*here, *filter(None, [node.module])])
-            yield from (module, *(f"{module}.{alias.name}" for alias in node.names))
-
-
-def imports_of(path: str, root: Path) -> set[str]:
-    """The files below FOLDERS that a source imports itself, with the `__init__` of the packages around."""
-    found = set()
-    for name in _imported_names(path, (root / path).read_text()):
-        parts = name.split(".")
-        for n in range(1, len(parts) + 1 if parts[0] in FOLDERS else 0):
-            stem = "/".join(parts[:n])
-            found |= {f for f in (f"{stem}.py", f"{stem}/__init__.py") if (root / f).is_file()}
-    return found - {path}
 
 
 def problems(root: Path) -> list[str]:
@@ -148,6 +127,10 @@ def problems(root: Path) -> list[str]:
 def test_build_file_is_right():
     found = problems(ROOT)
     assert not found, "\n" + "\n".join(found)
+
+
+def test_build_file_is_the_one_that_is_written():
+    assert (ROOT / "BUILD").read_text() == build_file.text(), "run: python tests/build_file.py"
 
 
 RIGHT = """

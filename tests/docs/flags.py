@@ -10,9 +10,9 @@ import os
 import sys
 import tempfile
 
+import tf_darts.benchmarks.nas_bench_201
 from absl import app, flags
 
-import tf_darts.benchmarks.nas_bench_201
 import tf_darts.paper
 import tf_darts.selection
 import tf_darts.study.engine  # noqa: F401
