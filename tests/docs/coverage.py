@@ -62,12 +62,16 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "from tf_darts import api": FromPage("tests/test_library.py"),
         "bin/select --workdir=runs/mine --table=": Runs(),
         "pip install -r requirements-nats-bench.txt": Checked(
-            "NATS-Bench's file of 2 GB; tests/benchmarks/test_convert_nats_bench.py converts a made one"
+            "NATS-Bench's file of 2 GB; tests/nas_bench/test_convert_nats_bench.py converts a made one"
         ),
         "bin/study --config=configs/study_nas_bench_201.py": Runs(NO_JOBS),
         "OUTPUT/results.csv": Shows("a study's folder; tests/study/test_program.py"),
         "config ─► data source": Shows("the parts"),
         "import math": FromPage("tests/test_docs.py"),
+    },
+    "architecture.md": {
+        "config ─► data": Shows("the way"),
+        "graph BT": Shows("the imports; tests/test_imports.py compares"),
     },
     "cloud_tpu.md": {
         "export NAME=darts": Checked(

@@ -12,14 +12,14 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from tests.benchmarks.made import table_text
-from tf_darts.benchmarks import table_file
 
 from tests.docs import commands, coverage, pages
 from tests.docs.pages import ROOT
+from tests.nas_bench.made import table_text
 from tf_darts import config as config_lib
 from tf_darts import spaces, supernet_file
 from tf_darts.architecture import Architecture
+from tf_darts.nas_bench import table_file
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.supernet import Supernet
 
