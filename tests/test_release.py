@@ -14,6 +14,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import tf_darts
 
@@ -54,6 +56,24 @@ def test_the_version_stands_in_one_place_and_is_the_newest_of_the_changelog():
         re.findall(r"^(version|date-released): (\S+)$", (ROOT / "CITATION.cff").read_text(), re.M)
     )
     assert citation == {"version": newest[1], "date-released": newest[2]}
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-tpu.txt", "requirements-tpu-check.txt"])
+def test_requirements_pin_all_that_the_package_asks_for(name):
+    lines = (ROOT / name).read_text().splitlines()
+    found = [re.match(r"([\w.-]+)==([\w.]+)", line) for line in lines if re.match(r"\w", line)]
+    pins = {canonicalize_name(match[1]): match[2] for match in found}
+    if "tensorflow-tpu" in pins:  # the newest that there is for TPUs
+        pins["tensorflow"] = "2.21"
+    for dependency in map(Requirement, PROJECT["dependencies"]):
+        assert dependency.specifier.contains(pins[canonicalize_name(dependency.name)]), dependency
+
+
+@pytest.mark.parametrize("name", ["", "-dev", "-docs", "-ray", "-nats-bench"])
+def test_pins_have_hashes(name):
+    text = (ROOT / f"requirements{name}.txt").read_text().replace("\\\n", "")
+    pins = [line for line in text.splitlines() if line and not line.startswith(("#", "-r"))]
+    assert pins and all(re.match(r"\S+==\S+ .*--hash=sha256:[0-9a-f]{64}", line) for line in pins)
 
 
 def run(*command, cwd, **more):
