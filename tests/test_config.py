@@ -5,10 +5,9 @@ import pytest
 
 from tf_darts import config as config_lib
 from tf_darts import spaces
+from tf_darts.config import NAMES
 from tf_darts.errors import UserError
 from tf_darts.search import methods
-
-NAMES = [f"{s}.{n}" if s else n for s, fields in config_lib.FIELDS.items() for n in fields]
 
 
 def with_field(name, value, base=None):

@@ -13,10 +13,9 @@ import pytest
 from tests import imports
 from tf_darts import config as config_lib
 from tf_darts import config_checks, folders
-from tf_darts.config import FIELDS
+from tf_darts.config import FIELDS, NAMES
 from tf_darts.errors import UserError
 
-NAMES = [f"{section}.{name}" if section else name for section, group in FIELDS.items() for name in group]
 ALL = ("search", "selection", "training")
 
 # The stages whose results depend on a field, by the first pattern that fits.

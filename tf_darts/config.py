@@ -4,6 +4,7 @@
 authors' release). A file in `configs/` says only what differs from it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -336,6 +337,9 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
 }
 
+# All fields by their whole names, as flags and messages have them.
+NAMES = tuple(f"{section}.{name}" if section else name for section, group in FIELDS.items() for name in group)
+
 
 def default() -> ml_collections.ConfigDict:
     """The published settings for the DARTS space on CIFAR-10, as a config that the caller may change."""
@@ -354,7 +358,7 @@ def _initial(field: Field) -> Any:
     return ml_collections.config_dict.placeholder(object) if field.default is None else field.default
 
 
-def _unknown(name: str, known: list[str]) -> UserError:
+def _unknown(name: str, known: Sequence[str]) -> UserError:
     return UserError(f"config: unknown field {name!r}; {registry.hint(name, known)}")
 
 
@@ -373,7 +377,6 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
     What `extensions` names is in the registries afterwards.
     """
-    names = [f"{s}.{n}" if s else n for s, group in FIELDS.items() for n in group]
     checked = default()
     # What extensions add is there before any other field names it.
     for top, value in sorted(config.items(), key=lambda item: item[0] != "extensions"):
@@ -383,14 +386,14 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             for name, item in value.items():
                 full = f"{top}.{name}"
                 if name not in FIELDS[top]:
-                    raise _unknown(full, names)
+                    raise _unknown(full, NAMES)
                 checked[top][name] = fields.checked(full, item, FIELDS[top][name])
             if top == "extensions":
                 _extend(checked[top])
         elif top in FIELDS[""]:
             checked[top] = fields.checked(top, value, FIELDS[""][top])
         else:
-            raise _unknown(top, names + [s for s in FIELDS if s])
+            raise _unknown(top, (*NAMES, *filter(None, FIELDS)))
     config_checks.check(checked, FIELDS)
     return checked
 

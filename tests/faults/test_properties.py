@@ -160,7 +160,7 @@ def plain(**fields):
     return config.to_dict()
 
 
-NAMES = [f"{s}.{n}" if s else n for s, group in config_lib.FIELDS.items() for n in group]
+NAMES = config_lib.NAMES
 # Sizes beyond these are allowed, but make no test of a second.
 LARGE = {"search.channels", "search.cells", "search.batch_size", "sdarts.attack_steps", "data.downscale"}
 ODD = [float("nan"), float("inf"), 1e30, -0.0, 10**30, None, True, False, "", "x", (), (1,), {}, []]

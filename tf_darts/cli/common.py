@@ -15,7 +15,6 @@ from tf_darts.errors import UserError
 from tf_darts.runtime import progress
 from tf_darts.selection import SELECTIONS
 
-_FIELDS = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; a run is continued there.")
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "The same as --config.data.path: tfds data directory, .npz file, or image folder."
@@ -98,7 +97,7 @@ def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_col
 
 
 def _unknown_field(name: str) -> str:
-    near = difflib.get_close_matches(name, _FIELDS, n=1)
+    near = difflib.get_close_matches(name, config_lib.NAMES, n=1)
     hint = f"did you mean --config.{near[0]}?" if near else "tf_darts/config.py lists all fields"
     return f"--config.{name}: no such field; {hint}"
 
@@ -115,4 +114,6 @@ def run(program: Callable[[], int | None], recorded: bool = False) -> None:
         progress.be_quiet(_QUIET.value)
         return program()
 
-    entry.run(quietly_or_not, _FIELDS, _unknown_field, example="configs/quickstart.py", recorded=recorded)
+    entry.run(
+        quietly_or_not, config_lib.NAMES, _unknown_field, example="configs/quickstart.py", recorded=recorded
+    )

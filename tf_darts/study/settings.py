@@ -119,8 +119,7 @@ def default() -> ml_collections.ConfigDict:
 def names() -> list[str]:
     """All fields that a flag can set, as `--config.NAME`."""
     own = [name for name in DOCS if name not in (*_NAMED, "base")]
-    base = [f"{s}.{name}" if s else name for s, group in config_lib.FIELDS.items() for name in group]
-    return [*own, *(f"base.{name}" for name in base if name not in _GIVEN)]
+    return [*own, *(f"base.{name}" for name in config_lib.NAMES if name not in _GIVEN)]
 
 
 def unknown(name: str) -> str:
