@@ -121,7 +121,7 @@ def test_probes_and_decisions_change_the_output_without_retracing(small):
 def test_a_probe_equals_a_mixing_weight_of_zero(small):
     architecture = Architecture(small.space, alpha_scale=0.5)
     images = tf.random.stateless_normal([3, 8, 8, 1], [0, 1])
-    weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+    weights = architecture.current_weights()
     weights["normal"][1, 2] = 0.0
     by_hand = small(images, {t: tf.constant(w) for t, w in weights.items()}, training=True)
     architecture.probe("normal", 1, 2)

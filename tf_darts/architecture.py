@@ -134,6 +134,10 @@ class Architecture(tf.Module):
             weights[cell_type] = p * edge[:, None] * self.probe_mask[cell_type]
         return weights
 
+    def current_weights(self) -> dict[str, np.ndarray]:
+        """The mixing weights as arrays, outside of compiled functions."""
+        return {t: weights.numpy() for t, weights in self.mixing_weights().items()}
+
     def _edge_weights(self, cell_type: str) -> tf.Tensor:
         """Softmax of alpha of edges over the open ones into the same node: float32 [edges]."""
         beside = self._same_target & self.open_edges[cell_type].read_value()

@@ -1,5 +1,6 @@
 """The one exception that a person can mend: bad input, said in one line; and how a value stands in it."""
 
+import re
 from typing import Any
 
 
@@ -23,3 +24,10 @@ def show(value: Any, longest: int = 80) -> str:
 def show_path(path: Any) -> str:
     """A path for messages: whole, unless it is longer than any that a file system takes."""
     return show(path, longest=1024)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, without TensorFlow's notes for programmers; else its kind."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    line = re.sub(r"\{\{function_node [^}]*\}\} ?", "", line)  # nothing to a reader
+    return line if len(line) <= 400 else f"{line[:200]} ... {line[-200:]}"

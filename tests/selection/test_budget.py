@@ -347,7 +347,7 @@ def test_decisions_in_any_order_end_within_the_budget(criterion, at_once, data):
         rows = [decider.decide(decision, 0) for decision in order]
         for row in rows if at_once else ():
             apply(architecture, row)
-        weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+        weights = architecture.current_weights()
         return read_genotype(space, weights), rows
 
     genotype, rows = select(Budget(space, costs, *limits))

@@ -87,7 +87,7 @@ def supernet_reference(space, channels, cells, classes, channels_in=3, probes=()
         "logits_valid": bilevel.forward(valid[0], training=True).numpy(),
     }
     for cell_type, edge, operation in probes:
-        weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+        weights = architecture.current_weights()
         weights[cell_type][edge, operation] = 0.0
         prefix = "" if single else f"{cell_type}/"
         logits = model(valid[0], {t: tf.constant(w) for t, w in weights.items()}, training=True)

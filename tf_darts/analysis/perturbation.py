@@ -73,7 +73,7 @@ def measure(study: Study, wanted: Iterable[Place]) -> list[dict]:
         whole = evaluate(pass_index=0).row()
         study.load()  # running statistics as before
         alpha = {t: a.numpy() for t, a in architecture.alpha.items()}
-        weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+        weights = architecture.current_weights()
         prober, progress = Prober(setup, images), Progress("probe", len(wanted), len(wanted) - len(left))
         for number, (cell_type, edge) in enumerate(left, len(wanted) - len(left)):
             names = study.space.candidates[cell_type][edge]

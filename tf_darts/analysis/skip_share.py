@@ -64,7 +64,7 @@ def epochs(study: Study) -> list[dict]:
     space, rows = study.space, []
     found = replayed(study.config, space, study.searched_epochs(), study.search_decisions(), read)
     for logged, architecture in found:
-        weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+        weights = architecture.current_weights()
         row = {
             "epoch": logged["finished_epoch"] + 1,
             "step": logged["step"],

@@ -3,7 +3,6 @@
 import contextlib
 import contextvars
 import math
-from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from tf_darts.layers.constants import constant
 from tf_darts.layers.node import NodeOutput
+from tf_darts.runtime.scoped import holding
 from tf_darts.runtime.seeds import fold
 
 BATCH_NORM_MOMENTUM = 0.9  # weight of the old running estimate; PyTorch calls its complement momentum
@@ -23,24 +23,14 @@ _SYNCHRONIZED: contextvars.ContextVar[bool] = contextvars.ContextVar("synchroniz
 _OWN: contextvars.ContextVar[bool] = contextvars.ContextVar("own statistics", default=False)
 
 
-@contextlib.contextmanager
-def synchronized_batch_norms(wanted: bool = True) -> Iterator[None]:
+def synchronized_batch_norms(wanted: bool = True) -> contextlib.AbstractContextManager[None]:
     """Batch norms made in this normalise, in training, by the statistics of the global batch (if wanted)."""
-    token = _SYNCHRONIZED.set(wanted)
-    try:
-        yield
-    finally:
-        _SYNCHRONIZED.reset(token)
+    return holding(_SYNCHRONIZED, wanted)
 
 
-@contextlib.contextmanager
-def own_statistics() -> Iterator[None]:
+def own_statistics() -> contextlib.AbstractContextManager[None]:
     """In passes traced in this, every replica has a batch of its own, and its statistics are that batch's."""
-    token = _OWN.set(True)
-    try:
-        yield
-    finally:
-        _OWN.reset(token)
+    return holding(_OWN, True)
 
 
 def uniform_fan_in(fan_in: int, seed: int) -> keras.initializers.Initializer:

@@ -13,12 +13,13 @@ On CPU three things cost several times what they must, and each has an equal tha
 import contextlib
 import contextvars
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from tf_darts.layers.constants import constant
+from tf_darts.runtime.scoped import holding
 from tf_darts.runtime.strategy import device_type
 
 _STRIDES = [1, 1, 1, 1]
@@ -27,17 +28,12 @@ _STRIDES = [1, 1, 1, 1]
 _KERNEL_GRADIENTS: contextvars.ContextVar[bool] = contextvars.ContextVar("kernel gradients", default=True)
 
 
-@contextlib.contextmanager
-def no_kernel_gradients() -> Iterator[None]:
+def no_kernel_gradients() -> contextlib.AbstractContextManager[None]:
     """While a forward pass is recorded in this, its gradients with respect to depthwise kernels are left out.
 
     They would not be computed where nobody asks for them, but they would be in the graph.
     """
-    token = _KERNEL_GRADIENTS.set(False)
-    try:
-        yield
-    finally:
-        _KERNEL_GRADIENTS.reset(token)
+    return holding(_KERNEL_GRADIENTS, False)
 
 
 def plain(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, first_line
 from tf_darts.runtime import files, preemption, workers
 from tf_darts.runtime.workdir import read_json, write_json
 
@@ -131,7 +131,7 @@ class Checkpoints:
             self._manager.save(options=options)
         except (tf.errors.OpError, OSError) as error:
             raise UserError(
-                f"a checkpoint cannot be written to {self._folder}: {_first_line(error)}"
+                f"a checkpoint cannot be written to {self._folder}: {first_line(error)}"
             ) from None
         self._saved = time.monotonic()
         self._tidy()
@@ -246,7 +246,7 @@ def _unreadable(prefix: str) -> str | None:
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        return f"checkpoint {prefix} is damaged ({_first_line(error)})"
+        return f"checkpoint {prefix} is damaged ({first_line(error)})"
     return None
 
 
@@ -289,11 +289,5 @@ def _restore(checkpoint: tf.train.Checkpoint, path: str) -> None:
         checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         raise UserError(
-            f"checkpoint {path} cannot be read into this program's state: {_first_line(error)}"
+            f"checkpoint {path} cannot be read into this program's state: {first_line(error)}"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    line = re.sub(r"\{\{function_node [^}]*\}\} ?", "", line)  # nothing to a reader
-    return line if len(line) <= 400 else f"{line[:200]} ... {line[-200:]}"

@@ -2,13 +2,14 @@
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import ml_collections
 import tensorflow as tf
 
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, first_line
 from tf_darts.runtime import cluster, host
+from tf_darts.runtime.scoped import holding
 
 FEW_CORES = 4
 
@@ -69,7 +70,7 @@ def _multi_worker(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
             f"TF_CONFIG: the {len(here.addresses)} processes ({', '.join(here.addresses)}) do not get"
-            f" together: {_first_line(error)}"
+            f" together: {first_line(error)}"
         ) from None
 
 
@@ -83,13 +84,9 @@ def _tpu(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
     except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
         raise UserError(
             f"config: runtime.strategy is 'tpu' and the TPU {runtime.tpu!r} (runtime.tpu) cannot be had:"
-            f" {_first_line(error)}; allowed: local on a machine with a TPU (with tensorflow-tpu installed),"
+            f" {first_line(error)}; allowed: local on a machine with a TPU (with tensorflow-tpu installed),"
             " or the name or address of one; docs/cloud_tpu.md"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 # By the name that `runtime.strategy` has.
@@ -104,14 +101,9 @@ STRATEGIES: dict[str, Callable[[ml_collections.ConfigDict], tf.distribute.Strate
 _ASSUMED: contextvars.ContextVar[str | None] = contextvars.ContextVar("assumed device", default=None)
 
 
-@contextlib.contextmanager
-def assumed_device_type(kind: str) -> Iterator[None]:
+def assumed_device_type(kind: str) -> contextlib.AbstractContextManager[None]:
     """Has what is built and traced in this suit such a device, which need not be there."""
-    token = _ASSUMED.set(kind)
-    try:
-        yield
-    finally:
-        _ASSUMED.reset(token)
+    return holding(_ASSUMED, kind)
 
 
 def device_type(strategy: tf.distribute.Strategy | None = None) -> str:

@@ -9,7 +9,7 @@ summed gradients are those of the whole batch.
 import contextlib
 import contextvars
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import ml_collections
@@ -19,6 +19,7 @@ from tf_darts.architecture import Architecture
 from tf_darts.layers.depthwise import no_kernel_gradients
 from tf_darts.objective import Batch, loss_and_correct
 from tf_darts.optimizers import SGD, Adam, sum_over_replicas
+from tf_darts.runtime.scoped import holding
 from tf_darts.supernet import Supernet
 
 MixingWeights = Mapping[str, tf.Tensor]  # float32 [edges, operations] per cell type
@@ -28,18 +29,8 @@ Mix = Callable[[], MixingWeights]
 
 Disturb = Callable[[MixingWeights], MixingWeights]
 
-# Not attributes: each replica is traced by a thread of its own, and they take turns.
 _DISTURB: contextvars.ContextVar[Disturb | None] = contextvars.ContextVar("disturb", default=None)
 _TRACKS: contextvars.ContextVar[bool] = contextvars.ContextVar("tracks", default=True)
-
-
-@contextlib.contextmanager
-def _holding(variable: contextvars.ContextVar, value) -> Iterator[None]:
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
 
 
 @dataclasses.dataclass
@@ -131,14 +122,14 @@ class Bilevel:
 
     def disturbed(self, function: Disturb | None) -> contextlib.AbstractContextManager[None]:
         """Changes the mixing weights of the training loss where it is traced inside (None: not at all)."""
-        return _holding(_DISTURB, function)
+        return holding(_DISTURB, function)
 
     def untracked(self) -> contextlib.AbstractContextManager[None]:
         """Has forward passes that are traced inside leave running statistics and counters of draws alone.
 
         They are then functions of images and weights: the operation `noise` draws the same in each.
         """
-        return _holding(_TRACKS, False)
+        return holding(_TRACKS, False)
 
     def gradients(
         self,

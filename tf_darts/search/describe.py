@@ -58,7 +58,7 @@ def skip_share_of(genotype: Genotype) -> float:
 
 def likely(architecture: Architecture) -> str:
     """The genotype that magnitude would now read, as text; empty where the space has no text form."""
-    weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+    weights = architecture.current_weights()
     try:
         return read_genotype(architecture.space, weights).to_text(architecture.space)
     except UserError:
@@ -68,7 +68,7 @@ def likely(architecture: Architecture) -> str:
 def describe(architecture: Architecture) -> dict[str, float]:
     """Scalars by name: every alpha, the entropy of each cell type, and the share of skip connections."""
     space = architecture.space
-    weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+    weights = architecture.current_weights()
     values = {"skip_share": skip_share(space, weights)}
     for cell_type, rows in ((t, p.numpy()) for t, p in architecture.probabilities().items()):
         values[f"alpha_entropy/{cell_type}"] = entropy(rows)

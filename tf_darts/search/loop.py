@@ -87,69 +87,108 @@ class _Compiled:
 
 def run(setup: Setup, folder: pathlib.Path) -> None:
     """Searches, continuing what the folder holds; leaves a checkpoint, metrics.jsonl and result.json."""
-    config, architecture = setup.config, setup.bilevel.architecture
-    epochs = plan(setup.method, setup.train.size, setup.strategy.num_replicas_in_sync)
-    stopping = early_stopping.make(setup, folder)
-    checkpoints = Checkpoints(folder, config.runtime.checkpoint_minutes, ("step",), **setup.state())
-    step = checkpoints.restore()["step"]
-    architecture.compact()  # what a progressive method has decided by now
-    metrics = Metrics(folder, step, config.runtime.tensorboard, "search")
-    panels.begin(metrics, config)
-    pictured = pictures.moments(len(epochs), epochs[-1].end)
-    evaluate = evaluation(setup)
-    warnings = Warnings("search")
-    compiled, total = _Compiled(setup, epochs), epochs[-1].end
-    progress = Progress("search", total, step)
-    profiler = Profiler(folder, config.runtime.profile_steps)
-    if 0 < step < total:
-        progress.say(f"search: continuing at step {step} of {total}")
-    if step < total:
-        progress.say(f"search: a step needs about {memory.gigabytes(setup.needed_memory)} of memory")
-    for number, epoch in enumerate(epochs):
-        if stopping.stops(metrics.epochs):
+    search = _Search(setup, folder)
+    for number, epoch in enumerate(search.epochs):
+        if search.stops():
             break
-        while step < epoch.end:
-            last = step == epoch.end - 1 and epoch.last_batch != epoch.batch  # of another shape
-            left = 1 if last else epoch.end - (epoch.last_batch != epoch.batch) - step
-            count = min(config.runtime.steps_per_call, left)
-            with profiler.call(step):
-                columns = compiled(epoch, epoch.last_batch if last else epoch.batch)(step, count)
-            if profiler.done(count):
-                progress.say(f"search: the trace is in {folder / 'plugins/profile'}")
-            metrics.steps(step, columns, number)
-            step += count
-            progress.update(step, f"epoch {number + 1}/{len(epochs)}, {_summary(columns)}")
-            if step < epoch.end:
-                checkpoints.save_if_due(step=step)
-                continue
-            values = describe(architecture) | stopping.measure()
-            every = config.search.evaluate_every
-            if every and ((number + 1) % every == 0 or step == total):
-                values |= evaluate()
-            metrics.epoch(step, number, values)
-            if setup.method.alpha_metrics:  # else alpha is never trained, and says nothing
-                progress.note("by magnitude so far", likely(architecture))
-            warnings.say(_signs(setup, number, metrics.epochs))
-            pictures.histograms(metrics, architecture, step)
-            if number in pictured:
-                pictures.pictures(metrics, architecture, step, f"epoch {number + 1} of {len(epochs)}")
-            _record(folder, number, setup.method.decide(setup, number, metrics.epochs))
-            architecture.compact()
-            stopping.save(step)
-            checkpoints.save(step=step)
-    metrics.close()
-    profiler.close()
-    if not (folder / "result.json").exists():
-        taken = stopping.go_back(metrics.epochs)
+        search.fit(number, epoch)
+    search.conclude()
+
+
+class _Search:
+    """A search on its way.
+
+    Args:
+      setup: supernet and data; weights and alpha are changed.
+      folder: where results go; what it holds is continued.
+
+    Attributes:
+      epochs: all of them.
+    """
+
+    def __init__(self, setup: Setup, folder: pathlib.Path):
+        config, self._setup, self._folder = setup.config, setup, folder
+        self._architecture = setup.bilevel.architecture
+        self.epochs = plan(setup.method, setup.train.size, setup.strategy.num_replicas_in_sync)
+        self._total = total = self.epochs[-1].end
+        self._stopping = early_stopping.make(setup, folder)
+        self._checkpoints = Checkpoints(folder, config.runtime.checkpoint_minutes, ("step",), **setup.state())
+        self._step = step = self._checkpoints.restore()["step"]
+        self._architecture.compact()  # what a progressive method has decided by now
+        self._metrics = Metrics(folder, step, config.runtime.tensorboard, "search")
+        panels.begin(self._metrics, config)
+        self._pictured = pictures.moments(len(self.epochs), total)
+        self._evaluate = evaluation(setup)
+        self._warnings = Warnings("search")
+        self._compiled = _Compiled(setup, self.epochs)
+        self._progress = Progress("search", total, step)
+        self._profiler = Profiler(folder, config.runtime.profile_steps)
+        if 0 < step < total:
+            self._progress.say(f"search: continuing at step {step} of {total}")
+        if step < total:
+            needed = memory.gigabytes(setup.needed_memory)
+            self._progress.say(f"search: a step needs about {needed} of memory")
+
+    def stops(self) -> bool:
+        """Whether the search ends before its next epoch."""
+        return self._stopping.stops(self._metrics.epochs)
+
+    def fit(self, number: int, epoch: Epoch) -> None:
+        """Does the steps of an epoch that are left, and what comes at its end."""
+        short = epoch.last_batch != epoch.batch  # the last step has another shape
+        while self._step < epoch.end:
+            last = short and self._step == epoch.end - 1
+            left = 1 if last else epoch.end - short - self._step
+            count = min(self._setup.config.runtime.steps_per_call, left)
+            with self._profiler.call(self._step):
+                steps = self._compiled(epoch, epoch.last_batch if last else epoch.batch)
+                columns = steps(self._step, count)
+            if self._profiler.done(count):
+                self._progress.say(f"search: the trace is in {self._folder / 'plugins/profile'}")
+            self._metrics.steps(self._step, columns, number)
+            self._step += count
+            self._progress.update(self._step, f"epoch {number + 1}/{len(self.epochs)}, {_summary(columns)}")
+            if self._step < epoch.end:
+                self._checkpoints.save_if_due(step=self._step)
+            else:
+                self._end(number)
+
+    def _end(self, number: int) -> None:
+        """Measures, shows, decides and saves at the end of an epoch."""
+        setup, step, architecture, metrics = self._setup, self._step, self._architecture, self._metrics
+        values = describe(architecture) | self._stopping.measure()
+        every = setup.config.search.evaluate_every
+        if every and ((number + 1) % every == 0 or step == self._total):
+            values |= self._evaluate()
+        metrics.epoch(step, number, values)
+        if setup.method.alpha_metrics:  # else alpha is never trained, and says nothing
+            self._progress.note("by magnitude so far", likely(architecture))
+        self._warnings.say(_signs(setup, number, metrics.epochs))
+        pictures.histograms(metrics, architecture, step)
+        if number in self._pictured:
+            pictures.pictures(metrics, architecture, step, f"epoch {number + 1} of {len(self.epochs)}")
+        _record(self._folder, number, setup.method.decide(setup, number, metrics.epochs))
+        architecture.compact()
+        self._stopping.save(step)
+        self._checkpoints.save(step=step)
+
+    def conclude(self) -> None:
+        """Writes what the search found, once."""
+        self._metrics.close()
+        self._profiler.close()
+        setup, folder, epochs = self._setup, self._folder, self._metrics.epochs
+        if (folder / "result.json").exists():
+            return
+        taken = self._stopping.go_back(epochs)
         if taken is not None:
-            architecture.compact()  # it may be more than what was open at last
+            self._architecture.compact()  # it may be more than what was open at last
             _undo(folder, taken)
-            checkpoints.save(step=step)  # the newest checkpoint is the one that selection reads
-        warnings.keep(folder, _signs(setup, len(epochs), metrics.epochs))
+            self._checkpoints.save(step=self._step)  # the newest checkpoint is the one that selection reads
+        self._warnings.keep(folder, _signs(setup, len(self.epochs), epochs))
         # Apart from result.json, which is the same however often the search was interrupted.
         needed, peak = round(setup.needed_memory), host.peak_memory()
         write_json(folder / "memory.json", {"estimated_bytes": needed, "peak_bytes": peak})
-        content = result(setup, step, metrics.epochs, taken) | guard.counted(metrics.skipped)
+        content = result(setup, self._step, epochs, taken) | guard.counted(self._metrics.skipped)
         finish(folder / "result.json", as_json(content))
 
 

@@ -59,6 +59,6 @@ def of_epochs(
     """
     with_alpha = [row for row in epochs if any(name.startswith("alpha/") for name in row)]
     return {
-        int(row["finished_epoch"]) + 1: {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+        int(row["finished_epoch"]) + 1: architecture.current_weights()
         for row, architecture in replayed(config, space, with_alpha, decisions)
     }

@@ -40,7 +40,7 @@ def select(architecture: Architecture, budget: Budget | None = None) -> Selected
       UserError: what the search decided does not fit the budget.
     """
     space = architecture.space
-    weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
+    weights = architecture.current_weights()
     check_finite(space, weights)
     if budget is None:
         genotype = read_genotype(space, weights)

@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Sequence
 
 from tf_darts import open_state
-from tf_darts.data.passes import PassSteps
 from tf_darts.derive import read_genotype
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
@@ -31,93 +30,136 @@ from tf_darts.spaces import Space
 
 def run(setup: Setup, folder: pathlib.Path) -> Genotype:
     """Selects; leaves decisions.jsonl and metrics.jsonl, and continues what the folder holds."""
-    config, selection, space, bilevel = setup.config, setup.config.selection, setup.space, setup.bilevel
-    architecture = bilevel.architecture
-    searched = State.of(architecture)
-    budget = budget_lib.of_setup(setup)
-    if budget is not None:
-        budget.check(searched)
-    planned, epochs = _plan(setup)
-    with setup.strategy.scope():
-        bilevel.weight_optimizer = finetuning.optimizer(setup)
-    counters = ("decisions", "step")
-    checkpoints = Checkpoints(folder, config.runtime.checkpoint_minutes, counters, **setup.state())
-    done, step = (checkpoints.restore()[name] for name in counters)
-    lines = JsonLines(folder / "decisions.jsonl", keep=lambda row: row["number"] < done)
-    made = [] if selection.one_shot else lines.rows  # one-shot: all are applied at the end
-    if len(lines.rows) != done or not open_state.agree(architecture, made, searched):
-        raise UserError(f"{lines.path} and the checkpoint beside it disagree; remove {folder} to start again")
+    selection = _Selection(setup, folder)
+    for epoch in selection.epochs_left():
+        selection.decide(epoch)
+        selection.finetune(epoch)
+    return selection.conclude()
 
-    metrics = Metrics(folder, step, config.runtime.tensorboard, "selection", {"decisions": done})
-    panels.begin(metrics, config, with_config=False)
-    images = setup.probe_images()
 
-    def compiled() -> tuple[Decider, PassSteps]:
-        """What probes and fine-tunes, computing only what is still open if the config says so."""
-        if selection.compact:
-            architecture.compact()
-        decider = Decider(
-            architecture,
-            Prober(setup, images),
-            selection.criterion,
-            selection.racing_confidence,
-            criteria(selection)[1],
-            at_once=selection.one_shot,
-            rows=lines.rows,
-            budget=budget,
-            measures_whole=selection.measure_whole,
+class _Selection:
+    """A selection on its way: what is decided, and how far fine-tuning is.
+
+    Args:
+      setup: the searched supernet; its masks and weights are changed.
+      folder: where results go; what it holds is continued.
+
+    Raises:
+      UserError: the folder's decisions are not those of its checkpoint, or no genotype fits the budget.
+    """
+
+    def __init__(self, setup: Setup, folder: pathlib.Path):
+        config, self._fields, self._architecture = (
+            setup.config,
+            setup.config.selection,
+            setup.bilevel.architecture,
         )
-        return decider, finetuning.steps(setup)
+        self._setup, self._folder = setup, folder
+        searched = State.of(self._architecture)
+        self._budget = budget_lib.of_setup(setup)
+        if self._budget is not None:
+            self._budget.check(searched)
+        self._planned, self._epochs = _plan(setup)
+        with setup.strategy.scope():
+            setup.bilevel.weight_optimizer = finetuning.optimizer(setup)
+        counters = ("decisions", "step")
+        self._checkpoints = Checkpoints(folder, config.runtime.checkpoint_minutes, counters, **setup.state())
+        restored = self._checkpoints.restore()
+        self._done, self._step = restored["decisions"], restored["step"]
+        self._lines = JsonLines(
+            folder / "decisions.jsonl", keep=lambda row: row["number"] < restored["decisions"]
+        )
+        made = [] if self._fields.one_shot else self._lines.rows  # one-shot: all are applied at the end
+        if len(self._lines.rows) != self._done or not open_state.agree(self._architecture, made, searched):
+            raise UserError(
+                f"{self._lines.path} and the checkpoint beside it disagree; remove {folder} to start again"
+            )
+        counts = {"decisions": self._done}
+        self._metrics = Metrics(folder, self._step, config.runtime.tensorboard, "selection", counts)
+        panels.begin(self._metrics, config, with_config=False)
+        self._images = setup.probe_images()
+        self._compile()
+        self._total = self._epochs * self._steps.per_pass
+        costs = [
+            0 if criterion == MAGNITUDE else -(-self._images.size // setup.probe_batch) * passes
+            for criterion, passes in _passes(setup, self._planned)
+        ]
+        self._work = Work(costs, self._total, self._done, self._step)
+        self._pictured = pictures.moments(len(self._planned), self._total) if self._planned else set()
+        self._profiler = Profiler(folder, config.runtime.profile_steps)
+        if self._done + self._step:
+            self._work.progress.say(
+                f"select: continuing after {self._done} of {len(self._planned)} decisions"
+            )
 
-    decider, finetune = compiled()
-    total = epochs * finetune.per_pass
-    costs = [
-        0 if criterion == MAGNITUDE else -(-images.size // setup.probe_batch) * passes
-        for criterion, passes in _passes(setup, planned)
-    ]
-    work = Work(costs, total, done, step)
-    pictured = pictures.moments(len(planned), total) if planned else set()
-    profiler = Profiler(folder, config.runtime.profile_steps)
-    if done + step:
-        work.progress.say(f"select: continuing after {done} of {len(planned)} decisions")
-    for epoch in range(step // finetune.per_pass, max(epochs, 1)):
-        while done < len(planned) and planned[done].epoch == epoch:
+    def _compile(self) -> None:
+        """Makes what probes and fine-tunes, computing only what is still open if the config says so."""
+        if self._fields.compact:
+            self._architecture.compact()
+        self._decider = Decider(
+            self._architecture,
+            Prober(self._setup, self._images),
+            self._fields.criterion,
+            self._fields.racing_confidence,
+            criteria(self._fields)[1],
+            at_once=self._fields.one_shot,
+            rows=self._lines.rows,
+            budget=self._budget,
+            measures_whole=self._fields.measure_whole,
+        )
+        self._steps = finetuning.steps(self._setup)
+
+    def epochs_left(self) -> range:
+        """Epochs of fine-tuning that are not over, each after the decisions that come before it."""
+        return range(self._step // self._steps.per_pass, max(self._epochs, 1))
+
+    def decide(self, epoch: int) -> None:
+        """Makes the decisions that are planned before an epoch."""
+        planned, space, work = self._planned, self._setup.space, self._work
+        while self._done < len(planned) and planned[self._done].epoch == epoch:
             # Passes are numbered so that every round of every decision sees an order of its own.
-            row = decider.decide(planned[done], done * len(space.edges), work.probed)
-            lines.append({"number": done, **row})
-            done += 1
-            _show(setup, metrics, row, done, done - 1 in pictured)
-            checkpoints.save(decisions=done, step=step)
+            number = self._done
+            row = self._decider.decide(planned[number], number * len(space.edges), work.probed)
+            self._lines.append({"number": number, **row})
+            self._done += 1
+            _show(self._setup, self._metrics, row, self._done, number in self._pictured)
+            self._checkpoints.save(decisions=self._done, step=self._step)
             work.decided()
             sentence = _sentence(space, row)
-            work.progress.say(f"select: decision {done}/{len(planned)}: {sentence}")
+            work.progress.say(f"select: decision {self._done}/{len(planned)}: {sentence}")
             work.progress.note("last decision", sentence.partition(" (")[0])
-            work.progress.note("genotype so far", likely(architecture))
-            event_is_over = done == len(planned) or planned[done].event != planned[done - 1].event
-            more = done < len(planned) or step < total
-            if selection.compact and not selection.one_shot and event_is_over and more:
-                decider, finetune = compiled()
-        while step < min((epoch + 1) * finetune.per_pass, total):
-            with profiler.call(step):
-                columns, count = finetune(step)
-            if profiler.done(count):
-                work.progress.say(f"select: the trace is in {folder / 'plugins/profile'}")
-            metrics.steps(step, columns, epoch)
-            step += count
+            work.progress.note("genotype so far", likely(self._architecture))
+            event_is_over = self._done == len(planned) or planned[self._done].event != planned[number].event
+            more = self._done < len(planned) or self._step < self._total
+            if self._fields.compact and not self._fields.one_shot and event_is_over and more:
+                self._compile()
+
+    def finetune(self, epoch: int) -> None:
+        """Does the steps of an epoch that are left."""
+        per_pass = self._steps.per_pass
+        while self._step < min((epoch + 1) * per_pass, self._total):
+            with self._profiler.call(self._step):
+                columns, count = self._steps(self._step)
+            if self._profiler.done(count):
+                self._work.progress.say(f"select: the trace is in {self._folder / 'plugins/profile'}")
+            self._metrics.steps(self._step, columns, epoch)
+            self._step += count
             accuracy = 100 * columns["train_accuracy"].mean()
-            work.finetuned(count, f"fine-tuning epoch {epoch + 1}/{epochs}, accuracy {accuracy:.1f} %")
-            if step % finetune.per_pass:
-                checkpoints.save_if_due(decisions=done, step=step)
-            else:
-                checkpoints.save(decisions=done, step=step)
-    if selection.one_shot:
-        for row in lines.rows:
-            open_state.apply(architecture, row)
-    weights = {t: w.numpy() for t, w in architecture.mixing_weights().items()}
-    genotype = read_genotype(space, weights)
-    profiler.close()
-    show(setup, metrics, genotype, step)
-    return genotype
+            text = f"fine-tuning epoch {epoch + 1}/{self._epochs}, accuracy {accuracy:.1f} %"
+            self._work.finetuned(count, text)
+            save = self._checkpoints.save_if_due if self._step % per_pass else self._checkpoints.save
+            save(decisions=self._done, step=self._step)
+
+    def conclude(self) -> Genotype:
+        """The genotype, which is shown too."""
+        if self._fields.one_shot:
+            for row in self._lines.rows:
+                open_state.apply(self._architecture, row)
+        weights = self._architecture.current_weights()
+        genotype = read_genotype(self._setup.space, weights)
+        self._profiler.close()
+        show(self._setup, self._metrics, genotype, self._step)
+        return genotype
 
 
 def _show(setup: Setup, metrics: Metrics, row: dict, number: int, with_cells: bool) -> None:

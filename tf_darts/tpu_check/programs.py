@@ -121,9 +121,7 @@ def _probe(config: ml_collections.ConfigDict, pod: Pod) -> Steps:
 
 def _training(config: ml_collections.ConfigDict, pod: Pod) -> Steps:
     setup = _searched(config, pod)
-    genotype = read_genotype(
-        setup.space, {t: w.numpy() for t, w in setup.bilevel.architecture.mixing_weights().items()}
-    )
+    genotype = read_genotype(setup.space, setup.bilevel.architecture.current_weights())
     made = training_loop.make(config, setup.space, genotype, _images(config), pod)
     return training_loop.training_steps(made).full_steps
 
