@@ -70,8 +70,8 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "import math": FromPage("tests/test_docs.py"),
     },
     "architecture.md": {
-        "config ─► data": Shows("the way"),
-        "graph BT": Shows("the imports; tests/test_imports.py compares"),
+        "config ─► data ─►": Shows("the stages"),
+        "graph BT": Shows("the layers; tests/test_imports.py compares with the sources"),
     },
     "cloud_tpu.md": {
         "export NAME=darts": Checked(
