@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pathlib
+import select
 import shutil
 import subprocess
 import tempfile
@@ -61,8 +62,8 @@ class Browser:
         self._call("Emulation.setEmulatedMedia", features=[scheme])
         self.console = []
         self._loaded = False
-        self._call("Page.navigate", url=address)
-        while not self._loaded:
+        answer = self._call("Page.navigate", url=address)
+        while not self._loaded and "loaderId" in answer:  # without: another place in the page that is there
             self._read()
 
     def run(self, script: str) -> Any:
@@ -118,6 +119,7 @@ class Browser:
     def _read(self) -> dict[str, Any]:
         """The next message; what the page says and that it is loaded is remembered."""
         while b"\0" not in self._buffer:
+            assert select.select([self._answers], [], [], _SECONDS)[0], "the browser does not answer"
             got = os.read(self._answers, 1 << 16)
             assert got, "the browser has ended"
             self._buffer += got

@@ -24,7 +24,9 @@ KINDS = (
     ("", "other", "#333333"),
 )
 
-# Of a dark page, in the place of the above.
+_FAINTEST = 4  # lighter variants of a kind's colour that a dark page has others for
+
+# Of a dark page, in the place of the above. At the end of this file: and of the lighter variants of a kind.
 DARK = {
     INK: "#e6e9ec",
     "#000000": "#e6e9ec",
@@ -71,3 +73,16 @@ def shades(operations: Sequence[str]) -> dict[str, str]:
 def _lighter(colour: str, steps: int) -> str:
     hue, light, saturation = colorsys.rgb_to_hls(*to_rgb(colour))
     return to_hex(colorsys.hls_to_rgb(hue, 1.0 - (1.0 - light) * 0.62**steps, saturation))
+
+
+def _deeper(colour: str, steps: int) -> str:
+    """On a dark page the second of a kind is nearer to the page, too, which is darker there."""
+    hue, light, saturation = colorsys.rgb_to_hls(*to_rgb(colour))
+    return to_hex(colorsys.hls_to_rgb(hue, light * 0.62**steps, saturation))
+
+
+DARK |= {
+    _lighter(colour, steps): _deeper(DARK[colour], steps)
+    for colour in dict.fromkeys(colour for _, _, colour in KINDS)
+    for steps in range(1, _FAINTEST + 1)
+}

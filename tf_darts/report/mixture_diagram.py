@@ -30,7 +30,9 @@ _LEGEND = 0.62  # height of the legend, in the same
 _POINTS = 61  # of an outline's side
 
 
-def draw_mixture(space: Space, cell_type: str, weights: np.ndarray, title: str | None = None) -> Figure:
+def draw_mixture(
+    space: Space, cell_type: str, weights: np.ndarray, title: str | None = None, inches: float = INCHES
+) -> Figure:
     """The picture of a cell of the supernet.
 
     Each edge is labelled with its strongest operation and that one's weight; an edge that is decided is
@@ -42,11 +44,12 @@ def draw_mixture(space: Space, cell_type: str, weights: np.ndarray, title: str |
       weights: mixing weights, float [edges, operations or more]; what an edge has no operation for is not
         read.
       title: text above the cell; by default the cell type.
+      inches: between two nodes; the less, the larger the text looks beside the rest.
     """
     edges = [i for i in range(len(space.edges)) if weights[i, : len(space.candidates[cell_type][i])].any()]
     above = arc_height(max((space.edges[i].target - space.edges[i].source for i in edges), default=1)) + 0.5
     width, height = space.input_nodes + space.nodes + 1.1, above + below(space) + _LEGEND
-    figure = Figure(figsize=(width * INCHES, height * INCHES), facecolor=PAPER)
+    figure = Figure(figsize=(width * inches, height * inches), facecolor=PAPER)
     FigureCanvasAgg(figure)
     place = (0.0, _LEGEND / height, 1.0, 1.0 - _LEGEND / height)
     axes = cell_axes(figure, space, place, above, f"{cell_type} cell" if title is None else title)
@@ -81,11 +84,12 @@ def _draw_edges(
         labels.append(
             axes.text(
                 *arc[len(arc) // 2],
-                f"{names[best]} {row[best]:.2f}",
+                f"{names[best]}\n{row[best]:.2f}",
                 fontsize=FONT - 0.5,
                 color=INK,
                 ha="center",
                 va="center",
+                linespacing=1.0,
                 zorder=4,
                 parse_math=False,
                 path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],

@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 import ml_collections
+from PIL import Image
 
 from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
@@ -15,6 +16,21 @@ from tf_darts.genotype import Genotype
 from tf_darts.runtime import seconds
 from tf_darts.runtime.workdir import read_json, recorded_config
 from tf_darts.spaces import Space
+
+_PIXELS = 96  # of a page, to the inch
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A PNG file for a page.
+
+    Attributes:
+      address: the whole of it, as the address of an image.
+      width: its own, in the page's pixels.
+    """
+
+    address: str
+    width: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +83,15 @@ class Stage:
         """Rows of finished epochs."""
         return [row for row in self.rows if "finished_epoch" in row]
 
-    def picture(self, name: str) -> str | None:
-        """A PNG file of the folder as the address of an image inside a page; None: not there."""
+    def picture(self, name: str) -> Picture | None:
+        """A PNG file of the folder; None: not there."""
         path = self.folder / f"{name}.png"
         if not path.exists():
             return None
-        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+        with Image.open(path) as image:
+            inches = image.width / image.info.get("dpi", (_PIXELS, _PIXELS))[0]
+        address = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+        return Picture(address, round(_PIXELS * inches))
 
     def file(self, name: str) -> dict[str, Any]:
         """Content of another JSON file; empty: not there."""

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from tf_darts.analysis import measures
 from tf_darts.derive import candidates_of
-from tf_darts.report.colours import INK, kind_of
+from tf_darts.report.colours import INK, shades
 from tf_darts.report.curves import plain_axes
 from tf_darts.report.decisions import Decision
 from tf_darts.report.heat_map import new
@@ -87,19 +88,21 @@ def compare(rows: Sequence[dict]) -> Agreement:
     return Agreement(spearman, float(np.mean(values)) if values else None, len(edges), same, chance)
 
 
-def draw(rows: Sequence[dict], agreement: Agreement) -> Figure:
+def draw(space: Space, rows: Sequence[dict], agreement: Agreement) -> Figure:
     """A small scatter for every edge: mixing weight across, accuracy lost upwards, the choice ringed."""
-    edges = measures.by_edge(rows)
+    edges, colours = measures.by_edge(rows), shades(space.operations)
     columns = min(_COLUMNS, len(edges))
     lines = -(-len(edges) // columns)
-    figure = new(2.5 * columns, 2.15 * lines + 0.3)
+    shown = [name for name in space.operations if any(row["operation"] == name for row in rows)]
+    names = -(-len(shown) // _COLUMNS)
+    figure = new(2.5 * columns, 2.15 * lines + 0.3 + 0.2 * names)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid[len(edges) :]:
         axes.set_axis_off()
     for axes, (place, of_edge) in zip(grid, edges.items(), strict=False):
         for row in of_edge:
             x, y = row[MEASURE], 100 * row[AGAINST]
-            colour = kind_of(row["operation"])[1]
+            colour = colours[row["operation"]]
             axes.vlines(x, 100 * row["low"], 100 * row["high"], color=colour, linewidth=1.0, alpha=0.55)
             axes.plot(x, y, "o", color=colour, markersize=5)
             if row["chosen"]:
@@ -114,4 +117,6 @@ def draw(rows: Sequence[dict], agreement: Agreement) -> Figure:
         axes.tick_params(labelsize=7)
     figure.supxlabel("mixing weight (softmax of alpha)", fontsize=8.5)
     figure.supylabel("accuracy lost without it, %", fontsize=8.5)
+    points = [Line2D([], [], color=colours[n], marker="o", linestyle="", label=n) for n in shown]
+    figure.legend(handles=points, loc="outside lower center", ncols=_COLUMNS, frameon=False, fontsize=8)
     return figure

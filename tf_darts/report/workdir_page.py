@@ -227,7 +227,9 @@ def _decided(record: Record, name: str, made: list[Decision]) -> dict[str, Any]:
     if rows:
         agreement = strength.compare(rows)
         found["scatter"] = svg.inline(
-            strength.draw(rows, agreement), f"scatter-{name}", "Mixing weights against accuracy lost, by edge"
+            strength.draw(record.space, rows, agreement),
+            f"scatter-{name}",
+            "Mixing weights against accuracy lost, by edge",
         )
         mean = "not defined" if agreement.mean is None else f"{agreement.mean:+.2f}"
         found["agreement"] = (
@@ -320,6 +322,8 @@ def _cost(record: Record) -> Table:
     rows = []
     for stage in record.stages:
         took = stage.file("seconds.json")
+        if not took and stage.name.startswith("analysis/"):
+            continue  # they do not tell
         peak = took.get("peak_bytes") or stage.memory.get("peak_bytes")
         rows.append(
             (

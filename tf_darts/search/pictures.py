@@ -11,6 +11,7 @@ from tf_darts.runtime.metrics import Metrics
 # Drawing takes about half a second for each cell type, as long as many steps of a small supernet.
 MOMENTS, STEPS = 10, 200  # most pictures of a kind, and steps for each of them
 _DPI = 80
+_INCHES = 1.0  # between two nodes of a cell: TensorBoard shows pictures small, and its text has to be read
 
 
 def moments(number: int, steps: int) -> set[int]:
@@ -52,7 +53,7 @@ def pictures(metrics: Metrics, architecture: Architecture, step: int, title: str
     for cell_type, alpha in architecture.alpha.items():
         values = weights[cell_type].numpy()
         drawn = {
-            "cell": draw_mixture(space, cell_type, values, f"{cell_type} cell, {title}"),
+            "cell": draw_mixture(space, cell_type, values, f"{cell_type} cell, {title}", _INCHES),
             "alpha": alpha_map(space, cell_type, alpha.numpy()),
             "mixing_weights": weights_map(space, cell_type, values),
         }
