@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -184,16 +184,7 @@ def run(
     """
     config, training, network = setup.config, setup.config.training, setup.network
     steps = training_steps(setup)
-    evaluate = Evaluator(
-        setup.strategy,
-        setup.test,
-        training.batch_size,
-        lambda images: network(images, training=False)[0],
-        "training/test",
-        augment=False,
-        steps_per_call=config.runtime.steps_per_call,
-        top_5=setup.classes >= MANY_CLASSES,
-    )
+    evaluate = evaluation(setup)
     checkpoints = Checkpoints(
         folder,
         config.runtime.checkpoint_minutes,
@@ -206,14 +197,6 @@ def run(
     panels.begin(metrics, config)
     metrics.text("genotype", panels.genotype_text(network.genotype, network.space))
     total = training.epochs * steps.per_pass
-
-    def evaluated(epoch: int) -> None:
-        score = evaluate()
-        row = {"test_accuracy": score.accuracy, "test_loss": score.loss}
-        if score.in_top_5 is not None:
-            row["test_top_5_accuracy"] = score.in_top_5 / score.images
-        metrics.epoch(step, epoch, row)
-
     progress = Progress(f"train {name}", total, step)
     profiler = Profiler(folder, config.runtime.profile_steps)
     if 0 < step < total:
@@ -236,10 +219,10 @@ def run(
             continue
         due = (epoch + 1) % training.evaluate_every == 0 or step == total
         if due:
-            evaluated(epoch)
+            metrics.epoch(step, epoch, evaluate())
         told.epoch_ends(lambda epoch=epoch: metrics.of_epoch(epoch))
         if told.stopped and not due:
-            evaluated(epoch)
+            metrics.epoch(step, epoch, evaluate())
         checkpoints.save(step=step)
     told.end()
     if not (folder / "result.json").exists():
@@ -251,6 +234,29 @@ def run(
     metrics.close()
     profiler.close()
     return read_json(folder / "result.json")
+
+
+def evaluation(setup: Setup) -> Callable[[], dict[str, float]]:
+    """What measures the network, with running statistics, on the test set."""
+    evaluate = Evaluator(
+        setup.strategy,
+        setup.test,
+        setup.config.training.batch_size,
+        lambda images: setup.network(images, training=False)[0],
+        "training/test",
+        augment=False,
+        steps_per_call=setup.config.runtime.steps_per_call,
+        top_5=setup.classes >= MANY_CLASSES,
+    )
+
+    def measured() -> dict[str, float]:
+        score = evaluate()
+        row = {"test_accuracy": score.accuracy, "test_loss": score.loss}
+        if score.in_top_5 is not None:
+            row["test_top_5_accuracy"] = score.in_top_5 / score.images
+        return row
+
+    return measured
 
 
 def _show(
