@@ -49,11 +49,8 @@ class _Selection:
     """
 
     def __init__(self, setup: Setup, folder: pathlib.Path):
-        config, self._fields, self._architecture = (
-            setup.config,
-            setup.config.selection,
-            setup.bilevel.architecture,
-        )
+        config, self._architecture = setup.config, setup.bilevel.architecture
+        self._fields = config.selection
         self._setup, self._folder = setup, folder
         searched = State.of(self._architecture)
         self._budget = budget_lib.of_setup(setup)
