@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn import datasets
+
+from tf_darts.export import card as card_lib
 
 GENOTYPE = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"
 CONFIG = """
@@ -44,7 +45,11 @@ def done(call, tmp_path_factory):
     )
     assert trained.status == 0, trained.err
     assert trained.out.splitlines()[-1].endswith(" or bin/export --workdir='a b' --name=mine")
-    ended = call("export", "--workdir=a b", "--name=mine", cwd=folder)
+    # An earlier export, in whose place the new one is put.
+    (folder / "a b" / "export" / "mine").mkdir(parents=True)
+    for file in ("model_card.json", "of_before"):
+        (folder / "a b" / "export" / "mine" / file).write_text("{}")
+    ended = call("export", "--workdir=a b", "--name=mine", "--output=a b/export/mine", cwd=folder)
     assert ended.status == 0, ended.err
     images = datasets.load_digits().images[:3]
     (folder / "images").mkdir()
@@ -155,16 +160,17 @@ def test_images_of_another_size_and_kind_are_brought_to_the_models(done, call):
     assert grey == colours and large == small != grey
 
 
-def test_exported_again_it_is_put_in_the_place_of_the_first(done, call):
-    folder, _ = done
-    output = folder / "elsewhere"
-    shutil.copytree(folder / "a b" / "export" / "mine", output)
-    arguments = (*MINE, "--output=elsewhere", "--check_images=20", "--formats=tflite")
-    ended = call("export", *arguments, cwd=folder)
-    assert ended.status == 0, ended.err
-    assert {path.name for path in output.iterdir()} == {"model.tflite", "model_card.json", "model_card.md"}
-    assert json.loads((output / "model_card.json").read_text())["checked"]["images"] == 20
-    assert not list(folder.glob(".elsewhere*"))
+def test_it_is_put_in_the_place_of_an_earlier_one(done):
+    made = done[0] / "a b" / "export" / "mine"
+    names = {*FILES.values(), "model_int8.tflite", "model_card.json", "model_card.md"}
+    assert {path.name for path in made.iterdir()} == names
+    assert [path.name for path in made.parent.iterdir()] == ["mine"]
+
+
+def test_the_card_says_what_it_computes_in(card):
+    assert "trained in float32" in card_lib.text(card)
+    text = card_lib.text(card | {"precision": "mixed_bfloat16"})
+    assert "trained in mixed_bfloat16, with weights in float32; the files compute in float32" in text
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

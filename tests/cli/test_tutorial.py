@@ -28,7 +28,7 @@ SHORT = {
         "--config.selection.interval=0", "--config.training.channels=2", "--config.training.epochs=1",
         "--config.runtime.tensorboard=False",
     ],
-    "export": ["--formats=keras,tflite"],
+    "export": ["--formats=keras,tflite", "--check_images=20"],
 }  # fmt: skip
 
 
@@ -70,6 +70,10 @@ def test_the_commands_lead_from_images_to_a_model_that_classifies_them(done):
     )
     assert card["data"]["classes"] == ["eight", "five", "three"]
     assert all(entry["agrees"] for entry in card["formats"].values())
+    assert list(card["formats"]) == ["keras", "tflite"] and card["checked"]["images"] == 20
+    made = folder / "runs" / "tutorial" / "export" / "perturbation"
+    files = {path.name for path in made.iterdir()}
+    assert files == {"model.keras", "model.tflite", "model_card.json", "model_card.md"}
 
 
 def test_each_command_is_the_one_that_the_program_before_names(done):

@@ -38,6 +38,7 @@ def about(trained: Trained, data: sample.Data) -> dict[str, Any]:
         "space": trained.space.name,
         "genotype": trained.genotype.to_text(trained.space),
         "training": {**config.training.to_dict(), "seed": config.seed},
+        "precision": config.runtime.precision,
         "epochs": result["epochs"],
         "test_accuracy": result["test_accuracy"],
         "best_test_accuracy": result["best_test_accuracy"],
@@ -58,6 +59,7 @@ def text(content: dict[str, Any]) -> str:
         "space": f"{content['space']}, {network['channels']} channels, {network['cells']} cells",
         "parameters": f"{network['parameters']:,}",
         "multiply-adds": f"{network['multiply_adds']:,} for one image",
+        "arithmetic": _arithmetic(content["precision"]),
         "input": f"uint8 [batch, {image['height']}, {image['width']}, {image['channels']}], pixels from 0 to"
         " 255; normalised inside",
         "output": "probabilities, float32 [batch, classes]; class, int64 [batch] (of the Keras file:"
@@ -89,6 +91,16 @@ def text(content: dict[str, Any]) -> str:
         "Versions: " + ", ".join(f"{name} {version}" for name, version in content["versions"].items()) + ".",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _arithmetic(precision: str) -> str:
+    """What the network was trained in, and what the files compute in."""
+    if precision == "float32":
+        return "trained in float32; the files compute in it, but for int8"
+    return (
+        f"trained in {precision}, with weights in float32; the files compute in float32, but for int8, and so"
+        " does the trained network that they are compared with. The test accuracy above is that of training."
+    )
 
 
 def _files(formats: dict[str, dict[str, Any]]) -> list[str]:

@@ -118,5 +118,5 @@ def draw(space: Space, rows: Sequence[dict], agreement: Agreement) -> Figure:
     figure.supxlabel("mixing weight (softmax of alpha)", fontsize=8.5)
     figure.supylabel("accuracy lost without it, %", fontsize=8.5)
     points = [Line2D([], [], color=colours[n], marker="o", linestyle="", label=n) for n in shown]
-    figure.legend(handles=points, loc="outside lower center", ncols=_COLUMNS, frameon=False, fontsize=8)
+    figure.legend(handles=points, loc="outside upper center", ncols=_COLUMNS, frameon=False, fontsize=8)
     return figure
