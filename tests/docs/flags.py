@@ -12,11 +12,13 @@ import tempfile
 
 from absl import app, flags
 
-import tf_darts.nas_bench.nas_bench_201
+import tf_darts.nas_bench
 import tf_darts.paper
 import tf_darts.selection
 import tf_darts.study.engine  # noqa: F401
+from tf_darts import config_files
 from tf_darts.cli import entry  # noqa: F401
+from tf_darts.runtime import workdir
 
 
 def check(program: str, arguments: list[str]) -> None:
@@ -26,6 +28,8 @@ def check(program: str, arguments: list[str]) -> None:
       UserError, SystemExit: something is wrong.
     """
     sys.argv = [program, *arguments]  # where the flags of a config look for its fields
+    # No work directory of the pages is there. It may have been started with any config.
+    workdir.recorded_config = lambda path: config_files.load("quickstart")
     app.run = lambda main, flags_parser: flags_parser(sys.argv)
     module = importlib.import_module(f"tf_darts.cli.{program}")
     module.main()
