@@ -37,7 +37,7 @@ SHORT = {
     "configs/paper.py": [
         "--config.data.source=npz", "--config.search.channels=2", "--config.search.cells=3",
         "--config.search.epochs=1", "--config.search.batch_size=8", "--config.search.evaluate_every=0",
-        "--config.selection.interval=0", "--config.selection.compact=False", "--config.training.channels=4",
+        "--config.selection.interval=0", "--config.selection.one_shot=True", "--config.training.channels=4",
         "--config.training.cells=3", "--config.training.epochs=1", "--config.training.batch_size=16",
     ],
     "configs/study_paper.py": [
