@@ -1,5 +1,7 @@
 """The config files that come with tf_darts, found from any folder, and what a program is called where."""
 
+import ast
+
 import pytest
 
 from tf_darts import config_files
@@ -70,3 +72,10 @@ def test_the_command_that_was_typed(monkeypatch, installed, started, text):
     monkeypatch.setattr(config_files, "INSTALLED", installed)
     monkeypatch.setattr("sys.argv", [started, "--quiet"])
     assert command.text() == text
+
+
+@pytest.mark.parametrize("name", config_files.names())
+def test_a_file_builds_on_others_by_load_as_it_must_where_it_is_installed(name):
+    tree = ast.parse((config_files.FOLDER / f"{name}.py").read_text())
+    imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert imported and all(module.partition(".")[0] != "configs" for module in imported)
