@@ -1,12 +1,12 @@
 """The recipe that we recommend in NAS-Bench-201: alpha is never trained, removal is judged by the loss.
 
-    bin/search --config=configs/recommended.py --workdir=runs/recommended --data_dir=CIFAR10.npz
-    bin/select --workdir=runs/recommended
+    bin/run --config=configs/recommended.py --workdir=runs/recommended --data_dir=CIFAR10.npz
 
-8,000 images of CIFAR-10 at half its resolution, 20 epochs; four minutes of one core. It differs from the
-paper's DARTS+PT (fixed alpha) in what a probe measures: the mean loss instead of the count of correct images,
-which turns on the few images that a removal pushes over a boundary. How it was chosen, and what it reaches on
-seeds that had no part in that: docs/results.md, configs/study_recommended.py.
+8,000 images of CIFAR-10 at half its resolution, 20 epochs: four minutes of one core for search and selection
+(bin/search, bin/select), before the network is trained. It differs from the paper's DARTS+PT (fixed alpha) in
+what a probe measures: the mean loss instead of the count of correct images, which turns on the few images
+that a removal pushes over a boundary. How it was chosen, and what it reaches on seeds that had no part in
+that: docs/results.md, configs/study_recommended.py.
 """
 
 from tf_darts import config_files

@@ -223,7 +223,8 @@ def read_in(module):
 
     def section_of(node):
         if isinstance(node, ast.Attribute):
-            return node.attr if node.attr in FIELDS else ("" if node.attr == "config" else None)
+            section = node.attr.removeprefix("_")  # also kept by an object under its name
+            return section if section in FIELDS else ("" if node.attr == "config" else None)
         return aliases.get(node.id) if isinstance(node, ast.Name) else None
 
     for node in ast.walk(tree(module)):

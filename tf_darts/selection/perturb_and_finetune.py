@@ -50,7 +50,7 @@ class _Selection:
 
     def __init__(self, setup: Setup, folder: pathlib.Path):
         config, self._architecture = setup.config, setup.bilevel.architecture
-        self._fields = config.selection
+        self._selection = config.selection
         self._setup, self._folder = setup, folder
         searched = State.of(self._architecture)
         self._budget = budget_lib.of_setup(setup)
@@ -66,7 +66,7 @@ class _Selection:
         self._lines = JsonLines(
             folder / "decisions.jsonl", keep=lambda row: row["number"] < restored["decisions"]
         )
-        made = [] if self._fields.one_shot else self._lines.rows  # one-shot: all are applied at the end
+        made = [] if self._selection.one_shot else self._lines.rows  # one-shot: all are applied at the end
         if len(self._lines.rows) != self._done or not open_state.agree(self._architecture, made, searched):
             raise UserError(
                 f"{self._lines.path} and the checkpoint beside it disagree; remove {folder} to start again"
@@ -91,18 +91,18 @@ class _Selection:
 
     def _compile(self) -> None:
         """Makes what probes and fine-tunes, computing only what is still open if the config says so."""
-        if self._fields.compact:
+        if self._selection.compact:
             self._architecture.compact()
         self._decider = Decider(
             self._architecture,
             Prober(self._setup, self._images),
-            self._fields.criterion,
-            self._fields.racing_confidence,
-            criteria(self._fields)[1],
-            at_once=self._fields.one_shot,
+            self._selection.criterion,
+            self._selection.racing_confidence,
+            criteria(self._selection)[1],
+            at_once=self._selection.one_shot,
             rows=self._lines.rows,
             budget=self._budget,
-            measures_whole=self._fields.measure_whole,
+            measures_whole=self._selection.measure_whole,
         )
         self._steps = finetuning.steps(self._setup)
 
@@ -128,7 +128,7 @@ class _Selection:
             work.progress.note("genotype so far", likely(self._architecture))
             event_is_over = self._done == len(planned) or planned[self._done].event != planned[number].event
             more = self._done < len(planned) or self._step < self._total
-            if self._fields.compact and not self._fields.one_shot and event_is_over and more:
+            if self._selection.compact and not self._selection.one_shot and event_is_over and more:
                 self._compile()
 
     def finetune(self, epoch: int) -> None:
@@ -149,7 +149,7 @@ class _Selection:
 
     def conclude(self) -> Genotype:
         """The genotype, which is shown too."""
-        if self._fields.one_shot:
+        if self._selection.one_shot:
             for row in self._lines.rows:
                 open_state.apply(self._architecture, row)
         weights = self._architecture.current_weights()
