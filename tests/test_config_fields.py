@@ -79,6 +79,16 @@ def field_of(name):
     return FIELDS[section][field]
 
 
+@pytest.fixture(autouse=True)
+def registries_as_before():
+    """What a config adds in `extensions` is gone after the test."""
+    before = {name: dict(entries) for name, entries in config_lib.EXTENSIBLE.items()}
+    yield
+    for name, entries in config_lib.EXTENSIBLE.items():
+        entries.clear()
+        entries.update(before[name])
+
+
 def another(name):
     """A value of the field's own that is not its default."""
     field = field_of(name)

@@ -74,27 +74,24 @@ def fisher(kind: str, value: float | None, number: int) -> Interval:
     return Interval(value, math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half))
 
 
-def over_edges(
-    kind: str, pairs: Pairs, statistic: Callable[[str, Pairs], float | None], seed: int
-) -> Interval:
+def over_edges(edges: Sequence, statistic: Callable[[Sequence], float | None], seed: int) -> Interval:
     """A statistic of all edges, with a percentile bootstrap interval over the edges.
 
     Args:
-      kind: of the correlation.
-      pairs: both measures of every edge.
+      edges: what the statistic takes of every edge.
       statistic: what is estimated.
       seed: of the resampling.
     """
-    value = statistic(kind, pairs)
-    if value is None or len(pairs) < 2:
+    value = statistic(edges)
+    if value is None or len(edges) < 2:
         return Interval(value)
 
     def resampled(chosen: np.ndarray) -> float:
-        found = statistic(kind, [pairs[int(i)] for i in chosen])
+        found = statistic([edges[int(i)] for i in chosen])
         return value if found is None else found  # a resample of nothing but constants says nothing
 
     interval = stats.bootstrap(
-        (np.arange(len(pairs)),),
+        (np.arange(len(edges)),),
         resampled,
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
@@ -105,15 +102,23 @@ def over_edges(
     return Interval(value, float(interval.low), float(interval.high))
 
 
-def mean_within(kind: str, pairs: Pairs) -> float | None:
+def mean_within(kind: str, pairs: Pairs, seed: int) -> Interval:
     """Mean of the edges' own correlations, those left out that are not defined."""
-    values = [value for x, y in pairs if (value := correlation(kind, x, y)[0]) is not None]
-    return float(np.mean(values)) if values else None
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        defined = [value for value in values if value is not None]
+        return float(np.mean(defined)) if defined else None
+
+    return over_edges([correlation(kind, x, y)[0] for x, y in pairs], mean, seed)
 
 
-def pooled(kind: str, pairs: Pairs) -> float | None:
+def pooled(kind: str, pairs: Pairs, seed: int) -> Interval:
     """The correlation over all operations of all edges together."""
-    return correlation(kind, *(np.concatenate(column) for column in zip(*pairs, strict=True)))[0]
+
+    def together(chosen: Pairs) -> float | None:
+        return correlation(kind, *(np.concatenate(column) for column in zip(*chosen, strict=True)))[0]
+
+    return over_edges(pairs, together, seed)
 
 
 def by_edge(rows: Sequence[dict]) -> dict[tuple[str, int], list[dict]]:
@@ -161,8 +166,8 @@ def compare(rows: Sequence[dict], measure: str, against: str, seed: int) -> dict
         row |= {"chosen": chosen["operation"], "best": wanted["operation"]}
         each.append(row | {"lost": wanted[against] - chosen[against]})
     whole = {
-        name: {kind: dataclasses.asdict(over_edges(kind, pairs, statistic, seed)) for kind in CORRELATIONS}
-        for name, statistic in (("within_edges", mean_within), ("pooled", pooled))
+        name: {kind: dataclasses.asdict(estimate(kind, pairs, seed)) for kind in CORRELATIONS}
+        for name, estimate in (("within_edges", mean_within), ("pooled", pooled))
     }
     return {
         "measure": measure,
