@@ -125,7 +125,7 @@ def test_every_operation_starts_from_the_search(searched, analysed, tmp_path):
     [
         (Progress, "update", 5, 0.0),  # after three probes, inside the first operation's first epoch
         (Checkpoints, "save", 4, 10.0),  # a row is written, its checkpoint is not
-        (Progress, "update", 12, 10.0),
+        pytest.param(Progress, "update", 12, 10.0, marks=pytest.mark.slow),
     ],
 )
 def test_a_stopped_analysis_continues_as_if_it_had_not_been(

@@ -90,6 +90,7 @@ def test_a_small_run_leaves_samples_table_and_picture_and_is_not_repeated(tmp_pa
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == content
 
 
+@pytest.mark.slow
 def test_a_scaling_study(tmp_path):
     ended = benchmark(tmp_path, *SMALL, *STUDY)
     assert ended.returncode == 0, ended.stderr

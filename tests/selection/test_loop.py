@@ -146,19 +146,15 @@ def test_alpha_goes_on_training_and_the_search_is_left_alone(searched, selected)
 @pytest.mark.parametrize(
     ("owner", "method", "call", "minutes", "kept", "compact"),
     [
-        (Progress, "update", 1, 10.0, 0, True),  # while probing for the first decision
+        # While probing for the first decision.
+        pytest.param(Progress, "update", 1, 10.0, 0, True, marks=pytest.mark.slow),
         (Progress, "update", 3, 0.0, 1, True),  # in the first epoch, after a checkpoint inside it
-        (Progress, "say", 2, 10.0, 2, True),  # after the second decision's checkpoint, before any fine-tuning
-        (
-            Checkpoints,
-            "save",
-            4,
-            10.0,
-            1,
-            True,
-        ),  # the second decision's row is written, its checkpoint is not
+        # After the second decision's checkpoint, before any fine-tuning.
+        pytest.param(Progress, "say", 2, 10.0, 2, True, marks=pytest.mark.slow),
+        # The second decision's row is written, its checkpoint is not.
+        (Checkpoints, "save", 4, 10.0, 1, True),
         (Progress, "say", 2, 10.0, 2, False),
-        (Progress, "update", 3, 0.0, 1, False),
+        pytest.param(Progress, "update", 3, 0.0, 1, False, marks=pytest.mark.slow),
     ],
 )
 def test_a_stopped_selection_continues_as_if_it_had_not_been(

@@ -148,7 +148,7 @@ def by_image(cell_type, removal):
     return [np.concatenate(parts) for parts in zip(*columns, strict=True)]
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_every_image_has_its_place_whatever_the_replicas(replicas):
     strategy = tiny.two_replicas() if replicas == 2 else None
     made = two_cells.setup(strategy)
@@ -163,7 +163,7 @@ def test_every_image_has_its_place_whatever_the_replicas(replicas):
             np.testing.assert_allclose(values[k], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("probe_batch_size", [0, 6])
+@pytest.mark.parametrize("probe_batch_size", [pytest.param(0, marks=pytest.mark.slow), 6])
 def test_two_replicas_score_as_whole_passes_of_one_device(probe_batch_size):
     made, alone = (
         two_cells.setup(strategy, runtime__sync_batch_norm=True, selection__probe_batch_size=probe_batch_size)

@@ -57,10 +57,10 @@ def test_a_file_of_another_space(tmp_path, small, name):
         verify.verify(save(tmp_path, small), spaces.get(name))
 
 
-def test_a_file_of_another_space_of_the_same_stacking(shared):
-    for name in ("s2", "darts_with_none"):
-        with pytest.raises(UserError, match="weights: "):
-            verify.verify(str(shared / "reference/supernet_darts.npz"), spaces.get(name))
+@pytest.mark.parametrize("name", ["s2", pytest.param("darts_with_none", marks=pytest.mark.slow)])
+def test_a_file_of_another_space_of_the_same_stacking(shared, name):
+    with pytest.raises(UserError, match="weights: "):
+        verify.verify(str(shared / "reference/supernet_darts.npz"), spaces.get(name))
 
 
 @pytest.mark.parametrize(
