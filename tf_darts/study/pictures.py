@@ -4,6 +4,7 @@ Accuracies stand on a logarithmic scale of the error, so that what lies near the
 collapse is still in the picture.
 """
 
+import textwrap
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -30,6 +31,11 @@ _SCALE = "accuracies: logarithmic in the error"
 _TITLE = {"fontsize": 10, "loc": "left", "color": _INK}
 _MEAN = Line2D([], [], color=_INK, marker="_", markersize=9, label=f"mean, {100 * CONFIDENCE:.0f} % interval")
 _STEPS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)  # between ticks, percentage points
+
+
+def _wrapped(names: Sequence[str]) -> list[str]:
+    """Names that fit side by side: broken after an underscore where a line gets long."""
+    return [textwrap.fill(name.replace("_", "_ "), 12).replace("_ ", "_") for name in names]
 
 
 def _styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -90,7 +96,7 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
             values += [reference.best, reference.random]
         _scale_by_error(axes, values)
         axes.set_title(MEASURES[measure], **_TITLE)
-        axes.set_xticks([i * width + (len(shown) - 1) / 2 for i in range(len(searches))], searches)
+        axes.set_xticks([i * width + (len(shown) - 1) / 2 for i in range(len(searches))], _wrapped(searches))
         axes.set_xlim(-1.0, len(searches) * width - width + len(shown))
         axes.tick_params(axis="x", length=0)
         for i in range(1, len(searches)):
@@ -173,7 +179,9 @@ def correlations(study: Study, agreements: Sequence[Agreement]) -> bytes | None:
         axes.set_ylim(-1.05, 1.05)
         axes.set_title(f"{analysis}: order agrees with {LABELS.get(against, against)}", **_TITLE)
         axes.set_ylabel("Spearman, mean over edges", fontsize=9)
-        axes.set_xticks([i * width + (len(measured) - 1) / 2 for i in range(len(searches))], searches)
+        axes.set_xticks(
+            [i * width + (len(measured) - 1) / 2 for i in range(len(searches))], _wrapped(searches)
+        )
         axes.set_xlim(-1.0, len(searches) * width - width + len(measured))
         axes.tick_params(axis="x", length=0)
         _plain(axes)
