@@ -5,10 +5,8 @@
 Only sources are read: nothing of tf_darts is imported, and Bazel is not needed.
 """
 
-import ast
 import pathlib
 import sys
-from collections.abc import Iterator
 
 ROOT = (
     pathlib.Path(__file__).resolve().parents[1]
@@ -41,21 +39,10 @@ def rule(kind: str, name: str, **arguments: list[str] | str) -> str:
     return "\n".join([*lines, ")", ""])
 
 
-def _imported_names(path: str, text: str) -> Iterator[str]:
-    """Dotted names; for `from a import b` both a and a.b, since b may be a module."""
-    for node in ast.walk(ast.parse(text, path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            here = pathlib.PurePath(path).parts[: -node.level] if node.level else ()
-            module = ".".join([*here, *filter(None, [node.module])])
-            yield from (module, *(f"{module}.{alias.name}" for alias in node.names))
-
-
 def imports_of(path: str, root: pathlib.Path) -> set[str]:
     """The files below FOLDERS that a source imports itself, with the `__init__` of the packages around."""
     found = set()
-    for name in _imported_names(path, (root / path).read_text()):
+    for name in imports.imported_names(path, (root / path).read_text()):
         parts = name.split(".")
         for n in range(1, len(parts) + 1 if parts[0] in FOLDERS else 0):
             stem = "/".join(parts[:n])

@@ -9,7 +9,7 @@ import ast
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = "tf_darts"
@@ -106,21 +106,31 @@ def modules() -> dict[str, pathlib.Path]:
     return found
 
 
+def imported_names(path: str, text: str) -> Iterator[str]:
+    """The dotted names that a source imports, whole: a.b for `from a import b`.
+
+    Args:
+      path: of the source, from the repository: relative imports start there.
+      text: the source.
+    """
+    for node in ast.walk(ast.parse(text, path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            here = pathlib.PurePath(path).parts[: -node.level] if node.level else ()
+            module = [*here, *filter(None, [node.module])]
+            yield from (".".join([*module, alias.name]) for alias in node.names)
+
+
 def imports() -> dict[str, set[str]]:
     """What each module imports of tf_darts, at its top, in a function or for types alone."""
     known, found = modules(), {}
     for name, path in known.items():
         found[name] = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                wanted = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                wanted = [f"{node.module}.{alias.name}" for alias in node.names]
-            else:
-                continue
-            for target in wanted:
-                if target.partition(".")[0] == PACKAGE:
-                    found[name].add(_module_of(target, known))
+        source = path.relative_to(ROOT).as_posix()
+        for target in imported_names(source, path.read_text(encoding="utf-8")):
+            if target.partition(".")[0] == PACKAGE:
+                found[name].add(_module_of(target, known))
         found[name].discard(name)
     return found
 
