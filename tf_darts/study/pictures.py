@@ -33,9 +33,19 @@ _MEAN = Line2D([], [], color=_INK, marker="_", markersize=9, label=f"mean, {100 
 _STEPS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)  # between ticks, percentage points
 
 
-def _wrapped(names: Sequence[str]) -> list[str]:
-    """Names that fit side by side: broken after an underscore where a line gets long."""
-    return [textwrap.fill(name.replace("_", "_ "), 12).replace("_ ", "_") for name in names]
+def _name_groups(axes: Axes, names: Sequence[str], width: float, count: int) -> None:
+    """Names of groups below them, side by side: broken after an underscore where a line gets long.
+
+    Args:
+      axes: where they are.
+      names: one for each group.
+      width: from one group to the next.
+      count: places in a group.
+    """
+    wrapped = [textwrap.fill(name.replace("_", "_ "), 12).replace("_ ", "_") for name in names]
+    axes.set_xticks([i * width + (count - 1) / 2 for i in range(len(names))], wrapped)
+    axes.set_xlim(-1.0, len(names) * width - width + count)
+    axes.tick_params(axis="x", length=0)
 
 
 def _styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -96,9 +106,7 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
             values += [reference.best, reference.random]
         _scale_by_error(axes, values)
         axes.set_title(MEASURES[measure], **_TITLE)
-        axes.set_xticks([i * width + (len(shown) - 1) / 2 for i in range(len(searches))], _wrapped(searches))
-        axes.set_xlim(-1.0, len(searches) * width - width + len(shown))
-        axes.tick_params(axis="x", length=0)
+        _name_groups(axes, searches, width, len(shown))
         for i in range(1, len(searches)):
             axes.axvline(i * width - 1.25, color="#DDDDDD", linewidth=0.8)
         _plain(axes)
@@ -179,11 +187,7 @@ def correlations(study: Study, agreements: Sequence[Agreement]) -> bytes | None:
         axes.set_ylim(-1.05, 1.05)
         axes.set_title(f"{analysis}: order agrees with {LABELS.get(against, against)}", **_TITLE)
         axes.set_ylabel("Spearman, mean over edges", fontsize=9)
-        axes.set_xticks(
-            [i * width + (len(measured) - 1) / 2 for i in range(len(searches))], _wrapped(searches)
-        )
-        axes.set_xlim(-1.0, len(searches) * width - width + len(measured))
-        axes.tick_params(axis="x", length=0)
+        _name_groups(axes, searches, width, len(measured))
         _plain(axes)
     handles = [
         Line2D([], [], color=styles[m][0], marker=styles[m][1], linestyle="", label=LABELS.get(m, m))
