@@ -6,7 +6,7 @@ It defines no flags; the programs, and what they share (`common.py`), do.
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
@@ -86,11 +86,7 @@ def with_config_file(arguments: list[str]) -> list[str]:
 
 def with_recorded_config(arguments: list[str]) -> list[str]:
     """The arguments, with the config of --workdir first where there is no --config."""
-    given = {}
-    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
-        name, equals, value = argument.partition("=")
-        if argument.startswith("-"):
-            given[name.lstrip("-")] = value if equals else following
+    given = dict(_given(arguments))
     if "config" in given or not given.get("workdir"):
         return arguments
     return [f"--config={RECORDED}:{given['workdir']}", *arguments]
@@ -100,20 +96,25 @@ def _check_config_flags(
     arguments: list[str], fields: Sequence[str], unknown: Callable[[str], str], example: str
 ) -> None:
     """Checks what the flag library would report obscurely: a missing config file, an unknown field."""
-    has_config = any(a.partition("=")[0] in ("--config", "-config") for a in arguments)
-    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
-        name, equals, value = argument.partition("=")
-        name = name.removeprefix("-").removeprefix("-")
-        if not argument.startswith("-"):
-            continue
+    given = list(_given(arguments))
+    has_config = "config" in dict(given)
+    for name, value in given:
         if name == "config":
-            path = (value if equals else following).split(":")[0]
+            path = value.split(":")[0]
             if not os.path.isfile(path):
                 raise UserError(f"--config: {path!r}: no such file; give one as {example}")
         elif name.startswith("config.") and name.removeprefix("config.") not in fields:
             raise UserError(unknown(name.removeprefix("config.")))
         elif name.startswith("config.") and not has_config:
             raise UserError(f"--{name}: --config is missing; give a config file, as {example}")
+
+
+def _given(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Names of the flags, without dashes, each with what stands behind = or, where there is none, next."""
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
+        name, equals, value = argument.partition("=")
+        if argument.startswith("-"):
+            yield name.removeprefix("-").removeprefix("-"), value if equals else following
 
 
 def _origin(error: BaseException) -> BaseException:
