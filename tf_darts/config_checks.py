@@ -8,7 +8,7 @@ import ml_collections
 
 from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.fields import Field
+from tf_darts.fields import Field, value_of
 from tf_darts.search import methods
 from tf_darts.selection import NEEDS_ALPHA
 from tf_darts.selection.criteria import MAGNITUDE, RACEABLE
@@ -69,22 +69,17 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
         )
 
 
-def _value(config: ml_collections.ConfigDict, name: str) -> Any:
-    section, _, field = name.rpartition(".")
-    return config[section][field] if section else config[field]
-
-
 def _check_read(config: ml_collections.ConfigDict, fields: Fields) -> None:
     """Checks that no field is set which nothing reads, as `READ_WITH` says."""
     for name, others in READ_WITH.items():
-        if any(_reads(_value(config, other), values) for other, values in others.items()):
+        if any(_reads(value_of(config, other), values) for other, values in others.items()):
             continue
         section, _, only = name.rpartition(".")
         for field in fields[section] if only == "*" else (only,):
             value = config[section][field]
             if value != fields[section][field].default:
                 allowed = ", or ".join(f"{other} {_text(values)}" for other, values in others.items())
-                now = ", ".join(f"{other} is {_value(config, other)!r}" for other in others)
+                now = ", ".join(f"{other} is {value_of(config, other)!r}" for other in others)
                 raise UserError(
                     f"config: {section}.{field} is {value!r}; allowed: only with {allowed}, and {now}"
                 )

@@ -81,6 +81,12 @@ def tuple_field(kind: type, doc: str, allowed: str) -> Field:
     return Field((), doc, allowed, lambda v: all(type(item) is kind for item in v))
 
 
+def value_of(config: ml_collections.ConfigDict, name: str) -> Any:
+    """The value of a field by its whole name, as `seed` or `search.epochs`."""
+    section, _, field = name.rpartition(".")
+    return config[section][field] if section else config[field]
+
+
 def checked(name: str, value: Any, field: Field) -> Any:
     """A value as the field has it.
 

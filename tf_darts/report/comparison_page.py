@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tf_darts.errors import UserError
+from tf_darts.fields import value_of
 from tf_darts.nas_bench.table_file import PREFIXES
 from tf_darts.report import page, svg
 from tf_darts.report.cell_diagram import draw_genotypes
@@ -83,16 +84,13 @@ def labels_of(records: Sequence[Record]) -> list[str]:
     names = ["search.method", *(name for name in differing if name != "search.method")]
     return [
         ", ".join(
-            str(_field(r, name)) if name == "search.method" else f"{name.split('.')[-1]}={_field(r, name)}"
+            str(value_of(r.config, name))
+            if name == "search.method"
+            else f"{name.split('.')[-1]}={value_of(r.config, name)}"
             for name in names
         )
         for r in records
     ]
-
-
-def _field(record: Record, name: str) -> Any:
-    section, _, field = name.rpartition(".")
-    return record.config[section][field] if section else record.config[field]
 
 
 def _flat(record: Record) -> dict[str, Any]:
@@ -118,7 +116,10 @@ def _differing_fields(records: Sequence[Record]) -> list[str]:
 def _differing(records: Sequence[Record], labels: Sequence[str]) -> Table:
     names = _differing_fields(records)
     first = dict(reversed(list(zip(labels, records, strict=True))))
-    rows = [(label, *(str(_field(first[label], name)) for name in names)) for label in dict.fromkeys(labels)]
+    rows = [
+        (label, *(str(value_of(first[label].config, name)) for name in names))
+        for label in dict.fromkeys(labels)
+    ]
     return Table(("search", *names), rows if set(names) - {"search.method"} else ())
 
 

@@ -18,6 +18,7 @@ from tensorboard.plugins.hparams.summary_v2 import hparams_config_pb, hparams_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from tf_darts import config as config_lib
+from tf_darts.fields import value_of
 from tf_darts.genotype import Genotype
 from tf_darts.runtime import command
 from tf_darts.runtime.metrics import Metrics
@@ -125,9 +126,7 @@ def compare(config: ml_collections.ConfigDict, selection: str, result: Mapping[s
     """
     data = config.data.name if config.data.source == "tfds" else config.data.source
     values = {"data": data, "selection": selection}
-    for name, path in COMPARED.items():
-        section, _, field = path.rpartition(".")
-        values[name] = config[section][field] if section else config[field]
+    values |= {name: value_of(config, path) for name, path in COMPARED.items()}
     values["seed"] = str(config.seed)  # a name: as a number it would be shown as 0.0000
     columns = [hparams_api.HParam(name) for name in values]
     shown = [hparams_api.Metric(f"training_final/{tag}", display_name=name) for tag, name in FINAL.items()]
