@@ -182,7 +182,12 @@ def test_a_field_that_nothing_reads_is_refused(name):
     [
         (
             {"selection.racing_confidence": 0.9, "selection.criterion": "magnitude"},
-            "selection.racing_confidence is 0.9 with criterion magnitude, for which nothing is probed",
+            "selection.racing_confidence is 0.9 with criterion magnitude; allowed: 0, or a criterion that"
+            " is probed image by image",
+        ),
+        (
+            {"search.method": "fixed_alpha", "selection.topology_criterion": "magnitude"},
+            "selection.topology_criterion is 'magnitude' with search.method 'fixed_alpha': alpha was never",
         ),
         (
             {"selection.topology_criterion": "loss", "space": "nas_bench_201"},

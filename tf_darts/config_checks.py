@@ -17,8 +17,6 @@ Fields = Mapping[str, Mapping[str, Field]]
 """Every field, by section and name (`tf_darts.config.FIELDS`)."""
 
 
-NOT_PROBED = frozenset({"same", MAGNITUDE})  # a topology criterion that is the same adds no other
-
 # A field that is read only where another one has one of some values; of several others one is enough.
 # Elsewhere it has to be left at its default: set, it would do nothing. SECTION.*: every field of a section.
 # Not here is what one config file says for several choices that a flag then makes: the source of the data
@@ -136,15 +134,13 @@ def _check_search(config: ml_collections.ConfigDict) -> None:
 
 def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> None:
     search, selection = config.search, config.selection
+    criteria = {selection.criterion, selection.topology_criterion} - {"same"}
+    perturbed = selection.method == "perturbation"
     if search.method in methods.UNTRAINED_ALPHA:
-        judged = (
-            {selection.criterion, selection.topology_criterion}
-            if selection.method == "perturbation"
-            else set()
-        )
         for field, bad in (
             ("method", selection.method in NEEDS_ALPHA),
-            ("criterion", MAGNITUDE in judged),
+            ("criterion", perturbed and selection.criterion == MAGNITUDE),
+            ("topology_criterion", perturbed and selection.topology_criterion == MAGNITUDE),
             ("order", selection.order == "least_certain"),
         ):
             if bad:
@@ -152,16 +148,12 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
                     f"config: selection.{field} is {selection[field]!r} with search.method {search.method!r}:"
                     " alpha was never trained, so its size says nothing"
                 )
-    raced = {selection.criterion, selection.topology_criterion} - {*NOT_PROBED, *RACEABLE}
-    if selection.racing_confidence and raced:
+    probed = criteria - {MAGNITUDE}
+    if selection.racing_confidence and not (probed and probed <= {*RACEABLE}):
         raise UserError(
             f"config: selection.racing_confidence is {selection.racing_confidence} with criterion"
-            f" {', '.join(raced)}; allowed: 0, or criteria {', '.join(RACEABLE)}"
-        )
-    if selection.racing_confidence and {selection.criterion, selection.topology_criterion} <= NOT_PROBED:
-        raise UserError(
-            f"config: selection.racing_confidence is {selection.racing_confidence} with criterion"
-            f" {MAGNITUDE}, for which nothing is probed; allowed: 0, or criteria {', '.join(RACEABLE)}"
+            f" {', '.join(sorted(criteria))}; allowed: 0, or a criterion that is probed image by image:"
+            f" {', '.join(RACEABLE)}"
         )
     if selection.topology_criterion != "same" and not space.topology_nodes:
         raise UserError(

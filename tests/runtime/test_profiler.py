@@ -8,7 +8,7 @@ from tf_darts.search import loop
 
 
 @pytest.mark.parametrize("steps", [1, 1000])
-def test_a_search_leaves_a_trace_and_the_same_results(tmp_path, steps):
+def test_a_search_leaves_a_trace_and_the_same_results(tmp_path, capsys, steps):
     """Also where it ends before it has so many steps."""
     folders = {steps: tmp_path / "traced", 0: tmp_path / "not"}
     for wanted, folder in folders.items():
@@ -22,3 +22,5 @@ def test_a_search_leaves_a_trace_and_the_same_results(tmp_path, steps):
         assert (tmp_path / "traced" / name).read_text() == (tmp_path / "not" / name).read_text()
     counts = [sum(1 for _ in events.read(folder)) for folder in folders.values()]
     assert counts[0] == counts[1] > 0
+    said = f"the trace of steps is in {tmp_path / 'traced' / 'plugins' / 'profile'}"
+    assert (said in capsys.readouterr().out) == (steps == 1)  # a trace cut short is not announced as whole

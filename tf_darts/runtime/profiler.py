@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -15,11 +15,12 @@ class Profiler:
     Args:
       folder: the stage's folder; traces go to plugins/profile in it.
       steps: steps to trace, at least; 0: none.
+      say: prints where the trace is.
     """
 
-    def __init__(self, folder: pathlib.Path, steps: int):
+    def __init__(self, folder: pathlib.Path, steps: int, say: Callable[[str], None]):
         self._folder, self._left, self._calls = folder, steps, 0
-        self._wanted = steps
+        self._wanted, self._say = steps, say
 
     @contextlib.contextmanager
     def call(self, step: int) -> Iterator[None]:
@@ -33,15 +34,14 @@ class Profiler:
         with tf.profiler.experimental.Trace("steps", step_num=step, _r=1):
             yield
 
-    def done(self, steps: int) -> bool:
-        """Says how many steps the call did; gives whether the trace has just ended, and is written."""
+    def done(self, steps: int) -> None:
+        """Says how many steps the call did; with the last of those wanted the trace is written."""
         if self._left <= 0 or self._calls <= _FIRST:
-            return False
+            return
         self._left -= steps
-        if self._left > 0:
-            return False
-        tf.profiler.experimental.stop()
-        return True
+        if self._left <= 0:
+            tf.profiler.experimental.stop()
+            self._say(f"the trace of steps is in {self._folder / 'plugins/profile'}")
 
     def close(self) -> None:
         """Ends a trace for which the stage was too short."""

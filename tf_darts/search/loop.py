@@ -122,7 +122,7 @@ class _Search:
         self._warnings = Warnings("search")
         self._compiled = _Compiled(setup, self.epochs)
         self._progress = Progress("search", total, step)
-        self._profiler = Profiler(folder, config.runtime.profile_steps)
+        self._profiler = Profiler(folder, config.runtime.profile_steps, self._progress.say)
         if 0 < step < total:
             self._progress.say(f"search: continuing at step {step} of {total}")
         if step < total:
@@ -143,8 +143,7 @@ class _Search:
             with self._profiler.call(self._step):
                 steps = self._compiled(epoch, epoch.last_batch if last else epoch.batch)
                 columns = steps(self._step, count)
-            if self._profiler.done(count):
-                self._progress.say(f"search: the trace is in {self._folder / 'plugins/profile'}")
+            self._profiler.done(count)
             self._metrics.steps(self._step, columns, number)
             self._step += count
             self._progress.update(self._step, f"epoch {number + 1}/{len(self.epochs)}, {_summary(columns)}")

@@ -83,7 +83,7 @@ class _Selection:
         ]
         self._work = Work(costs, self._total, self._done, self._step)
         self._pictured = pictures.moments(len(self._planned), self._total) if self._planned else set()
-        self._profiler = Profiler(folder, config.runtime.profile_steps)
+        self._profiler = Profiler(folder, config.runtime.profile_steps, self._work.progress.say)
         if self._done + self._step:
             self._work.progress.say(
                 f"select: continuing after {self._done} of {len(self._planned)} decisions"
@@ -137,8 +137,7 @@ class _Selection:
         while self._step < min((epoch + 1) * per_pass, self._total):
             with self._profiler.call(self._step):
                 columns, count = self._steps(self._step)
-            if self._profiler.done(count):
-                self._work.progress.say(f"select: the trace is in {self._folder / 'plugins/profile'}")
+            self._profiler.done(count)
             self._metrics.steps(self._step, columns, epoch)
             self._step += count
             accuracy = 100 * columns["train_accuracy"].mean()

@@ -140,7 +140,7 @@ def percent(share: float | None) -> float | None:
 
 
 def write(output: Output, rows: Sequence[Row], epochs: Sequence[Row], correlations: Sequence[Row]) -> None:
-    """Leaves results.csv, results.json, epochs.csv and correlations.csv."""
+    """Leaves results.csv, results.json, epochs.csv and correlations.csv; no CSV of what has no rows yet."""
     _write_csv(output / "results.csv", rows)
     write_json(output / "results.json", {"rows": list(rows)})
     _write_csv(output / "epochs.csv", epochs)
@@ -149,4 +149,7 @@ def write(output: Output, rows: Sequence[Row], epochs: Sequence[Row], correlatio
 
 def _write_csv(path: pathlib.Path, rows: Sequence[Row]) -> None:
     """With the columns of the first row."""
-    write_csv(path, list(rows[0]) if rows else [], rows)
+    if rows:
+        write_csv(path, list(rows[0]), rows)
+    else:
+        path.unlink(missing_ok=True)  # it would be of another study

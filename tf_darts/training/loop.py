@@ -198,7 +198,7 @@ def run(
     metrics.text("genotype", panels.genotype_text(network.genotype, network.space))
     total = training.epochs * steps.per_pass
     progress = Progress(f"train {name}", total, step)
-    profiler = Profiler(folder, config.runtime.profile_steps)
+    profiler = Profiler(folder, config.runtime.profile_steps, progress.say)
     if 0 < step < total:
         progress.say(f"train {name}: continuing at step {step} of {total}")
     told = Callbacks(callbacks, network, training.epochs, steps.per_pass)
@@ -208,8 +208,7 @@ def run(
         told.in_epoch(epoch)
         with profiler.call(step):
             columns, count = steps(step)
-        if profiler.done(count):
-            progress.say(f"train {name}: the trace is in {folder / 'plugins/profile'}")
+        profiler.done(count)
         metrics.steps(step, columns, epoch)
         step += count
         text = f"epoch {epoch + 1}/{training.epochs}, loss {columns['train_loss'].mean():.3f}"
