@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.search import drawing, tiny, two_cells
-from tests.selection.one_by_one import EDGES, assert_equal, one_by_one, operations
+from tests.selection.one_by_one import EDGES, OneByOne, assert_equal, operations
 from tf_darts import memory, spaces
 from tf_darts.architecture import Architecture
 from tf_darts.errors import UserError
@@ -142,9 +142,9 @@ CASES = [("normal", EDGES), ("normal", operations(3, 4)), ("reduce", EDGES), ("r
 
 
 def test_probes_score_as_whole_passes(made):
-    prober = Prober(made, made.valid)
+    prober, one_by_one = Prober(made, made.valid), OneByOne(made)
     for case in CASES:
-        assert_equal(prober.score(*case, 1), one_by_one(made, *case, 1))
+        assert_equal(prober.score(*case, 1), one_by_one(*case, 1))
 
 
 def test_compaction_changes_no_bit_and_no_probe():
@@ -163,7 +163,8 @@ def test_compaction_changes_no_bit_and_no_probe():
             ("normal", operations(1, 4)),
             ("reduce", operations(3, 3)),
         ]
-        expected = [one_by_one(made, *case, 0) for case in cases]
+        one_by_one = OneByOne(made)
+        expected = [one_by_one(*case, 0) for case in cases]
         bilevel.architecture.compact()
         np.testing.assert_array_equal(bilevel.forward(images, training=True), whole)
     assert not bilevel.architecture.computed["normal"][3][-1]

@@ -9,16 +9,21 @@ def operations(edge, number):
     return [(edge, o) for o in range(number)]
 
 
-def one_by_one(setup, cell_type, removals, pass_index):
-    """Scores as the masks give them, each by a pass of its own."""
-    architecture, scores = setup.bilevel.architecture, []
-    augment, batch_size = setup.config.selection.augment_probes, setup.probe_batch
-    evaluate = setup.evaluator(setup.valid, "selection/probe", True, augment, batch_size)
-    for removal in removals:
-        architecture.probe(cell_type, *removal)
-        scores.append(evaluate(pass_index))
-    architecture.end_probe()
-    return scores
+class OneByOne:
+    """Scores as the masks give them, each by a pass of its own through a supernet as it was made."""
+
+    def __init__(self, setup):
+        self._architecture, batch_size = setup.bilevel.architecture, setup.probe_batch
+        augment = setup.config.selection.augment_probes
+        self._evaluate = setup.evaluator(setup.valid, "selection/probe", True, augment, batch_size)
+
+    def __call__(self, cell_type, removals, pass_index):
+        scores = []
+        for removal in removals:
+            self._architecture.probe(cell_type, *removal)
+            scores.append(self._evaluate(pass_index))
+        self._architecture.end_probe()
+        return scores
 
 
 def assert_equal(scores, expected):

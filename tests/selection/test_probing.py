@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny, two_cells
-from tests.selection.one_by_one import EDGES, assert_equal, one_by_one, operations
+from tests.selection.one_by_one import EDGES, OneByOne, assert_equal, operations
 from tf_darts.selection.probing import Prober
 from tf_darts.selection.racing import Race
 from tf_darts.supernet import Supernet
@@ -25,6 +25,11 @@ def prober(setup):
     return Prober(setup, setup.valid)
 
 
+@pytest.fixture(scope="module")
+def one_by_one(setup):
+    return OneByOne(setup)
+
+
 @pytest.mark.parametrize(
     ("cell_type", "removals", "pass_index"),
     [
@@ -35,9 +40,9 @@ def prober(setup):
         ("reduce", [(4, 1)], 3),
     ],
 )
-def test_probes_score_as_whole_passes_one_by_one(setup, prober, cell_type, removals, pass_index):
+def test_probes_score_as_whole_passes_one_by_one(prober, one_by_one, cell_type, removals, pass_index):
     scores = prober.score(cell_type, removals, pass_index)
-    expected = one_by_one(setup, cell_type, removals, pass_index)
+    expected = one_by_one(cell_type, removals, pass_index)
     assert {s.images for s in scores} == {19}  # the short last batch is there
     if len(removals) > 1:
         assert_equal(scores, expected)
@@ -60,7 +65,8 @@ def test_probes_among_decisions_score_as_whole_passes(compact):
     architecture.decide_operation("reduce", 2, 2)
     architecture.remove_edges("reduce", [3])
     cases = [("normal", EDGES), ("normal", operations(3, 4)), ("reduce", EDGES), ("reduce", operations(1, 3))]
-    expected = [one_by_one(made, *case, 1) for case in cases]
+    one_by_one = OneByOne(made)
+    expected = [one_by_one(*case, 1) for case in cases]
     if compact:
         architecture.compact()
     prober = Prober(made, made.valid)
@@ -169,11 +175,12 @@ def test_two_replicas_score_as_whole_passes_of_one_device(probe_batch_size):
         two_cells.setup(strategy, runtime__sync_batch_norm=True, selection__probe_batch_size=probe_batch_size)
         for strategy in (tiny.two_replicas(), tiny.one_device())
     )
+    one_by_one = OneByOne(alone)
     prober = Prober(made, made.valid)  # of 19 images, in batches of 8, 8 and 3, or of three times 6 and 1
     for cell_type, removals in (("normal", operations(0, 4)), ("reduce", EDGES)):
         scores = prober.score(cell_type, removals, 1)
         assert [score.images for score in scores] == [19] * len(removals)
-        assert_equal(scores, one_by_one(alone, cell_type, removals, 1))
+        assert_equal(scores, one_by_one(cell_type, removals, 1))
 
 
 def test_who_leaves_a_race_is_scored_no_further(prober):
@@ -224,7 +231,7 @@ def test_a_supernet_without_cells_of_a_type_is_probed_all_the_same():
     assert {block.cell_type for block in made.bilevel.supernet.body.layout} == {"reduce"}
     prober = Prober(made, made.valid)
     scores = prober.score("normal", operations(0, 4), 0)
-    expected = one_by_one(made, "normal", operations(0, 4), 0)
+    expected = OneByOne(made)("normal", operations(0, 4), 0)
     assert [s.correct for s in scores] == [s.correct for s in expected]
     assert len({s.loss for s in scores}) == 1  # nothing depends on it
 
