@@ -25,6 +25,7 @@ from tf_darts.errors import UserError
 from tf_darts.layers.body import Cell
 from tf_darts.layers.operations import Noise
 from tf_darts.network import Network, check_auxiliary, count_parameters
+from tf_darts.objective import Batch
 from tf_darts.reference_file import AFTER_STEPS, GRADIENT, NUDGES, OUTPUT, Comparison, Reference
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import magnitude
@@ -108,7 +109,6 @@ def _verify_supernet(reference: Reference, space: Space) -> None:
     bilevel = Bilevel.create(model, architecture, config_lib.default().search)
     train = reference.batch("x_train", "y_train", model)
     valid = reference.batch("x_valid", "y_valid", model)
-    learning_rate = config_lib.default().search.learning_rate
 
     def forward() -> tf.Tensor:
         return bilevel.forward(valid[0], training=True)
@@ -120,27 +120,7 @@ def _verify_supernet(reference: Reference, space: Space) -> None:
     # those of the reference: one, one per probe, then an alpha step and a weight step three times.
     reference.compare("logits", "", {"logits_valid": forward().numpy()}, OUTPUT)
     _compare_probes(reference, architecture, forward)
-    for step in range(3):
-        evaluated = bilevel.alpha_step(valid, len(valid[1]))
-        if step == 0:
-            reference.compare("loss", "", {"loss_valid": evaluated.loss.numpy()}, OUTPUT)
-            gradients = {
-                names[t]: g.numpy() for t, g in zip(bilevel.alphas, evaluated.gradients, strict=True)
-            }
-            reference.compare("alpha gradients", "alpha_grad/", gradients, GRADIENT)
-        evaluated, norm = bilevel.weight_step(train, len(train[1]), learning_rate)
-        if step == 0:
-            reference.compare("logits", "", {"logits_train": evaluated.logits.numpy()}, OUTPUT)
-            reference.compare("loss", "", {"loss_train": evaluated.loss.numpy()}, OUTPUT)
-            gradients = _torch_gradients(model, evaluated.gradients)
-            reference.compare("weight gradients", "weight_grad/", gradients, GRADIENT)
-        reference.compare("gradient norm", "grad_norm/", {f"step{step}": norm.numpy()}, AFTER_STEPS)
-        reference.compare(
-            "alpha after steps",
-            f"after_step{step + 1}/alpha/",
-            {name: architecture.alpha[cell_type].numpy() for cell_type, name in names.items()},
-            AFTER_STEPS,
-        )
+    _compare_steps(reference, bilevel, names, train, valid)
     trained = interop.export(model)
     weights = {name: value for name, value in trained.items() if "running" not in name}
     reference.compare("weights after 3 steps", "after_step3/state/", weights, AFTER_STEPS)
@@ -154,6 +134,42 @@ def _verify_supernet(reference: Reference, space: Space) -> None:
     if selected is not None:
         reference.equal(
             "genotype by magnitude", "genotype", selected, magnitude.select(architecture).genotype
+        )
+
+
+def _compare_steps(
+    reference: Reference, bilevel: Bilevel, names: Mapping[str, str], train: Batch, valid: Batch
+) -> None:
+    """Three bilevel steps: losses and gradients of the first, norms and alpha of all.
+
+    Args:
+      reference: what is compared with.
+      bilevel: as it is before the first of them.
+      names: the reference's name of each cell type's alpha.
+      train: the batch of every weight step.
+      valid: that of every alpha step.
+    """
+    learning_rate = config_lib.default().search.learning_rate
+    for step in range(3):
+        evaluated = bilevel.alpha_step(valid, len(valid[1]))
+        if step == 0:
+            reference.compare("loss", "", {"loss_valid": evaluated.loss.numpy()}, OUTPUT)
+            gradients = {
+                names[t]: g.numpy() for t, g in zip(bilevel.alphas, evaluated.gradients, strict=True)
+            }
+            reference.compare("alpha gradients", "alpha_grad/", gradients, GRADIENT)
+        evaluated, norm = bilevel.weight_step(train, len(train[1]), learning_rate)
+        if step == 0:
+            reference.compare("logits", "", {"logits_train": evaluated.logits.numpy()}, OUTPUT)
+            reference.compare("loss", "", {"loss_train": evaluated.loss.numpy()}, OUTPUT)
+            gradients = _torch_gradients(bilevel.supernet, evaluated.gradients)
+            reference.compare("weight gradients", "weight_grad/", gradients, GRADIENT)
+        reference.compare("gradient norm", "grad_norm/", {f"step{step}": norm.numpy()}, AFTER_STEPS)
+        reference.compare(
+            "alpha after steps",
+            f"after_step{step + 1}/alpha/",
+            {name: bilevel.architecture.alpha[cell_type].numpy() for cell_type, name in names.items()},
+            AFTER_STEPS,
         )
 
 

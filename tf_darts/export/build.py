@@ -91,38 +91,34 @@ def export(
     new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    paths = {}
-    for name in names:
-        say(f"writing {FILES[name]}")
-        paths[name] = new / FILES[name]
+    paths = {name: new / FILES[name] for name in names}
+    for name, path in paths.items():
+        say(f"writing {path.name}")
         with on_cpu():
-            WRITERS[name](model, paths[name], examples)
+            WRITERS[name](model, path, examples)
     own = any(isinstance(layer, OwnOperation) for layer in model.layers)
     imports = {name: ["tf_darts.export.own_layer"] if own and name == "keras" else [] for name in names}
     say(f"comparing the answers to {len(images)} test images in a fresh process")
     findings = check.compare(paths, imports, images, labels, expected)
+    formats = {
+        name: {
+            "file": path.name,
+            "bytes": _bytes(path),
+            "imports": imports[name],
+            **dataclasses.asdict(findings[name]),
+        }
+        for name, path in paths.items()
+    }
+    checked = {
+        "images": len(images),
+        "accuracy": float((expected.argmax(-1) == labels).mean()),
+        "representative_images": len(examples),
+    }
     content = {
         **card.about(trained, data),
-        "network": {
-            "channels": trained.config.training.channels,
-            "cells": trained.config.training.cells,
-            "parameters": count_parameters(network),
-            "multiply_adds": cost.multiply_adds(network, data.image_shape),
-        },
-        "checked": {
-            "images": len(images),
-            "accuracy": float((expected.argmax(-1) == labels).mean()),
-            "representative_images": len(examples),
-        },
-        "formats": {
-            name: {
-                "file": path.name,
-                "bytes": _bytes(path),
-                "imports": imports[name],
-                **dataclasses.asdict(findings[name]),
-            }
-            for name, path in paths.items()
-        },
+        "network": _size(trained, network, data),
+        "checked": checked,
+        "formats": formats,
         "machine": host.about(),
         "versions": versions(),
     }
@@ -149,6 +145,16 @@ def check_folder(folder: pathlib.Path) -> None:
         raise UserError(
             f"--output: {str(folder)!r} holds something else; allowed: a new folder, or an earlier export"
         )
+
+
+def _size(trained: Trained, network: Network, data: Data) -> dict[str, int]:
+    """The network's size, for the model card."""
+    return {
+        "channels": trained.config.training.channels,
+        "cells": trained.config.training.cells,
+        "parameters": count_parameters(network),
+        "multiply_adds": cost.multiply_adds(network, data.image_shape),
+    }
 
 
 def _bytes(path: pathlib.Path) -> int:

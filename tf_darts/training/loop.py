@@ -225,14 +225,19 @@ def run(
         checkpoints.save(step=step)
     told.end()
     if not (folder / "result.json").exists():
-        signs = collapse.of_accuracy(metrics.epochs[-1], "test_accuracy", setup.test.size, setup.classes)
-        Warnings(f"train {name}").keep(folder, signs)
-        content = _result(setup, metrics.epochs) | guard.counted(metrics.skipped)
-        _show(setup, metrics, folder, name, content, step)
-        finish(folder / "result.json", as_json(content))  # last: it says that the rest is there
+        _conclude(setup, metrics, folder, name, step)
     metrics.close()
     profiler.close()
     return read_json(folder / "result.json")
+
+
+def _conclude(setup: Setup, metrics: Metrics, folder: pathlib.Path, name: str, step: int) -> None:
+    """Warns of a collapse, shows what came out, and leaves result.json."""
+    signs = collapse.of_accuracy(metrics.epochs[-1], "test_accuracy", setup.test.size, setup.classes)
+    Warnings(f"train {name}").keep(folder, signs)
+    content = _result(setup, metrics.epochs) | guard.counted(metrics.skipped)
+    _show(setup, metrics, folder, name, content, step)
+    finish(folder / "result.json", as_json(content))  # last: it says that the rest is there
 
 
 def evaluation(setup: Setup) -> Callable[[], dict[str, float]]:
