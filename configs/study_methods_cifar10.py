@@ -22,8 +22,11 @@ def get_config():
     config.base.search.alpha_learning_rate = 63 * config_lib.default().search.alpha_learning_rate
     config.base.selection.compact = False  # an event's fine-tuning is over before new functions are traced
     config.searches = {name: {"search": {"method": name}} for name in METHODS}
-    # SGAS decides after epochs 10, 15, ... of 50; here after 5, 8, ... of 20.
-    config.searches["sgas"]["sgas"] = {"warmup_epochs": 4, "interval": 3}
+    # SGAS decides after epochs 10, 15, ... of 50; here after 5, 8, ... of 20. As published by magnitude, or,
+    # sgas_pt, by perturbation.
+    schedule = {"warmup_epochs": 4, "interval": 3}
+    config.searches["sgas"]["sgas"] = schedule
+    config.searches["sgas_pt"] = {"search": {"method": "sgas"}, "sgas": schedule | {"decision": "accuracy"}}
     config.selections = {
         "magnitude": {"method": "magnitude"},
         "perturbation": {"method": "perturbation"},
