@@ -1,11 +1,13 @@
 """What holds in every test process: two CPU devices, determinism, and where the shared material lies."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import tf_darts  # noqa: F401 - before TensorFlow: it says how that computes
+from tests.forking import Programs
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -28,6 +30,14 @@ def pytest_configure(config: pytest.Config) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(2)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     strategy.prepare()
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """Runs programs as a shell would, many times, at the cost of importing TensorFlow once."""
+    server = Programs()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -291,7 +291,7 @@ def test_all_stages_on_cells_stacked_as_in_nas_bench_201(tmp_path):
         }
     )
     settings.search.epochs = settings.training.epochs = 1
-    settings.selection.interval = 0
+    settings.selection.interval, settings.selection.compact = 0, False
     settings.search.cells = settings.training.cells = 1
 
     def run_of(config):

@@ -25,7 +25,7 @@ SHORT = {
     "custom_space": {"stacking": "nas_bench_201", "nodes": 2, "candidates": ("skip_connect", "nor_conv_1x1")},
     "data": {"crop_padding": 1, "flip": False, "test_fraction": 0.5},
     "search": {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 16, "evaluate_every": 0},
-    "selection": {"interval": 0},
+    "selection": {"interval": 0, "compact": False},
     "training": {
         "channels": 4, "cells": 1, "epochs": 2, "batch_size": 16, "auxiliary_weight": 0.0, "cutout_length": 0,
         "drop_path": 0.0,
@@ -157,6 +157,7 @@ def test_a_genotype_without_a_work_directory_is_trained_in_a_temporary_one():
     assert not workdir.exists()
 
 
+@pytest.mark.slow
 def test_the_example_on_a_dataset(tmp_path, monkeypatch, capsys):
     text = (ROOT / "examples" / "library" / "own_dataset.py").read_text()
     text = shortened(

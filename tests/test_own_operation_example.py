@@ -29,6 +29,7 @@ SHORT = {
     "search.batch_size": 16,
     "search.evaluate_every": 2,
     "selection.interval": 1,
+    "selection.compact": False,
     "training.channels": 4,
     "training.epochs": 2,
     "training.batch_size": 32,

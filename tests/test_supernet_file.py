@@ -60,7 +60,7 @@ def adam_of(bilevel):
     return [v.numpy() for v in (adam.step, *adam.first, *adam.second)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param("darts", marks=pytest.mark.slow), *NAMES[1:]])
 def test_logits_alpha_and_adam_come_back(name, tmp_path):
     theirs, ours = trained(name), bilevel_of(name, 1)
     expected = logits(theirs)

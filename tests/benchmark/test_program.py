@@ -53,7 +53,26 @@ def benchmark(folder, *arguments):
     )
 
 
-def test_a_small_run_leaves_samples_table_and_picture_and_is_not_repeated(tmp_path):
+def test_one_task_leaves_samples_table_and_picture_and_is_not_repeated(tmp_path):
+    arguments = (*SMALL, "--config.rounds=2", "--config.event_rounds=0", "--config.tasks=search")
+    first = benchmark(tmp_path, *arguments)
+    assert first.returncode == 0, first.stderr
+    assert (tmp_path / "out" / "plot.png").read_bytes().startswith(b"\x89PNG")
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert table in first.stdout and "bilevel step" in table and "probe batch" in table
+    content = json.loads((tmp_path / "out" / "result.json").read_text())
+    (search,) = (unit["result"] for unit in content["units"])
+    assert len(search["quantities"]["step"]["samples"]["ours"]) == 2 and "event" not in search["quantities"]
+    assert search["sides"]["ours"]["memory"] >= search["sides"]["ours"]["import_memory"] > 0
+
+    second = benchmark(tmp_path, *arguments)
+    assert second.returncode == 0 and second.stderr.count(": kept, measured ") == 1
+    assert second.stdout == first.stdout
+    assert json.loads((tmp_path / "out" / "result.json").read_text()) == content
+
+
+@pytest.mark.slow
+def test_a_small_run_of_all_tasks_with_the_peer(tmp_path):
     peer = "pytorch" if importlib.util.find_spec("torch") else "none"
     arguments = (*SMALL, "--config.rounds=2", f"--peer={peer}")
     first = benchmark(tmp_path, *arguments)

@@ -1,13 +1,9 @@
-"""Runs the programs as a shell would, many times, at the cost of importing TensorFlow once."""
+"""Runs the programs as a shell would."""
 
 import pytest
 
-from tests.forking import Programs
-
 
 @pytest.fixture(scope="session")
-def call():
+def call(programs):
     """`call(program, *arguments, cwd=folder)` runs a program and gives what came of it."""
-    programs = Programs()
-    yield programs.call
-    programs.close()
+    return programs.call

@@ -161,6 +161,7 @@ def test_another_config_for_the_same_work_directory_is_refused(done, call):
     assert files(done[0] / "läufe") == before
 
 
+@pytest.mark.slow
 def test_a_selection_with_a_name_of_its_own_is_trained_by_the_same_config(call, tmp_path):
     """A row of the paper (which has such a name), made small by flags."""
     config = f"--config={ROOT / 'configs' / 'paper.py'}:nas_bench_201_cifar10_darts"

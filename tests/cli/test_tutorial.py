@@ -25,8 +25,8 @@ SHORT = {
     "search": [
         "--config.data.limit_train=48", "--config.data.limit_test=30", "--config.search.channels=2",
         "--config.search.epochs=1", "--config.search.batch_size=12", "--config.search.evaluate_every=0",
-        "--config.selection.interval=0", "--config.training.channels=2", "--config.training.epochs=1",
-        "--config.runtime.tensorboard=False",
+        "--config.selection.interval=0", "--config.selection.compact=False", "--config.training.channels=2",
+        "--config.training.epochs=1", "--config.runtime.tensorboard=False",
     ],
     "export": ["--formats=keras,tflite", "--check_images=20"],
 }  # fmt: skip

@@ -74,7 +74,7 @@ def test_search(searched, tmp_path, monkeypatch, number):
 def test_selection(searched, tmp_path, monkeypatch, owner, name, number):
     def select(folder):
         folder.mkdir(exist_ok=True)
-        made = tiny.setup(tiny.config())
+        made = tiny.setup(tiny.config(selection__compact=False))
         return selection_lib.run(made, searched, folder), tiny.state(made)
 
     genotype, whole = select(tmp_path / "whole")

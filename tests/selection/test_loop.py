@@ -152,7 +152,8 @@ def test_alpha_goes_on_training_and_the_search_is_left_alone(searched, selected)
         # After the second decision's checkpoint, before any fine-tuning.
         pytest.param(Progress, "say", 2, 10.0, 2, True, marks=pytest.mark.slow),
         # The second decision's row is written, its checkpoint is not.
-        (Checkpoints, "save", 4, 10.0, 1, True),
+        (Checkpoints, "save", 4, 10.0, 1, False),
+        pytest.param(Checkpoints, "save", 4, 10.0, 1, True, marks=pytest.mark.slow),
         (Progress, "say", 2, 10.0, 2, False),
         pytest.param(Progress, "update", 3, 0.0, 1, False, marks=pytest.mark.slow),
     ],
@@ -179,7 +180,8 @@ def test_a_stopped_selection_continues_as_if_it_had_not_been(
 
 
 def test_a_selection_stopped_inside_an_event_continues_as_if_it_had_not_been(tmp_path, monkeypatch):
-    fields = {"search__cells": 3, "search__epochs": 1, "selection__interval": 0, "data__limit_train": 34}
+    fields = {"search__cells": 3, "search__epochs": 1, "data__limit_train": 34}
+    fields |= {"selection__interval": 0, "selection__compact": False}
 
     def run(name):
         (tmp_path / name).mkdir(exist_ok=True)

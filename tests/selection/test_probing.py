@@ -236,7 +236,7 @@ def test_a_supernet_without_cells_of_a_type_is_probed_all_the_same():
     assert len({s.loss for s in scores}) == 1  # nothing depends on it
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_operations_that_draw_can_be_probed(replicas):
     space = dataclasses.replace(two_cells.SPACE, candidates=dict.fromkeys(("normal", "reduce"), NOISY))
     strategy = tiny.two_replicas() if replicas == 2 else tiny.one_device()

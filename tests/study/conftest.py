@@ -45,12 +45,6 @@ def start():
 
 
 @pytest.fixture(scope="session")
-def call(start):
-    """The same to its end: `(status, out, err)`."""
-
-    def call(folder, *arguments):
-        process = start(folder, *arguments)
-        out, err = process.communicate()
-        return process.returncode, out, err
-
-    return call
+def call(programs):
+    """`call(folder, *arguments)` runs bin/study to its end: `(status, out, err)`."""
+    return lambda folder, *arguments: programs.call("study", *arguments, cwd=folder)

@@ -88,6 +88,7 @@ def test_a_network_is_trained(trained):
     assert min(moved) > 0
 
 
+@pytest.mark.slow
 def test_stopped_and_continued_it_ends_the_same(trained, folder, tmp_path, monkeypatch):
     for stop in (3, None):  # in the middle of the second epoch
         made = make(config(folder))
