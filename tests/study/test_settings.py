@@ -186,7 +186,7 @@ def test_the_configs_are_valid_and_say_how_they_are_run(path):
 
 def test_the_digits_study_has_every_method_with_all_that_it_allows():
     study = settings.validate(runpy.run_path(str(ROOT / "configs" / "study_digits.py"))["get_config"]())
-    assert set(study.searches) == set(METHODS) and {job.seed for job in study.jobs} == {0, 1, 2}
+    assert set(study.searches) == {*METHODS, "sgas_pt"} and {job.seed for job in study.jobs} == {0, 1, 2}
     for job in study.jobs:
         usual = {"perturbation"} if job.search in UNTRAINED_ALPHA else {"magnitude", "perturbation"}
         assert set(job.selections) == usual == set(job.trains)
