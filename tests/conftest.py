@@ -40,6 +40,18 @@ def programs() -> Iterator[Programs]:
     server.close()
 
 
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """What a test registers, or a config of it adds in `extensions`, is gone after it."""
+    from tf_darts.config import EXTENSIBLE
+
+    before = {name: dict(entries) for name, entries in EXTENSIBLE.items()}
+    yield
+    for name, entries in EXTENSIBLE.items():
+        entries.clear()
+        entries.update(before[name])
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared material, with `data/` and `reference/`; skips the test if there is none."""

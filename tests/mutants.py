@@ -136,13 +136,14 @@ def tried(mutant: Mutant, folder: Path) -> dict[str, object]:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=line", *tests]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
-        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        found = {"survived": done.returncode == 0, "by": (failed or [f"status {done.returncode}"])[0]}
     except subprocess.TimeoutExpired:
-        found = {"survived": False, "by": f"not over after {TIMEOUT:.0f} s"}
+        return {"survived": False, "by": f"not over after {TIMEOUT:.0f} s"}
     finally:
         path.write_bytes(whole)
-    return found if not found["survived"] else {"survived": True}
+    if done.returncode == 0:
+        return {"survived": True}
+    failed = (line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR")))
+    return {"survived": False, "by": next(failed, f"status {done.returncode}")}
 
 
 def main() -> None:

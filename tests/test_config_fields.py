@@ -16,6 +16,8 @@ from tf_darts import config_checks, folders
 from tf_darts.config import FIELDS, NAMES
 from tf_darts.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("registries")
+
 ALL = ("search", "selection", "training")
 
 # The stages whose results depend on a field, by the first pattern that fits.
@@ -77,16 +79,6 @@ def first_fitting(patterns, name, default=None):
 def field_of(name):
     section, _, field = name.rpartition(".")
     return FIELDS[section][field]
-
-
-@pytest.fixture(autouse=True)
-def registries_as_before():
-    """What a config adds in `extensions` is gone after the test."""
-    before = {name: dict(entries) for name, entries in config_lib.EXTENSIBLE.items()}
-    yield
-    for name, entries in config_lib.EXTENSIBLE.items():
-        entries.clear()
-        entries.update(before[name])
 
 
 def another(name):

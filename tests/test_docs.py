@@ -31,11 +31,8 @@ def blocks(name, start):
 
 
 @pytest.fixture
-def registry():
-    before = dict(OPERATIONS)
-    yield OPERATIONS
-    OPERATIONS.clear()
-    OPERATIONS.update(before)
+def registry(registries):
+    return OPERATIONS
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Every piece of code on the page on extending, put in its one file and run: docs/extending.md."""
 
-import copy
 import functools
 import json
 import re
@@ -21,6 +20,8 @@ from tf_darts.search import setup as search_setup
 from tf_darts.selection import select
 from tf_darts.selection.magnitude import select as by_magnitude
 
+pytestmark = pytest.mark.usefixtures("registries")
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 SECTIONS = [
     "An operation",
@@ -40,16 +41,6 @@ def code_of(section):
     pieces = re.findall(r"```python\n(.*?)```", text, re.S)
     files = {re.match(r"# (\w+\.py)\n", p).group(1): p for p in pieces if p.startswith("# ")}
     return files, [piece for piece in pieces if not piece.startswith("# ")]
-
-
-@pytest.fixture(autouse=True)
-def registries():
-    """What a test adds is taken out again."""
-    before = {name: copy.copy(dict(entries)) for name, entries in config_lib.EXTENSIBLE.items()}
-    yield
-    for name, entries in config_lib.EXTENSIBLE.items():
-        entries.clear()
-        entries.update(before[name])
 
 
 def small(config):

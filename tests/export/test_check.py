@@ -30,9 +30,8 @@ class Gate(Operation):
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path, registries):
     """A network whose edges are an operation of the user's own, in a file; and its model."""
-    before = dict(OPERATIONS)
     (tmp_path / "own.py").write_text(OWN)
     OPERATIONS.register("gate", f"{tmp_path / 'own.py'}:Gate")
     row = (("skip_connect", "gate"),) * 5
@@ -42,9 +41,7 @@ def own(tmp_path):
     cell = [("gate", 0), ("gate", 1), ("gate", 0), ("skip_connect", 2)]
     text = f"Genotype(normal={cell}, normal_concat=[2, 3], reduce={cell}, reduce_concat=[2, 3])"
     network = random_network.make(space, genotype_lib.from_text(text, space), cells=3)
-    yield network, random_network.exported(network)
-    OPERATIONS.clear()
-    OPERATIONS.update(before)
+    return network, random_network.exported(network)
 
 
 def written(model, folder, *names):

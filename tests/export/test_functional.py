@@ -14,11 +14,8 @@ from tf_darts.operation_names import OPERATIONS
 
 
 @pytest.fixture
-def registry():
-    before = dict(OPERATIONS)
-    yield OPERATIONS
-    OPERATIONS.clear()
-    OPERATIONS.update(before)
+def registry(registries):
+    return OPERATIONS
 
 
 def space_of(names, **fields):

@@ -33,13 +33,8 @@ def keras_conv(channels, stride, affine):
 
 
 @pytest.fixture(autouse=True)
-def registry():
-    """Puts the registry back as it was."""
-    before = dict(OPERATIONS)
+def registered(registries):
     OPERATIONS.register("keras_conv", keras_conv)
-    yield
-    OPERATIONS.clear()
-    OPERATIONS.update(before)
 
 
 def space_of(*candidates):

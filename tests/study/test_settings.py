@@ -79,20 +79,15 @@ def test_a_study_survives_json_and_its_paths_are_absolute(tmp_path, monkeypatch)
     assert again.job("darts-seed0").config.data.path == str(tmp_path / "images.npz")
 
 
-def test_extensions_of_a_search_are_found_from_anywhere(tmp_path, monkeypatch):
-    before = dict(METHODS)
+def test_extensions_of_a_search_are_found_from_anywhere(tmp_path, monkeypatch, registries):
     (tmp_path / "own.py").write_text("from tf_darts.search.methods.darts import Darts as Mine\n")
     monkeypatch.chdir(tmp_path)
     config = small()
     config.searches.own = {"extensions": {"methods": {"mine": "own.py:Mine"}}, "search": {"method": "mine"}}
-    try:
-        study = settings.validate(config)
-        assert study.job("own-seed0").config.search.method == "mine"
-        parts = study.config["searches"]
-        assert parts["own"]["extensions"]["methods"] == {"mine": f"{tmp_path / 'own.py'}:Mine"}
-    finally:
-        METHODS.clear()
-        METHODS.update(before)
+    study = settings.validate(config)
+    assert study.job("own-seed0").config.search.method == "mine"
+    parts = study.config["searches"]
+    assert parts["own"]["extensions"]["methods"] == {"mine": f"{tmp_path / 'own.py'}:Mine"}
 
 
 @pytest.mark.parametrize(
