@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.faults import small
 from tests.forking import Programs
 
-SEARCH_SAVES, ROWS = "tf_darts.runtime.checkpoints:Checkpoints.", "tf_darts.runtime.workdir:JsonLines.append"
+SAVES, ROWS = "tf_darts.runtime.checkpoints:Checkpoints.", "tf_darts.runtime.workdir:JsonLines.append"
 # Faults by what they mean; each is put into a run at its start, one after the other, and has to be met.
 POINTS: dict[str, list[tuple[str, list]]] = {
     "search: the lock is taken, nothing is written": [
@@ -30,12 +30,12 @@ POINTS: dict[str, list[tuple[str, list]]] = {
     "search: half of a row is written": [("kill_within_a_row", [3])],
     "search: a row is written, the checkpoint is not": [("kill_at", [ROWS, 3, "after"])],
     "search: a checkpoint is written, its checksums are not": [
-        ("kill_at", [SEARCH_SAVES + "_seal", 2, "before"])
+        ("kill_at", [SAVES + "_seal", 2, "before"])
     ],
     "search: checksums are written, the list of checkpoints is not": [
-        ("kill_at", [SEARCH_SAVES + "_seal", 2, "after"])
+        ("kill_at", [SAVES + "_seal", 2, "after"])
     ],
-    "search: older checkpoints are not yet removed": [("kill_at", [SEARCH_SAVES + "_tidy", 2, "before"])],
+    "search: older checkpoints are not yet removed": [("kill_at", [SAVES + "_tidy", 2, "before"])],
     "search: a checkpoint is being restored": [
         ("kill_at", ["tf_darts.runtime.checkpoints:_restore", 1, "before"])
     ],
@@ -61,6 +61,9 @@ POINTS: dict[str, list[tuple[str, list]]] = {
     ],
     "training: rows of an epoch are written, its checkpoint is not": [
         ("kill_at", ["tf_darts.runtime.metrics:Metrics.epoch", 2, "after"])
+    ],
+    "training: checksums of the last checkpoint are written, the list of checkpoints is not": [
+        ("kill_at", [SAVES + "_seal", 1, "after"])
     ],
     "training: the result is not yet written": [("kill_at", ["tf_darts.training.loop:finish", 1, "before"])],
     "training: the result is written": [("kill_at", ["tf_darts.training.loop:finish", 1, "after"])],

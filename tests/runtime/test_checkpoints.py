@@ -68,6 +68,23 @@ def test_the_newest_is_restored_and_few_are_kept(tmp_path):
     assert len(list((tmp_path / "checkpoints").glob("*.index"))) == 2
 
 
+@pytest.mark.parametrize("damage", [None, "ckpt-3.data-00000-of-00001"])
+def test_tensorflows_list_names_what_was_restored(tmp_path, damage):
+    """After a kill between the last checkpoint and the list, and where the last one is damaged."""
+    value, folder = tf.Variable(0.0), tmp_path / "checkpoints"
+    checkpoints = Checkpoints(tmp_path, 10.0, ("step",), value=value)
+    for step in range(1, 4):
+        listed = (folder / "checkpoint").read_bytes() if step > 1 else b""
+        checkpoints.save(step=step)
+    if damage:
+        (folder / damage).write_bytes(b"")
+    else:
+        (folder / "checkpoint").write_bytes(listed)
+    expected = 2 if damage else 3
+    assert Checkpoints(tmp_path, 10.0, ("step",), value=value).restore() == {"step": expected}
+    assert tf.train.latest_checkpoint(str(folder)) == str(folder / f"ckpt-{expected}")
+
+
 def test_saving_if_due_waits(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(checkpoints_lib.time, "monotonic", lambda: now[0])

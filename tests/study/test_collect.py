@@ -21,6 +21,7 @@ from tf_darts.study import collect, epochs, pictures, settings, summary
 from tf_darts.study.collect import Tables
 from tf_darts.study.conclude import conclude
 from tf_darts.study.output import Output
+from tf_darts.study.report import report
 
 SPACE = spaces.get("nas_bench_201")
 EPOCHS = 3
@@ -320,6 +321,7 @@ def test_pictures_are_png_files_of_what_there_is(text, study, output, table):
     rows = results(output)
     bare = [{**row, **{measure: None for measure in summary.MEASURES}} for row in rows]
     assert pictures.comparison(study, summary.summarise(study, bare, [])) is None
+    assert "Nothing tells how good they are" in report(study, summary.summarise(study, bare, []), [])
     assert pictures.over_epochs(study, [], summary.summarise(study, [], [])) is None
     assert pictures.correlations(study, []) is None
 
@@ -351,7 +353,7 @@ def test_what_is_not_finished_is_left_out(tmp_path, study):
     empty = Output(tmp_path / "none")
     empty.record(study)
     text = conclude(study, empty, Tables())
-    assert "0 of 15 selections are finished" in text and "Nothing tells" in text
+    assert "0 of 15 selections are finished" in text and "Nothing tells" not in text  # as nothing is there to tell
     assert results(empty) == []
     left = {path.name for path in (tmp_path / "none").iterdir()}
     assert left == {"logs", "study.json", "results.json", "summary.json", "summary.md"}  # no CSV without rows

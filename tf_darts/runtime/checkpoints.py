@@ -74,6 +74,7 @@ class Checkpoints:
             fault = _fault(self._stage, number)
             if fault is None:
                 self._restore(number)
+                self._list_as_latest(number)
                 for text in faults:
                     print(f"warning: {text}; continuing from ckpt-{number}", file=sys.stderr)
                 break
@@ -110,6 +111,16 @@ class Checkpoints:
         counter = int(self._manager.checkpoint.save_counter.numpy())
         _restore(self._manager.checkpoint, _prefix(self._folder, number))
         self._manager.checkpoint.save_counter.assign(counter)  # a number is given once
+
+    def _list_as_latest(self, number: int) -> None:
+        """Puts TensorFlow's list right where it names another checkpoint as the latest.
+
+        So it is after a kill between checkpoint and list. Where nothing is left to be done, no save would
+        mend it, and whoever reads the list would take an earlier state for the last one.
+        """
+        folder = str(self._folder)
+        if tf.train.latest_checkpoint(folder) != _prefix(self._folder, number):
+            tf.compat.v1.train.update_checkpoint_state(folder, f"ckpt-{number}")
 
     def save(self, **counters: int) -> None:
         """Saves now; then ends the process if it was asked to.

@@ -23,7 +23,7 @@ def report(study: Study, summary: Summary, agreements: Sequence[Agreement]) -> s
         f" {100 * CONFIDENCE:.0f} % t-intervals for the mean over seeds; differences are taken seed by seed."
     ]
     parts += [_measure(study, summary, measure) for measure in summary.measures()]
-    if not summary.measures():
+    if summary.finished and not summary.measures():
         parts.append("Nothing tells how good they are: no NAS-Bench-201 table was given, nothing trained.")
     if agreements:
         parts.append(_agreements(agreements))
