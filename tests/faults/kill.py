@@ -73,6 +73,7 @@ POINTS: dict[str, list[tuple[str, list]]] = {
 }
 
 
+MANY = 8  # differences of a run are shown
 SHARE = 0.35  # of an undisturbed run's time: no kill comes later; half of it is the start
 
 
@@ -115,8 +116,9 @@ class Runs:
             map(str, self.workdir.rglob("*_temp"))
         )
         if status or wrong or left:
+            shown = ", ".join(wrong[:MANY]) + (f" and {len(wrong) - MANY} more" if wrong[MANY:] else "")
             self.faults.append(
-                f"{self.workdir}: status {status}, different: {wrong}, left: {left}, {err[-2000:]}"
+                f"{self.workdir}: status {status}, different: {shown}, left: {left}, {err[-2000:]}"
             )
             print(self.faults[-1], flush=True)
         else:

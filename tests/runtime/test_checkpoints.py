@@ -69,10 +69,13 @@ def test_the_newest_is_restored_and_few_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [None, "ckpt-3.data-00000-of-00001"])
-def test_tensorflows_list_names_what_was_restored(tmp_path, damage):
+@pytest.mark.parametrize("relative", [False, True])
+def test_tensorflows_list_names_what_was_restored(tmp_path, monkeypatch, relative, damage):
     """After a kill between the last checkpoint and the list, and where the last one is damaged."""
-    value, folder = tf.Variable(0.0), tmp_path / "checkpoints"
-    checkpoints = Checkpoints(tmp_path, 10.0, ("step",), value=value)
+    monkeypatch.chdir(tmp_path)
+    stage = Path("stage") if relative else tmp_path / "stage"
+    value, folder = tf.Variable(0.0), stage / "checkpoints"
+    checkpoints = Checkpoints(stage, 10.0, ("step",), value=value)
     for step in range(1, 4):
         listed = (folder / "checkpoint").read_bytes() if step > 1 else b""
         checkpoints.save(step=step)
@@ -81,8 +84,10 @@ def test_tensorflows_list_names_what_was_restored(tmp_path, damage):
     else:
         (folder / "checkpoint").write_bytes(listed)
     expected = 2 if damage else 3
-    assert Checkpoints(tmp_path, 10.0, ("step",), value=value).restore() == {"step": expected}
+    assert Checkpoints(stage, 10.0, ("step",), value=value).restore() == {"step": expected}
     assert tf.train.latest_checkpoint(str(folder)) == str(folder / f"ckpt-{expected}")
+    os.rename("stage", "moved")
+    assert tf.train.latest_checkpoint("moved/checkpoints") == f"moved/checkpoints/ckpt-{expected}"
 
 
 def test_saving_if_due_waits(tmp_path, monkeypatch):

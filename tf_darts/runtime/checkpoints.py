@@ -120,7 +120,8 @@ class Checkpoints:
         """
         folder = str(self._folder)
         if tf.train.latest_checkpoint(folder) != _prefix(self._folder, number):
-            tf.compat.v1.train.update_checkpoint_state(folder, f"ckpt-{number}")
+            # In an absolute folder a name is kept as it is: the list stays right where the folder is moved.
+            tf.compat.v1.train.update_checkpoint_state(os.path.abspath(folder), f"ckpt-{number}")
 
     def save(self, **counters: int) -> None:
         """Saves now; then ends the process if it was asked to.
