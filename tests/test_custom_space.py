@@ -277,6 +277,7 @@ def test_a_cell_may_give_some_of_its_nodes():
     assert network(images)[0].shape == (2, 5)
 
 
+@pytest.mark.slow
 def test_all_stages_on_cells_stacked_as_in_nas_bench_201(tmp_path):
     """Two edges kept of three: its own stacking keeps all."""
     settings = tiny.config()

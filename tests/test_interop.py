@@ -40,13 +40,20 @@ MODELS = {
 }
 
 
+LARGE = ("supernet darts", "supernet s2", "supernet s3")
+SOME = [
+    pytest.param(make, id=name, marks=[pytest.mark.slow] if name in LARGE else [])
+    for name, make in MODELS.items()
+]
+
+
 def changed(state, seed=0):
     """Arrays of the same names and shapes with other values."""
     random = np.random.default_rng(seed)
     return {name: random.normal(size=value.shape).astype(np.float32) for name, value in state.items()}
 
 
-@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("make", SOME)
 def test_export_after_load_gives_the_same(make):
     model = make(0)
     initial = interop.export(model)

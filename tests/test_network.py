@@ -61,7 +61,12 @@ def test_parameter_counts_of_published_genotypes(name, channels, cells, count):
 
 
 @pytest.mark.parametrize(
-    ("channels", "cells", "count"), [(16, 8, 411_002), (16, 20, 1_007_738), (36, 20, 4_701_718)]
+    ("channels", "cells", "count"),
+    [
+        (16, 8, 411_002),
+        pytest.param(16, 20, 1_007_738, marks=pytest.mark.slow),
+        pytest.param(36, 20, 4_701_718, marks=pytest.mark.slow),
+    ],
 )
 def test_parameter_counts_of_sixteen_separable_convolutions(channels, cells, count):
     assert count_parameters(network(of_text(ALL_SEP3, "darts"), channels, cells, 10)) == count
@@ -71,9 +76,9 @@ def test_parameter_counts_of_sixteen_separable_convolutions(channels, cells, cou
     ("channels", "cells", "classes", "count", "with_head"),
     [
         (36, 20, 10, 3_349_342, 3_825_768),
-        (36, 20, 100, 3_401_272, 3_946_908),
+        pytest.param(36, 20, 100, 3_401_272, 3_946_908, marks=pytest.mark.slow),
         (16, 8, 100, 269_236, 773_912),
-        (16, 20, 10, 710_682, 1_146_148),
+        pytest.param(16, 20, 10, 710_682, 1_146_148, marks=pytest.mark.slow),
     ],
 )
 def test_parameter_counts_of_the_reference_network(shared, channels, cells, classes, count, with_head):

@@ -74,6 +74,7 @@ def test_the_example_is_valid_and_small():
     assert OPERATIONS["squeeze_excite"] == f"{FOLDER / 'squeeze_excite.py'}:SqueezeExcite"
 
 
+@pytest.mark.slow
 def test_the_recorded_config_gives_the_same_space(done):
     config = config_lib.validate(recorded_config(done))
     assert spaces.of(config) == spaces.of(config_lib.validate(example()))
@@ -85,6 +86,7 @@ def test_the_recorded_config_gives_the_same_space(done):
         assert "extensions" not in depends  # the files may be moved
 
 
+@pytest.mark.slow
 def test_probes_and_alpha_name_the_operation(done):
     rows = tiny.rows(done / "selection" / "perturbation" / "decisions.jsonl")
     assert [row["kind"] for row in rows] == ["operation"] * 10 + ["topology"] * 2
@@ -95,6 +97,7 @@ def test_probes_and_alpha_name_the_operation(done):
     assert "alpha/normal/3<-2/squeeze_excite" in last_epoch
 
 
+@pytest.mark.slow
 def test_genotypes_come_back_and_are_drawn(done):
     space = spaces.of(config_lib.validate(recorded_config(done)))
     genotypes = {}
@@ -127,6 +130,7 @@ def test_a_network_of_the_operation_alone_counts_and_exports(done):
     np.testing.assert_array_equal(other(images)[0], ours(images)[0])
 
 
+@pytest.mark.slow
 def test_a_finished_stage_refuses_another_space(done):
     config = ml_collections.ConfigDict(recorded_config(done).to_dict())
     config.custom_space.kept_edges = 1

@@ -154,6 +154,7 @@ def test_a_stopped_analysis_continues_as_if_it_had_not_been(
         assert len(loads) <= 1 + 6 - finished
 
 
+@pytest.mark.slow
 def test_more_edges_are_added_to_those_there_and_another_training_is_refused(searched, tmp_path):
     workdir = copied(searched, tmp_path)
     strength.run(study(workdir, analysis__edges="1"))

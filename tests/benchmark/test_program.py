@@ -70,6 +70,7 @@ def measured(folder, units, *arguments):
     return table, content
 
 
+@pytest.mark.slow
 def test_one_task_leaves_samples_table_and_picture_and_is_not_repeated(tmp_path):
     table, content = measured(tmp_path, 1, "--config.event_rounds=0", "--config.tasks=search")
     assert "bilevel step" in table and "probe batch" in table

@@ -53,6 +53,7 @@ def done(call, tmp_path_factory):
     return folder, said
 
 
+@pytest.mark.slow
 def test_the_commands_lead_from_images_to_a_model_that_classifies_them(done):
     folder, said = done
     programs = [shlex.split(command)[0] for command in COMMANDS]

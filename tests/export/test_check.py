@@ -59,6 +59,7 @@ def compared(network, paths, imports, monkeypatch):
     return check.compare(paths, imports, batch, expected.argmax(-1), expected)
 
 
+@pytest.mark.slow
 def test_a_users_own_operation_is_part_of_every_file_and_only_keras_needs_its_code(
     own, tmp_path, monkeypatch
 ):

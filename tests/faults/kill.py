@@ -29,9 +29,7 @@ POINTS: dict[str, list[tuple[str, list]]] = {
     "search: a file was renamed": [("kill_at", ["os:replace", 5, "after"])],
     "search: half of a row is written": [("kill_within_a_row", [3])],
     "search: a row is written, the checkpoint is not": [("kill_at", [ROWS, 3, "after"])],
-    "search: a checkpoint is written, its checksums are not": [
-        ("kill_at", [SAVES + "_seal", 2, "before"])
-    ],
+    "search: a checkpoint is written, its checksums are not": [("kill_at", [SAVES + "_seal", 2, "before"])],
     "search: checksums are written, the list of checkpoints is not": [
         ("kill_at", [SAVES + "_seal", 2, "after"])
     ],

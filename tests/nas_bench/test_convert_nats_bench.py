@@ -122,8 +122,16 @@ class Lacking(NatsBench):
         ),
         (NatsBench(epochs=("12",)).call, "cannot be read: KeyError: '200'"),
         (NatsBench([*TEXTS[:-1], TEXTS[0]]).call, "line 15626, arch is .* also in line 2"),
-        (NatsBench(["64:64:64:64:64", *TEXTS[1:]]).call, "line 2, arch is '64:64:64:64:64'; allowed: "),
-        (Lacking().call, "line 5, c100_test200 is ''; allowed: a number from 0 to 100"),
+        pytest.param(
+            NatsBench(["64:64:64:64:64", *TEXTS[1:]]).call,
+            "line 2, arch is '64:64:64:64:64'; allowed: ",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            Lacking().call,
+            "line 5, c100_test200 is ''; allowed: a number from 0 to 100",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_sources_that_are_no_use(create, message):

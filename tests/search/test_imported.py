@@ -28,7 +28,9 @@ def logits(made):
     return made.bilevel.forward(images, training=False, mixing_weights=weights).numpy()
 
 
-@pytest.mark.parametrize("name", ["s1", "s2", "s3", "s4"])
+@pytest.mark.parametrize(
+    "name", ["s1", *(pytest.param(n, marks=pytest.mark.slow) for n in ("s2", "s3", "s4"))]
+)
 def test_selection_reads_the_supernet_of_the_file(tmp_path, name):
     theirs, ours = setup(name, 1), setup(name, 2)
     draw = np.random.default_rng(0)

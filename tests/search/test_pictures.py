@@ -58,7 +58,7 @@ def test_it_changes_no_result(searched, tmp_path):
 @pytest.mark.parametrize(
     ("owner", "method", "call"),
     [
-        (Progress, "update", 3),  # inside epoch 1
+        pytest.param(Progress, "update", 3, marks=pytest.mark.slow),  # inside epoch 1
         (Checkpoints, "save", 2),  # events of epoch 1 are written, its checkpoint is not
         (pictures, "draw_mixture", 2),  # between the numbers and the pictures of epoch 2
     ],

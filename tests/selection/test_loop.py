@@ -148,7 +148,8 @@ def test_alpha_goes_on_training_and_the_search_is_left_alone(searched, selected)
     [
         # While probing for the first decision.
         pytest.param(Progress, "update", 1, 10.0, 0, True, marks=pytest.mark.slow),
-        (Progress, "update", 3, 0.0, 1, True),  # in the first epoch, after a checkpoint inside it
+        # In the first epoch, after a checkpoint inside it.
+        pytest.param(Progress, "update", 3, 0.0, 1, True, marks=pytest.mark.slow),
         # After the second decision's checkpoint, before any fine-tuning.
         pytest.param(Progress, "say", 2, 10.0, 2, True, marks=pytest.mark.slow),
         # The second decision's row is written, its checkpoint is not.

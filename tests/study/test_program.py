@@ -188,17 +188,19 @@ def test_a_larger_study_goes_on_in_the_same_folder(done, call):
         (["--output=out", "--config=config.py", "--table=no.gz"], "report.table: NAS-Bench-201 table '"),
         (["--output=out", "--config=config.py", "--collect", "--slurm=x"], "allowed: one of them"),
         (["--output=config.py", "--config=config.py"], "--output: 'config.py' is a file"),
-        (
+        pytest.param(
             ["--output=out", "--config=config.py", "--config.base.data.source=npz", "--data_dir=no.npz"],
             "no.npz': no such file",
+            marks=pytest.mark.slow,
         ),
         (
             ["--output=out", "--config=config.py", "--config.base.search.batch_size=20"],
             "searches.darts: search.batch_size is 20; allowed: at most 16, the images to draw from",
         ),
-        (
+        pytest.param(
             ["--output=out", "--config=config.py", "--config.jobs=10000"],
             "jobs is 10000: a search needs about",
+            marks=pytest.mark.slow,
         ),
     ],
 )

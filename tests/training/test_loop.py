@@ -87,7 +87,7 @@ def test_the_network_learns(tmp_path):
 @pytest.mark.parametrize(
     ("owner", "method", "call", "minutes"),
     [
-        (Progress, "update", 5, 0.0),  # inside epoch 1, after checkpoints
+        pytest.param(Progress, "update", 5, 0.0, marks=pytest.mark.slow),  # inside epoch 1, after checkpoints
         (Checkpoints, "save", 2, 10.0),  # rows of epoch 1 are written, its checkpoint is not
     ],
 )
