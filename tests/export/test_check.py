@@ -10,6 +10,7 @@ from tf_darts import spaces
 from tf_darts.errors import UserError
 from tf_darts.export import build, check, formats
 from tf_darts.operation_names import OPERATIONS
+from tf_darts.published import PUBLISHED
 
 OWN = """
 import tensorflow as tf
@@ -44,17 +45,17 @@ def own(tmp_path, registries):
     return network, random_network.exported(network)
 
 
-def written(model, folder, *names):
+def written(model, folder, *names, side=8):
     paths = {}
     for name in names:
         paths[name] = folder / build.FILES[name]
-        formats.WRITERS[name](model, paths[name], random_network.images(20))
+        formats.WRITERS[name](model, paths[name], random_network.images(20, side))
     return paths
 
 
-def compared(network, paths, imports, monkeypatch):
+def compared(network, paths, imports, monkeypatch, side=8):
     monkeypatch.setattr(check, "LATENCY_BATCHES", (2,))
-    batch = random_network.images()
+    batch = random_network.images(side=side)
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(random_network.logits(network, batch)))
     return check.compare(paths, imports, batch, expected.argmax(-1), expected)
 
@@ -73,6 +74,20 @@ def test_a_users_own_operation_is_part_of_every_file_and_only_keras_needs_its_co
         assert list(finding.latency) == ["2"] and finding.latency["2"]["median_seconds"] > 0
     with pytest.raises(UserError, match="keras: cannot be read in a fresh process: .*OwnOperation"):
         compared(network, {"keras": paths["keras"]}, {"keras": []}, monkeypatch)
+
+
+@pytest.mark.slow
+def test_a_published_network_of_twenty_cells(tmp_path, monkeypatch):
+    """The size that is retrained for CIFAR-10: sums of many channels are where files could come apart."""
+    network = random_network.make(spaces.get("darts"), PUBLISHED["darts_pt_s5_0"], 36, 20, 10)
+    model = random_network.exported(network, 32)
+    paths = written(model, tmp_path, *build.FILES, side=32)
+    findings = compared(network, paths, {name: [] for name in paths}, monkeypatch, side=32)
+    assert list(findings) == ["keras", "saved_model", "tflite", "tflite_int8"]
+    for name in ("keras", "saved_model", "tflite"):
+        assert findings[name].agrees and findings[name].same_class == 1
+    # The weights are drawn, so that classes are close to each other and no accuracy says anything of int8.
+    assert findings["tflite_int8"].largest_difference < 0.1
 
 
 def test_other_answers_do_not_agree(own, tmp_path, monkeypatch):
