@@ -186,6 +186,16 @@ def test_edges_with_fewer_candidates():
         architecture.decide_operation("normal", 2, 2)
 
 
+def test_free_are_the_open_operations_of_edges_that_are_there_and_have_several():
+    architecture = Architecture(RAGGED)
+    assert architecture.free("normal").numpy().astype(int).sum(1).tolist() == [0, 3, 2]
+    assert architecture.undecided_edges("normal") == [1, 2]
+    architecture.decide_operation("normal", 1, 0)
+    assert architecture.free("normal").numpy().astype(int).sum(1).tolist() == [0, 0, 2]
+    architecture.remove_edges("normal", [2])
+    assert not architecture.free("normal").numpy().any() and architecture.undecided_edges("normal") == []
+
+
 def test_state_is_in_the_checkpoint(tmp_path, architecture):
     architecture.decide_operation("reduce", 2, 1)
     architecture.remove_edges("normal", [9])

@@ -34,6 +34,7 @@ QUICK = [
 # Added to commands with a config, by its file.
 SHORT = {
     "configs/quickstart.py": QUICK,
+    "configs/recommended.py": QUICK,
     "configs/paper.py": [
         "--config.data.source=npz", "--config.search.channels=2", "--config.search.cells=3",
         "--config.search.epochs=1", "--config.search.batch_size=8", "--config.search.evaluate_every=0",
@@ -114,6 +115,10 @@ def ground(call, checkout, quickstart, tmp_path_factory):
     architecture = Architecture(spaces.get("nas_bench_201"), 1.0)
     bilevel = Bilevel.create(supernet, architecture, config_lib.default().search)
     supernet_file.write(folder / "supernet.npz", bilevel)
+    for k in range(180):
+        (folder / "images" / f"class{k % 3}").mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(rng.integers(256, size=(32, 32, 3)).astype(np.uint8))
+        image.save(folder / "images" / f"class{k % 3}" / f"{k}.png")
     (folder / "a_folder").mkdir()
     for name in ("some.png", "a_folder/other.png"):
         Image.fromarray(arrays["x_test"][0].astype(np.uint8)).save(folder / name)
