@@ -1,5 +1,7 @@
 """What TensorBoard gets of a selection, and what is recorded for it beside the probes."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -81,7 +83,11 @@ def test_leads_are_differences_of_probes(selected):
         if row["kind"] == "operation":
             by_name = {probe["operation"]: probe for probe in row["probes"]}
             expected = by_name[row["lead"]["over"]]["accuracy"] - by_name[row["chosen"]]["accuracy"]
-            assert row["lead"]["value"] == pytest.approx(expected, abs=1e-6) and row["lead"]["error"] >= 0
+            assert row["lead"]["value"] == pytest.approx(expected, abs=1e-6)
+            # Of n differences that are -1, 0 or 1 the standard error of the mean is 1/sqrt(n - 1) at most.
+            most = 1 / math.sqrt(by_name[row["chosen"]]["images"] - 1)
+            assert 0 <= row["lead"]["error"] <= most
+            assert row["lead"]["error"] > 0 or not expected
 
 
 def test_effects_are_read_from_the_rows(selected):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.study.small import ROOT, small
 from tf_darts import config as config_lib
+from tf_darts import spaces
 from tf_darts.errors import UserError
 from tf_darts.search.methods import METHODS, UNTRAINED_ALPHA
 from tf_darts.study import settings
@@ -141,6 +142,19 @@ def test_extensions_of_a_search_are_found_from_anywhere(tmp_path, monkeypatch, r
 def test_what_is_refused(field, value, message):
     with pytest.raises(UserError, match=message):
         settings.validate(replaced(field, value))
+
+
+def test_the_study_of_ones_own_operation_has_two_spaces(registries):
+    """Candidates by cell type, laid over those of the base, in every job's config."""
+    config = runpy.run_path(str(ROOT / "examples" / "own_operation" / "study.py"))["get_config"]()
+    study = settings.validate(json.loads(json.dumps(settings.validate(config).config)))
+    assert [job.name for job in study.jobs[:2]] == ["with-seed0", "without-seed0"]
+    operations = [set(spaces.of(job.config).operations) for job in study.jobs]
+    assert operations[0] - operations[1] == {"squeeze_excite"} and operations[1] < operations[0]
+    assert operations == operations[:2] * 3
+    for job in study.jobs:
+        for config in job.selections.values():
+            assert spaces.of(config) == spaces.of(job.config)
 
 
 def test_a_selection_that_no_search_allows_is_an_error():

@@ -104,7 +104,7 @@ def _run(left: list[str], output: Output, study: Study) -> int:
     failures, size = [], study.config["jobs"]
 
     def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(line + "\n", end="", file=sys.stderr, flush=True)  # at once: several threads write
 
     ends = engine.ENGINES.load(_ENGINE.value)(left, output, size, say) if left else ()
     for done, ended in enumerate(ends, 1):

@@ -260,7 +260,7 @@ def _valid(config: dict[str, Any], place: str) -> ml_collections.ConfigDict:
 
 
 def _with_seed(config: ml_collections.ConfigDict, seed: int) -> ml_collections.ConfigDict:
-    return ml_collections.ConfigDict(config.to_dict() | {"seed": seed})
+    return _valid(config.to_dict() | {"seed": seed}, "seeds")
 
 
 def _selection_config(
