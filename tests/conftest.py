@@ -1,6 +1,5 @@
 """What holds in every test process: two CPU devices, determinism, and where the shared material lies."""
 
-import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(2)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     strategy.prepare()
-    # What TensorFlow imports and traces lives on; the collector would go through all of it again and again.
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,7 @@ def test_genotypes_come_back_and_are_drawn(done):
     assert len(draw_genotypes(space, genotypes).axes) == 4
 
 
+@pytest.mark.slow
 def test_a_network_of_the_operation_alone_counts_and_exports(done):
     space = spaces.of(config_lib.validate(recorded_config(done)))
     pairs = [("squeeze_excite", 0), ("squeeze_excite", 1)] * 2

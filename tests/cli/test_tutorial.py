@@ -77,6 +77,7 @@ def test_the_commands_lead_from_images_to_a_model_that_classifies_them(done):
     assert files == {"model.keras", "model.tflite", "model_card.json", "model_card.md"}
 
 
+@pytest.mark.slow
 def test_each_command_is_the_one_that_the_program_before_names(done):
     following = {command.split()[0]: out.splitlines()[-1] for command, out in reversed(done[1].items())}
     assert "bin/select --workdir=runs/tutorial" in following["bin/search"]
