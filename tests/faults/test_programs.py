@@ -3,11 +3,14 @@
 Damage to single files, the lock and the guard have tests of their own beside this one.
 """
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,7 +130,8 @@ def test_a_file_that_may_not_grow(search, tmp_path, wanted):
 @pytest.fixture
 def for_all(folder, tmp_path):
     """Has every user reach the test's folders, which are those of one user."""
-    folders = [folder, tmp_path, *tmp_path.parents[:2]]
+    ours = itertools.takewhile(lambda path: path != Path(tempfile.gettempdir()), tmp_path.parents)
+    folders = [folder, tmp_path, *ours]
     modes = [path.stat().st_mode for path in folders]
     for path in folders:
         path.chmod(0o755)

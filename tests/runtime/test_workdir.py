@@ -99,6 +99,15 @@ def stage(workdir, more=None, **fields):
     return Stage(workdir, "search", config, ("data", "search"), more)
 
 
+def test_a_folder_that_may_not_be_looked_into_is_one_line(tmp_path, monkeypatch):
+    def denied(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.stat", denied)
+    with pytest.raises(UserError, match="config.json cannot be read: Permission denied"):
+        stage(tmp_path).check()
+
+
 def test_a_stage_records_its_config_and_that_of_the_run(tmp_path):
     workdir = tmp_path / "läufe 1"
     folder = stage(workdir, seed=3, search__epochs=7).open()

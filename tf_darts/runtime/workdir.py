@@ -162,11 +162,15 @@ class Stage:
         """Checks that what is in the folder was made with this config.
 
         Raises:
-          UserError: it was made with another; the message names the fields that differ.
+          UserError: it was made with another, and the message names the fields that differ; or the folder
+            cannot be looked into.
         """
         path = self.path / "config.json"
-        if not path.exists():
-            return
+        try:
+            if not path.exists():
+                return
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
         old = read_config(path)
         # A field that the program of that time did not have is one whose default changes nothing.
         new = self.depends_on()
