@@ -30,18 +30,13 @@ def blocks(name, start):
     return [block for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.S) if start in block]
 
 
-@pytest.fixture
-def registry(registries):
-    return OPERATIONS
-
-
 @pytest.mark.parametrize(
     ("text", "name"), [("class GatedConv", "GatedConv"), ("@keras_operation", "plain_conv")]
 )
-def test_operations_of_the_page_on_extending(registry, tmp_path, text, name):
+def test_operations_of_the_page_on_extending(registries, tmp_path, text, name):
     (block,) = blocks("extending.md", text)
     (tmp_path / "own.py").write_text(block)
-    registry.register("documented", f"{tmp_path / 'own.py'}:{name}")
+    OPERATIONS.register("documented", f"{tmp_path / 'own.py'}:{name}")
     own_operation.check(["documented"], 6, affine=False)
     own_operation.check(["documented"], 6, affine=True)
     made = operations.make("documented", 4, 2, affine=True, seed=1)

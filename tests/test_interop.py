@@ -38,10 +38,8 @@ MODELS = {
     "network with auxiliary head": lambda seed: darts_network("darts_pt_s2_1", seed, auxiliary=True),
     "network nas_bench_201": nas_bench_201_network,
 }
-
-
 LARGE = ("supernet darts", "supernet s2", "supernet s3")
-SOME = [
+CASES = [
     pytest.param(make, id=name, marks=[pytest.mark.slow] if name in LARGE else [])
     for name, make in MODELS.items()
 ]
@@ -53,7 +51,7 @@ def changed(state, seed=0):
     return {name: random.normal(size=value.shape).astype(np.float32) for name, value in state.items()}
 
 
-@pytest.mark.parametrize("make", SOME)
+@pytest.mark.parametrize("make", CASES)
 def test_export_after_load_gives_the_same(make):
     model = make(0)
     initial = interop.export(model)

@@ -13,11 +13,6 @@ from tf_darts.layers.own_operation import keras_operation
 from tf_darts.operation_names import OPERATIONS
 
 
-@pytest.fixture
-def registry(registries):
-    return OPERATIONS
-
-
 def space_of(names, **fields):
     """Cells as in DARTS with two nodes, and these candidates everywhere."""
     stacking, nodes = spaces.DARTS.stacking, 2
@@ -109,8 +104,8 @@ def plain_conv(channels, stride, affine):
     )
 
 
-def test_a_keras_layer_stays_what_it_is(registry):
-    registry.register("plain_conv", keras_operation(plain_conv))
+def test_a_keras_layer_stays_what_it_is(registries):
+    OPERATIONS.register("plain_conv", keras_operation(plain_conv))
     space = space_of(("plain_conv",))
     genotype = genotype_of(space, [("plain_conv", 0), ("plain_conv", 1)] * 2)
     network = random_network.make(space, genotype, cells=3)

@@ -110,9 +110,7 @@ class Runs:
         """Compares the run, which has ended; it is kept where it differs. Begins a new one."""
         found = small.results(self.workdir)
         wrong = small.differences(found, self.wanted) + small.faulty_rows(self.workdir)
-        left = [str(path) for path in self.workdir.rglob(".*.tmp")] + list(
-            map(str, self.workdir.rglob("*_temp"))
-        )
+        left = small.leftovers(self.workdir)
         if status or wrong or left:
             shown = ", ".join(wrong[:MANY]) + (f" and {len(wrong) - MANY} more" if wrong[MANY:] else "")
             self.faults.append(

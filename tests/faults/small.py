@@ -93,6 +93,11 @@ def faulty_rows(workdir: Path) -> list[str]:
     return faulty
 
 
+def leftovers(workdir: Path) -> list[str]:
+    """Temporary files, of ours and of TensorFlow's, that nobody has removed."""
+    return [str(path) for pattern in (".*.tmp", "*_temp") for path in workdir.rglob(pattern)]
+
+
 def where(workdir: Path) -> str:
     """The stage that a run is in: the first that is not finished."""
     for stage in STAGES:

@@ -111,7 +111,6 @@ def soak(folder: Path, minutes: float, kill_share: float, log: Path, draw: rando
                 taken = time.monotonic() - start
             results = small.results(workdir)
             wanted = wanted or results
-            leftovers = len(list(workdir.rglob(".*.tmp"))) + len(list(workdir.rglob("*_temp")))
             equal = not small.differences(results, wanted) and not small.faulty_rows(workdir)
             disk = sum(path.stat().st_size for path in workdir.rglob("*") if path.is_file())
             values = [
@@ -122,7 +121,7 @@ def soak(folder: Path, minutes: float, kill_share: float, log: Path, draw: rando
                 equal,
                 *found,
                 disk // 1000,
-                leftovers,
+                len(small.leftovers(workdir)),
             ]
             rows.append(dict(zip(COLUMNS, values, strict=True)))
             writer.writerow(rows[-1])

@@ -353,9 +353,8 @@ def test_what_is_not_finished_is_left_out(tmp_path, study):
     empty = Output(tmp_path / "none")
     empty.record(study)
     text = conclude(study, empty, Tables())
-    assert (
-        "0 of 15 selections are finished" in text and "Nothing tells" not in text
-    )  # as nothing is there to tell
+    assert "0 of 15 selections are finished" in text
+    assert "Nothing tells" not in text  # there is nothing yet to tell of
     assert results(empty) == []
     left = {path.name for path in (tmp_path / "none").iterdir()}
     assert left == {"logs", "study.json", "results.json", "summary.json", "summary.md"}  # no CSV without rows

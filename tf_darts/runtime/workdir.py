@@ -170,7 +170,7 @@ class Stage:
             if not path.exists():
                 return
         except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+            raise UserError(f"{path} cannot be read: {files.reason(error)}") from None
         old = read_config(path)
         # A field that the program of that time did not have is one whose default changes nothing.
         new = self.depends_on()
