@@ -1,5 +1,6 @@
 """What holds in every test process: two CPU devices, determinism, and where the shared material lies."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(2)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     strategy.prepare()
+
+
+def pytest_collection_finish() -> None:
+    """Takes what is imported out of the garbage collector's walks, a tenth of the time otherwise."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

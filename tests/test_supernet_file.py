@@ -195,6 +195,7 @@ def searched(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_selection_goes_on_as_from_the_search(searched, tmp_path):
     run = run_of()
     folder, values = stages.import_supernet(run, str(tmp_path), str(searched / "supernet.npz"))

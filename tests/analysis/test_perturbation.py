@@ -140,6 +140,7 @@ def test_a_column_that_the_table_lacks_is_refused(workdir, analysed, text):
         perturbation.run(other)
 
 
+@pytest.mark.slow
 def test_edges_that_the_search_decided_are_left_out(tmp_path):
     fields = {"search__method": "sgas", "sgas__warmup_epochs": 0, "sgas__interval": 1}
     fields["sgas__batch_increase"] = 0
@@ -154,6 +155,7 @@ def test_edges_that_the_search_decided_are_left_out(tmp_path):
         perturbation.run(done)
 
 
+@pytest.mark.slow
 def test_what_is_told_is_kept_and_shown_once(tmp_path):
     fields = {"search__epochs": 1, "search__evaluate_every": 0, "runtime__tensorboard": True}
     made.search(tmp_path, **fields)

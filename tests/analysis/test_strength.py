@@ -125,7 +125,8 @@ def test_every_operation_starts_from_the_search(searched, analysed, tmp_path):
     [
         # After three probes, inside the first operation's first epoch.
         pytest.param(Progress, "update", 5, 0.0, marks=pytest.mark.slow),
-        (Checkpoints, "save", 4, 10.0),  # a row is written, its checkpoint is not
+        # A row is written, its checkpoint is not.
+        pytest.param(Checkpoints, "save", 4, 10.0, marks=pytest.mark.slow),
         pytest.param(Progress, "update", 12, 10.0, marks=pytest.mark.slow),
     ],
 )

@@ -30,7 +30,11 @@ def test_full_size_parameters(name):
     assert peer_pytorch.count_parameters(model) == known[name]
 
 
-@pytest.fixture(scope="module", params=small.SPACES)
+LARGE = ("darts", "s3")  # of many operations an edge; the others have the same ones, fewer at a time
+CASES = [pytest.param(n, marks=[pytest.mark.slow] if n in LARGE else []) for n in small.SPACES]
+
+
+@pytest.fixture(scope="module", params=CASES)
 def both(request):
     """Our search and the peer's with the same weights and alpha: (name, ours, peer)."""
     name, case = request.param, small.case(request.param)

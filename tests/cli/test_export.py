@@ -49,7 +49,7 @@ def done(call, tmp_path_factory):
     (folder / "a b" / "export" / "mine").mkdir(parents=True)
     for file in ("model_card.json", "of_before"):
         (folder / "a b" / "export" / "mine" / file).write_text("{}")
-    ended = call("export", "--workdir=a b", "--name=mine", "--output=a b/export/mine", cwd=folder)
+    ended = call("export", "--workdir=a b", "--name=mine", cwd=folder)
     assert ended.status == 0, ended.err
     images = datasets.load_digits().images[:3]
     (folder / "images").mkdir()
@@ -165,6 +165,20 @@ def test_it_is_put_in_the_place_of_an_earlier_one(done):
     names = {*FILES.values(), "model_int8.tflite", "model_card.json", "model_card.md"}
     assert {path.name for path in made.iterdir()} == names
     assert [path.name for path in made.parent.iterdir()] == ["mine"]
+
+
+def test_the_files_are_put_where_output_says(done, call):
+    folder, _ = done
+    before = sorted((folder / "a b" / "export").rglob("*"))
+    ended = call(
+        "export", *MINE, "--output=for others/v1", "--formats=keras", "--check_images=16", cwd=folder
+    )
+    assert ended.status == 0, ended.err
+    made = folder / "for others" / "v1"
+    assert {path.name for path in made.iterdir()} == {"model.keras", "model_card.json", "model_card.md"}
+    assert json.loads((made / "model_card.json").read_text())["checked"]["images"] == 16
+    assert ended.out.splitlines()[-1].startswith("Next: bin/predict --model='for others/v1' ")
+    assert sorted((folder / "a b" / "export").rglob("*")) == before
 
 
 def test_the_card_says_what_it_computes_in(card):

@@ -118,6 +118,7 @@ def test_a_genotype_of_ones_own_is_trained_under_its_name(done, call):
     assert again.status == 2 and "training/mine was made with another config: genotype: " in again.err
 
 
+@pytest.mark.slow
 def test_of_several_selections_the_one_that_is_named_is_trained(done, call):
     chance = ["--config.selection.method=random", "--config.selection.name=by_chance"]
     arguments = [*chance, "--workdir", "läufe/a b"]  # fields of the recorded config, changed by flags
@@ -177,6 +178,7 @@ def test_a_selection_with_a_name_of_its_own_is_trained_by_the_same_config(call, 
     assert result["genotype"] == selected["text"]
 
 
+@pytest.mark.slow
 def test_a_published_genotype_is_trained_from_a_stream(call, tmp_path):
     """A row for ImageNet on a folder of few small images, made small by flags."""
     draw = np.random.default_rng(0)

@@ -121,7 +121,11 @@ class Lacking(NatsBench):
             "architecture 7 cannot be read: ValueError: Did not find 7 from",
         ),
         (NatsBench(epochs=("12",)).call, "cannot be read: KeyError: '200'"),
-        (NatsBench([*TEXTS[:-1], TEXTS[0]]).call, "line 15626, arch is .* also in line 2"),
+        pytest.param(
+            NatsBench([*TEXTS[:-1], TEXTS[0]]).call,
+            "line 15626, arch is .* also in line 2",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             NatsBench(["64:64:64:64:64", *TEXTS[1:]]).call,
             "line 2, arch is '64:64:64:64:64'; allowed: ",

@@ -67,10 +67,8 @@ def test_search(searched, tmp_path, monkeypatch, number):
     assert rows(tmp_path) == rows(searched)
 
 
-@pytest.mark.parametrize(
-    ("owner", "name", "number"),
-    [pytest.param(Metrics, "steps", 3, marks=pytest.mark.slow), (Prober, "_pass", 2)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("owner", "name", "number"), [(Metrics, "steps", 3), (Prober, "_pass", 2)])
 def test_selection(searched, tmp_path, monkeypatch, owner, name, number):
     def select(folder):
         folder.mkdir(exist_ok=True)

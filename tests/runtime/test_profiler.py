@@ -7,7 +7,7 @@ from tf_darts.runtime import events
 from tf_darts.search import loop
 
 
-@pytest.mark.parametrize("steps", [1, 1000])
+@pytest.mark.parametrize("steps", [1, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_search_leaves_a_trace_and_the_same_results(tmp_path, capsys, steps):
     """Also where it ends before it has so many steps."""
     folders = {steps: tmp_path / "traced", 0: tmp_path / "not"}

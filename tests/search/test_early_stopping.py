@@ -219,7 +219,8 @@ def test_a_search_measures_the_eigenvalue_and_goes_to_its_end(tmp_path):
 @pytest.mark.parametrize(
     ("owner", "method", "call"),
     [
-        (Checkpoints, "save", 8),  # the last epoch is kept for going back, its own checkpoint is not
+        # The last epoch is kept for going back, its own checkpoint is not.
+        pytest.param(Checkpoints, "save", 8, marks=pytest.mark.slow),
         pytest.param(Checkpoints, "save", 9, marks=pytest.mark.slow),  # gone back, not saved
         pytest.param(Progress, "update", 5, marks=pytest.mark.slow),  # inside an epoch
         pytest.param(ByEigenvalue, "go_back", 1, marks=pytest.mark.slow),

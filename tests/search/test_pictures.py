@@ -60,7 +60,8 @@ def test_it_changes_no_result(searched, tmp_path):
     [
         pytest.param(Progress, "update", 3, marks=pytest.mark.slow),  # inside epoch 1
         (Checkpoints, "save", 2),  # events of epoch 1 are written, its checkpoint is not
-        (pictures, "draw_mixture", 2),  # between the numbers and the pictures of epoch 2
+        # Between the numbers and the pictures of epoch 2.
+        pytest.param(pictures, "draw_mixture", 2, marks=pytest.mark.slow),
     ],
 )
 def test_a_stopped_search_shows_the_same(searched, tmp_path, monkeypatch, owner, method, call):

@@ -183,7 +183,7 @@ def test_a_step_moves_alpha_by_the_gradient_and_then_the_weights(name):
     assert set(values) == {*method.metrics, *method.alpha_metrics}
 
 
-@pytest.mark.parametrize("mixed", MIXED)
+@pytest.mark.parametrize("mixed", [pytest.param("finite", marks=pytest.mark.slow), "exact"])
 def test_two_replicas_have_the_gradient_of_the_whole_batch(mixed):
     found = {}
     for replicas, strategy in {1: tiny.one_device(), 2: tiny.two_replicas()}.items():

@@ -340,7 +340,8 @@ def test_edges_are_decided_during_the_search(searched):
     [
         # Inside epoch 1, after a checkpoint inside it.
         pytest.param(Progress, "update", 4, 0.0, marks=pytest.mark.slow),
-        (Checkpoints, "save", 2, 10.0),  # epoch 1's decision is written, its checkpoint is not
+        # Epoch 1's decision is written, its checkpoint is not.
+        pytest.param(Checkpoints, "save", 2, 10.0, marks=pytest.mark.slow),
         pytest.param(Checkpoints, "save", 3, 10.0, marks=pytest.mark.slow),  # after the last decision
     ],
 )

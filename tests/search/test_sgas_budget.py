@@ -102,6 +102,7 @@ def test_an_edge_that_has_nothing_cheap_waits_and_is_pruned():
         assert not architecture.open_edges["normal"].numpy()[0]
 
 
+@pytest.mark.slow
 def test_a_whole_search_fits_and_its_selection_too(tmp_path):
     skips = tiny.config(**FIELDS)
     data = tiny.data(skips)

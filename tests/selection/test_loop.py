@@ -155,7 +155,7 @@ def test_alpha_goes_on_training_and_the_search_is_left_alone(searched, selected)
         # The second decision's row is written, its checkpoint is not.
         (Checkpoints, "save", 4, 10.0, 1, False),
         pytest.param(Checkpoints, "save", 4, 10.0, 1, True, marks=pytest.mark.slow),
-        (Progress, "say", 2, 10.0, 2, False),
+        pytest.param(Progress, "say", 2, 10.0, 2, False, marks=pytest.mark.slow),
         pytest.param(Progress, "update", 3, 0.0, 1, False, marks=pytest.mark.slow),
     ],
 )
@@ -180,6 +180,7 @@ def test_a_stopped_selection_continues_as_if_it_had_not_been(
         assert (tmp_path / name).read_text() == (undisturbed[2] / name).read_text()
 
 
+@pytest.mark.slow
 def test_a_selection_stopped_inside_an_event_continues_as_if_it_had_not_been(tmp_path, monkeypatch):
     fields = {"search__cells": 3, "search__epochs": 1, "data__limit_train": 34}
     fields |= {"selection__interval": 0, "selection__compact": False}

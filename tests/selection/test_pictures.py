@@ -43,7 +43,8 @@ def test_every_decision_is_shown_once(selected):
     assert ("selection/genotype", 0) in found
 
 
-@pytest.mark.parametrize("call", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("call", [2, 4])
 def test_a_stopped_selection_shows_the_same(searched, selected, tmp_path, monkeypatch, call):
     with monkeypatch.context() as patch:
         tiny.stop_at_call(patch, Checkpoints, "save", call)

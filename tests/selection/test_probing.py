@@ -169,7 +169,8 @@ def test_every_image_has_its_place_whatever_the_replicas(replicas):
             np.testing.assert_allclose(values[k], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("probe_batch_size", [pytest.param(0, marks=pytest.mark.slow), 6])
+@pytest.mark.slow
+@pytest.mark.parametrize("probe_batch_size", [0, 6])
 def test_two_replicas_score_as_whole_passes_of_one_device(probe_batch_size):
     made, alone = (
         two_cells.setup(strategy, runtime__sync_batch_norm=True, selection__probe_batch_size=probe_batch_size)

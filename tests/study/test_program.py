@@ -225,6 +225,7 @@ def test_a_section_of_base_that_is_none_is_named(call, tmp_path):
         assert err.splitlines()[-1] == "error: config: base: data is 5; allowed: a group of fields"
 
 
+@pytest.mark.slow
 def test_tasks_of_a_slurm_array_have_memory_of_their_own(call, tmp_path):
     (tmp_path / "config.py").write_text(CONFIG)
     arguments = ["--output=out", "--config=config.py", "--config.jobs=10000", "--slurm=jobs.sh"]

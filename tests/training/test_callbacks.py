@@ -101,6 +101,7 @@ def test_one_may_end_the_training_which_is_then_finished(tmp_path, stop_after):
     tiny.assert_equal(tiny.values(made.network), tiny.values(other.network))
 
 
+@pytest.mark.slow
 def test_a_training_continued_in_an_epoch_reports_the_whole_of_it(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         tiny.stop_at_call(patch, Progress, "update", 5)  # inside epoch 1, after checkpoints

@@ -120,6 +120,7 @@ def test_stopped_and_continued_it_ends_the_same(trained, folder, tmp_path, monke
         np.testing.assert_array_equal(ours, expected)
 
 
+@pytest.mark.slow
 def test_two_replicas_see_the_same_batches(folder):
     """Batch norms see others, so that batches are compared and not what is learnt."""
     seen = {}

@@ -48,6 +48,7 @@ def test_the_darts_supernet_of_the_release(shared):
 # What is wrong in a file is found, and where.
 
 
+@pytest.mark.slow
 def test_one_changed_logit_is_reported_with_its_key(shared, tmp_path):
     arrays = arrays_of(shared / "reference/supernet_nas_bench_201.npz")
     arrays["probe/edge0/op3/logits"][2, 5] += 1e-3

@@ -18,7 +18,7 @@ from tf_darts.network import Network
     ("name", "channels", "cells", "classes", "channels_in", "probes"),
     [
         pytest.param("s1", 4, 5, 7, 3, [("normal", 3, 1), ("reduce", 6, 0)], marks=pytest.mark.slow),
-        ("s3", 2, 1, 4, 1, [("reduce", 0, 0), ("reduce", 2, 2)]),
+        pytest.param("s3", 2, 1, 4, 1, [("reduce", 0, 0), ("reduce", 2, 2)], marks=pytest.mark.slow),
         pytest.param("s3", 2, 3, 10, 3, [], marks=pytest.mark.slow),
         pytest.param("s2", 2, 2, 10, 3, [("reduce", 13, 1)], marks=pytest.mark.slow),
         ("nas_bench_201", 2, 1, 5, 3, [("normal", 5, 0), ("normal", 5, 3)]),
