@@ -149,6 +149,14 @@ def test_operations_are_counted(text, output):
     assert any(row["none"] for row in results(output))
 
 
+def test_noise_is_counted_too():
+    convolution, noise = [("sep_conv_3x3", 0), ("sep_conv_3x3", 1)], [("noise", 0), ("sep_conv_3x3", 1)]
+    cells = f"normal={convolution * 3 + noise}, normal_concat=range(2, 6), reduce={noise * 4}"
+    text = f"Genotype({cells}, reduce_concat=range(2, 6))"
+    found = collect.counts(genotype_lib.from_text(text, spaces.get("s4")))
+    assert found == {"skip_connections": 0, "none": 0, "noise": 5, "convolutions": 11}
+
+
 def test_the_csv_file_says_the_same(text, output):
     with (output / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -20,7 +20,12 @@ from tf_darts.study.settings import Job, Study
 Row = dict[str, Any]
 
 # What is counted in a genotype: edges whose operation has a name like this.
-COUNTED = {"skip_connections": "skip_connect", "none": "none", "convolutions": ".*conv.*"}
+COUNTED = {
+    "skip_connections": "skip_connect",
+    "none": "none",
+    "noise": "noise",
+    "convolutions": ".*conv.*",
+}
 
 TEST = "test"  # the split of NAS-Bench-201 that selections are compared by
 TRAINED = "test_accuracy"  # column of networks that were trained here
