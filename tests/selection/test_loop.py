@@ -102,6 +102,11 @@ def test_fine_tuning_is_as_long_as_scheduled_and_keeps_the_last_short_batch(sele
     assert not {8 * row["valid_accuracy"] for row in last} - set(range(9))  # 8 images as ever
 
 
+def test_each_decision_and_each_epoch_ends_with_a_checkpoint_and_nothing_else_does(selected):
+    numbers = [int(path.stem.removeprefix("ckpt-")) for path in selected[2].rglob("ckpt-*.index")]
+    assert max(numbers) == len(DECISION_EPOCHS) + EPOCHS
+
+
 def test_nothing_is_traced_again_for_a_probe_or_a_decision(uncompacted):
     # Two passes (alpha, weights) of the full and of the short step, where alpha has a full batch; one probe.
     assert sorted(uncompacted[3]["fine-tuning"]) == [2, 8, 8, 8]
