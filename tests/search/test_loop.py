@@ -102,6 +102,34 @@ def test_another_seed_gives_other_steps(searched, tmp_path, monkeypatch):
     assert ours["train_loss"] != theirs["train_loss"] and ours["gradient_norm"] != theirs["gradient_norm"]
 
 
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    """What a search tells its method at each step, and after which epochs it looks whether it guesses."""
+    folder, looked_at = tmp_path_factory.mktemp("heard"), []
+    made = tiny.setup(tiny.config(search__evaluate_every=1))
+    step = made.method.step
+
+    def told(bilevel, train, valid, now):
+        return {**step(bilevel, train, valid, now), "progress": now.progress}
+
+    made.method.step, made.method.metrics = told, (*made.method.metrics, "progress")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            loop.collapse, "of_accuracy", lambda row, *_: looked_at.append(row["finished_epoch"]) or {}
+        )
+        loop.run(made, folder)
+    return tiny.rows(folder / "metrics.jsonl"), looked_at
+
+
+def test_a_method_is_told_the_share_of_epochs_that_are_over(heard):
+    progress = [row["progress"] for row in heard[0] if "epoch" in row]
+    np.testing.assert_allclose(progress, np.repeat([0, 1 / 3, 2 / 3], STEPS_PER_EPOCH), rtol=1e-6)
+
+
+def test_accuracy_at_chance_is_no_sign_of_collapse_in_the_first_half(heard):
+    assert heard[1] == [2, 2]  # at the third epoch's end, and of the whole search
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-3])
 def test_fixed_alpha_is_never_touched(tmp_path, scale):
     settings = tiny.config(search__method="fixed_alpha", search__fixed_alpha_scale=scale, search__epochs=1)

@@ -7,7 +7,7 @@ from tests.search import tiny
 from tf_darts import spaces
 from tf_darts.runtime.checkpoints import load_from
 from tf_darts.search import loop as search_loop
-from tf_darts.selection import schedule
+from tf_darts.selection import perturb_and_finetune, schedule
 from tf_darts.selection import select as selection_lib
 
 EDGES = 3
@@ -58,6 +58,21 @@ def test_by_magnitude_nothing_is_probed(searched, tmp_path):
 
 def made_weights(searched):
     return searched_supernet(searched).bilevel.architecture.mixing_weights()["normal"].numpy()
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "lost"),
+    [
+        ("darts_with_none", "none", True),
+        ("darts_with_none", "skip_connect", False),
+        ("nas_bench_201", "none", False),
+    ],
+)
+def test_none_where_no_genotype_holds_it_is_pointed_out(name, chosen, lost):
+    row = {"kind": "operation", "cell_type": "normal", "edge_name": "2<-0", "chosen": chosen}
+    sentence = perturb_and_finetune._sentence(spaces.get(name), row)
+    assert sentence.startswith(f"normal edge 2<-0 keeps {chosen}")
+    assert ("a genotype of this space holds no none" in sentence) == lost
 
 
 def test_operations_by_probes_and_edges_by_magnitude(searched, tmp_path):
