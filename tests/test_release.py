@@ -37,7 +37,9 @@ SHORT = [
 
 def test_every_program_is_installed_under_its_name():
     modules = {
-        path.stem for path in (ROOT / "tf_darts" / "cli").glob("*.py") if "__main__" in path.read_text()
+        path.stem
+        for path in (ROOT / "tf_darts" / "cli").glob("*.py")
+        if '__name__ == "__main__"' in path.read_text()
     }
     assert {f"tf-darts-{name.replace('_', '-')}" for name in modules - NOT_INSTALLED} == set(SCRIPTS)
     for name, target in SCRIPTS.items():
@@ -46,6 +48,16 @@ def test_every_program_is_installed_under_its_name():
         assert importlib.util.find_spec(module) and function == "main"
     launched = {path.name for path in (ROOT / "bin").iterdir() if "launch tf_darts" in path.read_text()}
     assert launched == modules - NOT_INSTALLED
+
+
+def test_the_script_that_pip_makes_of_a_program_tells_its_flags():
+    script = (
+        "import sys; sys.argv = ['/somewhere/tf-darts-select', '--help'];"
+        " from tf_darts.cli.select import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert "/somewhere/tf-darts-select:" in done.stdout
+    assert all(f"--{flag}:" in done.stdout for flag in ("method", "workdir", "config")), done
 
 
 def test_the_version_stands_in_one_place_and_is_the_newest_of_the_changelog():
@@ -191,7 +203,7 @@ def test_the_installed_configs_build_on_each_other_and_are_listed(installed, tmp
         installed / "tf-darts-study", "--config=configs/study_digits.py", "--output=study",
         "--slurm=jobs.sh", "--config.seeds=(0,)", cwd=tmp_path,
     )  # fmt: skip
-    assert "After it: tf-darts-study --output=study --collect" in said
+    assert f"After it: tf-darts-study --output={tmp_path / 'study'} --collect" in said
     run("bash", "-n", "jobs.sh", cwd=tmp_path)
 
 

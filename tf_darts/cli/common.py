@@ -1,6 +1,7 @@
 """What the programs share: their flags, and errors as one line; without TensorFlow, for a quick --help."""
 
 import difflib
+import functools
 import os
 from collections.abc import Callable
 
@@ -110,6 +111,7 @@ def run(program: Callable[[], int | None], recorded: bool = False) -> None:
       recorded: whether the work directory's own config serves where --config is left out.
     """
 
+    @functools.wraps(program)
     def quietly_or_not() -> int | None:
         progress.be_quiet(_QUIET.value)
         return program()

@@ -7,6 +7,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import NoReturn
 
 from absl import app, flags, logging
@@ -48,7 +49,17 @@ def run(
             print("\ninterrupted; the same command continues from here", file=sys.stderr)
             sys.exit(130)
 
+    _tell_flags_of(sys.modules[program.__module__])
     app.run(main, flags_parser=parse)
+
+
+def _tell_flags_of(module: ModuleType) -> None:
+    """Has --help tell a program's flags also where the main module is the script that pip made for it."""
+    main = sys.modules["__main__"]
+    if module is not main:
+        main.__doc__ = module.__doc__
+        for flag in flags.FLAGS.get_key_flags_for_module(module.__name__):
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _parse(argv: list[str], fields: Sequence[str], unknown: Callable[[str], str], example: str) -> list[str]:

@@ -76,12 +76,10 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 def describe_config(path: pathlib.Path) -> str:
     """What the docstring of a config file says: its first line, and how it is run."""
-    first, *rest = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()
-    commands = [
-        re.sub(r"\bbin/(\w+)", lambda found: command.of(found[1]), line)
-        for line in rest
-        if line.startswith("    ")
-    ]
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    text = re.sub(r"\bbin/(\w+)", lambda found: command.of(found[1]), text)
+    first, *rest = text.splitlines()
+    commands = [line for line in rest if line.startswith("    ")]
     return "\n".join([f"configs/{path.name}: {first}", *commands])
 
 
