@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+LOCAL = ("localhost", "127.0.0.1", "::1", "", None)
+
+
+def this_machine_only(event: str, arguments: tuple) -> None:
+    """An audit hook: a test that reaches for another machine fails, wherever it is run."""
+    host = None
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    elif event == "socket.getaddrinfo":
+        host = arguments[0]
+    if host not in LOCAL:
+        raise RuntimeError(f"{host}: tests use no network")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Sets TensorFlow up before any test module is imported: later, its devices are fixed."""
+    sys.addaudithook(this_machine_only)
     if config.getoption("dist", "no") != "no":
         return  # pytest-xdist's controller, which runs no test
     import tensorflow as tf
