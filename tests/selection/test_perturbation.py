@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tf_darts import spaces
 from tf_darts.architecture import Architecture
 from tf_darts.evaluation import Score
 from tf_darts.open_state import agree
 from tf_darts.selection.perturbation import Decider
+from tf_darts.selection.probing import Seen
 from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import Planned
 
@@ -90,6 +92,30 @@ def test_the_row_keeps_every_probe():
     assert row["probes"][0] == hurt | {
         "operation": "max_pool_3x3", "correct": 100, "accuracy": 1.0, "loss": 1.0
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("images", [40, 2, 1])
+@pytest.mark.parametrize("criterion", ["accuracy", "loss"])
+def test_the_lead_is_taken_image_by_image_with_its_standard_error(criterion, images):
+    draw = np.random.default_rng(5)
+    hits = draw.integers(0, 2, (7, images)).astype(np.float32)
+    losses = draw.random((7, images), np.float32)
+
+    class Prober:
+        def score_beside_whole(self, cell_type, removals, pass_index, race, each_call):
+            without = [Seen([hits[o]], [losses[o]]) for _, o in removals]
+            return without, Seen([np.ones(images, np.float32)], [np.zeros(images, np.float32)])
+
+    decider = Decider(Architecture(DARTS), Prober(), criterion, measures_whole=True)
+    row = decider.decide(operation_of(4), 0)
+    best = row["operation"]
+    following = DARTS.candidates["normal"][4].index(row["lead"]["over"])
+    ahead = hits[following] - hits[best] if criterion == "accuracy" else losses[best] - losses[following]
+    assert row["lead"]["value"] == pytest.approx(ahead.mean(), abs=1e-6) and row["lead"]["value"] >= 0
+    if images == 1:
+        assert row["lead"]["error"] is None
+    else:
+        assert row["lead"]["error"] == pytest.approx(stats.sem(ahead), rel=1e-6)
 
 
 def test_a_tie_of_operations_goes_to_the_earlier_one():
