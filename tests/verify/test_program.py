@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.verify.made import save
+from tests.verify.made import network_reference, save
+from tf_darts import genotype as genotype_lib
+from tf_darts import spaces
 from tf_darts.cli import verify as cli
 from tf_darts.errors import UserError
 
@@ -16,8 +18,13 @@ def flags(monkeypatch):
     return set_to
 
 
-def test_the_program_says_whether_all_agrees(tmp_path, small, flags, capsys):
-    right = save(tmp_path, small)
+def test_the_program_says_whether_all_agrees(tmp_path, flags, capsys):
+    space = spaces.get("nas_bench_201")
+    genotype = genotype_lib.from_text(
+        "|skip_connect~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|none~2|", space
+    )
+    network = network_reference(space, genotype, 2, 1, 4)
+    right = save(tmp_path, network)
     flags([right], ["nas_bench_201"])
     assert cli.program() == 0
     output = capsys.readouterr().out
@@ -25,11 +32,11 @@ def test_the_program_says_whether_all_agrees(tmp_path, small, flags, capsys):
     assert output.splitlines()[-1].startswith("agrees: all ")
 
     (tmp_path / "other").mkdir()
-    wrong = save(tmp_path / "other", {**small, "loss_valid": small["loss_valid"] + 0.1})
+    wrong = save(tmp_path / "other", {**network, "train_loss": network["train_loss"] + 0.1})
     flags([wrong, right], ["nas_bench_201"])
     assert cli.program() == 1
     output = capsys.readouterr().out
-    assert output.count("quantity") == 2 and "BEYOND" in output and "loss_valid" in output
+    assert output.count("quantity") == 2 and "BEYOND" in output and "train_loss" in output
     assert output.splitlines()[-1].startswith("differs: 1 of ")
 
 
