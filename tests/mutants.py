@@ -31,7 +31,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "search/loop.py": ("search/test_loop.py", "search/test_sgas.py", "search/test_early_stopping.py"),
     "selection/budget.py": ("selection/test_budget.py", "selection/test_budget_selections.py"),
     "selection/criteria.py": ("selection/test_perturbation.py", "selection/test_variants.py"),
-    "selection/magnitude.py": ("selection/test_magnitude.py", "selection/test_budget.py"),
+    "selection/magnitude.py": (
+        "selection/test_magnitude.py",
+        "selection/test_budget.py",
+        "selection/test_variants.py",
+    ),
     "selection/perturbation.py": (
         "selection/test_perturbation.py",
         "selection/test_budget.py",
