@@ -42,7 +42,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "selection/test_pictures.py",
     ),
     "selection/perturb_and_finetune.py": ("selection/test_loop.py", "selection/test_variants.py"),
-    "selection/probing.py": ("selection/test_probing.py",),
+    "selection/probing.py": ("selection/test_probing.py", "selection/test_pictures.py"),
     "selection/racing.py": ("selection/test_racing.py", "selection/test_probing.py"),
     "selection/schedule.py": ("selection/test_schedule.py", "selection/test_variants.py"),
 }
