@@ -34,10 +34,10 @@ def select(searched, folder, **fields):
 
 
 def counted_selection(searched, folder, **fields):
-    """A selection; also the images of every pass traced for fine-tuning, and the cell type of every probe."""
-    traces = {"fine-tuning": [], "probes": []}
+    """A selection; also images of each pass traced for fine-tuning, cell type of each probe, checkpoints."""
+    traces = {"fine-tuning": [], "probes": [], "checkpoints": []}
     with pytest.MonkeyPatch.context() as patch:
-        forward, probe = Bilevel.forward, Supernet.probe
+        forward, probe, save = Bilevel.forward, Supernet.probe, Checkpoints.save
 
         def counted_forward(self, images, training, mixing_weights=None):
             traces["fine-tuning"].append(images.shape[0])
@@ -47,6 +47,11 @@ def counted_selection(searched, folder, **fields):
             traces["probes"].append(cell_type)
             return probe(self, cell_type, *arguments, **keywords)
 
+        def counted_save(self, **counters):
+            traces["checkpoints"].append((counters["decisions"], counters["step"]))
+            save(self, **counters)
+
+        patch.setattr(Checkpoints, "save", counted_save)
         patch.setattr(Bilevel, "forward", counted_forward)
         patch.setattr(Supernet, "probe", counted_probe)
         made, genotype = select(searched, folder, **fields)
@@ -103,8 +108,13 @@ def test_fine_tuning_is_as_long_as_scheduled_and_keeps_the_last_short_batch(sele
 
 
 def test_each_decision_and_each_epoch_ends_with_a_checkpoint_and_nothing_else_does(selected):
-    numbers = [int(path.stem.removeprefix("ckpt-")) for path in selected[2].rglob("ckpt-*.index")]
-    assert max(numbers) == len(DECISION_EPOCHS) + EPOCHS
+    expected, decisions = [], 0
+    for epoch in range(EPOCHS):
+        if epoch in DECISION_EPOCHS:
+            decisions += 1
+            expected.append((decisions, epoch * STEPS_PER_EPOCH))
+        expected.append((decisions, (epoch + 1) * STEPS_PER_EPOCH))
+    assert selected[3]["checkpoints"] == expected
 
 
 def test_nothing_is_traced_again_for_a_probe_or_a_decision(uncompacted):
