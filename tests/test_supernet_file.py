@@ -1,6 +1,7 @@
 """A supernet in a file: there and back in every space, selection that goes on from it, and bad files."""
 
 import json
+import pathlib
 import types
 
 import numpy as np
@@ -242,6 +243,27 @@ def test_a_file_of_other_data_is_refused(searched, tmp_path):
     other = {**arrays, "classifier.weight": arrays["classifier.weight"][:7]}
     with pytest.raises(UserError, match="its supernet has classes=7; allowed: 10, as the data have"):
         stages.imported.check(run.config, run.space, run.data, other)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (checkpoints.Checkpoints, "save"),  # before anything of use is there
+        (stages.imported, "finish"),  # before what says that it is finished
+        (pathlib.Path, "rename"),  # all is there, under its first name
+    ],
+)
+def test_an_import_that_was_stopped_is_made_again(searched, tmp_path, monkeypatch, owner, name):
+    run, file = run_of(search__evaluate_every=0), str(searched / "supernet.npz")
+    with monkeypatch.context() as patch:
+        tiny.stop_at_call(patch, owner, name, 1)
+        with pytest.raises(tiny.StoppedError):
+            stages.import_supernet(run, str(tmp_path), file)
+    assert not (tmp_path / "search").exists()
+    folder, _ = stages.import_supernet(run, str(tmp_path), file)
+    assert folder == tmp_path / "search" and not list(tmp_path.glob(".importing*"))
+    ours, theirs = (json.loads((f / "search" / "result.json").read_text()) for f in (tmp_path, searched))
+    assert ours["alpha"] == theirs["alpha"]
 
 
 def test_a_search_is_not_overwritten(searched):
