@@ -1,12 +1,10 @@
 """Batches: which images, in which order, and the same for any number of replicas."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.search import tiny
 from tf_darts import config
 from tf_darts.data import pipeline, sources
 from tf_darts.data.augment import Transform
@@ -132,36 +130,27 @@ def test_compiled_batches_equal_eager_ones_and_are_traced_once(jit):
     assert all(len(n.attr["value"].tensor.tensor_content) < 160 for n in nodes)
 
 
-MIRRORED = """
-import numpy as np, tensorflow as tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-from tf_darts.data import augment, pipeline
-images = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 1), dtype=np.uint8)
-transform = augment.Transform(np.zeros(1), np.ones(1), 2, True, 2)
-data = pipeline.ImageSet(images, np.arange(20), transform, 0)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-def share():
-    context = tf.distribute.get_replica_context()
-    return {"replicas": 2, "replica": context.replica_id_in_sync_group}
-@tf.function
-def run(step):
-    return strategy.run(lambda s: (data.fresh_batch("a", s, 8, **share()),
-                                   data.pass_batch("a", s, 1, 12, 8, **share())), (step,))
-for step in range(2):
-    got = run(tf.constant(step))
-    for (x, y), (ex, ey) in zip(got, (data.fresh_batch("a", step, 8), data.pass_batch("a", step, 1, 12, 8))):
-        assert len(strategy.experimental_local_results(x)) == 2
-        np.testing.assert_array_equal(np.concatenate(strategy.experimental_local_results(y)), ey)
-        np.testing.assert_allclose(np.concatenate(strategy.experimental_local_results(x)), ex, atol=1e-5)
-print("equal")
-"""
-
-
 def test_two_mirrored_devices():
-    # In a process of its own: the CPU can be split only before TensorFlow has started.
-    done = subprocess.run([sys.executable, "-c", MIRRORED], capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 1), dtype=np.uint8)
+    data = pipeline.ImageSet(images, np.arange(20), Transform(np.zeros(1), np.ones(1), 2, True, 2), 0)
+    strategy = tiny.two_replicas()
+
+    @tf.function
+    def run(step):
+        def on_replica(step):
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            share = {"replicas": 2, "replica": replica}
+            return data.fresh_batch("a", step, 8, **share), data.pass_batch("a", step, 1, 12, 8, **share)
+
+        return strategy.run(on_replica, (step,))
+
+    for step in range(2):
+        whole = data.fresh_batch("a", step, 8), data.pass_batch("a", step, 1, 12, 8)
+        for shares, (expected_images, expected_labels) in zip(run(tf.constant(step)), whole, strict=True):
+            found_images, found_labels = map(strategy.experimental_local_results, shares)
+            assert len(found_images) == 2
+            np.testing.assert_array_equal(np.concatenate(found_labels), expected_labels)
+            np.testing.assert_allclose(np.concatenate(found_images), expected_images, atol=1e-5)
 
 
 def test_sizes_that_do_not_fit():

@@ -247,7 +247,8 @@ def test_without_fine_tuning_weights_and_alpha_stay(searched, tmp_path):
 
 
 def test_fixed_alpha_is_never_touched(searched, tmp_path):
-    made, _ = select(searched, tmp_path, search__method="fixed_alpha", selection__interval=1)
+    fields = {"selection__interval": 1, "selection__compact": False}
+    made, _ = select(searched, tmp_path, search__method="fixed_alpha", **fields)
     alpha = made.bilevel.architecture.alpha["normal"].numpy()
     np.testing.assert_array_equal(alpha, searched_alpha(searched))
     assert "valid_loss" not in tiny.rows(tmp_path / "metrics.jsonl")[0]
