@@ -254,7 +254,7 @@ class Decider:
                 weights[e] = float(now[e].max())
         space = self._architecture.space
         ranked = sorted(weights, key=lambda e: -weights[e])
-        count = max(len(ranked) - space.kept_edges, 0)
+        count = len(ranked) - space.kept_edges
         dropped, refused = self._drop(cell_type, node, ranked[::-1], count)
         left, removed = sorted(set(ranked) - set(dropped)), [e for e in ranked if e in dropped]
         named = {str(space.edges[e]): weight for e, weight in weights.items()}
