@@ -196,6 +196,23 @@ def test_free_are_the_open_operations_of_edges_that_are_there_and_have_several()
     assert not architecture.free("normal").numpy().any() and architecture.undecided_edges("normal") == []
 
 
+def test_nodes_are_undecided_while_they_have_more_edges_than_they_keep(architecture):
+    assert architecture.undecided_nodes("normal") == [3, 4, 5]  # node 2 has two
+    architecture.remove_edges("normal", [2])  # of the three into node 3
+    architecture.remove_edges("normal", [5, 6, 9])  # of four into node 4 and five into node 5
+    assert architecture.undecided_nodes("normal") == [5]
+    assert architecture.undecided_nodes("reduce") == [3, 4, 5]
+
+
+def test_restricted_to_a_genotype_its_operations_have_weight_one_and_all_else_zero(architecture):
+    kept = {t: np.zeros((14, 7)) for t in ("normal", "reduce")}
+    kept["normal"][[0, 4, 13], [6, 2, 0]] = 1
+    architecture.restrict(kept)
+    for cell_type, weights in weights_of(architecture).items():
+        np.testing.assert_array_equal(weights, kept[cell_type])
+    assert architecture.undecided_edges("normal") == []
+
+
 def test_state_is_in_the_checkpoint(tmp_path, architecture):
     architecture.decide_operation("reduce", 2, 1)
     architecture.remove_edges("normal", [9])

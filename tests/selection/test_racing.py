@@ -43,6 +43,10 @@ def test_hits_are_compared_exactly(won, lost, stays, most_important):
     assert race.left_in(hits(won, lost, most_important), looks=1) == ([0, 1, 2] if stays else [0, 1])
 
 
+def test_a_chance_that_is_the_error_is_enough():
+    assert Race("accuracy", True, 1 - 1 / 16, 2).left_in(hits(4, 0, True), looks=1) == [0, 1]
+
+
 @SOUGHT
 @pytest.mark.parametrize(("lead", "stays"), [(6.2, True), (6.4, False), (-0.2, True)])
 def test_losses_are_compared_by_a_paired_t_test(lead, stays, most_important):

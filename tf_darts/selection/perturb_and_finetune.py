@@ -127,8 +127,7 @@ class _Selection:
             work.progress.note("last decision", sentence.partition(" (")[0])
             work.progress.note("genotype so far", likely(self._architecture))
             event_is_over = self._done == len(planned) or planned[self._done].event != planned[number].event
-            more = self._done < len(planned) or self._step < self._total
-            if self._selection.compact and not self._selection.one_shot and event_is_over and more:
+            if self._selection.compact and not self._selection.one_shot and event_is_over:
                 self._compile()
 
     def finetune(self, epoch: int) -> None:
