@@ -28,7 +28,12 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "optimizers.py": ("test_optimizers.py",),
     "search/bilevel.py": ("search/test_bilevel.py", "test_replicas.py"),
     "search/plan.py": ("search/test_plan.py", "search/test_loop.py"),
-    "search/loop.py": ("search/test_loop.py", "search/test_sgas.py", "search/test_early_stopping.py"),
+    "search/loop.py": (
+        "search/test_loop.py",
+        "search/test_sgas.py",
+        "search/test_early_stopping.py",
+        "search/test_pictures.py",
+    ),
     "selection/budget.py": ("selection/test_budget.py", "selection/test_budget_selections.py"),
     "selection/criteria.py": ("selection/test_perturbation.py", "selection/test_variants.py"),
     "selection/magnitude.py": (
