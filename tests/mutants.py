@@ -45,6 +45,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "selection/test_perturbation.py",
         "selection/test_budget.py",
         "selection/test_pictures.py",
+        "selection/test_variants.py",
     ),
     "selection/perturb_and_finetune.py": ("selection/test_loop.py", "selection/test_variants.py"),
     "selection/probing.py": ("selection/test_probing.py", "selection/test_pictures.py"),
