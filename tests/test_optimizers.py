@@ -83,6 +83,17 @@ def test_a_gradient_below_the_clip_is_left_alone():
     np.testing.assert_allclose(weights[0], [-4.9], rtol=1e-6)
 
 
+def test_where_an_unclipped_step_would_go_is_where_it_goes():
+    weights = variables()
+    optimizer = SGD(weights, momentum=0.9, weight_decay=0.1, clip_norm=0.0)
+    for gradients, rate in zip(GRADIENTS, RATES, strict=True):
+        before = [w.numpy() for w in weights]
+        expected = optimizer.after_step(tensors(gradients), rate)
+        assert_close(weights, before, rtol=0)  # nothing has changed
+        optimizer.apply(tensors(gradients), rate)
+        assert_close(weights, expected)
+
+
 def test_the_learning_rate_is_not_in_the_momentum():
     # With it inside, a smaller rate would leave the older, larger velocity at work.
     weights = [tf.Variable([0.0])]
