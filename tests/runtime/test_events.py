@@ -55,6 +55,16 @@ def test_a_file_that_was_cut_off_keeps_what_is_whole(tmp_path):
     assert scalars(tmp_path) == [("a", 1, 0.5), ("a", 2, 0.25), ("a", 3, 1.0)]
 
 
+def test_files_of_one_second_are_read_in_the_order_in_which_they_were_made(tmp_path):
+    for number in (9, 10):
+        write(tmp_path / "made", [("a", number, 0.5)])
+        (path,) = (tmp_path / "made").iterdir()
+        path.rename(tmp_path / f"events.out.tfevents.1790000000.host.7.{number}")
+    assert scalars(tmp_path) == [("a", 9, 0.5), ("a", 10, 0.5)]
+    write(tmp_path, [("a", 11, 0.5)], keep=lambda tag, step: True)
+    assert [step for _, step, _ in scalars(tmp_path)] == [9, 10, 11]
+
+
 def test_nothing_kept_leaves_nothing_of_before(tmp_path):
     write(tmp_path, [("a", 1, 0.5)])
     (tmp_path / "deeper").mkdir()

@@ -165,9 +165,9 @@ def test_another_config_is_refused_by_name(done, call):
     assert files(folder / "out") == before
 
 
-def test_a_larger_study_goes_on_in_the_same_folder(done, call):
-    folder, arguments = done[0], done[3]
-    arguments = [argument for argument in arguments if argument != SEED]
+def test_a_larger_study_goes_on_in_the_same_folder(done, call, tmp_path):
+    folder = shutil.copytree(done[0], tmp_path / "study")
+    arguments = [argument for argument in done[3] if argument != SEED]
     status, out, _ = call(folder, *arguments, "--config.seeds=(0,1)", "--slurm=jobs.sh")
     assert status == 0 and "it has 2 tasks" in out and "Next: sbatch jobs.sh" in out
     assert "jobs=(darts-seed1 fixed-seed1)" in (folder / "jobs.sh").read_text()

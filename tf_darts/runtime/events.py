@@ -6,6 +6,7 @@ drawn. A run that goes on from a checkpoint first takes out of the folder's file
 
 import io
 import pathlib
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -84,8 +85,13 @@ def read(folder: pathlib.Path) -> Iterator[Event]:
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Event files, oldest first; not those that a profiler leaves, which are empty."""
-    return sorted(p for p in folder.glob("events.out.tfevents.*") if not p.name.endswith("profile-empty"))
+    """Event files, oldest first; not those that a profiler leaves, which are empty.
+
+    A name has the second, the host, and numbers of the process and of its files, which are compared as
+    numbers: the tenth file of a process comes after the ninth.
+    """
+    found = (p for p in folder.glob("events.out.tfevents.*") if not p.name.endswith("profile-empty"))
+    return sorted(found, key=lambda p: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", p.name)])
 
 
 def _take_out(folder: pathlib.Path, keep: Callable[[str, int], bool]) -> set[tuple[str, int]]:
