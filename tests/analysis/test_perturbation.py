@@ -172,6 +172,7 @@ def test_what_is_told_is_kept_and_shown_once(tmp_path):
     assert ("analysis_perturbation/correlations", 0) in found
 
 
+@pytest.mark.slow
 def test_alpha_that_was_never_trained_has_no_correlation(tmp_path):
     fields = {"search__method": "fixed_alpha", "search__epochs": 1, "search__evaluate_every": 0}
     made.search(tmp_path, **fields)

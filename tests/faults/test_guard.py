@@ -48,7 +48,7 @@ def undisturbed(tmp_path_factory):
 SPOILT = [("weight_gradients", math.nan), ("alpha_gradients", -math.inf)]
 
 
-@pytest.mark.parametrize(("method", "value"), SPOILT)
+@pytest.mark.parametrize(("method", "value"), [pytest.param(*SPOILT[0], marks=pytest.mark.slow), SPOILT[1]])
 def test_by_default_a_search_stops_and_keeps_nothing_of_the_step(
     undisturbed, tmp_path, monkeypatch, method, value
 ):
@@ -65,7 +65,7 @@ def test_by_default_a_search_stops_and_keeps_nothing_of_the_step(
     assert (tmp_path / "metrics.jsonl").read_text() == (folder / "metrics.jsonl").read_text()
 
 
-@pytest.mark.parametrize(("method", "value"), SPOILT)
+@pytest.mark.parametrize(("method", "value"), [SPOILT[0], pytest.param(*SPOILT[1], marks=pytest.mark.slow)])
 def test_a_step_is_skipped_whole_and_counted(tmp_path, monkeypatch, method, value):
     with monkeypatch.context() as patch:
         spoil(patch, method, 1, value)

@@ -150,6 +150,7 @@ def test_more_steps_find_more(attacked):
     assert found[1] >= found[0]
 
 
+@pytest.mark.slow
 def test_two_replicas_attack_as_one():
     """In evaluation mode losses are means over images, however they are shared out."""
     rows = {}

@@ -52,7 +52,7 @@ def decide_all(space, seed, budget=None):
 
 
 @pytest.mark.parametrize("number", range(len(MADE_UP)))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_what_it_decides_fits_wherever_something_does(number, data):
     space = MADE_UP[number]

@@ -197,6 +197,7 @@ def test_who_leaves_a_race_is_scored_no_further(prober):
     assert [s.images for s in scores] == [16] * 3 and told == [6]
 
 
+@pytest.mark.slow
 def test_a_race_stops_losers_early_and_the_winner_agrees():
     made = two_cells.setup(
         data__limit_train=400,

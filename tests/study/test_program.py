@@ -35,50 +35,58 @@ def kill(program, name, ready):
     raise AssertionError(f"{name} was over before it could be killed: {program.communicate()}")
 
 
-@pytest.fixture(scope="module")
-def done(start, call, table_path, tmp_path_factory):
-    """A folder with the study: first with a job killed in its search, then again to the end."""
-    folder = tmp_path_factory.mktemp("study")
+def begun(folder, table_path):
+    """The arguments of a study whose config lies in a folder now."""
     (folder / "config.py").write_text(CONFIG)
-    arguments = ("--config=config.py", "--output=out", f"--table={table_path}", SEED)
-    program = start(folder, *arguments)
-    kill(program, "darts-seed0", folder / "out" / "darts-seed0" / "search" / "seconds.json")
+    return "--config=config.py", "--output=out", f"--table={table_path}", SEED
+
+
+@pytest.fixture(scope="module")
+def done(call, table_path, tmp_path_factory):
+    """A folder with the study, what it said, and its arguments."""
+    folder = tmp_path_factory.mktemp("study")
+    arguments = begun(folder, table_path)
+    status, out, err = call(folder, *arguments)
+    assert status == 0, err
+    assert "5 of 5 selections are finished" in out and "darts-seed0: finished" in err
+    assert "skipped: selections.magnitude after searches.fixed" in err
+    return folder, out, arguments
+
+
+@pytest.mark.slow
+def test_a_killed_job_is_reported_and_the_same_command_finishes_it_and_repeats_nothing(
+    start, call, table_path, tmp_path
+):
+    arguments = begun(tmp_path, table_path)
+    program = start(tmp_path, *arguments)
+    kill(program, "darts-seed0", tmp_path / "out" / "darts-seed0" / "search" / "seconds.json")
     out, err = program.communicate()
-    first = (program.returncode, out, err, files(folder / "out"))
-    return folder, first, call(folder, *arguments), arguments
-
-
-def test_a_killed_job_is_reported_and_the_others_are_finished(done):
-    status, out, err, there = done[1]
-    assert status == 1, err
+    there = files(tmp_path / "out")
+    assert program.returncode == 1, err
     assert "darts-seed0 failed: it was killed by SIGKILL" in out and "The same command tries again" in out
     assert "darts-seed0: FAILED: it was killed by SIGKILL" in err and "1 of 2" in err
-    names = {str(path) for path in there}
-    assert "fixed-seed0/selection/by_loss/genotype.json" in names
+    assert "fixed-seed0/selection/by_loss/genotype.json" in {str(path) for path in there}
     assert "2 of 5 selections are finished" in out  # three are of the darts job
-    assert "skipped: selections.magnitude after searches.fixed" in err
 
-
-def test_the_same_command_finishes_it_and_repeats_nothing(done):
-    folder, (_, _, _, there), (status, out, err), _ = done
+    status, out, err = call(tmp_path, *arguments)
     assert status == 0, err
     assert "2 searches, 1 of them with something left to do." in err
     assert "5 of 5 selections are finished" in out and "darts-seed0: finished" in err
-    now = files(folder / "out")
+    now = files(tmp_path / "out")
     kept = [path for path in there if path.parts[0] == "fixed-seed0"]
     assert kept and all(now[path] == there[path] for path in kept)
-    seconds = json.loads((folder / "out" / "darts-seed0" / "search" / "seconds.json").read_text())
+    seconds = json.loads((tmp_path / "out" / "darts-seed0" / "search" / "seconds.json").read_text())
     assert seconds["starts"] == 2 and seconds["seconds"] > 0
-    log = (folder / "out" / "logs" / "darts-seed0.log").read_text()
+    log = (tmp_path / "out" / "logs" / "darts-seed0.log").read_text()
     assert log.count("tf_darts.study.worker") == 2
 
 
 def test_finished_studies_run_nothing(done, call):
-    folder, arguments = done[0], done[3]
+    folder, arguments = done[0], done[2]
     before = files(folder / "out")
     status, out, err = call(folder, *arguments)
     assert status == 0 and "2 searches, 0 of them" in err and "started" not in err
-    assert out == done[2][1] and files(folder / "out") == before
+    assert out == done[1] and files(folder / "out") == before
 
 
 def test_collecting_alone_says_the_same(done, call):
@@ -87,7 +95,7 @@ def test_collecting_alone_says_the_same(done, call):
     for name in ("results.csv", "summary.md", "epochs.png"):
         (folder / "out" / name).unlink()
     status, out, _ = call(folder, "--output=out", "--collect")
-    assert status == 0 and out == done[2][1] and files(folder / "out") == before
+    assert status == 0 and out == done[1] and files(folder / "out") == before
 
 
 def test_the_results_are_those_of_the_work_directories(done, table):
@@ -114,7 +122,7 @@ def test_the_results_are_those_of_the_work_directories(done, table):
 
 @pytest.mark.slow
 def test_trainings_and_analyses_are_added_to_what_is_there(done, call, tmp_path):
-    folder, arguments = tmp_path / "study", done[3]
+    folder, arguments = tmp_path / "study", done[2]
     shutil.copytree(done[0], folder)
     status, out, err = call(folder, *arguments, *MORE)
     assert status == 0, err
@@ -155,7 +163,7 @@ def test_a_work_directory_is_one_that_the_programs_continue(done):
 
 
 def test_another_config_is_refused_by_name(done, call):
-    folder, arguments = done[0], done[3]
+    folder, arguments = done[0], done[2]
     before = files(folder / "out")
     status, out, err = call(folder, *arguments, "--config.base.search.epochs=2")
     assert (status, out) == (2, "") and err.count("\n") == 1
@@ -167,7 +175,7 @@ def test_another_config_is_refused_by_name(done, call):
 
 def test_a_larger_study_goes_on_in_the_same_folder(done, call, tmp_path):
     folder = shutil.copytree(done[0], tmp_path / "study")
-    arguments = [argument for argument in done[3] if argument != SEED]
+    arguments = [argument for argument in done[2] if argument != SEED]
     status, out, _ = call(folder, *arguments, "--config.seeds=(0,1)", "--slurm=jobs.sh")
     assert status == 0 and "it has 2 tasks" in out and "Next: sbatch jobs.sh" in out
     assert "jobs=(darts-seed1 fixed-seed1)" in (folder / "jobs.sh").read_text()
@@ -193,9 +201,10 @@ def test_a_larger_study_goes_on_in_the_same_folder(done, call, tmp_path):
             "no.npz': no such file",
             marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             ["--output=out", "--config=config.py", "--config.base.search.batch_size=20"],
             "searches.darts: search.batch_size is 20; allowed: at most 16, the images to draw from",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             ["--output=out", "--config=config.py", "--config.jobs=10000"],

@@ -82,7 +82,9 @@ def test_they_change_nothing_and_hear_nothing_of_what_has_finished(tmp_path):
     assert again.events == events([])
 
 
-@pytest.mark.parametrize("stop_after", [0, 1])  # is not evaluated, is evaluated
+@pytest.mark.parametrize(
+    "stop_after", [pytest.param(0, marks=pytest.mark.slow), 1]
+)  # not evaluated, evaluated
 def test_one_may_end_the_training_which_is_then_finished(tmp_path, stop_after):
     heard = Heard(stop_after)
     made, result = train(tmp_path, heard)
