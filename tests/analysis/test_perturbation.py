@@ -105,6 +105,7 @@ def test_what_is_compared_and_left(analysed):
         )
 
 
+@pytest.mark.slow
 def test_without_a_table_nothing_is_said_of_true_strength_and_nothing_is_probed_again(
     workdir, analysed, monkeypatch
 ):

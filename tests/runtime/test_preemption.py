@@ -60,7 +60,8 @@ def rows(folder):
     return {path.name: path.read_text() for path in folder.glob("*.jsonl")}
 
 
-@pytest.mark.parametrize("number", [1, 2])  # in the middle of the first epoch, and at its end
+# In the middle of the first epoch, and at its end.
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_search(searched, tmp_path, monkeypatch, number):
     state = interrupted(monkeypatch, search, tmp_path, Metrics, "steps", number)
     tiny.assert_equal(state, search(searched))  # of what is finished this is the last checkpoint

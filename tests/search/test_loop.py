@@ -67,7 +67,8 @@ def test_result_holds_the_trained_alpha(searched):
 @pytest.mark.parametrize(
     ("owner", "method", "call", "minutes"),
     [
-        (Progress, "update", 3, 10.0),  # inside epoch 1: back to the end of epoch 0
+        # Inside epoch 1: back to the end of epoch 0.
+        pytest.param(Progress, "update", 3, 10.0, marks=pytest.mark.slow),
         (Progress, "update", 3, 0.0),  # inside epoch 1, after a checkpoint inside epoch 0
         (Checkpoints, "save", 2, 10.0),  # rows of epoch 1 are written, its checkpoint is not
     ],

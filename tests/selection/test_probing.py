@@ -56,7 +56,8 @@ def test_another_pass_sees_other_images(prober):
     assert first == same and first != other
 
 
-@pytest.mark.parametrize("compact", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("compact", [False, True])
 def test_probes_among_decisions_score_as_whole_passes(compact):
     made = two_cells.setup(selection__augment_probes=False)
     architecture = made.bilevel.architecture
