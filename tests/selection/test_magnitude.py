@@ -1,12 +1,17 @@
 """Selection by magnitude: cases worked out by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from tests.search import tiny
 from tf_darts import spaces
 from tf_darts.architecture import Architecture
 from tf_darts.derive import candidates_of, read_genotype
 from tf_darts.selection import magnitude
+from tf_darts.selection.budget import Budget
+from tf_darts.selection.costs import Costs
 
 TIED = 0.1
 
@@ -181,3 +186,21 @@ def test_every_edge_is_recorded():
     kept = {(c.target, c.source): c.operation for c in selected.genotype.cells["reduce"]}
     for e, edge in enumerate(architecture.space.edges):
         assert selected.decisions[14 + e]["chosen"] == kept.get((edge.target, edge.source))
+
+
+def test_of_two_nodes_the_one_with_the_most_certain_edge_keeps_what_it_wants():
+    # Three edges end in a node of each cell type; edge 1 costs 10 whatever is on it, and one such edge fits.
+    space = dataclasses.replace(
+        tiny.SPACE, candidates=dict.fromkeys(("normal", "reduce"), (tiny.OPERATIONS,) * 3)
+    )
+    cost = np.int64([[[0, 0]] * 2, [[10, 10]] * 2, [[0, 0]] * 2])
+    budget = Budget(space, Costs(space, np.int64([5, 5]), {"normal": cost, "reduce": cost}), 15)
+
+    def kept(**largest):
+        weights = {t: np.array([[w, 1 - w] for w in row]) for t, row in largest.items()}
+        cells = magnitude.magnitude_within(budget, space, weights).cells
+        return {t: [choice.source for choice in choices] for t, choices in cells.items()}
+
+    certain, less = (0.9, 0.6, 0.51), (0.8, 0.7, 0.65)
+    assert kept(normal=certain, reduce=less) == {"normal": [0, 1], "reduce": [0, 2]}
+    assert kept(normal=less, reduce=certain) == {"normal": [0, 2], "reduce": [0, 1]}
