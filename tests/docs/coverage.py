@@ -113,6 +113,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "pip install -r requirements-peer.txt": Checked(
             "hours, and PyTorch; tests/benchmark/test_program.py measures a small case"
         ),
+        "bin/benchmark ": Checked("a GPU, and PyTorch; tests/benchmark/test_device.py"),
     },
     "reliability.md": {
         "python -m tests.faults.kill": Checked("hours; tests/faults/test_programs.py kills at some points")

@@ -51,3 +51,11 @@ def test_a_batch_has_to_divide_among_replicas():
 def test_a_batch_is_at_most_the_images_there_are():
     with pytest.raises(UserError, match="config: search.batch_size is 9; allowed: at most 8"):
         strategy.check_batch("search.batch_size", 9, 8, 1)
+
+
+def test_a_gpus_memory_is_taken_as_it_is_needed(monkeypatch):
+    gpus, grown = ["first", "second"], []
+    monkeypatch.setattr(tf.config, "list_physical_devices", {"GPU": gpus}.get)
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, on: grown.append((gpu, on)))
+    strategy.prepare()
+    assert grown == [("first", True), ("second", True)]

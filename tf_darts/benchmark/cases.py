@@ -134,4 +134,5 @@ def program_config(case: Case, settings: dict[str, Any]) -> ml_collections.Confi
     elif case.image_size != 32:  # the one size that the auxiliary head takes
         config.training.auxiliary_weight = 0.0
     config.runtime.deterministic = settings["deterministic"]
+    config.runtime.precision = settings["precision"]
     return config

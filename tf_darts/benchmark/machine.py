@@ -1,9 +1,11 @@
-"""Whether something else is using the machine that figures are of."""
+"""The machine that figures are of: what its devices are called, whether something else is using it."""
 
 import os
 import pathlib
 import resource
 import time
+
+CPU = "CPU"  # the device's name where there is no GPU; else the driver's name of the GPU
 
 
 def busy_cores(seconds: float = 1.0) -> float | None:

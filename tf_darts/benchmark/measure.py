@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tf_darts import cost, open_state
-from tf_darts.benchmark import threads
+from tf_darts.benchmark import device
 from tf_darts.benchmark.cases import Case, program_config
 from tf_darts.benchmark.whole import next_probe, plan_of
 from tf_darts.data.augment import Transform
@@ -27,6 +27,7 @@ from tf_darts.selection.schedule import Planned
 from tf_darts.training import loop as training_loop
 
 Answer = dict[str, Any]
+peak_memory = device.peak_memory
 
 
 def made_up_images(case: Case, count: int) -> ImageData:
@@ -49,7 +50,7 @@ class Task:
     """
 
     def __init__(self, case: Case, settings: dict[str, Any]):
-        threads.use(settings)
+        device.use(settings)
         self.case, self.settings = case, settings
         self.config = program_config(case, settings)
         self.strategy = strategy_lib.start(self.config.runtime)
@@ -67,7 +68,7 @@ class Task:
         transform = Transform(data.mean, data.std, self.config.data.crop_padding, self.config.data.flip)
         return ImageSet(data.x_train[:count], data.y_train[:count], transform, self.config.seed)
 
-    about = staticmethod(threads.about)
+    about = staticmethod(device.about)
 
 
 class Search(Task):
@@ -93,6 +94,7 @@ class Search(Task):
     def step(self, count: int) -> Answer:
         """So many bilevel steps in one call; the first call traces too."""
         self._steps(self._done, count)
+        device.finish()
         self._done += count
         return {"count": count}
 
@@ -125,6 +127,7 @@ class Training(Task):
     def step(self, count: int) -> Answer:
         """Some steps in one call, at most `count`; the first call traces too."""
         _, done = self._steps(self._first)
+        device.finish()
         return {"count": done}
 
 
@@ -180,6 +183,7 @@ class Prober:
             done = []
             self._prober.score(each, removals, 0, each_call=done.append)
             count += sum(done)
+        device.finish()
         return count
 
     def event(self, planned: list[Planned]) -> int:
@@ -192,6 +196,7 @@ class Prober:
             decider.decide(decision, 0, done.append)
         for mask, value in zip(masks, before, strict=True):
             mask.assign(value)
+        device.finish()
         return sum(done)
 
 
@@ -217,4 +222,6 @@ class SelectionStage:
 
     def step(self) -> int:
         """A call's worth of steps; gives how many."""
-        return self._finetune(0)[1]
+        _, done = self._finetune(0)
+        device.finish()
+        return done

@@ -2,7 +2,8 @@
 
 One module per operation, a mixed operation that sums them, NCHW, eager. Modules are named as in the authors'
 release, so that `load` takes what `interop.export` gives of our models. As in the release, the DARTS stacking
-does not evaluate an operation whose mixing weight is exactly zero, and NAS-Bench-201 does.
+does not evaluate an operation whose mixing weight is exactly zero, and NAS-Bench-201 does. Which weights are
+zero is asked once in a pass, not at every operation: a GPU would be waited for each time.
 
 torch is imported here and in `peer_tasks.py` only, which the worker process of the peer alone imports.
 """
@@ -124,7 +125,6 @@ class MixedOp(nn.Module):
 
     def __init__(self, space: Space, names: Sequence[str], channels: int, stride: int):
         super().__init__()
-        self._skips_zeros = space.stacking.name == "darts"
         self._ops = nn.ModuleList()
         for name in names:
             op = operation(name, channels, stride, affine=False)
@@ -132,10 +132,10 @@ class MixedOp(nn.Module):
                 op = nn.Sequential(op, nn.BatchNorm2d(channels, affine=False))
             self._ops.append(op)
 
-    def forward(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        if self._skips_zeros:
-            return sum(w * op(x) for w, op in zip(weights, self._ops, strict=False) if w != 0)
-        return sum(w * op(x) for w, op in zip(weights, self._ops, strict=False))
+    def forward(self, x: torch.Tensor, argument: tuple[torch.Tensor, Sequence[bool]]) -> torch.Tensor:
+        """argument: the mixing weights [operations], and which operations are evaluated."""
+        weighted = zip(*argument, self._ops, strict=False)
+        return sum(w * op(x) for w, evaluated, op in weighted if evaluated)
 
 
 class ChosenOp(nn.Module):
@@ -278,6 +278,12 @@ class Model(nn.Module):
             for c in self.genotype.cells[block.cell_type]
         ]
 
+    def _with_evaluated(self, weights: torch.Tensor) -> list[tuple[torch.Tensor, list[bool]]]:
+        """Each edge's mixing weights, and which of its operations are evaluated."""
+        skips_zeros = self.space.stacking.name == "darts"
+        evaluated = (weights != 0).tolist() if skips_zeros else [[True] * weights.shape[1]] * len(weights)
+        return list(zip(weights, evaluated, strict=True))
+
     def forward(
         self, images: torch.Tensor, arguments: Mapping[str | None, Sequence[Any]]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -287,6 +293,8 @@ class Model(nn.Module):
           images: float32 [B, 3, H, W].
           arguments: by cell type, an entry per edge: its mixing weights, or the drop-path probability.
         """
+        if self.genotype is None:
+            arguments = {t: self._with_evaluated(weights) for t, weights in arguments.items()}
         x = self.stem(images)
         outputs, auxiliary = [x] * self.space.input_nodes, None
         for i, (block, cell) in enumerate(zip(self.layout, self.cells, strict=True)):

@@ -1,6 +1,7 @@
 """The peer's side of the benchmark: the tasks of `measure.py`, with the model of `peer_pytorch.py`.
 
 Batches are made beforehand: the peer's data loading and augmentation are left out of its times, ours are in.
+On a machine with a GPU everything is on the first one, as ours is, with TF32 where TensorFlow has it.
 """
 
 from typing import Any
@@ -11,13 +12,34 @@ from torch import nn
 from torch.nn import functional
 
 from tf_darts.benchmark.cases import Case, program_config
+from tf_darts.benchmark.machine import CPU
 from tf_darts.benchmark.peer_pytorch import Model, count_parameters
 from tf_darts.benchmark.whole import plan_of
+from tf_darts.runtime import host
 from tf_darts.selection.schedule import Planned
 from tf_darts.spaces import Space
 
 Answer = dict[str, Any]
 Batch = tuple[torch.Tensor, torch.Tensor]  # images float32 [B, 3, H, W], labels int64 [B]
+
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def peak_memory() -> int:
+    """The most memory that was taken at a time, bytes: of the GPU, or where there is none of the process."""
+    return torch.cuda.max_memory_allocated() if DEVICE.type == "cuda" else host.peak_memory()
+
+
+def finish() -> None:
+    """Waits for what a GPU still has to do, so that it is inside what is timed."""
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def precision(name: str) -> torch.autocast:
+    """The type of activations in this suit: float32, or bfloat16 for `mixed_bfloat16`."""
+    return torch.autocast(DEVICE.type, torch.bfloat16, enabled=name == "mixed_bfloat16")
 
 
 class Architecture:
@@ -64,11 +86,12 @@ class Bilevel:
     Args:
       model: the supernet.
       architecture: alpha and the decisions.
-      search: the config's `search`.
+      config: the programs' config.
       learning_rate: of the weights.
     """
 
-    def __init__(self, model: Model, architecture: Architecture, search: Any, learning_rate: float):
+    def __init__(self, model: Model, architecture: Architecture, config: Any, learning_rate: float):
+        search, self._precision = config.search, config.runtime.precision
         self.model, self.architecture, self._clip_norm = model, architecture, search.clip_norm
         present = {block.cell_type for block in model.layout}
         self.alphas = [alpha for t, alpha in architecture.alpha.items() if t in present]
@@ -86,8 +109,9 @@ class Bilevel:
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean cross-entropy of a batch, in training mode."""
         images, labels = batch
-        logits, _ = self.model(images, self.architecture.mixing_weights())
-        return functional.cross_entropy(logits, labels)
+        with precision(self._precision):
+            logits, _ = self.model(images, self.architecture.mixing_weights())
+            return functional.cross_entropy(logits, labels)
 
     def alpha_step(self, batch: Batch, alpha_gradients: str = "usual") -> None:
         """Updates alpha on a validation batch.
@@ -120,21 +144,23 @@ class Bilevel:
         mask[edge, slice(None) if operation is None else operation] = 0.0
         weights, correct = self.architecture.mixing_weights(), 0
         for images, labels in batches:
-            logits, _ = self.model(images, weights)
-            correct += int((logits.argmax(1) == labels).sum())
+            with precision(self._precision):
+                logits, _ = self.model(images, weights)
+            correct += (logits.argmax(1) == labels).sum()
         mask.fill_(1.0)
-        return correct
+        return int(correct)
 
 
-def training_step(model: Model, optimizer: torch.optim.Optimizer, training: Any, batch: Batch) -> None:
+def training_step(model: Model, optimizer: torch.optim.Optimizer, config: Any, batch: Batch) -> None:
     """One update of a network, with half of the final drop-path probability."""
-    images, labels = batch
+    (images, labels), training = batch, config.training
     edges = {t: [training.drop_path / 2] * len(cell) for t, cell in model.genotype.cells.items()}
     optimizer.zero_grad()
-    logits, auxiliary = model(images, edges)
-    loss = functional.cross_entropy(logits, labels)
-    if auxiliary is not None:
-        loss = loss + training.auxiliary_weight * functional.cross_entropy(auxiliary, labels)
+    with precision(config.runtime.precision):
+        logits, auxiliary = model(images, edges)
+        loss = functional.cross_entropy(logits, labels)
+        if auxiliary is not None:
+            loss = loss + training.auxiliary_weight * functional.cross_entropy(auxiliary, labels)
     loss.backward()
     if training.clip_norm:
         nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
@@ -154,6 +180,10 @@ class Task:
             torch.set_num_threads(settings["intra_op_threads"])
         if settings["inter_op_threads"]:
             torch.set_num_interop_threads(settings["inter_op_threads"])
+        torch.set_default_device(DEVICE)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.deterministic = settings["deterministic"]
+        torch.backends.cudnn.benchmark = not settings["deterministic"]  # as the release has it
         torch.manual_seed(settings["seed"])
         self.case, self.settings = case, settings
         self.config = program_config(case, settings)
@@ -164,8 +194,8 @@ class Task:
         shape = (size, 3, self.case.image_size, self.case.image_size)
         return [
             (
-                torch.from_numpy(draw.standard_normal(shape, np.float32)),
-                torch.from_numpy(draw.integers(0, self.case.classes, size)),
+                torch.from_numpy(draw.standard_normal(shape, np.float32)).to(DEVICE),
+                torch.from_numpy(draw.integers(0, self.case.classes, size)).to(DEVICE),
             )
             for _ in range(count)
         ]
@@ -173,7 +203,7 @@ class Task:
     def _bilevel(self, learning_rate: float) -> Bilevel:
         search = self.config.search
         model = Model(self.space, search.channels, search.cells, self.case.classes).train()
-        return Bilevel(model, Architecture(self.space, search.alpha_scale), search, learning_rate)
+        return Bilevel(model, Architecture(self.space, search.alpha_scale), self.config, learning_rate)
 
     def _probe_batches(self) -> list[Batch]:
         return self._batches(self.case.batch_size, self.settings["probe_batches"])
@@ -182,13 +212,16 @@ class Task:
         for _ in range(count):
             bilevel.alpha_step(self._valid, alpha_gradients)
             bilevel.weight_step(self._train)
+        finish()
         return {"count": count}
 
     @staticmethod
     def about() -> Answer:
-        """The threads that torch uses."""
+        """The threads that torch uses, and the device's name: "CPU", or the GPU's."""
         threads = {"intra_op": torch.get_num_threads(), "inter_op": torch.get_num_interop_threads()}
-        return {"threads": threads}
+        if DEVICE.type == "cpu":
+            return {"threads": threads, "device": CPU}
+        return {"threads": threads, "device": torch.cuda.get_device_name(), "import_memory": 0}
 
 
 class Search(Task):
@@ -249,7 +282,8 @@ class Training(Task):
     def step(self, count: int) -> Answer:
         """So many steps."""
         for _ in range(count):
-            training_step(self._model, self._optimizer, self.config.training, self._batch)
+            training_step(self._model, self._optimizer, self.config, self._batch)
+        finish()
         return {"count": count}
 
 

@@ -146,6 +146,12 @@ Workers = dict[str, Worker]
 
 def _build(workers: Workers) -> dict[str, dict[str, Any]]:
     """Has all sides build; gives what is known of each, after checking that they are the same size."""
+    devices = {name: worker.started["device"] for name, worker in workers.items()}
+    if len(set(devices.values())) > 1:
+        raise UserError(
+            f"--peer: the two sides have different devices ({devices}); allowed: one for both. Install both"
+            " packages with support of the GPU, or hide it by CUDA_VISIBLE_DEVICES="
+        )
     sides = {}
     for name, worker in workers.items():
         answer = worker("build")

@@ -23,10 +23,10 @@ from tf_darts.runtime.workdir import read_json, write_json
 
 # What each task's result depends on, besides the case, the peer and the machine.
 _THREADS = ("intra_op_threads", "inter_op_threads")
-_STEPS = (*_THREADS, "seed", "images", "deterministic", "warm_up", "steps", "rounds")
+_STEPS = (*_THREADS, "seed", "images", "deterministic", "precision", "warm_up", "steps", "rounds")
 _PROBES = (*_STEPS, "alpha_gradients", "probe_batches", "interval")
 DEPENDS = {
-    "limit": (*_THREADS, "limit_size"),
+    "limit": (*_THREADS, "precision", "limit_size"),
     "search": (*_PROBES, "event_rounds"),
     "training": _STEPS,
     "selection": (*_PROBES, "stages", "stage_rounds", "train_images", "valid_images"),
@@ -135,14 +135,14 @@ def run(
       UserError: a case cannot be measured, or the folder cannot be used.
     """
     results, units = Results(folder), planned_units(chosen, scaling)
-    here = host.about()
-    depends = _depends("limit", chosen, here)
-    if results.find(depends) is None:
-        say("measuring the machine's limit")
-        with rounds.Worker("limit", "Limit", units[0].case, chosen) as worker:
+    with rounds.Worker("limit", "Limit", units[0].case, chosen) as worker:
+        here = {**host.about(), "device": worker.started["device"]}
+        depends = _depends("limit", chosen, here)
+        if results.find(depends) is None:
+            say("measuring the machine's limit")
             measured = {**worker.started, **worker("measure")}
-        results.content["limit"] = {"depends": depends, "date": _now(), "result": measured}
-        results.save()
+            results.content["limit"] = {"depends": depends, "date": _now(), "result": measured}
+            results.save()
     shown = []
     for unit in units:
         depends = _depends(unit.task, unit.settings, here)
@@ -218,8 +218,11 @@ def _preface(units: list[dict[str, Any]], limit: dict[str, Any]) -> str:
     sides: dict[str, dict[str, Any]] = {}
     for unit in units:
         sides |= unit["result"]["sides"]
+    gpu = here.get("device", machine.CPU)  # results of earlier versions are of a CPU
+    precision = units[0]["depends"]["settings"].get("precision", "float32")
     lines = [
-        f"{here['processor']}, {here['cores']} cores, {here['memory'] / report.GIB:.0f} GiB,"
+        ("" if gpu == machine.CPU else f"{gpu}, {precision}; memory is the GPU's. ")
+        + f"{here['processor']}, {here['cores']} cores, {here['memory'] / report.GIB:.0f} GiB,"
         f" {here['system']}; limit {limit['multiply_adds_per_second'] / 1e9:.1f} * 10^9 multiply-adds/s,"
         f" {limit['bytes_per_second'] / 1e9:.1f} GB/s."
     ]

@@ -22,8 +22,8 @@ from tf_darts.errors import UserError
 from tf_darts.runtime import host
 
 
-def _start(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Imports the implementation and makes the task; gives it and the first answer."""
+def _start(job: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Imports the implementation and makes the task; gives both and the first answer."""
     start = time.perf_counter()
     if job["implementation"] == "peer":
         from tf_darts.benchmark import peer_tasks as side
@@ -35,14 +35,14 @@ def _start(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     imported = {"import_seconds": time.perf_counter() - start, "import_memory": host.peak_memory()}
     task = getattr(side, job["task"])(Case(**job["case"]), job["settings"])
     versions = {name: importlib.metadata.version(name) for name in (*packages, "numpy")}
-    return task, {**imported, "versions": versions, **task.about()}
+    return side, task, {**imported, "versions": versions, **task.about()}
 
 
-def _answer(task: Any, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(side: Any, task: Any, request: dict[str, Any]) -> dict[str, Any]:
     arguments = {key: value for key, value in request.items() if key != "do"}
     start = time.perf_counter()
     given = getattr(task, request["do"])(**arguments)
-    return {"seconds": time.perf_counter() - start, **given, "memory": host.peak_memory()}
+    return {"seconds": time.perf_counter() - start, **given, "memory": side.peak_memory()}
 
 
 def main() -> None:
@@ -54,15 +54,15 @@ def main() -> None:
     def reply(content: dict[str, Any]) -> None:
         print(json.dumps(content), file=answers, flush=True)
 
-    task = None
+    side = task = None
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if task is None:
-                task, started = _start(request)
+                side, task, started = _start(request)
                 reply(started)
             else:
-                reply(_answer(task, request))
+                reply(_answer(side, task, request))
         except UserError as error:
             reply({"error": str(error)})
 

@@ -125,8 +125,14 @@ def prepare() -> None:
     On a CPU of few cores an operation has one thread, and as many run at once as there are cores. A supernet
     has enough operations that do not wait for each other; shared out among threads, they hinder one another
     (docs/performance.md). With more cores, or a GPU, TensorFlow's own choice stays.
+
+    Of a GPU's memory a process takes what it needs, as it needs it, so that several share a GPU: the searches
+    of a study, or two sides that are compared.
     """
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # TensorFlow has started
+            tf.config.experimental.set_memory_growth(gpu, True)
     cores = host.cores()
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
     if cores > FEW_CORES or chosen or tf.config.list_physical_devices("GPU"):
