@@ -63,6 +63,15 @@ def programs() -> Iterator[Programs]:
     server.close()
 
 
+@pytest.fixture(scope="module")
+def no_pictures() -> Iterator[None]:
+    """Trainings and analyses leave empty pictures: to draw them is a third of a tiny one's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("training.mistakes", "analysis.study"):
+            patch.setattr(f"tf_darts.{module}.figure_to_png_bytes", lambda figure: b"")
+        yield
+
+
 @pytest.fixture
 def registries() -> Iterator[None]:
     """What a test registers, or a config of it adds in `extensions`, is gone after it."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.search import tiny
 from tf_darts import config as config_lib
 from tf_darts import registry, spaces
 from tf_darts.analysis import ANALYSES
@@ -20,7 +21,7 @@ from tf_darts.search import setup as search_setup
 from tf_darts.selection import select
 from tf_darts.selection.magnitude import select as by_magnitude
 
-pytestmark = pytest.mark.usefixtures("registries")
+pytestmark = pytest.mark.usefixtures("registries", "one_stage")
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 SECTIONS = [
@@ -34,6 +35,11 @@ SECTIONS = [
 ]
 
 
+@pytest.fixture
+def one_stage(monkeypatch):
+    tiny.one_stage(monkeypatch)
+
+
 def code_of(section):
     """The pieces of code below a heading: those that are files, by name, and those about a config."""
     text = re.split(rf"^##+ {section}$", PAGE.read_text(), flags=re.M)[1]
@@ -44,9 +50,9 @@ def code_of(section):
 
 
 def small(config):
-    """Sizes for a search of a second: three cells of one edge on a few digits."""
+    """Sizes for a search of a second: a cell of one edge on a few digits."""
     config.data.source, config.data.limit_train, config.data.limit_test = "digits", 32, 8
-    config.data.crop_padding, config.data.flip = 1, False
+    config.data.crop_padding, config.data.flip = 0, False
     config.search.channels, config.search.cells = 4, 1
     config.search.epochs, config.search.batch_size, config.search.evaluate_every = 2, 8, 0
     config.search.alpha_learning_rate = 0.1

@@ -13,18 +13,21 @@ import tensorflow as tf
 from sklearn import datasets
 
 import tf_darts
+from tests import imports
 from tests.search import tiny
 from tf_darts import api
 from tf_darts import config as config_lib
 from tf_darts.errors import UserError
 from tf_darts.genotype import Genotype
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 ROOT = Path(__file__).resolve().parents[1]
 SHORT = {
     "space": "custom",
     "custom_space": {"stacking": "nas_bench_201", "nodes": 2, "candidates": ("skip_connect", "nor_conv_1x1")},
-    "data": {"crop_padding": 1, "flip": False, "test_fraction": 0.5},
-    "search": {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 16, "evaluate_every": 0},
+    "data": {"crop_padding": 0, "flip": False, "test_fraction": 0.5},
+    "search": {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 20, "evaluate_every": 0},
     "selection": {"interval": 0, "compact": False},
     "training": {
         "channels": 4, "cells": 1, "epochs": 2, "batch_size": 16, "auxiliary_weight": 0.0, "cutout_length": 0,
@@ -46,9 +49,10 @@ def shortened(text, *replacements):
 
 @pytest.fixture(scope="module", autouse=True)
 def one_device():
-    """The strategy of a machine with one device; the tests' own process has two."""
+    """The strategy of a machine with one device (the tests have two), and networks of one stage."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api.strategy, "start", lambda runtime: tiny.one_device())
+        tiny.one_stage(patch)
         yield
 
 
@@ -228,10 +232,14 @@ def test_a_dataset_is_the_arrays_it_holds(tmp_path, batched):
 
 def test_the_library_is_imported_when_it_is_asked_for_and_defines_no_flags():
     program = (
-        "import sys, tf_darts; assert 'tensorflow' not in sys.modules; tf_darts.api.search;"
-        "from absl import flags; assert not {'config', 'workdir', 'data_dir'} & set(flags.FLAGS)"
+        "import sys, tf_darts; assert 'tensorflow' not in sys.modules;"
+        "sys.modules['tf_darts.api'] = sys; assert tf_darts.api is sys"  # in its place: what is asked for
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True)
+    # Flags are defined by programs alone, a layer above the library: it imports none (test_imports.py).
+    defining = [name for name, path in imports.modules().items() if "flags.DEFINE" in path.read_text()]
+    layers = {imports.LAYERS[imports.level(module)].name for module in defining}
+    assert layers == {"programs"} and imports.level("api") < imports.level("cli.common")
     with pytest.raises(AttributeError, match="no attribute 'apis'"):
         tf_darts.apis  # noqa: B018
     assert isinstance(tf_darts.api.Genotype, type) and tf_darts.api.Genotype is Genotype

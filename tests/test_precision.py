@@ -17,7 +17,8 @@ BF16 = {"runtime__precision": "mixed_bfloat16"}
 
 @pytest.fixture(scope="module")
 def setups():
-    return {name: two_cells.setup(**fields) for name, fields in (("float32", {}), ("bfloat16", BF16))}
+    fields = {"search__cells": 3, "data__limit_train": 34}  # 16 validation images: full batches only
+    return {"float32": two_cells.setup(**fields), "bfloat16": two_cells.setup(**fields, **BF16)}
 
 
 def test_activations_alone_are_bfloat16(setups, monkeypatch):

@@ -79,7 +79,7 @@ def test_batch_norms_are_affine_outside_the_searched_cells_only():
 
 
 def test_equal_seeds_give_equal_weights_and_layers_differ():
-    first, same, other = (Supernet(spaces.get("s2"), 4, 3, 10, seed=seed) for seed in (1, 1, 2))
+    first, same, other = (Supernet(spaces.get("s2"), 4, 2, 10, seed=seed) for seed in (1, 1, 2))
     kernels, same, other = (
         [v for k, v in interop.export(m).items() if v.ndim > 1] for m in (first, same, other)
     )
@@ -151,7 +151,7 @@ def test_evaluation_uses_and_keeps_running_statistics(small):
 
 
 def test_noise_is_new_in_every_pass():
-    supernet = Supernet(spaces.get("s4"), 2, 3, 5, channels_in=1)
+    supernet = Supernet(spaces.get("s4"), 2, 1, 5, channels_in=1)
     images = tf.random.stateless_normal([3, 8, 8, 1], [0, 1])
     even = {t: tf.fill([14, 2], 0.5) for t in ("normal", "reduce")}
     forward = tf.function(lambda: supernet(images, even, training=True))

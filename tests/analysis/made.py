@@ -1,10 +1,10 @@
 """Searched supernets for tests of analyses, and the study of one."""
 
+import dataclasses
 import functools
 
 from tests.search import tiny
 from tf_darts.analysis.study import Study
-from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.search import loop as search_loop
 from tf_darts.spaces import NAS_BENCH_201
 
@@ -17,12 +17,8 @@ def search(workdir, space=tiny.SPACE, **fields):
     return made
 
 
-def unsearched(workdir, **fields):
-    """A NAS-Bench-201 supernet of random weights and alpha, saved as a search would; gives its setup."""
-    fields = {"space": "nas_bench_201", "search__alpha_scale": 1.0, **fields}
-    made = tiny.setup(tiny.config(**fields), NAS_BENCH_201)
-    Checkpoints(workdir / "search", 0.0, ("step",), **made.state()).save(step=1)
-    return made
+# NAS-Bench-201's cell without its stages.
+ONE_CELL = dataclasses.replace(NAS_BENCH_201, stacking=tiny.SPACE.stacking)
 
 
 def study(name, workdir, of=tiny.SPACE, table=None, **fields):

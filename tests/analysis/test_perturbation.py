@@ -16,6 +16,10 @@ from tf_darts.runtime import events
 from tf_darts.selection.probing import Prober
 from tf_darts.spaces import nas_bench_201
 
+pytestmark = pytest.mark.usefixtures("no_pictures", "few_resamples")
+
+NB201 = {"space": "nas_bench_201"}
+
 
 @pytest.fixture(scope="module")
 def text():
@@ -24,17 +28,14 @@ def text():
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    """A NAS-Bench-201 supernet that is saved as if searched."""
+    """A supernet of NAS-Bench-201's cell that is saved as if searched."""
     folder = tmp_path_factory.mktemp("unsearched")
-    made.unsearched(folder)
+    tiny.save_unsearched(folder / "search", made.ONE_CELL, **NB201)
     return folder
 
 
-NB201 = {"space": "nas_bench_201"}
-
-
 def study(workdir, table=None, **fields):
-    return made.study("perturbation", workdir, nas_bench_201.NAS_BENCH_201, table, **NB201, **fields)
+    return made.study("perturbation", workdir, made.ONE_CELL, table, **NB201, **fields)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from tf_darts.optimizers import SGD
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.progress import Progress
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 # 18 training images: batches of 8, 8 and 2.
 FIELDS = {
     "search__epochs": 1,
@@ -27,9 +29,9 @@ FIELDS = {
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """A work directory with a search, and the setup that the search left."""
+    """A work directory with a supernet that is saved as if searched, and the setup it was saved from."""
     folder = tmp_path_factory.mktemp("searched")
-    return folder, made.search(folder, **FIELDS)
+    return folder, tiny.save_unsearched(folder / "search", **FIELDS)
 
 
 def copied(searched, tmp_path):
@@ -112,7 +114,8 @@ def test_what_is_compared_and_left(searched, analysed):
     assert len(tiny.rows(searched[0] / "analysis" / "perturbation" / "probes.jsonl")) == 3
 
 
-def test_every_operation_starts_from_the_search(searched, analysed, tmp_path):
+def test_every_operation_starts_from_the_search(searched, analysed, tmp_path, monkeypatch):
+    monkeypatch.setattr("tf_darts.analysis.study.figure_to_png_bytes", lambda figure: b"")  # drawn before
     one = study(copied(searched, tmp_path), analysis__edges="3<-2")
     strength.run(one)
     ours = tiny.rows(one.folder / "training.jsonl")

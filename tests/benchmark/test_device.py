@@ -34,9 +34,7 @@ def test_a_gpu_has_its_name_and_its_memory(gpu):
 def test_two_sides_on_two_devices_are_not_compared():
     sides = {"ours": machine.CPU, "peer": "a GPU"}
     workers = {name: types.SimpleNamespace(started={"device": where}) for name, where in sides.items()}
-    with pytest.raises(
-        UserError, match="the two sides have different devices .*'peer': 'a GPU'.*; allowed"
-    ):
+    with pytest.raises(UserError, match="the two sides have different devices .*'peer': 'a GPU'.*; allowed"):
         rounds.search(workers, cases.get("darts"), small.chosen())
 
 

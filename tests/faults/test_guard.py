@@ -17,9 +17,11 @@ from tf_darts.search import loop
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import magnitude
 
+FIELDS = {"search__epochs": 1, "search__evaluate_every": 0, "data__crop_padding": 0}
+
 
 def search(folder, **fields):
-    made = tiny.setup(tiny.config(search__epochs=1, search__evaluate_every=0, **fields))
+    made = tiny.setup(tiny.config(**FIELDS, **fields))
     folder.mkdir(exist_ok=True)
     loop.run(made, folder)
     return made
@@ -78,7 +80,7 @@ def test_a_step_is_skipped_whole_and_counted(tmp_path, monkeypatch, method, valu
     assert all(np.isfinite(value).all() for value in tiny.state(made))
 
     # Steps 1 and 3 alone, on the same batches, leave the same.
-    other = tiny.setup(tiny.config(search__epochs=1, search__evaluate_every=0))
+    other = tiny.setup(tiny.config(**FIELDS))
     compiled, _ = tiny.search_steps(other)
     for number in (0, 2):
         compiled(number, 1)

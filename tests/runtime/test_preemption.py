@@ -13,6 +13,8 @@ from tf_darts.search import loop as search_loop
 from tf_darts.selection import select as selection_lib
 from tf_darts.selection.probing import Prober
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture(autouse=True)
 def watched():
@@ -25,7 +27,7 @@ def watched():
 
 
 def search(folder):
-    made = tiny.setup(tiny.config())
+    made = tiny.setup(tiny.config(search__evaluate_every=0))
     search_loop.run(made, folder)
     return tiny.state(made)
 
@@ -85,11 +87,11 @@ def test_selection(searched, tmp_path, monkeypatch, owner, name, number):
 
 def test_training(tmp_path, monkeypatch):
     def train(folder):
-        made, result = training.train(folder)
+        made, result = training.train(folder, data__limit_train=32)  # four full batches
         return training.state(made), result
 
     whole, result = train(tmp_path / "whole")
-    state, found = interrupted(monkeypatch, train, tmp_path / "stopped", Metrics, "steps", 4)
+    state, found = interrupted(monkeypatch, train, tmp_path / "stopped", Metrics, "steps", 3)
     tiny.assert_equal(state, whole)
     assert found == result and rows(tmp_path / "stopped") == rows(tmp_path / "whole")
 

@@ -13,8 +13,8 @@ def test_a_search_leaves_a_trace_and_the_same_results(tmp_path, capsys, steps):
     folders = {steps: tmp_path / "traced", 0: tmp_path / "not"}
     for wanted, folder in folders.items():
         folder.mkdir()
-        settings = tiny.config(runtime__profile_steps=wanted, runtime__tensorboard=True)
-        loop.run(tiny.setup(settings), folder)
+        fields = {"data__crop_padding": 0, "search__evaluate_every": 0, "runtime__tensorboard": True}
+        loop.run(tiny.setup(tiny.config(runtime__profile_steps=wanted, **fields)), folder)
     (trace,) = (tmp_path / "traced" / "plugins" / "profile").rglob("*.xplane.pb")
     assert trace.stat().st_size > 1000
     assert not (tmp_path / "not" / "plugins").exists()

@@ -18,6 +18,9 @@ from tf_darts.search.early_stopping import ByEigenvalue
 RISING = [1.0, 1.0, 1.0, 2.0, 9.0, 9.0]
 STOPPED, TAKEN = 3, 2  # epochs
 FIELDS = {
+    "data__limit_train": 40,  # halves of 24 and 16 images: full batches only
+    "data__train_fraction": 0.6,
+    "data__crop_padding": 0,
     "search__method": "sgas",
     "search__epochs": 6,
     "search__evaluate_every": 0,

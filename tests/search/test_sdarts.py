@@ -111,17 +111,28 @@ def test_an_attack_raises_the_loss_inside_its_ball(attacked):
     method, bilevel, raised, gained = attacked.method, attacked.bilevel, 0, []
     before = tiny.state(attacked)
     plain = bilevel.architecture.probabilities()
-    for number in range(8):
+
+    @tf.function(autograph=False)
+    def attack(number):
+        """The rows that an attack ends with; the loss there, at the plain rows and where it began."""
         train, now = batch(number), tiny.now(number, progress=0.2)
-        rows = in_replica(lambda train=train, now=now: method.attack(bilevel, train, now))
-        at_rows, at_plain = losses(attacked, train, now, rows, plain)
+
+        def on_replica():
+            rows = method.attack(bilevel, train, now)
+            start = sdarts.randomly_perturbed(bilevel, method.radius(now), now, "sdarts")
+            return rows["normal"], [method._loss(bilevel, train, now, r) for r in (rows, plain, start)]
+
+        return in_replica(on_replica)
+
+    for number in range(8):
+        rows, at = attack(tf.constant(number))
+        at_rows, at_plain, at_start = (float(loss) for loss in at)
         assert at_rows >= at_plain
         raised += at_rows > at_plain + 1e-4
-        start = sdarts.randomly_perturbed(bilevel, method.radius(now), now, "sdarts")
-        gained.append(at_rows - losses(attacked, train, now, start)[0])
-        assert_within(rows["normal"].numpy()[[0, 2, 4]], plain["normal"].numpy()[[0, 2, 4]], 0.084)
+        gained.append(at_rows - at_start)
+        assert_within(rows.numpy()[[0, 2, 4]], plain["normal"].numpy()[[0, 2, 4]], 0.084)
         np.testing.assert_array_equal(
-            rows["normal"].numpy()[[DECIDED, REMOVED]], plain["normal"].numpy()[[DECIDED, REMOVED]]
+            rows.numpy()[[DECIDED, REMOVED]], plain["normal"].numpy()[[DECIDED, REMOVED]]
         )
     # Not every time: steps of a sign overshoot, and the way back to the simplex undoes part of them.
     assert raised > 4 and np.mean(gained) > 0  # the ascent is worth more than its random start

@@ -1,5 +1,6 @@
 """The smallest search there is, for tests that run it whole: one cell, three edges into one node."""
 
+import dataclasses
 import functools
 import json
 
@@ -8,13 +9,15 @@ import tensorflow as tf
 
 from tf_darts import config as config_lib
 from tf_darts.data import sources
+from tf_darts.genotype import Choice, Genotype
+from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.strategy import mirrored
 from tf_darts.search import loop
 from tf_darts.search import setup as search_setup
 from tf_darts.search.methods import METHODS
 from tf_darts.search.methods.base import Now
 from tf_darts.search.plan import plan
-from tf_darts.spaces import Block, Space, Stacking
+from tf_darts.spaces import Block, Space, Stacking, custom
 
 OPERATIONS = ("skip_connect", "nor_conv_1x1")
 
@@ -34,6 +37,7 @@ SPACE = Space(
         blocks=lambda cells: (Block("normal", 1, False),) * cells,
     ),
 )
+GENOTYPE = Genotype("tiny", {"normal": (Choice(3, 0, "nor_conv_1x1"), Choice(3, 1, "skip_connect"))})
 
 
 def config(**fields):
@@ -73,6 +77,12 @@ def data(settings):
     return _digits(settings.data.limit_train, settings.data.limit_test)
 
 
+def one_stage(patch):
+    """Stacks the cells of custom spaces as `SPACE` does: NAS-Bench-201's text form, without its stages."""
+    cells = custom.STACKINGS["nas_bench_201"]
+    patch.setitem(custom.STACKINGS, "nas_bench_201", dataclasses.replace(cells, stacking=SPACE.stacking))
+
+
 def one_device():
     return tf.distribute.OneDeviceStrategy("/cpu:0")
 
@@ -84,6 +94,13 @@ def two_replicas():
 def setup(settings, space=SPACE, strategy=None):
     """A supernet with its data, as the programs make it."""
     return search_setup.make(settings, space, data(settings), strategy or one_device())
+
+
+def save_unsearched(folder, of=SPACE, **fields):
+    """Saves a supernet of random weights and alpha as a search would; gives its setup."""
+    made = setup(config(search__alpha_scale=1.0, **fields), of)
+    Checkpoints(folder, 0.0, ("step",), **made.state()).save(step=1)
+    return made
 
 
 def now(number=0, learning_rate=0.1, total=8, progress=0.5, trains_alpha=True):

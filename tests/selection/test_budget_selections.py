@@ -45,7 +45,7 @@ def size_of(genotype):
 )
 def test_a_selection_keeps_to_the_budget(searched, tmp_path, limited, fields):
     def select(seed, limit):
-        given = {"interval": 0, budget_lib.FIELDS[limited]: limit, **fields}
+        given = {"interval": 0, "compact": False, budget_lib.FIELDS[limited]: limit, **fields}
         settings = tiny.config(seed=seed, **{f"selection__{field}": value for field, value in given.items()})
         folder = tmp_path / f"{seed} {limit}"
         folder.mkdir()

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tests.search import drawing, tiny, two_cells
 from tests.search.drawing import DECIDED, REMOVED
 from tf_darts.objective import loss_and_correct
+from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import finetuning
 
 FIELDS = {
@@ -20,9 +21,9 @@ FIELDS = {
 }
 
 
-def finetuned(count=2, trains_alpha=True, **fields):
-    """A supernet after so many steps, the last of them a short one; the columns of the first call."""
-    made = drawing.setup(selection__learning_rate=0.1, **fields)
+def finetuned(trains_alpha=True, **fields):
+    """A supernet after the steps of the first call, and their columns."""
+    made = drawing.setup(selection__learning_rate=0.1, data__crop_padding=0, **fields)
     made.bilevel.weight_optimizer = finetuning.optimizer(made)
     steps = finetuning.steps(made, trains_alpha)
     columns, _ = steps(0)
@@ -47,6 +48,20 @@ def test_each_field_changes_the_weights_that_come_of_it(published, field):
     assert columns["valid_loss"][0] == pytest.approx(published[1]["valid_loss"][0], rel=1e-5)
     same_loss = field == "selection__weight_decay"  # which is no part of the loss
     assert (columns["train_loss"][0] == pytest.approx(published[1]["train_loss"][0], rel=1e-5)) == same_loss
+
+
+def test_the_last_short_batch_is_kept_and_alpha_has_a_full_one(monkeypatch):
+    made, forward, images = drawing.setup(), Bilevel.forward, []
+
+    def counted(self, batch, training, mixing_weights=None):
+        images.append(batch.shape[0])
+        return forward(self, batch, training, mixing_weights)
+
+    monkeypatch.setattr(Bilevel, "forward", counted)
+    steps = finetuning.steps(made)
+    columns, count = steps(2)  # the third: of 18 images two are left
+    assert (steps.per_pass, count) == (3, 1) and sorted(images) == [2, 8]
+    assert columns["train_accuracy"][0] in (0, 0.5, 1) and (8 * columns["valid_accuracy"][0]).is_integer()
 
 
 def test_the_optimiser_starts_anew_with_the_decay_of_the_selection():
@@ -135,9 +150,8 @@ def test_noise_stays_within_its_radius_on_the_simplex():
 
 def test_drop_path_drops_all_but_identities_and_keeps_the_mean():
     mask, draws = [[True, False, True]] * 4, 400
-    factors = np.stack(
-        [finetuning.dropped(mask, 0.4, tf.constant([5, number])).numpy() for number in range(draws)]
-    )
+    draw = tf.function(lambda seed: finetuning.dropped(mask, 0.4, seed))
+    factors = np.stack([draw(tf.constant([5, number])).numpy() for number in range(draws)])
     np.testing.assert_allclose(np.unique(factors), [0, 1, 1 / 0.6], rtol=1e-6)
     assert (factors[:, :, 1] == 1).all()
     dropped = (factors[:, :, [0, 2]] == 0).mean(0)

@@ -9,21 +9,28 @@ from tests.search import tiny
 from tests.search.test_pictures import shown
 from tf_darts.report import decisions
 from tf_darts.runtime.checkpoints import Checkpoints
-from tf_darts.search import loop
 from tf_darts.selection import select as selection_lib
 from tf_darts.selection.probing import Prober
+
+# Halves of 16 images: full batches only.
+FIELDS = {
+    "data__limit_train": 32,
+    "data__train_fraction": 0.5,
+    "data__crop_padding": 0,
+    "selection__compact": False,
+}
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("searched")
-    loop.run(tiny.setup(tiny.config()), folder)
+    tiny.save_unsearched(folder)
     return folder
 
 
 def select(searched, folder, **fields):
     folder.mkdir(exist_ok=True)
-    made = tiny.setup(tiny.config(**{"selection__compact": False, **fields}))
+    made = tiny.setup(tiny.config(**FIELDS, **fields))
     return selection_lib.run(made, searched, folder)
 
 

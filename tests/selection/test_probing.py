@@ -12,6 +12,7 @@ from tf_darts.selection.probing import Prober
 from tf_darts.selection.racing import Race
 from tf_darts.supernet import Supernet
 
+FULL = {"data__limit_train": 34}  # 16 validation images: full batches only, one shape to trace
 NOISY = (("noise", "nor_conv_1x1"),) * 5
 
 
@@ -95,7 +96,7 @@ def test_probes_leave_everything_as_it_is(setup, prober):
 
 
 def test_nothing_is_traced_again_for_another_probe_or_decision(monkeypatch):
-    made, traces = two_cells.setup(), []
+    made, traces = two_cells.setup(search__cells=3), []
     probe = Supernet.probe
 
     def counted(self, cell_type, *arguments, **keywords):
@@ -144,7 +145,7 @@ class Script:
 
 def by_image(cell_type, removal):
     """Hits and losses of each of the first 16 images of pass 0, on one device."""
-    made = two_cells.setup()
+    made = two_cells.setup(search__cells=3)
     valid, columns = made.valid, []
     made.bilevel.architecture.probe(cell_type, *removal)
     for batch in range(2):
@@ -158,16 +159,16 @@ def by_image(cell_type, removal):
 @pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_every_image_has_its_place_whatever_the_replicas(replicas):
     strategy = tiny.two_replicas() if replicas == 2 else None
-    made = two_cells.setup(strategy)
+    made = two_cells.setup(strategy, search__cells=3)
     prober, removals = Prober(made, made.valid), [(4, None), (2, 2)]
+    of_images = [by_image("reduce", removal) for removal in removals]
     for i, criterion in enumerate(("accuracy", "loss")):
         race = Script(criterion, [0, 1])
         scores = prober.score("reduce", removals, 0, race)
         assert [s.images for s in scores] == [19] * 2
         (values,) = race.asked
-        for k, removal in enumerate(removals):
-            expected = by_image("reduce", removal)[i]
-            np.testing.assert_allclose(values[k], expected, rtol=1e-5)
+        for k, expected in enumerate(of_images):
+            np.testing.assert_allclose(values[k], expected[i], rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -220,6 +221,7 @@ def test_a_race_stops_losers_early_and_the_winner_agrees():
 def test_a_race_is_looked_at_16_times_in_a_long_pass():
     made = two_cells.setup(
         data__limit_train=400,
+        search__cells=3,
         selection__racing_confidence=0.9,
         runtime__steps_per_call=20,
         search__batch_size=2,
@@ -230,7 +232,7 @@ def test_a_race_is_looked_at_16_times_in_a_long_pass():
 
 
 def test_a_supernet_without_cells_of_a_type_is_probed_all_the_same():
-    made = two_cells.setup(search__cells=2)  # two reductions
+    made = two_cells.setup(search__cells=2, **FULL)  # two reductions
     assert {block.cell_type for block in made.bilevel.supernet.body.layout} == {"reduce"}
     prober = Prober(made, made.valid)
     scores = prober.score("normal", operations(0, 4), 0)

@@ -11,7 +11,6 @@ from tests.search.drawing import DECIDED, REMOVED
 from tf_darts.evaluation import Evaluator
 from tf_darts.genotype import from_text
 from tf_darts.runtime.workdir import JsonLines
-from tf_darts.search import loop as search_loop
 from tf_darts.selection import sampling
 from tf_darts.selection import select as selection_lib
 
@@ -46,7 +45,7 @@ def test_a_random_selection_is_the_seeds_and_needs_no_search(tmp_path):
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("searched")
-    search_loop.run(tiny.setup(tiny.config(search__epochs=1, search__evaluate_every=0)), folder)
+    tiny.save_unsearched(folder)
     return folder
 
 

@@ -6,7 +6,6 @@ import pytest
 from tests.search import tiny
 from tf_darts import spaces
 from tf_darts.runtime.checkpoints import load_from
-from tf_darts.search import loop as search_loop
 from tf_darts.selection import perturb_and_finetune, schedule
 from tf_darts.selection import select as selection_lib
 
@@ -15,12 +14,9 @@ EDGES = 3
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """Alphas that differ much, by a search and more."""
+    """Alphas that differ much, saved as if searched."""
     folder = tmp_path_factory.mktemp("searched")
-    made = tiny.setup(
-        tiny.config(search__epochs=1, search__evaluate_every=0, search__alpha_scale=1.0, seed=3)
-    )
-    search_loop.run(made, folder)
+    tiny.save_unsearched(folder, seed=3)
     return folder
 
 
@@ -32,7 +28,11 @@ def searched_supernet(searched):
 
 
 def select(searched, folder, **fields):
-    fields = {"selection__interval": 0, **{f"selection__{k}": v for k, v in fields.items()}}
+    fields = {
+        "selection__interval": 0,
+        "selection__compact": False,
+        **{f"selection__{k}": v for k, v in fields.items()},
+    }
     made = tiny.setup(tiny.config(seed=3, **fields))
     genotype = selection_lib.run(made, searched, folder)
     return made, genotype, tiny.rows(folder / "decisions.jsonl")

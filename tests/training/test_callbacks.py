@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from tests.search import tiny
-from tf_darts.genotype import Choice, Genotype
 from tf_darts.runtime.progress import Progress
 from tf_darts.training import loop
 
-GENOTYPE = Genotype("tiny", {"normal": (Choice(3, 0, "nor_conv_1x1"), Choice(3, 1, "skip_connect"))})
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 class Heard(keras.callbacks.Callback):
@@ -19,7 +18,7 @@ class Heard(keras.callbacks.Callback):
 
     def __init__(self, stop_after=None):
         super().__init__()
-        self.events, self.logs, self.stop_after = [], {}, stop_after
+        self.events, self.logs, self.weights, self.stop_after = [], {}, {}, stop_after
 
     def on_train_begin(self, logs=None):
         self.events.append("train begins")
@@ -29,7 +28,7 @@ class Heard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.events.append(f"epoch {epoch} ends")
-        self.logs[epoch] = logs
+        self.logs[epoch], self.weights[epoch] = logs, tiny.values(self.model)
         if epoch == self.stop_after:
             self.model.stop_training = True
 
@@ -39,8 +38,8 @@ class Heard(keras.callbacks.Callback):
 
 
 def train(folder, *callbacks, **fields):
-    settings = tiny.config(training__evaluate_every=2, **fields)
-    made = loop.make(settings, tiny.SPACE, GENOTYPE, tiny.data(settings), tiny.one_device())
+    settings = tiny.config(training__evaluate_every=2, data__crop_padding=0, **fields)
+    made = loop.make(settings, tiny.SPACE, tiny.GENOTYPE, tiny.data(settings), tiny.one_device())
     folder.mkdir(exist_ok=True)
     return made, loop.run(made, folder, "test", callbacks)
 
@@ -62,30 +61,36 @@ def expected_logs(folder, epoch):
     return logs
 
 
-def test_they_hear_of_every_epoch_with_its_means(tmp_path):
-    heard = Heard()
-    made, result = train(tmp_path, heard)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What a callback heard of a whole training, what was trained, its result and its folder."""
+    heard, folder = Heard(), tmp_path_factory.mktemp("heard")
+    return heard, *train(folder, heard), folder
+
+
+def test_they_hear_of_every_epoch_with_its_means(whole):
+    heard, made, result, folder = whole
     assert heard.events == events(range(3)) and heard.model is made.network
     for epoch in range(3):
-        assert heard.logs[epoch] == pytest.approx(expected_logs(tmp_path, epoch))
+        assert heard.logs[epoch] == pytest.approx(expected_logs(folder, epoch))
     assert "val_loss" not in heard.logs[0] and heard.logs["end"] == heard.logs[2]
     assert heard.logs[2]["val_accuracy"] == result["test_accuracy"]
 
 
-def test_they_change_nothing_and_hear_nothing_of_what_has_finished(tmp_path):
-    _, plain = train(tmp_path / "plain")
-    heard = Heard()
-    _, result = train(tmp_path / "heard", heard)
-    assert result == plain
+def test_they_change_nothing_and_hear_nothing_of_what_has_finished(whole, tmp_path):
+    _, made, result, _ = whole
+    plain, plain_result = train(tmp_path)
+    assert plain_result == result
+    tiny.assert_equal(tiny.values(plain.network), tiny.values(made.network))
     again = Heard()
-    assert train(tmp_path / "heard", again)[1] == result
+    assert train(tmp_path, again)[1] == result
     assert again.events == events([])
 
 
 @pytest.mark.parametrize(
     "stop_after", [pytest.param(0, marks=pytest.mark.slow), 1]
 )  # not evaluated, evaluated
-def test_one_may_end_the_training_which_is_then_finished(tmp_path, stop_after):
+def test_one_may_end_the_training_which_is_then_finished(whole, tmp_path, stop_after):
     heard = Heard(stop_after)
     made, result = train(tmp_path, heard)
     assert heard.events == events(range(stop_after + 1))
@@ -94,13 +99,10 @@ def test_one_may_end_the_training_which_is_then_finished(tmp_path, stop_after):
     assert [row["finished_epoch"] for row in finished] == [stop_after]
     assert finished[0]["test_accuracy"] == result["test_accuracy"]
     assert json.loads((tmp_path / "result.json").read_text())["epochs"] == stop_after + 1
-    # The weights are those of that epoch.
-    settings = tiny.config(training__evaluate_every=2)
-    other = loop.make(settings, tiny.SPACE, GENOTYPE, tiny.data(settings), tiny.one_device())
-    steps, done = loop.training_steps(other), 0
-    while done < 5 * (stop_after + 1):
-        done += steps(done)[1]
-    tiny.assert_equal(tiny.values(made.network), tiny.values(other.network))
+    # The weights are those of that epoch, and no others are.
+    kept = whole[0].weights
+    tiny.assert_equal(tiny.values(made.network), kept[stop_after])
+    assert any((a != b).any() for a, b in zip(kept[stop_after], kept[stop_after + 1], strict=True))
 
 
 @pytest.mark.slow

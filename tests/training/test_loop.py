@@ -9,18 +9,17 @@ import tensorflow as tf
 from tests.search import tiny
 from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.genotype import Choice, Genotype
 from tf_darts.network import count_parameters
 from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.progress import Progress
 from tf_darts.training import loop, step
 
-GENOTYPE = Genotype("tiny", {"normal": (Choice(3, 0, "nor_conv_1x1"), Choice(3, 1, "skip_connect"))})
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def make(**fields):
     settings = tiny.config(**fields)
-    return loop.make(settings, tiny.SPACE, GENOTYPE, tiny.data(settings), tiny.one_device())
+    return loop.make(settings, tiny.SPACE, tiny.GENOTYPE, tiny.data(settings), tiny.one_device())
 
 
 def train(folder, **fields):

@@ -1,5 +1,6 @@
 """Training from a stream: a tiny network for ImageNet, stopped and continued, and over replicas."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -14,12 +15,19 @@ from tf_darts.data import sources
 from tf_darts.data.augment import Transform
 from tf_darts.data.passes import over
 from tf_darts.errors import UserError
-from tf_darts.published import PUBLISHED
+from tf_darts.genotype import Choice, Genotype
 from tf_darts.search import setup as search_setup
 from tf_darts.training import loop
 
-SPACE = spaces.get("s2")
-GENOTYPE = PUBLISHED["darts_pt_s2_1"]
+# One node with two edges, stacked as DARTS stacks its cells.
+SPACE = dataclasses.replace(
+    spaces.get("s2"),
+    nodes=1,
+    candidates=dict.fromkeys(("normal", "reduce"), (("skip_connect", "sep_conv_3x3"),) * 2),
+    output_nodes=(2,),
+)
+CELL = (Choice(2, 0, "sep_conv_3x3"), Choice(2, 1, "skip_connect"))
+GENOTYPE = Genotype("s2", dict.fromkeys(("normal", "reduce"), CELL))
 CLASSES = 2
 
 
@@ -50,6 +58,7 @@ def config(folder, **training):
             "channels": 4,
             "cells": 1,
             "epochs": 2,
+            "evaluate_every": 2,
             "batch_size": 4,
             "auxiliary_weight": 0.0,
             "drop_path": 0.0,

@@ -127,6 +127,7 @@ class ImageStream:
         encoded = self._encoded.read(order, first * batch_size)
         per_pass = math.ceil(self.size / batch_size)
 
+        @tf.autograph.experimental.do_not_convert  # nothing to convert, and every pass traces it anew
         def decode(place: tf.Tensor, element: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
             content, label = element
             if not augment:

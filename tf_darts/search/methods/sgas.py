@@ -203,8 +203,9 @@ def within_budget(architecture: Architecture, budget: Budget | None, cell_type: 
 
 def decided_edges(architecture: Architecture) -> dict[str, list[int]]:
     """Edges that are there with one open operation, by cell type: their nodes keep them."""
+    undecided = {t: set(architecture.undecided_edges(t)) for t in architecture.open_edges}
     return {
-        t: [e for e, there in enumerate(mask.numpy()) if there and e not in architecture.undecided_edges(t)]
+        t: [e for e, there in enumerate(mask.numpy()) if there and e not in undecided[t]]
         for t, mask in architecture.open_edges.items()
     }
 
