@@ -80,7 +80,8 @@ set_up() {
   rm -f -- "$VENV"/.stamp-*
   # Nothing but what the file has the hashes of, where it has them.
   if grep -q -- --hash= "$ROOT/$file"; then hashes=(--require-hashes); fi
-  "$PYTHON_BIN" -m pip install -qq --disable-pip-version-check ${hashes[@]+"${hashes[@]}"} --requirement "$ROOT/$file" ||
+  # Modules are compiled when they are first imported: most of them never are.
+  "$PYTHON_BIN" -m pip install -qq --no-compile --disable-pip-version-check ${hashes[@]+"${hashes[@]}"} --requirement "$ROOT/$file" ||
     die "installing $file failed (see pip's message above)"
   stamp requirements.txt "$PYTHON_BIN" >"$VENV/.stamp-requirements.txt"
   echo "$wanted" >"$VENV/.stamp-$file"

@@ -6,7 +6,7 @@ Where DARTS fails most visibly: S2 offers a skip connection beside a separable c
 noise beside it. 8 channels and 5 cells, 6,000 training images averaged down to 16x16, 30 epochs of 47 steps
 where the paper has 50 of 391. alpha's learning rate is 14 times the paper's, as there are 14 times fewer
 steps. What is selected is trained from scratch on the same images, as long for each. A search with its
-selections and trainings takes about half an hour of one core.
+selections and trainings takes about an hour of one core.
 """
 
 from tf_darts import paper
