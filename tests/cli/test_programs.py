@@ -17,7 +17,8 @@ def get_config():
     config = quickstart.get_config()
     config.space = "custom"
     config.custom_space.stacking, config.custom_space.nodes = "nas_bench_201", 2
-    config.custom_space.candidates, config.custom_space.kept_edges = ("skip_connect", "nor_conv_1x1"), 0
+    config.custom_space.kept_edges = 0
+    config.custom_space.candidates = ("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3")
     config.data.limit_train, config.data.limit_test = 32, 16
     config.search.channels, config.search.epochs, config.search.batch_size = 2, 1, 8
     config.search.evaluate_every = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tf_darts.tpu_check import report
+from tf_darts.tpu_check import report, run
 from tf_darts.tpu_check.cases import CHIPS, Case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +60,23 @@ def test_the_report_has_a_row_for_each_program_and_says_what_failed():
     compiled, only_lowered = (line for line in page.splitlines() if "1,234" in line)
     assert compiled.endswith("| 1.5 | 157.0 | 3000.0 | 1970.0 | 16.38 | 10.00 | 20.00 |")
     assert "lowered only" in only_lowered and only_lowered.count("|") == compiled.count("|")
+
+
+def test_what_earlier_runs_left_is_found(tmp_path):
+    cases = [Case("darts", "search", "float32"), Case("nas_bench_201", "probe", "mixed_bfloat16", 1, 4)]
+    for i, case in enumerate(cases):
+        (tmp_path / case.name).mkdir()
+        (tmp_path / case.name / "lowered.json").write_text(f'{{"operations": {i}}}')
+    for chip in ("v5e", "v4"):
+        (tmp_path / cases[1].name / f"{chip}.json").write_text('{"flops": 5}')
+    (tmp_path / Case("darts", "probe", "float32").name).mkdir()  # killed before it was lowered
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "lowered.json").write_text("{}")
+    rows = [vars(case) | {"name": case.name, "operations": i} for i, case in enumerate(cases)]
+    compiled = [rows[1] | {"chip": chip, "flops": 5} for chip in ("v4", "v5e")]
+    assert run.found(tmp_path) == [rows[0] | {"chip": None}, *compiled]
+    with pytest.raises(ValueError, match="no case is called"):
+        Case.of_name("darts-search-float32-05_cells-1")
 
 
 @pytest.mark.slow

@@ -17,7 +17,9 @@ from tf_darts.tpu_check import report, run
 from tf_darts.tpu_check.cases import CHIPS, FEWEST_CELLS, PRECISIONS, PROGRAMS, PUBLISHED, Case
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for programs and figures; a run is continued there.")
-_PAGE = flags.DEFINE_string("page", None, "File for the report; by default OUTPUT/tpu_check.md.")
+_PAGE = flags.DEFINE_string(
+    "page", None, "File for the report of all that is in OUTPUT; by default OUTPUT/tpu_check.md."
+)
 _SPACES = flags.DEFINE_list("space", list(PUBLISHED), "Search spaces, with commas.")
 _PROGRAMS = flags.DEFINE_list("program", list(PROGRAMS), "Steps, with commas.")
 _PRECISIONS = flags.DEFINE_list("precision", list(PRECISIONS), "Precisions, with commas.")
@@ -68,10 +70,16 @@ def program() -> int:
     )
     path = pathlib.Path(_PAGE.value) if _PAGE.value else output / "tpu_check.md"
     machine = f"{host.cores()} processor cores, {host.memory() / 2**30:.0f} GiB of memory"
-    write_atomically(path, report.page(rows, versions, machine).encode())
+    asked = {_key(row) for row in rows}
+    earlier = [row for row in run.found(output) if _key(row) not in asked]
+    write_atomically(path, report.page([*rows, *earlier], versions, machine).encode())
     failed = sum("error" in row for row in rows)
     print(f"{len(rows) - failed} of {len(rows)} programs are as a TPU wants them; the report is {path}.")
     return 1 if failed else 0
+
+
+def _key(row: dict) -> tuple[str, str | None]:
+    return row["name"], row["chip"]
 
 
 def main() -> None:

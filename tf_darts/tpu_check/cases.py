@@ -79,6 +79,20 @@ class Case:
         size = f"{self.cells}_cells" if self.cells else "full"
         return f"{self.space}-{self.program}-{self.precision}-{size}-{self.replicas}"
 
+    @classmethod
+    def of_name(cls, name: str) -> "Case":
+        """The case of this name.
+
+        Raises:
+          ValueError: no case has it.
+        """
+        space, program, precision, size, replicas = name.split("-")
+        cells = 0 if size == "full" else int(size.removesuffix("_cells"))
+        case = cls(space, program, precision, cells, int(replicas))
+        if case.name != name:
+            raise ValueError(f"no case is called {name!r}")
+        return case
+
 
 def sizes(case: Case) -> dict[str, Any]:
     """Config fields of a case."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from tf_darts.errors import UserError
-from tf_darts.tpu_check.cases import Case
+from tf_darts.tpu_check.cases import CHIPS, Case
 
 # What a program depends on besides its case: the versions of what lowers and compiles it.
 PACKAGES = ("tensorflow_tpu", "libtpu", "jax")
@@ -50,6 +50,26 @@ def results(
     return rows
 
 
+def found(output: pathlib.Path) -> list[dict]:
+    """Rows as of `results` for all that earlier runs left in the folder, in the order of their names."""
+    rows = []
+    for path in sorted(output.glob("*/lowered.json")):
+        try:
+            case = Case.of_name(path.parent.name)
+        except ValueError:  # somebody else's
+            continue
+        row = dataclasses.asdict(case) | {"name": case.name} | _read(path)
+        compiled = [chip for chip in CHIPS if (path.parent / f"{chip}.json").exists()]
+        rows += [row | {"chip": chip} | _read(path.parent / f"{chip}.json") for chip in compiled]
+        if not compiled:
+            rows.append(row | {"chip": None})
+    return rows
+
+
+def _read(path: pathlib.Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def _step(
     module: str, arguments: list[str], folder: pathlib.Path, name: str, say: Callable[[str], None]
 ) -> dict:
@@ -64,4 +84,4 @@ def _step(
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
             last = next((line.strip() for line in reversed(lines) if line.strip()), "")
             return {"error": f"exit status {done.returncode}: {last[:300]} ({log})"}
-    return json.loads(path.read_text(encoding="utf-8"))
+    return _read(path)
