@@ -72,7 +72,8 @@ def program() -> int:
     machine = f"{host.cores()} processor cores, {host.memory() / 2**30:.0f} GiB of memory"
     asked = {_key(row) for row in rows}
     earlier = [row for row in run.found(output) if _key(row) not in asked]
-    write_atomically(path, report.page([*rows, *earlier], versions, machine).encode())
+    ordered = sorted([*rows, *earlier], key=lambda row: (row["name"], row["chip"] or ""))
+    write_atomically(path, report.page(ordered, versions, machine).encode())
     failed = sum("error" in row for row in rows)
     print(f"{len(rows) - failed} of {len(rows)} programs are as a TPU wants them; the report is {path}.")
     return 1 if failed else 0
