@@ -16,20 +16,19 @@ from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import select as selection_lib
 from tf_darts.supernet import Supernet
 
-# Three edges and one node, two epochs between events and one at the end; 24 images: three batches of 8.
+# Three edges and one node, two epochs between events and one at the end; 18 images: batches of 8, 8, 2.
 DECISION_EPOCHS, EPOCHS, STEPS_PER_EPOCH = [0, 2, 4, 6], 7, 3
-FULL = {"data__limit_train": 40, "data__train_fraction": 0.6}
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("searched")
-    search_loop.run(tiny.setup(tiny.config(search__epochs=1, search__evaluate_every=0, **FULL)), folder)
+    search_loop.run(tiny.setup(tiny.config(search__epochs=1, search__evaluate_every=0)), folder)
     return folder
 
 
 def select(searched, folder, **fields):
-    made = tiny.setup(tiny.config(**FULL, **fields))
+    made = tiny.setup(tiny.config(**fields))
     folder.mkdir(exist_ok=True)
     return made, selection_lib.run(made, searched, folder)
 
@@ -99,10 +98,13 @@ def test_genotype_is_what_was_decided(selected):
     assert sorted(weights.ravel()) == [0, 0, 0, 0, 1, 1]
 
 
-def test_fine_tuning_is_as_long_as_scheduled(selected):
+def test_fine_tuning_is_as_long_as_scheduled_and_keeps_the_last_short_batch(selected):
     steps = tiny.rows(selected[2] / "metrics.jsonl")
     assert [row["step"] for row in steps] == list(range(1, EPOCHS * STEPS_PER_EPOCH + 1))
     assert [row["epoch"] for row in steps] == [e for e in range(EPOCHS) for _ in range(STEPS_PER_EPOCH)]
+    last = [row for row in steps if row["step"] % STEPS_PER_EPOCH == 0]
+    assert {row["train_accuracy"] for row in last} <= {0, 0.5, 1}  # 2 images
+    assert not {8 * row["valid_accuracy"] for row in last} - set(range(9))  # 8 images as ever
 
 
 def test_each_decision_and_each_epoch_ends_with_a_checkpoint_and_nothing_else_does(selected):
@@ -116,12 +118,13 @@ def test_each_decision_and_each_epoch_ends_with_a_checkpoint_and_nothing_else_do
 
 
 def test_nothing_is_traced_again_for_a_probe_or_a_decision(uncompacted):
-    assert uncompacted[3]["fine-tuning"] == [8, 8]  # a step's passes for alpha and for the weights
+    # Two passes (alpha, weights) of the full and of the short step, where alpha has a full batch; one probe.
+    assert sorted(uncompacted[3]["fine-tuning"]) == [2, 8, 8, 8]
     assert uncompacted[3]["probes"] == ["normal"]
 
 
 def test_compacted_functions_are_traced_once_for_each_event(selected):
-    assert selected[3]["fine-tuning"] == [8] * 8  # the last epoch has its own too
+    assert sorted(selected[3]["fine-tuning"]) == [2] * 4 + [8] * 12  # the last epoch has its own too
     assert selected[3]["probes"] == ["normal"] * 4
     evaluated = selected[0].bilevel.architecture.computed["normal"]
     assert np.sum(evaluated) == 2  # of the genotype's two edges, one operation each
@@ -232,8 +235,7 @@ def test_decisions_that_disagree_with_the_checkpoint_are_refused(searched, selec
 
 
 def test_without_fine_tuning_weights_and_alpha_stay(searched, tmp_path):
-    fields = {"selection__interval": 0, "selection__compact": False}
-    made, _ = select(searched, tmp_path, selection__criterion="loss", **fields)
+    made, _ = select(searched, tmp_path, selection__interval=0, selection__criterion="loss")
     decisions = tiny.rows(tmp_path / "decisions.jsonl")
     assert [row["epoch"] for row in decisions] == [0] * 4
     assert {row["criterion"] for row in decisions} == {"loss"}

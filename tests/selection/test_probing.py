@@ -12,7 +12,6 @@ from tf_darts.selection.probing import Prober
 from tf_darts.selection.racing import Race
 from tf_darts.supernet import Supernet
 
-FULL = {"data__limit_train": 34}  # 16 validation images: full batches only, one shape to trace
 NOISY = (("noise", "nor_conv_1x1"),) * 5
 
 
@@ -232,7 +231,8 @@ def test_a_race_is_looked_at_16_times_in_a_long_pass():
 
 
 def test_a_supernet_without_cells_of_a_type_is_probed_all_the_same():
-    made = two_cells.setup(search__cells=2, **FULL)  # two reductions
+    # Two reductions; 16 validation images: full batches only, one shape to trace.
+    made = two_cells.setup(search__cells=2, data__limit_train=34)
     assert {block.cell_type for block in made.bilevel.supernet.body.layout} == {"reduce"}
     prober = Prober(made, made.valid)
     scores = prober.score("normal", operations(0, 4), 0)

@@ -5,10 +5,11 @@ from typing import Any
 
 import ml_collections
 
+from tf_darts import config as config_lib
 from tf_darts import registry
 from tf_darts.benchmark import cases
 from tf_darts.errors import UserError
-from tf_darts.fields import Field, flag_field, integer_field, number_field, one_of_field
+from tf_darts.fields import Field, flag_field, integer_field, number_field
 
 TASKS = ("search", "training", "selection")
 GRADIENTS = ("usual", "lean")
@@ -71,11 +72,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "inter_op_threads": integer_field(0, "threads across operations; 0: the library's default"),
         "deterministic": flag_field(True, "as the programs' runtime.deterministic"),
-        "precision": one_of_field(
-            "float32",
-            "as the programs' runtime.precision; mixed_bfloat16 needs a GPU",
-            "float32",
-            "mixed_bfloat16",
+        "precision": dataclasses.replace(
+            config_lib.FIELDS["runtime"]["precision"],
+            doc="as the programs' runtime.precision; mixed_bfloat16 needs a GPU",
         ),
         "limit_size": number_field(1.0, "factor on the sizes with which the limit is measured", 0.01, 4.0),
     },

@@ -70,17 +70,10 @@ def program() -> int:
     )
     path = pathlib.Path(_PAGE.value) if _PAGE.value else output / "tpu_check.md"
     machine = f"{host.cores()} processor cores, {host.memory() / 2**30:.0f} GiB of memory"
-    asked = {_key(row) for row in rows}
-    earlier = [row for row in run.found(output) if _key(row) not in asked]
-    ordered = sorted([*rows, *earlier], key=lambda row: (row["name"], row["chip"] or ""))
-    write_atomically(path, report.page(ordered, versions, machine).encode())
-    failed = sum("error" in row for row in rows)
-    print(f"{len(rows) - failed} of {len(rows)} programs are as a TPU wants them; the report is {path}.")
+    failed = [row for row in rows if "error" in row]
+    write_atomically(path, report.page([*run.found(output), *failed], versions, machine).encode())
+    print(f"{len(rows) - len(failed)} of {len(rows)} programs are as a TPU wants them; the report is {path}.")
     return 1 if failed else 0
-
-
-def _key(row: dict) -> tuple[str, str | None]:
-    return row["name"], row["chip"]
 
 
 def main() -> None:
