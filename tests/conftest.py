@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from tf_darts.runtime import strategy
 
     cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
     tf.config.experimental.enable_op_determinism()
     # Threads decide the last bits: set here, not by whichever test starts a strategy first, and the same on
     # machines of any number of cores.

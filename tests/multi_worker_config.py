@@ -23,5 +23,6 @@ def get_config():
     config.training.drop_path = 0.0
     config.training.cutout_length = 0
     config.runtime.steps_per_call = 2
+    config.runtime.sync_batch_norm = True
     config.runtime.tensorboard = False
     return config

@@ -1,4 +1,7 @@
-"""Two processes, as TF_CONFIG says, do what two replicas of one process do; one of them writes."""
+"""Search, selection and training on two and four replicas, and on two processes as TF_CONFIG says.
+
+All do what one device does with the same global batches: batch norm is synchronised.
+"""
 
 import json
 import os
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "tests/multi_worker_config.py"
@@ -54,8 +58,49 @@ def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def run(workdir, *more):
+    subprocess.run(command(workdir, *more), cwd=ROOT, check=True, capture_output=True, timeout=900)
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("one") / "run")
+
+
+def assert_agree(one, other):
+    """Both work directories have the same decisions, and metrics, alpha and weights equal to rounding."""
+    for stage in ("search", "training/magnitude", "training/perturbation"):
+        a, b = ([r for r in rows(w / stage / "metrics.jsonl") if "epoch" in r] for w in (one, other))
+        assert len(a) == len(b) > 0
+        for x, y in zip(a, b, strict=True):
+            assert x.keys() == y.keys()
+            np.testing.assert_allclose(list(y.values()), list(x.values()), rtol=1e-4, atol=1e-6)
+        for name, found in weights(other / stage).items():
+            np.testing.assert_allclose(found, weights(one / stage)[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    a, b = (json.loads((w / "search/result.json").read_text())["alpha"]["normal"] for w in (one, other))
+    np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+    a, b = (rows(w / "selection/perturbation/decisions.jsonl") for w in (one, other))
+    chosen = [[(r["edge_name"], r["chosen"]) for r in found] for found in (a, b)]
+    assert chosen[0] == chosen[1] and len(chosen[0]) == 3
+
+
+def weights(stage):
+    """All that a stage's last checkpoint holds, by its name there."""
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(stage / "checkpoints"))
+    shapes = reader.get_variable_to_shape_map()
+    return {n: reader.get_tensor(n) for n in shapes if not n.startswith("_")}
+
+
 @pytest.mark.slow
-def test_two_processes_and_two_replicas_agree_also_after_sigterm(tmp_path):
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_of_one_process_do_what_one_device_does(one_device, tmp_path, replicas):
+    more = ("--config.runtime.strategy=mirrored", f"--config.runtime.logical_devices={replicas}")
+    assert_agree(one_device, run(tmp_path / "run", *more))
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_device_does_also_after_sigterm(one_device, tmp_path):
     workdir, temporary = tmp_path / "two", tmp_path / "temporary"
     temporary.mkdir()
     processes = start(workdir, temporary)
@@ -75,21 +120,4 @@ def test_two_processes_and_two_replicas_agree_also_after_sigterm(tmp_path):
     ]
     assert "selection method" in outputs[0] and str(workdir) in outputs[0] and not outputs[1]
     assert not list(temporary.glob("tf_darts-worker-*"))  # the other's copy is gone
-
-    mirrored = tmp_path / "mirrored"
-    more = ("--config.runtime.strategy=mirrored", "--config.runtime.logical_devices=2")
-    subprocess.run(command(mirrored, *more), cwd=ROOT, check=True, capture_output=True, timeout=500)
-    for stage in ("search", "training/perturbation"):
-        two, one = (
-            [r for r in rows(w / stage / "metrics.jsonl") if "epoch" in r] for w in (workdir, mirrored)
-        )
-        assert len(two) == len(one) > 0
-        for a, b in zip(two, one, strict=True):
-            np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-4, atol=1e-6)
-    alpha = [
-        json.loads((w / "search/result.json").read_text())["alpha"]["normal"] for w in (workdir, mirrored)
-    ]
-    np.testing.assert_allclose(*alpha, rtol=1e-4, atol=1e-6)
-    decisions = [rows(w / "selection/perturbation/decisions.jsonl") for w in (workdir, mirrored)]
-    chosen = [[(r["edge_name"], r["chosen"]) for r in found] for found in decisions]
-    assert chosen[0] == chosen[1]
+    assert_agree(one_device, workdir)

@@ -26,8 +26,8 @@ def test_one_device():
 
 
 def test_mirrored_over_all_devices():
-    made = strategy.start(runtime(strategy="mirrored", logical_devices=2))
-    assert isinstance(made, tf.distribute.MirroredStrategy) and made.num_replicas_in_sync == 2
+    made = strategy.start(runtime(strategy="mirrored", logical_devices=4))
+    assert isinstance(made, tf.distribute.MirroredStrategy) and made.num_replicas_in_sync == 4
 
 
 def test_mirrored_needs_a_second_device(one_cpu):
@@ -37,7 +37,7 @@ def test_mirrored_needs_a_second_device(one_cpu):
 
 def test_devices_cannot_be_split_again():
     tf.constant(0)  # TensorFlow has started
-    with pytest.raises(UserError, match="runtime.logical_devices is 3, but TensorFlow has started with 2"):
+    with pytest.raises(UserError, match="runtime.logical_devices is 3, but TensorFlow has started with 4"):
         strategy.start(runtime(strategy="mirrored", logical_devices=3))
 
 

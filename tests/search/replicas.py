@@ -1,20 +1,21 @@
-"""One global batch on one replica or on two."""
+"""One global batch on one, two or four replicas."""
 
 import numpy as np
 import tensorflow as tf
 
-HALF = 4  # images on each replica
+SHARE, MOST = 2, 4
+TOTAL = MOST * SHARE  # images of the global batch
 
 
-def half(number):
-    images = tf.random.stateless_normal([HALF, 8, 8, 1], [number, 0])
-    return images, tf.random.stateless_uniform([HALF], [number, 1], 0, 10, tf.int32)
+def shared(number):
+    images = tf.random.stateless_normal([SHARE, 8, 8, 1], [number, 0])
+    return images, tf.random.stateless_uniform([SHARE], [number, 1], 0, 10, tf.int32)
 
 
 def whole(number, replicas):
-    """A replica's part of a batch whose halves are equal."""
-    images, labels = half(number)
-    parts = 2 // replicas
+    """A replica's part of a batch whose quarters are equal."""
+    images, labels = shared(number)
+    parts = MOST // replicas
     return tf.tile(images, [parts, 1, 1, 1]), tf.tile(labels, [parts])
 
 

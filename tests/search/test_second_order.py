@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
-from tests.search.replicas import HALF, on_first, whole
+from tests.search.replicas import TOTAL, on_first, whole
 from tf_darts import spaces
 from tf_darts.layers import depthwise
 from tf_darts.objective import loss_and_correct
@@ -191,7 +191,7 @@ def test_two_replicas_have_the_gradient_of_the_whole_batch(mixed):
 
         def on_replica(bilevel=bilevel, replicas=replicas):
             train, valid = whole(0, replicas), whole(1, replicas)
-            now = tiny.now(learning_rate=RATE, total=2 * HALF)
+            now = tiny.now(learning_rate=RATE, total=TOTAL)
             made = second_order.second_order_gradients(bilevel, train, valid, now, MIXED[mixed])
             return second_order.sum_over_replicas(made.gradients)
 

@@ -87,8 +87,12 @@ def one_device():
     return tf.distribute.OneDeviceStrategy("/cpu:0")
 
 
+def some_replicas(count):
+    return mirrored([f"/cpu:{i}" for i in range(count)])
+
+
 def two_replicas():
-    return mirrored(["/cpu:0", "/cpu:1"])
+    return some_replicas(2)
 
 
 def setup(settings, space=SPACE, strategy=None):

@@ -171,11 +171,12 @@ def test_every_image_has_its_place_whatever_the_replicas(replicas):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("replicas", [2, 4])
 @pytest.mark.parametrize("probe_batch_size", [0, 6])
-def test_two_replicas_score_as_whole_passes_of_one_device(probe_batch_size):
+def test_replicas_score_as_whole_passes_of_one_device(probe_batch_size, replicas):
     made, alone = (
         two_cells.setup(strategy, runtime__sync_batch_norm=True, selection__probe_batch_size=probe_batch_size)
-        for strategy in (tiny.two_replicas(), tiny.one_device())
+        for strategy in (tiny.some_replicas(replicas), tiny.one_device())
     )
     one_by_one = OneByOne(alone)
     prober = Prober(made, made.valid)  # of 19 images, in batches of 8, 8 and 3, or of three times 6 and 1
