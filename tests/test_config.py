@@ -195,6 +195,15 @@ def test_a_group_of_fields_cannot_be_a_value(value):
             {"report.table": "nb201.csv.gz"},
             "report.table is 'nb201.csv.gz' and space is 'darts'; allowed: a table only with space",
         ),
+        ({"search.stop_after": 51}, "search.stop_after is 51; allowed: at most search.epochs, 50"),
+        (
+            {"search.alpha_warmup_epochs": 50},
+            "search.alpha_warmup_epochs is 50; allowed: less than search.epochs, 50",
+        ),
+        (
+            {"search.alpha_warmup_epochs": 9, "search.stop_after": 9},
+            "search.alpha_warmup_epochs is 9; allowed: less than search.stop_after, 9",
+        ),
         ({"search.learning_rate": 0.0005}, "search.learning_rate_min is 0.001; allowed: at most"),
         ({"training.learning_rate_min": 0.1}, "training.learning_rate_min is 0.1; allowed: at most"),
         (

@@ -126,6 +126,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "channels": integer_field(16, "initial channels C of the supernet", 1),
         "cells": integer_field(8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
         "epochs": integer_field(50, "epochs of bilevel search", 1),
+        "stop_after": integer_field(
+            0, "end the search after so many of these epochs, its schedules as if it went on; 0: after all"
+        ),
         "batch_size": integer_field(64, "global batch of both halves", 1),
         "learning_rate": number_field(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
         "learning_rate_min": number_field(0.001, "where the cosine ends"),

@@ -125,10 +125,16 @@ def _check_search(config: ml_collections.ConfigDict) -> None:
                     f"config: {name} is {value} with search.method {search.method!r}, which never trains"
                     " alpha; allowed: 0"
                 )
-    if search.alpha_warmup_epochs >= search.epochs:
+    if search.stop_after > search.epochs:
+        raise UserError(
+            f"config: search.stop_after is {search.stop_after}; allowed: at most search.epochs,"
+            f" {search.epochs}"
+        )
+    last = "stop_after" if search.stop_after else "epochs"
+    if search.alpha_warmup_epochs >= search[last]:
         raise UserError(
             f"config: search.alpha_warmup_epochs is {search.alpha_warmup_epochs}; allowed: less than"
-            f" search.epochs, {search.epochs}"
+            f" search.{last}, {search[last]}"
         )
 
 

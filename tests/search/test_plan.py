@@ -7,15 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.search import tiny
+from tf_darts.runtime.checkpoints import load_from
+from tf_darts.runtime.workdir import read_json
 from tf_darts.search import loop
 from tf_darts.search.plan import plan
 
 
 def method(sizes, whole_passes, warmup=0):
     """What a plan looks at: batches of these sizes, an epoch each."""
-    search = types.SimpleNamespace(epochs=len(sizes), alpha_warmup_epochs=warmup)
+    search = types.SimpleNamespace(alpha_warmup_epochs=warmup)
     return types.SimpleNamespace(
-        config=types.SimpleNamespace(search=search), batch_size=sizes.__getitem__, whole_passes=whole_passes
+        config=types.SimpleNamespace(search=search),
+        epochs=len(sizes),
+        batch_size=sizes.__getitem__,
+        whole_passes=whole_passes,
     )
 
 
@@ -55,3 +60,20 @@ def test_alpha_is_left_alone_during_its_warmup(tmp_path):
     steps = [row for row in rows if "epoch" in row]
     assert [("valid_loss" in row) for row in steps] == [row["epoch"] == 1 for row in steps]
     assert made.bilevel.alpha_optimizer.step.numpy() == sum(row["epoch"] == 1 for row in steps)
+
+
+def test_a_search_that_ends_earlier_is_the_beginning_of_the_whole(tmp_path):
+    made = {}
+    for name, fields in (("whole", {}), ("beginning", {"search__stop_after": 2})):
+        made[name] = tiny.setup(tiny.config(search__evaluate_every=0, **fields))
+        (tmp_path / name).mkdir()
+        loop.run(made[name], tmp_path / name)
+    whole, beginning = (tiny.rows(tmp_path / name / "metrics.jsonl") for name in made)
+    assert len(whole) > len(beginning) > 0 and whole[: len(beginning)] == beginning
+    assert [row["finished_epoch"] for row in beginning if "finished_epoch" in row] == [0, 1]
+    # Finished, with what a selection reads; not interrupted.
+    result = read_json(tmp_path / "beginning" / "result.json")
+    assert result["last_epoch"] == beginning[-1] and result["steps"] == beginning[-1]["step"]
+    other = tiny.setup(tiny.config(seed=5))
+    load_from(tmp_path / "beginning", **other.state())
+    tiny.assert_equal(tiny.state(other), tiny.state(made["beginning"]))

@@ -292,6 +292,11 @@ def test_alpha_of_decided_edges_stays():
 def test_too_few_epochs_are_refused_before_any_work():
     with pytest.raises(UserError, match="search.epochs is 3 with search.method 'sgas'; allowed: at least 7"):
         tiny.setup(tiny.config(search__method="sgas", sgas__warmup_epochs=1, sgas__interval=5))
+    early = tiny.config(search__method="sgas", sgas__warmup_epochs=1, sgas__interval=1, search__stop_after=1)
+    with pytest.raises(
+        UserError, match="search.stop_after is 1 with search.method 'sgas'; allowed: at least 3"
+    ):
+        tiny.setup(early)
     tiny.setup(tiny.config(search__method="sgas", sgas__warmup_epochs=1, sgas__interval=1))
     settings = tiny.config(
         search__method="sgas", sgas__warmup_epochs=0, sgas__interval=1, sgas__batch_increase=5

@@ -39,7 +39,7 @@ def plan(method: Method, images: int, replicas: int) -> list[Epoch]:
       replicas: that share a batch; where passes end short, images that do not divide among them are left out.
     """
     search, epochs, first = method.config.search, [], 0
-    for number in range(search.epochs):
+    for number in range(method.epochs):
         batch = method.batch_size(number)
         rest = images % batch - (images % batch) % replicas
         if method.whole_passes:

@@ -117,7 +117,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     smaller = min(train, len(data.x_train) - train)
     method = METHODS.load(config.search.method)(config, space)
     method.check(data)
-    for batch in sorted({method.batch_size(epoch) for epoch in range(config.search.epochs)}):
+    for batch in sorted({method.batch_size(epoch) for epoch in range(method.epochs)}):
         grown = batch != config.search.batch_size
         name = f"search.batch_size, grown by search.method {config.search.method!r},"
         check_batch(name if grown else "search.batch_size", batch, smaller, replicas)

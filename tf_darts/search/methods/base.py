@@ -74,6 +74,11 @@ class Method:
     def __init__(self, config: ml_collections.ConfigDict, space: Space):
         self.config, self.space = config, space
 
+    @property
+    def epochs(self) -> int:
+        """Epochs that are searched, of the `search.epochs` that schedules are made for."""
+        return self.config.search.stop_after or self.config.search.epochs
+
     def step(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> dict[str, tf.Tensor]:
         """A step of alpha, then a step of the weights with the new alpha (DARTS, algorithm 1).
 

@@ -43,12 +43,14 @@ class Sgas(Method):
         self._decisions = number_of_decisions(space)
 
     def check(self, data: ImageData | None = None) -> None:
-        sgas, epochs = self.config.sgas, self.config.search.epochs
+        sgas, search = self.config.sgas, self.config.search
         last = sgas.warmup_epochs + sgas.interval * (self._decisions - 1)
-        if epochs <= last:
+        if self.epochs <= last:
+            field = "stop_after" if search.stop_after else "epochs"
             raise UserError(
-                f"config: search.epochs is {epochs} with search.method 'sgas'; allowed: at least {last + 1},"
-                f" so that all {self._decisions} decisions are made (sgas.warmup_epochs, sgas.interval)"
+                f"config: search.{field} is {search[field]} with search.method 'sgas'; allowed: at least"
+                f" {last + 1}, so that all {self._decisions} decisions are made (sgas.warmup_epochs,"
+                " sgas.interval)"
             )
         budget = data and of_config(self.config, self.space, data.num_classes, data.image_shape)
         if budget:

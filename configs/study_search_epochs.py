@@ -1,0 +1,21 @@
+r"""NAS-Bench-201 on CIFAR-10, reduced: magnitude and perturbation as the search goes on, five seeds.
+
+    bin/study --config=configs/study_search_epochs.py --output=runs/study_epochs --data_dir=CIFAR10.npz \
+        --table=nb201.csv.gz
+
+The search of configs/study_nas_bench_201.py, ended after a quarter, a half and all of its 40 epochs: does
+perturbation hold where magnitude collapses?
+"""
+
+from tf_darts import config_files
+from tf_darts.study import settings
+
+
+def get_config():
+    config = settings.default()
+    config.base = config_files.load("nas_bench_201_reduced")
+    config.searches = {f"after_{n}": {"search": {"stop_after": n}} for n in (10, 20, 40)}
+    config.selections = {name: {"method": name} for name in ("magnitude", "perturbation")}
+    config.seeds = (0, 1, 2, 3, 4)
+    config.jobs = 2
+    return config
