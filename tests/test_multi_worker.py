@@ -76,8 +76,10 @@ def assert_agree(one, other):
         for x, y in zip(a, b, strict=True):
             assert x.keys() == y.keys()
             np.testing.assert_allclose(list(y.values()), list(x.values()), rtol=1e-4, atol=1e-6)
-        for name, found in weights(other / stage).items():
-            np.testing.assert_allclose(found, weights(one / stage)[name], rtol=1e-3, atol=1e-5, err_msg=name)
+        a, b = (weights(w / stage) for w in (one, other))
+        assert a.keys() == b.keys() and a
+        for name, value in a.items():
+            np.testing.assert_allclose(b[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
     a, b = (json.loads((w / "search/result.json").read_text())["alpha"]["normal"] for w in (one, other))
     np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
     a, b = (rows(w / "selection/perturbation/decisions.jsonl") for w in (one, other))

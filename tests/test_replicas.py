@@ -112,7 +112,7 @@ def test_three_bilevel_steps_lead_to_the_same_alpha_and_weights(after_steps, rep
     one, found = after_steps[1][0].bilevel, after_steps[replicas][0].bilevel
     a, b = (m.architecture.alpha["normal"].numpy() for m in (one, found))
     # Adam divides a gradient by its size: a small one's rounding counts as much as a large one's.
-    np.testing.assert_allclose(b, a, rtol=1e-5, atol=5e-6)
+    np.testing.assert_allclose(b, a, rtol=1e-5, atol={2: 1e-6, 4: 5e-6}[replicas])
     for x, y in zip(one.weights, found.weights, strict=True):
         np.testing.assert_allclose(y.numpy(), x.numpy(), rtol=1e-5, atol=1e-6)
     # Running variances are unbiased by n/(n-1) with a replica's own n, at least its images' 8x8 pixels.
@@ -169,19 +169,20 @@ def test_a_checkpoint_moves_between_numbers_of_replicas(
 def test_evaluation_counts_the_same_images_and_leaves_out_what_does_not_divide(strategies):
     scores = {}
     for replicas, strategy in strategies.items():
-        settings = tiny.config(data__limit_test=22)
+        settings = tiny.config(data__limit_test=21)
         made = tiny.setup(settings, strategy=strategy)
         evaluator = made.evaluator(made.test, "test", training=False, augment=False)
         scores[replicas] = evaluator()
         assert evaluator() == scores[replicas]
-    assert scores[1].images == scores[2].images == 22
-    assert scores[4].images == 20  # 8, 8 and 6, of which four share 4
+    assert scores[1].images == 21  # 8, 8 and 5, of which two or four share 4
+    assert scores[2].images == scores[4].images == 20
 
     settings = tiny.config(data__limit_test=20)
     made = tiny.setup(settings)
     fewer = made.evaluator(made.test, "test", training=False, augment=False)()
-    assert (fewer.correct, fewer.images) == (scores[4].correct, scores[4].images)
-    assert scores[4].loss == pytest.approx(fewer.loss, rel=1e-6)
+    for shared in (scores[2], scores[4]):
+        assert (fewer.correct, fewer.images) == (shared.correct, shared.images)
+        assert shared.loss == pytest.approx(fewer.loss, rel=1e-6)
     logits = made.bilevel.forward(made.test.pass_batch("", 0, 0, 20, 20, False, False)[0], training=False)
     labels = made.test.pass_batch("", 0, 0, 20, 20, False, False)[1].numpy()
     assert fewer.correct == (logits.numpy().argmax(1) == labels).sum()

@@ -112,6 +112,11 @@ def _check_data(data: ml_collections.ConfigDict) -> None:
             raise UserError(f"config: data.{name} is {data[name]!r} with data.stream; allowed: {value}")
 
 
+def last_epoch_field(search: ml_collections.ConfigDict) -> str:
+    """Name of the field of `search` that says how many epochs are searched."""
+    return "stop_after" if search.stop_after else "epochs"
+
+
 def _check_search(config: ml_collections.ConfigDict) -> None:
     search, window = config.search, config.early_stopping.window
     if search.method in methods.UNTRAINED_ALPHA:
@@ -130,7 +135,7 @@ def _check_search(config: ml_collections.ConfigDict) -> None:
             f"config: search.stop_after is {search.stop_after}; allowed: at most search.epochs,"
             f" {search.epochs}"
         )
-    last = "stop_after" if search.stop_after else "epochs"
+    last = last_epoch_field(search)
     if search.alpha_warmup_epochs >= search[last]:
         raise UserError(
             f"config: search.alpha_warmup_epochs is {search.alpha_warmup_epochs}; allowed: less than"

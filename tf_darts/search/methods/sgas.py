@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.architecture import Architecture
+from tf_darts.config_checks import last_epoch_field
 from tf_darts.data.sources import ImageData
 from tf_darts.errors import UserError
 from tf_darts.objective import Batch
@@ -43,12 +44,12 @@ class Sgas(Method):
         self._decisions = number_of_decisions(space)
 
     def check(self, data: ImageData | None = None) -> None:
-        sgas, search = self.config.sgas, self.config.search
+        sgas = self.config.sgas
         last = sgas.warmup_epochs + sgas.interval * (self._decisions - 1)
         if self.epochs <= last:
-            field = "stop_after" if search.stop_after else "epochs"
+            field = last_epoch_field(self.config.search)
             raise UserError(
-                f"config: search.{field} is {search[field]} with search.method 'sgas'; allowed: at least"
+                f"config: search.{field} is {self.epochs} with search.method 'sgas'; allowed: at least"
                 f" {last + 1}, so that all {self._decisions} decisions are made (sgas.warmup_epochs,"
                 " sgas.interval)"
             )
