@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tf_darts.tpu_check import report, run
-from tf_darts.tpu_check.cases import CHIPS, Case
+from tf_darts.tpu_check.cases import CHIPS, Case, cells_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "tf_darts.cli.tpu_check"
@@ -25,12 +25,25 @@ def call(python, *arguments, timeout=100):
         ([], "--output: missing"),
         (["--output=x", "--space=s1"], "--space: 's1'; allowed: some of darts, nas_bench_201"),
         (["--output=x", "--chip=v9"], "--chip: 'v9'; allowed: some of v4, v5e, none"),
+        (
+            ["--output=x", "--size=fewest,2"],
+            "--size: '2'; allowed: full, fewest, or a number of cells from 3 on",
+        ),
+        (["--output=x", "--size="], "--size: ''; allowed: full, fewest, or a number"),
         (["--output=x"], "tensorflow_tpu is not installed; it needs an environment of its own"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message):
     done = call(sys.executable, *arguments)
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_sizes_are_numbers_of_cells():
+    assert [cells_of(size, "darts") for size in ("full", "fewest", "8")] == [0, 3, 8]
+    assert cells_of("fewest", "nas_bench_201") == cells_of("1", "nas_bench_201") == 1
+    for wrong in ("0", "-1", "1.5", ""):
+        with pytest.raises(ValueError, match="allowed: full, fewest, or a number of cells from 1 on"):
+            cells_of(wrong, "nas_bench_201")
 
 
 def test_the_report_has_a_row_for_each_program_and_says_what_failed():

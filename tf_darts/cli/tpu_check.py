@@ -14,7 +14,7 @@ from tf_darts.errors import UserError
 from tf_darts.runtime import host
 from tf_darts.runtime.files import write_atomically
 from tf_darts.tpu_check import report, run
-from tf_darts.tpu_check.cases import CHIPS, FEWEST_CELLS, PRECISIONS, PROGRAMS, PUBLISHED, Case
+from tf_darts.tpu_check.cases import CHIPS, PRECISIONS, PROGRAMS, PUBLISHED, Case, cells_of
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for programs and figures; a run is continued there.")
 _PAGE = flags.DEFINE_string(
@@ -25,7 +25,9 @@ _PROGRAMS = flags.DEFINE_list("program", list(PROGRAMS), "Steps, with commas.")
 _PRECISIONS = flags.DEFINE_list("precision", list(PRECISIONS), "Precisions, with commas.")
 _CHIPS = flags.DEFINE_list("chip", list(CHIPS), "TPU generations, with commas; none: lower only.")
 _SIZES = flags.DEFINE_list(
-    "size", ["fewest"], "full: as published; fewest: as few cells as hold every kind; or both."
+    "size",
+    ["fewest"],
+    "full: as published; fewest: as few cells as hold every kind; or a number of cells; with commas.",
 )
 _REPLICAS = flags.DEFINE_list(
     "replicas", ["1"], "Cores that share a global batch: 1, or 4, the 2x2 topology with its all-reduces."
@@ -41,12 +43,17 @@ def program() -> int:
         ("program", _PROGRAMS.value, PROGRAMS),
         ("precision", _PRECISIONS.value, PRECISIONS),
         ("chip", _CHIPS.value, (*CHIPS, "none")),
-        ("size", _SIZES.value, ("full", "fewest")),
         ("replicas", _REPLICAS.value, ("1", "4")),
     ):
         wrong = [item for item in given if item not in allowed]
         if wrong or not given:
             raise UserError(f"--{name}: {', '.join(wrong)!r}; allowed: some of {', '.join(allowed)}")
+    try:
+        cells = {
+            (size, space): cells_of(size, space) for size in _SIZES.value or [""] for space in _SPACES.value
+        }
+    except ValueError as error:
+        raise UserError(f"--size: {error}") from None
     versions = {}
     for package in run.PACKAGES:
         try:
@@ -57,7 +64,7 @@ def program() -> int:
                 " requirements-tpu-check.txt (docs/tpu_check.md)"
             ) from None
     cases = [
-        Case(space, name, precision, FEWEST_CELLS[space] if size == "fewest" else 0, int(replicas))
+        Case(space, name, precision, cells[size, space], int(replicas))
         for size in _SIZES.value
         for space in _SPACES.value
         for name in _PROGRAMS.value

@@ -24,8 +24,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "training.auxiliary_weight": 0.0,
     },
 }
-# The fewest that hold a cell of every kind: before, at and after both reductions.
-FEWEST_CELLS = {"darts": 5, "nas_bench_201": 1}
+# The fewest that hold a cell of every kind; `darts`: a normal one, then its two reductions.
+FEWEST_CELLS = {"darts": 3, "nas_bench_201": 1}
 IMAGES = 50_000
 
 
@@ -92,6 +92,21 @@ class Case:
         if case.name != name:
             raise ValueError(f"no case is called {name!r}")
         return case
+
+
+def cells_of(size: str, space: str) -> int:
+    """The number of cells, as `Case` has it, of a size: `full`, `fewest` or a number of cells.
+
+    Raises:
+      ValueError: it is neither, or fewer than hold a cell of every kind.
+    """
+    if size in ("full", "fewest"):
+        return 0 if size == "full" else FEWEST_CELLS[space]
+    if not size.isdecimal() or int(size) < FEWEST_CELLS[space]:
+        raise ValueError(
+            f"{size!r}; allowed: full, fewest, or a number of cells from {FEWEST_CELLS[space]} on"
+        )
+    return int(size)
 
 
 def sizes(case: Case) -> dict[str, Any]:
