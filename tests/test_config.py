@@ -55,6 +55,7 @@ def test_the_default_is_valid_and_has_the_published_settings():
         "search.alpha_weight_decay": 1e-3,
         "search.alpha_scale": 1e-3,
         "selection.interval": 5,
+        "selection.supernets": 1,
         "selection.learning_rate": 0.0025,
         "selection.augment_probes": True,
         "selection.probe_images": 0,  # all

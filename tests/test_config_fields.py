@@ -53,6 +53,7 @@ BESIDE = {
     "training.decay": {"training.schedule": "exponential"},
     "runtime.tpu": {"runtime.strategy": "tpu"},
     "runtime.logical_devices": {"runtime.strategy": "mirrored"},
+    "selection.supernets": {"selection.one_shot": True},
     "report.table": {"space": "nas_bench_201"},
     **{f"{name}.*": {"search.method": name} for name in ("gdas", "pc_darts", "drnas", "sgas")},
 }

@@ -203,6 +203,12 @@ FIELDS: dict[str, dict[str, Field]] = {
         "one_shot": flag_field(
             False, "all decisions from the searched supernet, without any made before or fine-tuning between"
         ),
+        "supernets": integer_field(
+            1,
+            "supernets that are searched, each with a seed of its own; more than 1 with one_shot only, whose"
+            " probes are judged by what they cost in all of them together; other methods take the first",
+            1,
+        ),
         "interval": integer_field(5, "epochs of fine-tuning between two decision events; 0: none", 0),
         "learning_rate": number_field(0.0025, "constant SGD learning rate of fine-tuning"),
         "weight_decay": number_field(3e-4, "L2 coefficient on the weights in fine-tuning"),

@@ -166,6 +166,19 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
             f" {', '.join(sorted(criteria))}; allowed: 0, or a criterion that is probed image by image:"
             f" {', '.join(RACEABLE)}"
         )
+    if perturbed and selection.supernets > 1:
+        for name, value, good in (
+            ("selection.one_shot", "True: nothing fine-tunes several", selection.one_shot),
+            ("selection.racing_confidence", "0", not selection.racing_confidence),
+            ("selection.criterion", "one that is probed", selection.criterion != MAGNITUDE),
+            ("selection.topology_criterion", "one that is probed", selection.topology_criterion != MAGNITUDE),
+            ("search.method", "one that decides nothing itself", search.method not in methods.DECIDING),
+        ):
+            if not good:
+                raise UserError(
+                    f"config: {name} is {value_of(config, name)!r} with selection.supernets"
+                    f" {selection.supernets}; allowed: {value}"
+                )
     if selection.topology_criterion != "same" and not space.topology_nodes:
         raise UserError(
             f"config: selection.topology_criterion is {selection.topology_criterion!r} with space"

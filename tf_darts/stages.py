@@ -13,21 +13,23 @@ from typing import Any
 import keras
 import ml_collections
 
+from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
 from tf_darts import npz, spaces, supernet_file
 from tf_darts.analysis import NEEDS_NO_SEARCH, edges
 from tf_darts.analysis.study import Study
 from tf_darts.errors import UserError
-from tf_darts.folders import search_stage, selection_stage, training_stage
+from tf_darts.folders import SEARCH, search_stage, selection_stage, training_stage
 from tf_darts.genotype import Genotype
 from tf_darts.nas_bench.nas_bench_201 import Entry, Table
 from tf_darts.run import Run
 from tf_darts.runtime import checkpoints, command, files, lock, seconds
+from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.workdir import Stage, read_json, write_json
 from tf_darts.search import imported
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
-from tf_darts.selection import NEEDS_NO_SUPERNET, budget
+from tf_darts.selection import NEEDS_NO_SUPERNET, TAKES_SEVERAL, budget
 from tf_darts.selection import select as selection_lib
 from tf_darts.spaces import Space
 from tf_darts.training import loop as training_loop
@@ -42,24 +44,43 @@ def check(run: Run) -> None:
 
 
 def search(run: Run, workdir: str) -> pathlib.Path:
-    """Searches; gives the folder.
+    """Searches, `selection.supernets` times; gives the folder of the first.
 
     Raises:
-      UserError: the search there is of another config, the data do not suit the config, or no genotype fits
+      UserError: a search there is of another config, the data do not suit the config, or no genotype fits
         the budget.
     """
-    stage = search_stage(workdir, run.config)
+    supernets = _supernets(workdir, run.config)
+    for config, stage in supernets:
+        _search(run, config, stage)
+    return supernets[0][1].path
+
+
+def _supernets(
+    workdir: str, config: ml_collections.ConfigDict
+) -> list[tuple[ml_collections.ConfigDict, Stage]]:
+    """Config and folder of each supernet: the search's own, then those of other seeds, search_2 and so on."""
+    found = [(config, search_stage(workdir, config))]
+    for number in range(2, config.selection.supernets + 1):
+        own = config_lib.validate(config)
+        own.seed = fold(config.seed, "supernet", number)
+        found.append((own, search_stage(workdir, own, f"{SEARCH}_{number}")))
+    return found
+
+
+def _search(run: Run, config: ml_collections.ConfigDict, stage: Stage) -> None:
+    """Searches one supernet."""
     stage.check()
     finished = stage.path / "result.json"
     fault = checkpoints.fault_of_newest(stage.path) if finished.exists() else None
     if finished.exists():
         result = read_json(finished)
         if fault is None:
-            return stage.path
+            return
         if "imported" in result:
             raise UserError(f"--workdir: {fault}; import the supernet again, into another --workdir")
-    budget.check(run.config, run.space, run.data)
-    setup = search_setup.make(run.config, run.space, run.data, run.strategy)
+    budget.check(config, run.space, run.data)
+    setup = search_setup.make(config, run.space, run.data, run.strategy)
     with _at_work(stage) as folder:
         if fault is not None:
             print(
@@ -67,7 +88,6 @@ def search(run: Run, workdir: str) -> pathlib.Path:
             )
             files.unseal(folder, finished.name)
         search_loop.run(setup, folder)
-    return stage.path
 
 
 @contextlib.contextmanager
@@ -108,7 +128,12 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
         budget.
     """
     needs_supernet = run.config.selection.method not in NEEDS_NO_SUPERNET
-    searched = _searched(workdir, run.config, finished=needs_supernet)
+    first, *others = _supernets(workdir, run.config)
+    searched = _searched(first[1], finished=needs_supernet)
+    if run.config.selection.method not in TAKES_SEVERAL:
+        others = []
+    for _, other in others:
+        _searched(other)
     stage = selection_stage(workdir, run.config)
     stage.check()
     finished = stage.path / "genotype.json"
@@ -116,6 +141,8 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
         return stage.path, genotype_lib.load(finished, run.space)
     budget.check(run.config, run.space, run.data)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
+    for config, other in others:
+        setup.others[other.path] = search_setup.make(config, run.space, run.data, run.strategy)
     with _at_work(stage) as folder:
         return folder, selection_lib.run(setup, searched, folder)
 
@@ -169,7 +196,7 @@ def studies(
         table.operation_strength(config.analysis.table_column)
     names = list(names)
     if not NEEDS_NO_SEARCH.issuperset(names):
-        _searched(workdir, config)
+        _searched(search_stage(workdir, config))
 
     @functools.cache
     def start() -> search_setup.Setup:
@@ -179,9 +206,8 @@ def studies(
     return {name: Study(name, workdir, config, space, table, start) for name in names}
 
 
-def _searched(workdir: str, config: ml_collections.ConfigDict, finished: bool = True) -> pathlib.Path:
-    """The folder of a search of this config, which is finished unless it need not be."""
-    searched = search_stage(workdir, config)
+def _searched(searched: Stage, finished: bool = True) -> pathlib.Path:
+    """The folder of a search of the stage's config, which is finished unless it need not be."""
     searched.check()
     if finished and not (searched.path / "result.json").exists():
         raise UserError(

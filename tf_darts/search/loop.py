@@ -121,7 +121,7 @@ class _Search:
         self._evaluate = evaluation(setup)
         self._warnings = Warnings("search")
         self._compiled = _Compiled(setup, self.epochs)
-        self._progress = Progress("search", total, step)
+        self._progress = Progress(folder.name, total, step)
         self._profiler = Profiler(folder, config.runtime.profile_steps, self._progress.say)
         if 0 < step < total:
             self._progress.say(f"search: continuing at step {step} of {total}")

@@ -1,6 +1,7 @@
 """What search and selection have in common: the data halves, the supernet, and its evaluation."""
 
 import dataclasses
+import pathlib
 
 import ml_collections
 import tensorflow as tf
@@ -41,6 +42,8 @@ class Setup:
       needed_memory: what a bilevel step is estimated to need, bytes.
       classes: number of classes of the data.
       image_shape: height, width and channels of the images.
+      others: the setups of further supernets, of other seeds, that a selection probes too, by the folder of
+        their search.
     """
 
     config: ml_collections.ConfigDict
@@ -54,6 +57,7 @@ class Setup:
     needed_memory: float
     classes: int
     image_shape: tuple[int, ...]
+    others: dict[pathlib.Path, "Setup"] = dataclasses.field(default_factory=dict)
 
     def state(self) -> dict[str, object]:
         """What a checkpoint of the search or the selection holds, by name."""

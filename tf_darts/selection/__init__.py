@@ -21,3 +21,4 @@ SELECTIONS = Registry(
 # What a selection takes from the search besides the space; others need no trained supernet.
 NEEDS_NO_SUPERNET = frozenset({"random"})
 NEEDS_ALPHA = frozenset({"magnitude"})
+TAKES_SEVERAL = frozenset({"perturbation"})  # all of `selection.supernets`; others take the first

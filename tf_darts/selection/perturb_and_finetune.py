@@ -23,6 +23,7 @@ from tf_darts.selection import finetuning, schedule
 from tf_darts.selection.criteria import MAGNITUDE
 from tf_darts.selection.perturbation import Decider
 from tf_darts.selection.pictures import show
+from tf_darts.selection.pooling import PooledProber
 from tf_darts.selection.probing import Prober
 from tf_darts.selection.schedule import Planned
 from tf_darts.spaces import Space
@@ -77,8 +78,9 @@ class _Selection:
         self._images = setup.probe_images()
         self._compile()
         self._total = self._epochs * self._steps.per_pass
+        batches = -(-self._images.size // setup.probe_batch) * (1 + len(setup.others))
         costs = [
-            0 if criterion == MAGNITUDE else -(-self._images.size // setup.probe_batch) * passes
+            0 if criterion == MAGNITUDE else batches * passes
             for criterion, passes in _passes(setup, self._planned)
         ]
         self._work = Work(costs, self._total, self._done, self._step)
@@ -95,7 +97,7 @@ class _Selection:
             self._architecture.compact()
         self._decider = Decider(
             self._architecture,
-            Prober(self._setup, self._images),
+            self._prober(),
             self._selection.criterion,
             self._selection.racing_confidence,
             criteria(self._selection)[1],
@@ -105,6 +107,17 @@ class _Selection:
             measures_whole=self._selection.measure_whole,
         )
         self._steps = finetuning.steps(self._setup)
+
+    def _prober(self) -> Prober | PooledProber:
+        """What probes the supernet, or it and the others beside it."""
+        if not self._setup.others:
+            return Prober(self._setup, self._images)
+        others = self._setup.others.values()
+        if self._selection.compact:
+            for other in others:
+                other.bilevel.architecture.compact()
+        rest = [Prober(other, other.probe_images()) for other in others]
+        return PooledProber([Prober(self._setup, self._images), *rest])
 
     def epochs_left(self) -> range:
         """Epochs of fine-tuning that are not over, each after the decisions that come before it."""

@@ -68,7 +68,7 @@ class Prober:
         Returns:
           A score for each removal, over the images that it saw.
         """
-        return [s.score() for s in self._pass(cell_type, removals, pass_index, race, each_call)]
+        return [s.score() for s in self.seen(cell_type, removals, pass_index, race, each_call)]
 
     def score_beside_whole(
         self,
@@ -83,10 +83,10 @@ class Prober:
         Returns:
           What each removal, and what the whole supernet, gave for every image.
         """
-        *seen, whole = self._pass(cell_type, removals, pass_index, race, each_call, beside_whole=True)
+        *seen, whole = self.seen(cell_type, removals, pass_index, race, each_call, beside_whole=True)
         return seen, whole
 
-    def _pass(
+    def seen(
         self,
         cell_type: str,
         removals: Sequence[Removal],
@@ -95,7 +95,7 @@ class Prober:
         each_call: Callable[[int], None],
         beside_whole: bool = False,
     ) -> list["Seen"]:
-        """What each removal gave, and last, if it is wanted, the whole supernet."""
+        """What each removal gave for every image, and last, if it is wanted, the whole supernet."""
         architecture, edges = self._setup.bilevel.architecture, self._setup.space.edges
         (node,) = {edges[edge].target for edge, _ in removals}
         steps = self.steps(cell_type, node)
@@ -179,6 +179,10 @@ class Seen:
         """Adds the images of some batches: 0 or 1, and cross-entropies."""
         self.correct.append(correct)
         self.losses.append(losses)
+
+    def together(self, other: "Seen") -> "Seen":
+        """The images of both, first these."""
+        return Seen(self.correct + other.correct, self.losses + other.losses)
 
     def values(self, criterion: str) -> np.ndarray:
         """What a criterion of `RACEABLE` is the mean of: float32 [images], in the order of the pass."""

@@ -8,9 +8,20 @@ from tf_darts.genotype import Genotype
 from tf_darts.runtime import checkpoints as checkpoints_lib
 from tf_darts.runtime.warn import Warnings
 from tf_darts.runtime.workdir import finish
+from tf_darts.search.bilevel import Bilevel
 from tf_darts.search.setup import Setup
 from tf_darts.selection import NEEDS_NO_SUPERNET, SELECTIONS
 from tf_darts.selection.budget import of_setup
+
+
+def _load(bilevel: Bilevel, search_folder: pathlib.Path) -> None:
+    """Reads what a search has left."""
+    checkpoints_lib.load_from(
+        search_folder,
+        supernet=bilevel.supernet,
+        architecture=bilevel.architecture,
+        alpha_optimizer=bilevel.alpha_optimizer,
+    )
 
 
 def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Genotype:
@@ -26,12 +37,9 @@ def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Geno
     """
     bilevel, method = setup.bilevel, setup.config.selection.method
     if method not in NEEDS_NO_SUPERNET:
-        checkpoints_lib.load_from(
-            search_folder,
-            supernet=bilevel.supernet,
-            architecture=bilevel.architecture,
-            alpha_optimizer=bilevel.alpha_optimizer,
-        )
+        _load(bilevel, search_folder)
+    for folder_of_other, other in setup.others.items():
+        _load(other.bilevel, folder_of_other)
     genotype = SELECTIONS.load(method)(setup, folder)
     budget = of_setup(setup)
     if budget is not None and not budget.allows(genotype):
