@@ -124,10 +124,10 @@ class _Search:
         self._progress = Progress(folder.name, total, step)
         self._profiler = Profiler(folder, config.runtime.profile_steps, self._progress.say)
         if 0 < step < total:
-            self._progress.say(f"search: continuing at step {step} of {total}")
+            self._progress.say(f"{folder.name}: continuing at step {step} of {total}")
         if step < total:
             needed = memory.gigabytes(setup.needed_memory)
-            self._progress.say(f"search: a step needs about {needed} of memory")
+            self._progress.say(f"{folder.name}: a step needs about {needed} of memory")
 
     def stops(self) -> bool:
         """Whether the search ends before its next epoch."""
