@@ -132,8 +132,9 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
     searched = _searched(first[1], finished=needs_supernet)
     if run.config.selection.method not in TAKES_SEVERAL:
         others = []
+    several = f" --config.selection.one_shot=True --config.selection.supernets={1 + len(others)}"
     for _, other in others:
-        _searched(other)
+        _searched(other, flags=several)
     stage = selection_stage(workdir, run.config)
     stage.check()
     finished = stage.path / "genotype.json"
@@ -206,12 +207,19 @@ def studies(
     return {name: Study(name, workdir, config, space, table, start) for name in names}
 
 
-def _searched(searched: Stage, finished: bool = True) -> pathlib.Path:
-    """The folder of a search of the stage's config, which is finished unless it need not be."""
+def _searched(searched: Stage, finished: bool = True, flags: str = "") -> pathlib.Path:
+    """The folder of a search of the stage's config, which is finished unless it need not be.
+
+    Args:
+      searched: the stage.
+      finished: whether it has to be finished.
+      flags: what the search has to be told, for the message.
+    """
     searched.check()
     if finished and not (searched.path / "result.json").exists():
         raise UserError(
-            f"--workdir: {searched.path} holds no finished search; run {command.of('search')} there first"
+            f"--workdir: {searched.path} holds no finished search; run {command.of('search')}{flags} there"
+            " first"
         )
     return searched.path
 

@@ -132,7 +132,9 @@ def test_each_supernet_is_searched_with_a_seed_of_its_own(tmp_path, monkeypatch)
     first = stages.search(alone, str(tmp_path))
     before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
     run, two = run_of(selection__supernets=2), str(tmp_path)
-    with pytest.raises(UserError, match=r"search_2 holds no finished search; run bin/search there first"):
+    flags = "--config.selection.one_shot=True --config.selection.supernets=2"
+    missing = f"search_2 holds no finished search; run bin/search {flags} there first"
+    with pytest.raises(UserError, match=missing):
         stages.select(run, two)
     assert stages.search(run, two) == first
     assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
