@@ -128,8 +128,8 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
         budget.
     """
     needs_supernet = run.config.selection.method not in NEEDS_NO_SUPERNET
-    first, *others = _supernets(workdir, run.config)
-    searched = _searched(first[1], finished=needs_supernet)
+    (_, first), *others = _supernets(workdir, run.config)
+    searched = _searched(first, finished=needs_supernet)
     if run.config.selection.method not in TAKES_SEVERAL:
         others = []
     several = f" --config.selection.one_shot=True --config.selection.supernets={1 + len(others)}"

@@ -24,7 +24,7 @@ from tf_darts.selection.criteria import MAGNITUDE
 from tf_darts.selection.perturbation import Decider
 from tf_darts.selection.pictures import show
 from tf_darts.selection.pooling import PooledProber
-from tf_darts.selection.probing import Prober
+from tf_darts.selection.probing import Prober, Scorer
 from tf_darts.selection.schedule import Planned
 from tf_darts.spaces import Space
 
@@ -108,7 +108,7 @@ class _Selection:
         )
         self._steps = finetuning.steps(self._setup)
 
-    def _prober(self) -> Prober | PooledProber:
+    def _prober(self) -> Scorer:
         """What probes the supernet, or it and the others beside it."""
         if not self._setup.others:
             return Prober(self._setup, self._images)

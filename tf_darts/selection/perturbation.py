@@ -14,8 +14,7 @@ from tf_darts.evaluation import Score
 from tf_darts.open_state import State, apply
 from tf_darts.selection.budget import Budget
 from tf_darts.selection.criteria import CRITERIA, MAGNITUDE, RACEABLE
-from tf_darts.selection.pooling import PooledProber
-from tf_darts.selection.probing import Prober, Removal, Seen
+from tf_darts.selection.probing import Removal, Scorer, Seen
 from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import Planned
 from tf_darts.spaces import Space
@@ -51,7 +50,7 @@ class Decider:
     def __init__(
         self,
         architecture: Architecture,
-        prober: Prober | PooledProber,
+        prober: Scorer,
         criterion: str,
         racing_confidence: float = 0.0,
         topology_criterion: str | None = None,

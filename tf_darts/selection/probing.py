@@ -5,6 +5,7 @@ what does not depend on the edges into the decision's node is computed once: the
 of the type, and in this cell all but that node and those after it.
 """
 
+import abc
 import dataclasses
 from collections.abc import Callable, Sequence
 
@@ -23,30 +24,8 @@ LOOKS = 16  # at a race, in a pass: more of them find less, as the error is shar
 Removal = tuple[int, int | None]  # an edge, and one of its operations or None: the whole edge
 
 
-class Prober:
-    """Scores probes of a supernet as its masks stand.
-
-    Its functions are traced when they are first needed; they compute what `Architecture.computed` says at
-    that time.
-
-    Args:
-      setup: the supernet and its data.
-      images: the images to score on.
-      augment: whether they are augmented; None: as `selection.augment_probes` says.
-    """
-
-    def __init__(self, setup: Setup, images: ImageSet, augment: bool | None = None):
-        self._setup, self._images = setup, images
-        self._augment = setup.config.selection.augment_probes if augment is None else augment
-        space = setup.space
-        # As many as one decision can have, and the whole; fewer are evaluated where it has fewer.
-        most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets)) + 1
-        masks = setup.bilevel.architecture.probe_mask.values()
-        shape = (most, *next(iter(masks)).shape)  # the same for all cell types
-        with setup.strategy.scope():
-            self._masks = tf.Variable(tf.ones(shape), trainable=False, name="probe_masks")
-            self._count = tf.Variable(most, trainable=False, dtype=tf.int32, name="probes")
-        self._steps: dict[tuple[str, int], ProbeSteps] = {}
+class Scorer(abc.ABC):
+    """Scores from what probes gave for every image, `seen`, which subclasses measure."""
 
     def score(
         self,
@@ -85,6 +64,36 @@ class Prober:
         """
         *seen, whole = self.seen(cell_type, removals, pass_index, race, each_call, beside_whole=True)
         return seen, whole
+
+    @abc.abstractmethod
+    def seen(self, *arguments, **keywords) -> list["Seen"]:
+        """What each removal gave for every image, and last, if it is wanted, the whole; see `Prober.seen`."""
+
+
+class Prober(Scorer):
+    """Scores probes of a supernet as its masks stand.
+
+    Its functions are traced when they are first needed; they compute what `Architecture.computed` says at
+    that time.
+
+    Args:
+      setup: the supernet and its data.
+      images: the images to score on.
+      augment: whether they are augmented; None: as `selection.augment_probes` says.
+    """
+
+    def __init__(self, setup: Setup, images: ImageSet, augment: bool | None = None):
+        self._setup, self._images = setup, images
+        self._augment = setup.config.selection.augment_probes if augment is None else augment
+        space = setup.space
+        # As many as one decision can have, and the whole; fewer are evaluated where it has fewer.
+        most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets)) + 1
+        masks = setup.bilevel.architecture.probe_mask.values()
+        shape = (most, *next(iter(masks)).shape)  # the same for all cell types
+        with setup.strategy.scope():
+            self._masks = tf.Variable(tf.ones(shape), trainable=False, name="probe_masks")
+            self._count = tf.Variable(most, trainable=False, dtype=tf.int32, name="probes")
+        self._steps: dict[tuple[str, int], ProbeSteps] = {}
 
     def seen(
         self,
