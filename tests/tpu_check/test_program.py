@@ -92,6 +92,32 @@ def test_what_earlier_runs_left_is_found(tmp_path):
         Case.of_name("darts-search-float32-05_cells-1")
 
 
+def test_records_without_their_program_are_kept_and_lowered_again_only_to_compile(tmp_path, monkeypatch):
+    case, called = Case("darts", "probe", "float32"), []
+    folder = tmp_path / case.name
+
+    def process(command, **_):
+        called.append(command[2].rpartition(".")[2])
+        if called[-1] == "lower":
+            (folder / "program.mlir").write_text("")
+        name = "lowered" if called[-1] == "lower" else command[4]
+        (folder / f"{name}.json").write_text('{"made": 2}')
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(run.subprocess, "run", process)
+    folder.mkdir()
+    for name in ("lowered", "v4"):
+        (folder / f"{name}.json").write_text('{"made": 1}')
+    quiet = [].append
+    assert [row["made"] for row in run.results([case], ["v4"], tmp_path, quiet)] == [1] and not called
+    assert [row["made"] for row in run.results([case], [], tmp_path, quiet)] == [1] and not called
+    assert [row["chip"] for row in run.results([case], ["v4", "v5e"], tmp_path, quiet)] == ["v4", "v5e"]
+    assert called == ["lower", "compile"]
+    assert [(row["chip"], row["made"]) for row in run.found(tmp_path)] == [("v4", 1), ("v5e", 2)]
+    run.results([case], ["v4", "v5e"], tmp_path, quiet)
+    assert called == ["lower", "compile"]
+
+
 @pytest.mark.slow
 def test_a_step_is_lowered_and_compiled_with_its_all_reduces(tmp_path):
     python = Path(os.environ.get("TPU_CHECK_PYTHON", ROOT / ".venv-tpu-check/bin/python"))

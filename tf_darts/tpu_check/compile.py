@@ -20,7 +20,8 @@ from jax._src.lib.mlir import ir
 from jax.experimental import topologies
 
 from tf_darts.runtime import host
-from tf_darts.tpu_check.cases import CHIPS
+from tf_darts.runtime.files import write_atomically
+from tf_darts.tpu_check.cases import CHIPS, PROGRAM
 
 
 def compiled(text: str, chip: str, replicas: int) -> dict:
@@ -55,9 +56,9 @@ def compiled(text: str, chip: str, replicas: int) -> dict:
 def main() -> None:
     """Compiles and leaves CHIP.json."""
     folder, chip, replicas = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    facts = compiled((folder / "program.mlir").read_text(encoding="utf-8"), chip, replicas)
+    facts = compiled((folder / PROGRAM).read_text(encoding="utf-8"), chip, replicas)
     facts["compile_peak_bytes"] = host.peak_memory()
-    (folder / f"{chip}.json").write_text(json.dumps(facts), encoding="utf-8")
+    write_atomically(folder / f"{chip}.json", json.dumps(facts).encode())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ os.environ["TPU_LIBRARY_PATH"] = "/no/libtpu"
 import tensorflow as tf
 
 from tf_darts.runtime import host
-from tf_darts.tpu_check.cases import Case
+from tf_darts.runtime.files import write_atomically
+from tf_darts.tpu_check.cases import PROGRAM, Case
 from tf_darts.tpu_check.functional import functional
 
 # What a program of a TPU alone does not have: transfers to the host, calls out of it.
@@ -77,9 +78,9 @@ def main() -> None:
     case, folder = Case(**json.loads(sys.argv[1])), pathlib.Path(sys.argv[2])
     begun = time.monotonic()
     text, facts = lower(case)
-    (folder / "program.mlir").write_text(text, encoding="utf-8")
+    write_atomically(folder / PROGRAM, text.encode())
     facts |= {"lowering_seconds": time.monotonic() - begun, "lowering_peak_bytes": host.peak_memory()}
-    (folder / "lowered.json").write_text(json.dumps(facts), encoding="utf-8")
+    write_atomically(folder / "lowered.json", json.dumps(facts).encode())
 
 
 if __name__ == "__main__":

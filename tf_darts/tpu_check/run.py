@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from tf_darts.errors import UserError
-from tf_darts.tpu_check.cases import CHIPS, Case
+from tf_darts.tpu_check.cases import CHIPS, PROGRAM, Case
 
 # What a program depends on besides its case: the versions of what lowers and compiles it.
 PACKAGES = ("tensorflow_tpu", "libtpu", "jax")
@@ -38,14 +38,17 @@ def results(
             raise UserError(f"--output: {folder} cannot be made: {error.strerror}") from None
         row = dataclasses.asdict(case) | {"name": case.name}
         arguments = [json.dumps(dataclasses.asdict(case)), str(folder)]
-        lowered = _step("lower", arguments, folder, "lowered", say)
+        wanted = [chip for chip in chips if not (folder / f"{chip}.json").exists()]
+        kept = (folder / "lowered.json").exists() and ((folder / PROGRAM).exists() or not wanted)
+        lowered = _step("lower", arguments, folder, "lowered", kept, say)
         if "error" in lowered:
             rows.append(row | {"chip": None, **lowered})
             continue
         if not chips:
             rows.append(row | lowered | {"chip": None})
         for chip in chips:
-            made = _step("compile", [str(folder), chip, str(case.replicas)], folder, chip, say)
+            arguments = [str(folder), chip, str(case.replicas)]
+            made = _step("compile", arguments, folder, chip, chip not in wanted, say)
             rows.append(row | lowered | {"chip": chip} | made)
     return rows
 
@@ -71,11 +74,11 @@ def _read(path: pathlib.Path) -> dict:
 
 
 def _step(
-    module: str, arguments: list[str], folder: pathlib.Path, name: str, say: Callable[[str], None]
+    module: str, arguments: list[str], folder: pathlib.Path, name: str, kept: bool, say: Callable[[str], None]
 ) -> dict:
-    """What one of the two processes leaves in FOLDER/NAME.json; an error is a field of its own."""
+    """What one of the two processes leaves, or left, in FOLDER/NAME.json; an error is a field of its own."""
     path, log = folder / f"{name}.json", folder / f"{name}.log"
-    if not path.exists():
+    if not kept:
         say(f"{folder.name}: {'lowering' if module == 'lower' else f'compiling for {name}'}")
         command = [sys.executable, "-m", f"tf_darts.tpu_check.{module}", *arguments]
         with log.open("wb") as file:
