@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -297,9 +296,7 @@ def test_all_stages_on_cells_stacked_as_in_nas_bench_201(tmp_path):
 
     def run_of(config):
         config = config_lib.validate(config)
-        return types.SimpleNamespace(
-            config=config, space=spaces.of(config), data=tiny.data(config), strategy=tiny.one_device()
-        )
+        return tiny.run(config, spaces.of(config))
 
     stages.search(run_of(settings), str(tmp_path))
     run = run_of(common.with_method(recorded_config(tmp_path), "perturbation"))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.search import tiny
 from tf_darts.optimizers import SGD, Adam, cosine, sum_over_replicas
-from tf_darts.runtime.strategy import mirrored
 
 START = [np.array([1.0, -2.0, 0.5]), np.array([[0.3], [-0.7]])]
 GRADIENTS = [
@@ -156,7 +156,7 @@ def shares(gradients, replica):
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_two_replicas_make_the_update_of_one(name):
-    strategy = mirrored(["CPU:0", "CPU:1"])
+    strategy = tiny.two_replicas()
     assert strategy.num_replicas_in_sync == 2
     with strategy.scope():
         weights = variables()

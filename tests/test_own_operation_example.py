@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import types
 from pathlib import Path
 
 import ml_collections
@@ -42,12 +41,8 @@ def example():
 
 
 def run_of(config):
-    """What a program makes of its flags, on one of the devices that tests have."""
     config = config_lib.validate(config)
-    data = sources.load(config.data, config.seed)
-    return types.SimpleNamespace(
-        config=config, space=spaces.of(config), data=data, strategy=tiny.one_device()
-    )
+    return tiny.run(config, spaces.of(config), sources.load(config.data, config.seed))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import types
 
 import numpy as np
 import pytest
@@ -173,10 +172,7 @@ def test_a_file_that_does_not_fit_changes_nothing(arrays, change, message):
 def run_of(space=tiny.SPACE, **fields):
     """A run of one epoch; halves of two whole batches and no compaction, so that little is traced."""
     sizes = {"data__limit_train": 32, "data__train_fraction": 0.5, "selection__compact": False}
-    config = tiny.config(**{"search__epochs": 1, "selection__interval": 1, **sizes, **fields})
-    return types.SimpleNamespace(
-        config=config, space=space, data=tiny.data(config), strategy=tiny.one_device()
-    )
+    return tiny.run(tiny.config(**{"search__epochs": 1, "selection__interval": 1, **sizes, **fields}), space)
 
 
 @pytest.fixture(scope="module")

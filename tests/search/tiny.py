@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import types
 
 import numpy as np
 import tensorflow as tf
@@ -98,6 +99,12 @@ def two_replicas():
 def setup(settings, space=SPACE, strategy=None):
     """A supernet with its data, as the programs make it."""
     return search_setup.make(settings, space, data(settings), strategy or one_device())
+
+
+def run(settings, space=SPACE, images=None):
+    """What a program makes of its flags, for `stages`: on one of the devices that tests have."""
+    images = data(settings) if images is None else images
+    return types.SimpleNamespace(config=settings, space=space, data=images, strategy=one_device())
 
 
 def save_unsearched(folder, of=SPACE, **fields):

@@ -1,7 +1,5 @@
 """One-shot perturbation in several supernets: decisions on what a removal costs in all of them together."""
 
-import types
-
 import numpy as np
 import pytest
 
@@ -121,10 +119,7 @@ def test_a_stopped_selection_continues_as_if_it_had_not_been(searched, pooled, t
 
 
 def run_of(**fields):
-    config = sized(0, search__epochs=1, **fields)
-    return types.SimpleNamespace(
-        config=config, space=tiny.SPACE, data=tiny.data(config), strategy=tiny.one_device()
-    )
+    return tiny.run(sized(0, search__epochs=1, **fields))
 
 
 def test_each_supernet_is_searched_with_a_seed_of_its_own(tmp_path, monkeypatch):
