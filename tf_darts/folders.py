@@ -32,6 +32,11 @@ def check(flag: str, path: str, given: str = "") -> None:
         )
 
 
+def supernet_folder(number: int) -> str:
+    """The folder of a supernet's search, by its number from 1: search, search_2 and so on."""
+    return SEARCH if number == 1 else f"{SEARCH}_{number}"
+
+
 def search_stage(workdir: str, config: ml_collections.ConfigDict, folder: str = SEARCH) -> Stage:
     """The folder of the search, or another one that becomes it."""
     sections = config_lib.search_sections(config)

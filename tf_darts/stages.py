@@ -19,7 +19,7 @@ from tf_darts import npz, spaces, supernet_file
 from tf_darts.analysis import NEEDS_NO_SEARCH, edges
 from tf_darts.analysis.study import Study
 from tf_darts.errors import UserError
-from tf_darts.folders import SEARCH, search_stage, selection_stage, training_stage
+from tf_darts.folders import search_stage, selection_stage, supernet_folder, training_stage
 from tf_darts.genotype import Genotype
 from tf_darts.nas_bench.nas_bench_201 import Entry, Table
 from tf_darts.run import Run
@@ -29,7 +29,7 @@ from tf_darts.runtime.workdir import Stage, read_json, write_json
 from tf_darts.search import imported
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
-from tf_darts.selection import NEEDS_NO_SUPERNET, TAKES_SEVERAL, budget
+from tf_darts.selection import NEEDS_NO_SUPERNET, budget, supernets_of
 from tf_darts.selection import select as selection_lib
 from tf_darts.spaces import Space
 from tf_darts.training import loop as training_loop
@@ -43,28 +43,33 @@ def check(run: Run) -> None:
     training_loop.check(run.config, run.space, run.data, replicas)
 
 
-def search(run: Run, workdir: str) -> pathlib.Path:
-    """Searches, `selection.supernets` times; gives the folder of the first.
+def search(run: Run, workdir: str, supernets: int | None = None) -> pathlib.Path:
+    """Searches, as many supernets as are wanted; gives the folder of the first.
+
+    Args:
+      run: what the program was started with.
+      workdir: the work directory.
+      supernets: how many; None: `selection.supernets`.
 
     Raises:
       UserError: a search there is of another config, the data do not suit the config, or no genotype fits
         the budget.
     """
-    supernets = _supernets(workdir, run.config)
-    for config, stage in supernets:
+    wanted = _supernets(workdir, run.config, supernets or run.config.selection.supernets)
+    for config, stage in wanted:
         _search(run, config, stage)
-    return supernets[0][1].path
+    return wanted[0][1].path
 
 
 def _supernets(
-    workdir: str, config: ml_collections.ConfigDict
+    workdir: str, config: ml_collections.ConfigDict, count: int
 ) -> list[tuple[ml_collections.ConfigDict, Stage]]:
     """Config and folder of each supernet: the search's own, then those of other seeds, search_2 and so on."""
     found = [(config, search_stage(workdir, config))]
-    for number in range(2, config.selection.supernets + 1):
+    for number in range(2, count + 1):
         own = config_lib.validate(config)
         own.seed = fold(config.seed, "supernet", number)
-        found.append((own, search_stage(workdir, own, f"{SEARCH}_{number}")))
+        found.append((own, search_stage(workdir, own, supernet_folder(number))))
     return found
 
 
@@ -128,10 +133,8 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
         budget.
     """
     needs_supernet = run.config.selection.method not in NEEDS_NO_SUPERNET
-    (_, first), *others = _supernets(workdir, run.config)
+    (_, first), *others = _supernets(workdir, run.config, supernets_of(run.config))
     searched = _searched(first, finished=needs_supernet)
-    if run.config.selection.method not in TAKES_SEVERAL:
-        others = []
     several = f" --config.selection.one_shot=True --config.selection.supernets={1 + len(others)}"
     for _, other in others:
         _searched(other, flags=several)

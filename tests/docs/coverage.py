@@ -60,7 +60,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "selection method ": Shows("the end of bin/quickstart"),
         "WORKDIR/config.json ": Shows("a work directory; test_commands.py compares"),
         "from tf_darts import api": FromPage("tests/test_library.py"),
-        "bin/run --config=configs/recommended.py": Runs(),
+        "bin/run --config=configs/recommended_small.py": Runs(),
         "bin/select --workdir=runs/mine --table=": Runs(),
         "pip install -r requirements-nats-bench.txt": Checked(
             "NATS-Bench's file of 2 GB; tests/nas_bench/test_convert_nats_bench.py converts a made one"

@@ -34,7 +34,7 @@ QUICK = [
 # Added to commands with a config, by its file.
 SHORT = {
     "configs/quickstart.py": QUICK,
-    "configs/recommended.py": QUICK,
+    "configs/recommended_small.py": QUICK,
     "configs/paper.py": [
         "--config.data.source=npz", "--config.search.channels=2", "--config.search.cells=3",
         "--config.search.epochs=1", "--config.search.batch_size=8", "--config.search.evaluate_every=0",

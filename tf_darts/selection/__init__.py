@@ -4,6 +4,8 @@ A selection is one function (setup, folder) -> genotype and one entry here; it m
 folder, and continues what it finds there.
 """
 
+import ml_collections
+
 from tf_darts.registry import Registry
 
 _HERE = "tf_darts.selection"
@@ -22,3 +24,8 @@ SELECTIONS = Registry(
 NEEDS_NO_SUPERNET = frozenset({"random"})
 NEEDS_ALPHA = frozenset({"magnitude"})
 TAKES_SEVERAL = frozenset({"perturbation"})  # all of `selection.supernets`; others take the first
+
+
+def supernets_of(config: ml_collections.ConfigDict) -> int:
+    """How many supernets a config's selection looks at."""
+    return config.selection.supernets if config.selection.method in TAKES_SEVERAL else 1

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tf_darts import spaces
+from tf_darts import folders, spaces
 from tf_darts.genotype import Genotype
 from tf_darts.nas_bench import table_file
 from tf_darts.nas_bench.nas_bench_201 import SPLITS, Table, of_config
 from tf_darts.runtime import seconds
 from tf_darts.runtime.workdir import read_json, read_lines, write_csv, write_json
+from tf_darts.selection import supernets_of
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job, Study
 
@@ -118,10 +119,17 @@ def _rows(job: Job, output: Output, tables: Tables) -> Iterator[Row]:
             TRAINED: percent(result.get("test_accuracy")),
             "parameters": result.get("parameters"),
             SUPERNET: percent(supernet),
-            "search_seconds": seconds.of(searched),
+            "search_seconds": _search_seconds(output, job, selection),
             "selection_seconds": seconds.of(output.selection_stage(job, selection).path),
             "training_seconds": seconds.of(trained),
         }
+
+
+def _search_seconds(output: Output, job: Job, selection: str) -> float | None:
+    """What all supernets that the selection looked at took to search."""
+    numbers = range(1, supernets_of(job.selections[selection]) + 1)
+    took = [seconds.of(output.workdir(job) / folders.supernet_folder(number)) for number in numbers]
+    return None if None in took else sum(took)
 
 
 def _searched_epoch(folder: pathlib.Path) -> dict[str, Any]:

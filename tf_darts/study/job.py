@@ -14,7 +14,7 @@ from tf_darts.run import Run
 from tf_darts.runtime import host
 from tf_darts.runtime.strategy import device_type
 from tf_darts.search import setup as search_setup
-from tf_darts.selection import budget
+from tf_darts.selection import budget, supernets_of
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job
 from tf_darts.training import loop as training_loop
@@ -34,7 +34,7 @@ def run(job: Job, output: Output) -> list[str]:
     with output.alone(job):
         workdir, table = str(output.workdir(job)), nas_bench_201.of_config(job.config)
         run = Run(job.config)
-        stages.search(run, workdir)
+        stages.search(run, workdir, max(map(supernets_of, job.selections.values())))
         failures = []
         studies = stages.studies(job.analyses, workdir, job.config, table)
         works = [

@@ -1,0 +1,31 @@
+"""What a job does before it selects."""
+
+import types
+
+import pytest
+
+from tests.study.small import small
+from tf_darts.study import job as job_lib
+from tf_darts.study import settings
+from tf_darts.study.output import Output
+
+TWO = {"method": "perturbation", "one_shot": True, "supernets": 2}
+
+
+@pytest.mark.parametrize(
+    ("selections", "wanted"),
+    [
+        ({"two": {}, "one": {"supernets": 1}}, 2),
+        ({"one": {"supernets": 1, "one_shot": False}}, 1),
+        ({"random": {"method": "random"}}, 1),  # needs no more than one, whatever the base says
+    ],
+)
+def test_as_many_supernets_are_searched_as_a_selection_looks_at(tmp_path, monkeypatch, selections, wanted):
+    config, searched = small(), []
+    config.base.selection.update(TWO)
+    config.selections, config.baseline = selections, ""
+    output, study = Output(tmp_path), settings.validate(config)
+    monkeypatch.setattr(job_lib, "Run", lambda config: types.SimpleNamespace(config=config))
+    monkeypatch.setattr(job_lib.stages, "search", lambda _, workdir, supernets: searched.append(supernets))
+    monkeypatch.setattr(job_lib, "_select_and_train", lambda *_: None)
+    assert job_lib.run(study.jobs[0], output) == [] and searched == [wanted]
