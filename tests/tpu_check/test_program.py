@@ -118,6 +118,15 @@ def test_records_without_their_program_are_kept_and_lowered_again_only_to_compil
     assert called == ["lower", "compile"]
 
 
+def test_the_page_shows_the_records():
+    shown = (ROOT / "docs" / "tpu_check.md").read_text()
+    lines = report.page(run.found(ROOT / "results" / "tpu_check"), {}, "").splitlines()
+    counted = next(line for line in lines if " programs lowered, " in line)
+    rows = [line for line in lines if line.startswith("|")]
+    assert counted in shown and len(rows) > 10
+    assert [line for line in shown.splitlines() if line.startswith("|")] == rows
+
+
 @pytest.mark.slow
 def test_a_step_is_lowered_and_compiled_with_its_all_reduces(tmp_path):
     python = Path(os.environ.get("TPU_CHECK_PYTHON", ROOT / ".venv-tpu-check/bin/python"))
