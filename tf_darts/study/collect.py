@@ -129,7 +129,7 @@ def _search_seconds(output: Output, job: Job, selection: str) -> float | None:
     """What all supernets that the selection looked at took to search."""
     numbers = range(1, supernets_of(job.selections[selection]) + 1)
     took = [seconds.of(output.workdir(job) / folders.supernet_folder(number)) for number in numbers]
-    return None if None in took else sum(took)
+    return None if None in took else round(sum(took), 3)
 
 
 def _searched_epoch(folder: pathlib.Path) -> dict[str, Any]:
