@@ -14,6 +14,7 @@ from scipy import stats
 from tests.report import made
 from tf_darts.errors import UserError
 from tf_darts.report import comparison_page, decisions, record, strength, workdir_page
+from tf_darts.runtime.progress import duration
 from tf_darts.runtime.workdir import read_json
 from tf_darts.study.collect import TRAINED
 
@@ -83,6 +84,20 @@ def test_it_says_what_the_files_say(found, page):
     assert "1:02" in texts and "1.50 GB" in texts and "2.21.0" in texts
     assert "perturbation: 1 of 6 decisions were narrow" in texts
     assert json.dumps(found.config.to_dict(), indent=2) in texts
+
+
+def test_further_supernets_are_named_and_their_time_counts(found, page, tmp_path):
+    shutil.copytree(found.workdir, tmp_path / "run")
+    for name in ("search_2", "search_3"):  # of which the selection looked at the first
+        shutil.copytree(found.workdir / "search", tmp_path / "run" / name)
+    config = {"schema_version": 1, "config": {"selection": {"supernets": 2}}}
+    (tmp_path / "run/selection/perturbation/config.json").write_text(json.dumps(config))
+    text = workdir_page.make(record.read(tmp_path / "run"))
+    says = "Every removal was scored in 2 supernets together, those of search and search_2; alpha is that"
+    assert check_page(text).count("search_3") == 1 and text.count(says) == 1 and says not in page
+    spent = sum(stage.seconds or 0.0 for stage in found.stages)
+    for of, took in ((page, spent), (text, spent + 2 * found.search.seconds)):
+        assert f"<b>{duration(took)}</b><span>time in all" in of
 
 
 def test_text_of_the_files_cannot_become_markup(found, page):

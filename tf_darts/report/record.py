@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import itertools
 import json
 import pathlib
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 from tf_darts import config as config_lib
 from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
+from tf_darts.folders import SEARCH, supernet_folder
 from tf_darts.genotype import Genotype
 from tf_darts.runtime import seconds
 from tf_darts.runtime.workdir import read_json, recorded_config
@@ -108,6 +110,7 @@ class Record:
       versions: of the packages, by name.
       space: the search space.
       search: the search; it may have no rows.
+      further: searches of further supernets, of other seeds, that a selection probes too.
       selections: by name.
       genotypes: of the finished selections, by name.
       trainings: by name.
@@ -119,6 +122,7 @@ class Record:
     versions: dict[str, str]
     space: Space
     search: Stage
+    further: tuple[Stage, ...]
     selections: dict[str, Stage]
     genotypes: dict[str, Genotype]
     trainings: dict[str, Stage]
@@ -132,8 +136,15 @@ class Record:
     @property
     def stages(self) -> list[Stage]:
         """All stages that were begun, in the order that they are run in."""
-        found = [self.search, *self.selections.values(), *self.trainings.values(), *self.analyses.values()]
+        searches = [self.search, *self.further]
+        others = [self.selections, self.trainings, self.analyses]
+        found = [*searches, *(stage for stages in others for stage in stages.values())]
         return [stage for stage in found if stage.folder.exists()]
+
+    def probed(self, selection: str) -> list[Stage]:
+        """The searches whose supernets a selection looks at."""
+        config = self.selections[selection].file("config.json").get("config", {})
+        return [self.search, *self.further][: config.get("selection", {}).get("supernets", 1)]
 
 
 def read(workdir: str | pathlib.Path) -> Record:
@@ -156,12 +167,20 @@ def read(workdir: str | pathlib.Path) -> Record:
         config,
         read_json(folder / "config.json").get("versions", {}),
         space,
-        Stage.read(folder, "search"),
+        Stage.read(folder, SEARCH),
+        _further(folder),
         selections,
         genotypes,
         _stages(folder, "training"),
         _stages(folder, "analysis"),
     )
+
+
+def _further(workdir: pathlib.Path) -> tuple[Stage, ...]:
+    names = itertools.takewhile(
+        lambda name: (workdir / name).is_dir(), map(supernet_folder, itertools.count(2))
+    )
+    return tuple(Stage.read(workdir, name) for name in names)
 
 
 def _stages(workdir: pathlib.Path, kind: str) -> dict[str, Stage]:

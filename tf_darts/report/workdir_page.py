@@ -191,6 +191,12 @@ def _decided(record: Record, name: str, made: list[Decision]) -> dict[str, Any]:
     narrow = [d for d in probed if d.narrow]
     rows = strength.rows_of(record.space, made)
     lines = []
+    searches = record.probed(name)
+    if probed and len(searches) > 1:
+        lines.append(
+            f"Every removal was scored in {len(searches)} supernets together, those of"
+            f" {' and '.join(stage.name for stage in searches)}; alpha is that of {searches[0].name}."
+        )
     if narrow:
         named = [f"{d.cell_type} {d.place} ({d.chosen} over {d.over})" for d in narrow[:_NAMED]]
         more = f"; and {len(narrow) - _NAMED} more, marked below" if len(narrow) > _NAMED else ""
