@@ -4,9 +4,9 @@
         --table=nb201.csv.gz
 
 Seeds 0, 1 and 2 chose the recipe (configs/recommended.py, `two_supernets` here); these had no part in that.
-`one_supernet` is the same without the second. `darts` and `fixed_alpha` with `perturbation` are the paper's
-DARTS+PT and DARTS+PT (fixed alpha): as many images and epochs for a search, and an epoch of fine-tuning
-between decisions, a twelfth of the search where the paper has a twentieth.
+`one_supernet` is the same without the second, `magnitude` goes by alpha. `darts` and `fixed_alpha` with
+`perturbation` are the paper's DARTS+PT and DARTS+PT (fixed alpha): as many images and epochs for a search,
+and an epoch of fine-tuning between decisions, a twelfth of the search where the paper has a twentieth.
 """
 
 from tf_darts import config_files
@@ -25,6 +25,7 @@ def get_config():
         "two_supernets": {},
         "one_supernet": {"supernets": 1},
         "perturbation": {"supernets": 1, "one_shot": False, "interval": 1},
+        "magnitude": {"method": "magnitude", "supernets": 1},
     }
     config.only_for = {
         "two_supernets": ("sdarts_rs",),
