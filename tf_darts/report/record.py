@@ -136,9 +136,8 @@ class Record:
     @property
     def stages(self) -> list[Stage]:
         """All stages that were begun, in the order that they are run in."""
-        searches = [self.search, *self.further]
-        others = [self.selections, self.trainings, self.analyses]
-        found = [*searches, *(stage for stages in others for stage in stages.values())]
+        found = [self.search, *self.further, *self.selections.values()]
+        found += [*self.trainings.values(), *self.analyses.values()]
         return [stage for stage in found if stage.folder.exists()]
 
     def probed(self, selection: str) -> list[Stage]:

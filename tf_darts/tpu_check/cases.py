@@ -5,7 +5,8 @@ from typing import Any
 
 PROGRAMS = ("search", "probe", "finetuning", "training")
 PRECISIONS = ("float32", "mixed_bfloat16")
-PROGRAM = "program.mlir"  # a lowered program, in its case's folder; the records beside it may be kept without
+# A lowered program, in its case's folder; the records beside it may be kept without.
+PROGRAM_FILE = "program.mlir"
 
 # The published settings of each space on CIFAR-10, by config field.
 PUBLISHED: dict[str, dict[str, Any]] = {

@@ -21,7 +21,7 @@ from jax.experimental import topologies
 
 from tf_darts.runtime import host
 from tf_darts.runtime.files import write_atomically
-from tf_darts.tpu_check.cases import CHIPS, PROGRAM
+from tf_darts.tpu_check.cases import CHIPS, PROGRAM_FILE
 
 
 def compiled(text: str, chip: str, replicas: int) -> dict:
@@ -56,7 +56,7 @@ def compiled(text: str, chip: str, replicas: int) -> dict:
 def main() -> None:
     """Compiles and leaves CHIP.json."""
     folder, chip, replicas = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    facts = compiled((folder / PROGRAM).read_text(encoding="utf-8"), chip, replicas)
+    facts = compiled((folder / PROGRAM_FILE).read_text(encoding="utf-8"), chip, replicas)
     facts["compile_peak_bytes"] = host.peak_memory()
     write_atomically(folder / f"{chip}.json", json.dumps(facts).encode())
 

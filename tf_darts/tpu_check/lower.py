@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tf_darts.runtime import host
 from tf_darts.runtime.files import write_atomically
-from tf_darts.tpu_check.cases import PROGRAM, Case
+from tf_darts.tpu_check.cases import PROGRAM_FILE, Case
 from tf_darts.tpu_check.functional import functional
 
 # What a program of a TPU alone does not have: transfers to the host, calls out of it.
@@ -78,7 +78,7 @@ def main() -> None:
     case, folder = Case(**json.loads(sys.argv[1])), pathlib.Path(sys.argv[2])
     begun = time.monotonic()
     text, facts = lower(case)
-    write_atomically(folder / PROGRAM, text.encode())
+    write_atomically(folder / PROGRAM_FILE, text.encode())
     facts |= {"lowering_seconds": time.monotonic() - begun, "lowering_peak_bytes": host.peak_memory()}
     write_atomically(folder / "lowered.json", json.dumps(facts).encode())
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from tf_darts.errors import UserError
-from tf_darts.tpu_check.cases import CHIPS, PROGRAM, Case
+from tf_darts.tpu_check.cases import CHIPS, PROGRAM_FILE, Case
 
 # What a program depends on besides its case: the versions of what lowers and compiles it.
 PACKAGES = ("tensorflow_tpu", "libtpu", "jax")
@@ -39,7 +39,7 @@ def results(
         row = dataclasses.asdict(case) | {"name": case.name}
         arguments = [json.dumps(dataclasses.asdict(case)), str(folder)]
         wanted = [chip for chip in chips if not (folder / f"{chip}.json").exists()]
-        kept = (folder / "lowered.json").exists() and ((folder / PROGRAM).exists() or not wanted)
+        kept = (folder / "lowered.json").exists() and ((folder / PROGRAM_FILE).exists() or not wanted)
         lowered = _step("lower", arguments, folder, "lowered", kept, say)
         if "error" in lowered:
             rows.append(row | {"chip": None, **lowered})
