@@ -19,7 +19,7 @@ class FromPage:
 
 @dataclasses.dataclass(frozen=True)
 class Runs:
-    """`test_commands.py` runs its commands in order, shortened by its `SHORT`.
+    """`test_commands.py` runs its commands in order, shortened by `SHORT` in shortening.py.
 
     Attributes:
       more: arguments added to all commands of a program.

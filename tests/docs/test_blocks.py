@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.docs import commands, coverage, pages
+from tests.docs import commands, coverage, pages, shortening
 from tests.docs.coverage import COVERAGE, Checked, FromPage, Shows
 from tests.docs.pages import ROOT
 from tf_darts.runtime import cluster
@@ -122,3 +122,13 @@ def test_a_wrong_flag_a_wrong_field_and_a_wrong_value_are_found(error_of):
     assert "search.epochs is 0" in error_of("search", [quickstart, "--config.search.epochs=0"])
     assert "no such file" in error_of("search", ["--config=configs/quick.py"])
     assert "selection.method" in error_of("select", [quickstart, "--method=guess"])
+
+
+def test_what_is_run_is_shortened(recorder):
+    run = [pair for page in pages.PAGES for pair in shortening.run_blocks(page)]
+    named = set()
+    for block, more in run:
+        for command in recorder.commands(block.text):
+            shortening.shortened(command, more)  # a config without its shortening is a KeyError here
+            named |= {a.partition("=")[2].partition(":")[0] for a in command.arguments if "--config=" in a}
+    assert named == set(shortening.SHORT)

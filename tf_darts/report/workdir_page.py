@@ -93,7 +93,7 @@ def _summary(record: Record, decided: list[dict]) -> dict[str, Any]:
     elif done < total:
         state = f"was stopped early, after {done} of {total} epochs"
     else:
-        state = f"took {total} epochs"
+        state = f"took {total} epoch{'s'[: total != 1]}"
     lines = [f"The search {state}."]
     for stage in record.stages:
         texts = stage.file("warnings.json").get("warnings", {}).values()
