@@ -32,6 +32,20 @@ def test_images_go_with_their_labels():
     np.testing.assert_allclose(images[:, 0, 0, 0], labels.numpy(), rtol=1e-6)
 
 
+def test_an_image_keeps_its_pixels_in_place():
+    images = np.arange(5 * 4 * 3 * 2, dtype=np.uint8).reshape(5, 4, 3, 2)
+    got, labels = pipeline.ImageSet(images, np.arange(5), PLAIN, 7).fresh_batch("a", 0, 5)
+    np.testing.assert_array_equal(np.rint(got), images[labels])
+
+
+def test_no_step_sees_the_whole_set_in_four_dimensions():
+    # A TPU would copy it into another layout at every step.
+    data = image_set(50)
+    traced = tf.function(lambda step: data.fresh_batch("a", step, 20)).get_concrete_function(0)
+    shapes = [tensor.shape for op in traced.graph.get_operations() for tensor in op.outputs]
+    assert (20, 4, 4, 1) in shapes and not any(len(s) == 4 and s[0] == 50 for s in shapes if s.rank)
+
+
 def test_fresh_batches_have_distinct_images_and_depend_on_seed_purpose_and_step():
     data = image_set(50)
     batches = [labels_of(data.fresh_batch("a", step, 20)) for step in range(5)]

@@ -40,8 +40,10 @@ class ImageSet:
         """
         if not len(images) or len(images) != len(labels):
             raise ValueError(f"{len(images)} images and {len(labels)} labels: as many of both, at least one")
-        self.size = len(images)
-        self._images = held(images, tf.uint8)
+        self.size, self._shape = len(images), images.shape[1:]
+        # An image is a row. A TPU lays four dimensions out with neighbouring images beside each other, and
+        # would copy the whole set into another layout for every batch that is drawn.
+        self._images = held(np.reshape(images, [self.size, -1]), tf.uint8)
         self._labels = held(labels, tf.int32)
         self._transform = transform
         self._seed = seed
@@ -158,7 +160,8 @@ class ImageSet:
         return tf.math.top_k(keys, count).indices
 
     def _take(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(self._images, indices), tf.gather(self._labels, indices)
+        images = tf.reshape(tf.gather(self._images, indices), [-1, *self._shape])
+        return images, tf.gather(self._labels, indices)
 
 
 def held(value, dtype: tf.DType) -> tf.Tensor | tf.Variable:

@@ -1,27 +1,36 @@
-"""A plan on paper: how long a search would take on TPUs at least, from what its steps compute and move.
+"""A plan on paper: how long a search would take on TPUs at least, from what libtpu counts in its steps.
 
-python -m tf_darts.tpu_check.plan prints the table of docs/scaling.md.
+The compiler's cost analysis of a supernet, of few cells where the full one was not compiled, is compared with
+what formulas give for the same supernet; the formulas for the full size are corrected by that.
+
+python -m tf_darts.tpu_check.plan results/tpu_check prints the tables of docs/scaling.md.
 """
 
 import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
 
 from tf_darts import config as config_lib
 from tf_darts import cost, memory, spaces
+from tf_darts.errors import UserError
 from tf_darts.selection import schedule
 from tf_darts.supernet import Supernet
-from tf_darts.tpu_check.cases import CHIPS, IMAGES, PUBLISHED, Chip
+from tf_darts.tpu_check import run
+from tf_darts.tpu_check.cases import CHIPS, IMAGES, PRECISIONS, PUBLISHED, Chip
 
 BATCH, PIXELS = 64, (32, 32, 3)
 CHIP_COUNTS = {"one v4 chip": 1, "v4-8": 4, "v4-32": 16, "v4-512": 256}
-# A tensor that is kept for gradients is written and read, and so is its gradient.
-MOVES_OF_PASS, MOVES_FORWARD = 4, 2
+CHIP = "v4"
+# A tensor that is kept for gradients is written and read, and so is its gradient; a step has two passes.
+MOVES_OF_STEP, MOVES_FORWARD = 8, 2
 LINKS = 300e9  # of a v4 chip to its neighbours, bytes per second, all together
 LATENCY = 30e-6  # of a call and of an all-reduce, seconds: a guess, which bounds how small a share may be
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What a space's search is made of, by image where not said otherwise.
+    """What a supernet's search is made of, by image where not said otherwise; by formulas.
 
     Attributes:
       flops: of a forward pass.
@@ -39,12 +48,73 @@ class Work:
     tuning: int
     probes: int
 
+    @property
+    def of_step(self) -> "Cost":
+        """Of a bilevel step, for an image."""
+        return Cost(cost.BILEVEL_STEP * self.flops, MOVES_OF_STEP * self.kept)
 
-def work(space_name: str) -> Work:
-    """The published search and selection in a space."""
+    @property
+    def of_probe(self) -> "Cost":
+        """Of a probe, for an image."""
+        return Cost(self.flops, MOVES_FORWARD * self.kept)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a program computes and moves.
+
+    Attributes:
+      flops: floating point operations.
+      moved: bytes to and from the memory.
+    """
+
+    flops: float
+    moved: float
+
+    def __mul__(self, other: "Cost") -> "Cost":
+        return Cost(self.flops * other.flops, self.moved * other.moved)
+
+    def over(self, other: "Cost") -> "Cost":
+        """Each divided by the other's."""
+        return Cost(self.flops / other.flops, self.moved / other.moved)
+
+    def seconds(self, chip: Chip) -> float:
+        """The least that a core takes for it."""
+        return max(self.flops / chip.flops, self.moved / chip.bandwidth)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    """What the compiler counts in a step of one core, beside the formulas.
+
+    Attributes:
+      program: `search` or `probe`.
+      cells: of the supernet that was compiled.
+      counts: of the compiler.
+      formulas: for the same supernet and batch.
+    """
+
+    program: str
+    cells: int
+    counts: Cost
+    formulas: Cost
+
+    @property
+    def ratio(self) -> Cost:
+        """By how much the formulas are to be corrected."""
+        return self.counts.over(self.formulas)
+
+
+def work(space_name: str, cells: int = 0) -> Work:
+    """The published search and selection in a space.
+
+    Args:
+      space_name: a key of `PUBLISHED`.
+      cells: depth of the supernet; 0: as published.
+    """
     config = config_lib.default()
     sizes = PUBLISHED[space_name]
-    space, channels, cells = spaces.get(space_name), sizes["search.channels"], sizes["search.cells"]
+    space, channels, cells = spaces.get(space_name), sizes["search.channels"], cells or sizes["search.cells"]
     supernet = Supernet(space, channels, cells, 10)
     two, one = (memory.estimate(space, channels, cells, n, PIXELS) for n in (2, 1))
     weights = sum(v.shape.num_elements() for v in supernet.trainable_variables) * memory.BYTES
@@ -68,55 +138,100 @@ def work(space_name: str) -> Work:
     )
 
 
-def step_seconds(found: Work, chip: Chip, chips: int, batch: int, bytes_of: float) -> float:
+def counted(rows: Sequence[dict], space_name: str, program: str, precision: str) -> Counted:
+    """What was compiled for one core with the most cells.
+
+    Args:
+      rows: from `run.found`.
+      space_name: a key of `PUBLISHED`.
+      program: `search` or `probe`.
+      precision: one of `PRECISIONS`.
+
+    Raises:
+      UserError: nothing of it was compiled.
+    """
+    wanted = {"space": space_name, "program": program, "precision": precision, "chip": CHIP, "replicas": 1}
+    found = [row for row in rows if wanted.items() <= row.items()]
+    if not found:
+        told = ", ".join(f"--{name}={wanted[name]}" for name in ("space", "program", "precision", "chip"))
+        raise UserError(f"no record of {told}; bin/tpu_check with these and --output=FOLDER makes it")
+    full = PUBLISHED[space_name]["search.cells"]
+    row = max(found, key=lambda row: row["cells"] or full)
+    small = work(space_name, row["cells"])
+    formulas = {"search": small.of_step, "probe": small.of_probe}[program] * Cost(BATCH, BATCH)
+    return Counted(program, row["cells"] or full, Cost(row["flops"], row["bytes_accessed"]), formulas)
+
+
+def step_seconds(found: Work, image: Cost, chip: Chip, chips: int, batch: int) -> float:
     """The least that a bilevel step takes.
 
     Args:
       found: the work.
+      image: the cost of a step for each image.
       chip: its kind of core.
       chips: of that kind that share the batch.
       batch: global batch, images.
-      bytes_of: 1 for float32 activations, 0.5 for bfloat16.
     """
     share = batch / (2 * chips)  # a chip has two cores
-    compute = share * cost.BILEVEL_STEP * found.flops / chip.flops
-    moved = share * 2 * MOVES_OF_PASS * found.kept * bytes_of / chip.bandwidth
     summed = 0.0 if chips == 1 else 2 * found.weights / LINKS
-    return max(compute, moved) + summed + LATENCY
+    return (image * Cost(share, share)).seconds(chip) + summed + LATENCY
 
 
-def probe_seconds(found: Work, chip: Chip, chips: int, bytes_of: float) -> float:
+def probe_seconds(found: Work, image: Cost, chip: Chip, chips: int) -> float:
     """The least that all probes take: whole batches, a different one on each core."""
     batches = -(-IMAGES // 2 // BATCH)
     rounds = -(-batches // (2 * chips))
-    one = max(
-        BATCH * found.flops / chip.flops, BATCH * MOVES_FORWARD * found.kept * bytes_of / chip.bandwidth
-    )
-    return found.probes * rounds * one
+    return found.probes * rounds * (image * Cost(BATCH, BATCH)).seconds(chip)
 
 
-def table() -> list[str]:
-    """Lines of a table in Markdown."""
-    lines = [
-        "| space | where | activations | batch | step, ms | search, min | fine-tuning, min | probes, min |",
+def tables(rows: Sequence[dict]) -> list[str]:
+    """Lines of two tables in Markdown: the plan, and what the compiler counts beside the formulas.
+
+    Raises:
+      UserError: of a space and precision no bilevel step or no probe was compiled.
+    """
+    plan = [
+        "| space | where | precision | batch | step, ms | search, min | fine-tuning, min | probes, min |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    chip, facts = CHIPS["v4"], []
+    basis = [
+        "| space | step | precision | cells | GFLOP: formulas | libtpu | GB moved: formulas | libtpu |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    chip, facts = CHIPS[CHIP], []
     for name in PUBLISHED:
         found = work(name)
-        for precision, bytes_of in (("float32", 1.0), ("bfloat16", 0.5)):
+        for precision in PRECISIONS:
+            search, probe = (counted(rows, name, program, precision) for program in ("search", "probe"))
+            basis += [
+                _line(name, one.program, precision, str(one.cells), *_beside(one)) for one in (search, probe)
+            ]
+            step, forward = search.ratio * found.of_step, probe.ratio * found.of_probe
             for where, chips in CHIP_COUNTS.items():
                 if chips > BATCH // 2:
                     continue  # less than an image for a core: see the text
-                step = step_seconds(found, chip, chips, BATCH, bytes_of)
-                minutes = [t / 60 for t in (found.steps * step, found.tuning * step)]
-                minutes.append(probe_seconds(found, chip, chips, bytes_of) / 60)
-                cells = [name, where, precision, str(BATCH), f"{1e3 * step:.1f}"]
-                lines.append(f"| {' | '.join([*cells, *(f'{m:.1f}' for m in minutes)])} |")
+                seconds = step_seconds(found, step, chip, chips, BATCH)
+                minutes = [t / 60 for t in (found.steps * seconds, found.tuning * seconds)]
+                minutes.append(probe_seconds(found, forward, chip, chips) / 60)
+                cells = (name, where, precision, str(BATCH), f"{1e3 * seconds:.1f}")
+                plan.append(_line(*cells, *(f"{m:.1f}" for m in minutes)))
         per = f"{found.flops / 1e9:.2f} GFLOP forward and {found.kept / 1e6:.0f} MB kept for each image"
         facts.append(f"{name}: {per}; {found.weights / 1e6:.1f} MB of weights; {found.probes} probes.")
-    return [*lines, "", *facts]
+    return [*plan, "", *facts, "", *basis]
+
+
+def _beside(one: Counted) -> tuple[str, ...]:
+    return (
+        f"{one.formulas.flops / 1e9:.1f}",
+        f"{one.counts.flops / 1e9:.1f}",
+        f"{one.formulas.moved / 1e9:.2f}",
+        f"{one.counts.moved / 1e9:.2f}",
+    )
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
-    print("\n".join(table()))
+    print("\n".join(tables(run.found(pathlib.Path(sys.argv[1])))))

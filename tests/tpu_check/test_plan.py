@@ -1,0 +1,88 @@
+"""The plan on paper follows what the compiler counted, and the page shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from tf_darts.errors import UserError
+from tf_darts.tpu_check import plan, run
+from tf_darts.tpu_check.cases import CHIPS, PRECISIONS, PUBLISHED
+
+ROOT = Path(__file__).resolve().parents[2]
+CHIP = CHIPS["v4"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def works():
+    """Each supernet is made once."""
+    made, work = {}, plan.work
+    patch = pytest.MonkeyPatch()
+
+    def kept(name, cells=0):
+        cells = cells or PUBLISHED[name]["search.cells"]
+        if (name, cells) not in made:
+            made[name, cells] = work(name, cells)
+        return made[name, cells]
+
+    patch.setattr(plan, "work", kept)
+    yield
+    patch.undo()
+
+
+def row(program, flops, moved, cells=1, **changed):
+    fields = {"space": "nas_bench_201", "precision": "float32", "chip": "v4", "replicas": 1}
+    counts = {"flops": flops, "bytes_accessed": moved}
+    return fields | {"program": program, "cells": cells} | counts | changed
+
+
+def test_the_most_cells_compiled_for_one_core_are_the_basis():
+    rows = [row("search", 1.0, 10.0), row("search", 3.0, 30.0, cells=2), row("search", 9.0, 90.0, cells=0)]
+    rows += [row("search", 7.0, 70.0, cells=0, **{name: value}) for name, value in OTHER]
+    for some, cells, flops in ((rows[:1], 1, 1.0), (rows[:2], 2, 3.0), (rows, 5, 9.0)):
+        found = plan.counted(some, "nas_bench_201", "search", "float32")
+        small = plan.work("nas_bench_201", cells)
+        assert found.cells == cells and found.counts == plan.Cost(flops, 10 * flops)
+        # Five forward passes of 64 images, and two passes that write and read all kept twice.
+        assert found.formulas.flops == pytest.approx(64 * 5 * small.flops)
+        assert found.formulas.moved == pytest.approx(64 * 2 * 4 * small.kept)
+        assert found.ratio.flops * found.formulas.flops == pytest.approx(flops)
+        assert found.ratio.moved * found.formulas.moved == pytest.approx(10 * flops)
+    probe = plan.counted([row("probe", 1.0, 1.0)], "nas_bench_201", "probe", "float32")
+    assert probe.formulas.moved == pytest.approx(64 * 2 * plan.work("nas_bench_201", 1).kept)
+
+
+OTHER = (("space", "darts"), ("precision", "mixed_bfloat16"), ("chip", "v5e"), ("replicas", 4))
+
+
+@pytest.mark.parametrize(("name", "value"), OTHER)
+def test_what_was_not_compiled_is_asked_for(name, value):
+    with pytest.raises(UserError, match="no record of --space=nas_bench_201, --program=search, --precision="):
+        plan.counted([row("search", 1.0, 1.0, **{name: value})], "nas_bench_201", "search", "float32")
+
+
+def test_a_step_takes_what_bounds_it():
+    found = plan.work("nas_bench_201")
+    seconds = [
+        plan.step_seconds(found, plan.Cost(flops, moved), CHIP, 1, 64) - plan.LATENCY
+        for flops, moved in ((1e9, 1e6), (2e9, 1e6), (1e9, 1e9), (2e9, 2e9))
+    ]
+    of_core = 32  # images: a chip has two cores
+    expected = [of_core * x for x in (1e9 / CHIP.flops, 2e9 / CHIP.flops, 1e9 / CHIP.bandwidth)]
+    assert seconds == pytest.approx([*expected, 2 * expected[2]])
+    one, four = (plan.step_seconds(found, plan.Cost(1e9, 1e9), CHIP, n, 64) for n in (1, 4))
+    assert four == pytest.approx((one - plan.LATENCY) / 4 + plan.LATENCY + 2 * found.weights / plan.LINKS)
+
+
+def test_probes_take_rounds_of_whole_batches():
+    found, image = plan.work("darts"), plan.Cost(1.0, 1e6)
+    assert found.probes == 2 * (14 * 7 + 3 + (4 + 3) + (5 + 4 + 3))  # operations, and edges of three nodes
+    batch = 64e6 / CHIP.bandwidth
+    for chips, rounds in ((1, 196), (4, 49), (16, 13), (256, 1)):  # of 391 batches
+        assert plan.probe_seconds(found, image, CHIP, chips) == pytest.approx(240 * rounds * batch)
+
+
+def test_the_page_shows_the_plan_of_the_records():
+    shown = (ROOT / "docs" / "scaling.md").read_text().splitlines()
+    lines = [line for line in plan.tables(run.found(ROOT / "results" / "tpu_check")) if line]
+    assert len([line for line in lines if line.startswith("| darts")]) == len(PRECISIONS) * (3 + 2)
+    assert [line for line in lines if line not in shown] == []
