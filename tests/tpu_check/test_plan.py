@@ -6,7 +6,7 @@ import pytest
 
 from tf_darts.errors import UserError
 from tf_darts.tpu_check import plan, run
-from tf_darts.tpu_check.cases import CHIPS, PRECISIONS, PUBLISHED
+from tf_darts.tpu_check.cases import CHIPS, PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[2]
 CHIP = CHIPS["v4"]
@@ -29,17 +29,30 @@ def works():
     patch.undo()
 
 
+HALF = 25_000 * 32 * 32 * 3  # bytes of the images that a batch is drawn from
+
+
 def row(program, flops, moved, cells=1, **changed):
-    fields = {"space": "nas_bench_201", "precision": "float32", "chip": "v4", "replicas": 1}
-    counts = {"flops": flops, "bytes_accessed": moved}
+    """A record; the compiler counts, for each batch that is drawn, all of its half as read."""
+    fields = {
+        "space": "nas_bench_201",
+        "precision": "mixed_bfloat16",
+        "chip": "v4",
+        "replicas": 1,
+        "batch": 0,
+    }
+    counts = {"flops": flops, "bytes_accessed": moved + {"search": 2, "probe": 1}[program] * HALF}
     return fields | {"program": program, "cells": cells} | counts | changed
+
+
+OTHER = (("space", "darts"), ("precision", "float32"), ("chip", "v5e"), ("replicas", 4), ("batch", 8))
 
 
 def test_the_most_cells_compiled_for_one_core_are_the_basis():
     rows = [row("search", 1.0, 10.0), row("search", 3.0, 30.0, cells=2), row("search", 9.0, 90.0, cells=0)]
     rows += [row("search", 7.0, 70.0, cells=0, **{name: value}) for name, value in OTHER]
     for some, cells, flops in ((rows[:1], 1, 1.0), (rows[:2], 2, 3.0), (rows, 5, 9.0)):
-        found = plan.counted(some, "nas_bench_201", "search", "float32")
+        found = plan.counted(some, "nas_bench_201", "search")
         small = plan.work("nas_bench_201", cells)
         assert found.cells == cells and found.counts == plan.Cost(flops, 10 * flops)
         # Five forward passes of 64 images, and two passes that write and read all kept twice.
@@ -47,17 +60,23 @@ def test_the_most_cells_compiled_for_one_core_are_the_basis():
         assert found.formulas.moved == pytest.approx(64 * 2 * 4 * small.kept)
         assert found.ratio.flops * found.formulas.flops == pytest.approx(flops)
         assert found.ratio.moved * found.formulas.moved == pytest.approx(10 * flops)
-    probe = plan.counted([row("probe", 1.0, 1.0)], "nas_bench_201", "probe", "float32")
+    probe = plan.counted([row("probe", 1.0, 1.0)], "nas_bench_201", "probe")
     assert probe.formulas.moved == pytest.approx(64 * 2 * plan.work("nas_bench_201", 1).kept)
-
-
-OTHER = (("space", "darts"), ("precision", "mixed_bfloat16"), ("chip", "v5e"), ("replicas", 4))
+    assert probe.counts == plan.Cost(1.0, 1.0)
 
 
 @pytest.mark.parametrize(("name", "value"), OTHER)
 def test_what_was_not_compiled_is_asked_for(name, value):
     with pytest.raises(UserError, match="no record of --space=nas_bench_201, --program=search, --precision="):
-        plan.counted([row("search", 1.0, 1.0, **{name: value})], "nas_bench_201", "search", "float32")
+        plan.counted([row("search", 1.0, 1.0, **{name: value})], "nas_bench_201", "search")
+
+
+def test_a_small_share_of_a_batch_moves_more_for_each_image():
+    rows = [row("search", 1.0, 64e6), row("search", 1.0, 16e6, batch=8), row("search", 1.0, 64e6, batch=128)]
+    rows.append(row("search", 1.0, 300e6, cells=0))  # compared are supernets of the same depth
+    assert [plan.spread(rows, n) for n in (8, 64, 128)] == [2.0, 1.0, 0.5]
+    with pytest.raises(UserError, match="--batch=32; bin/tpu_check"):
+        plan.spread(rows, 32)
 
 
 def test_a_step_takes_what_bounds_it():
@@ -84,5 +103,6 @@ def test_probes_take_rounds_of_whole_batches():
 def test_the_page_shows_the_plan_of_the_records():
     shown = (ROOT / "docs" / "scaling.md").read_text().splitlines()
     lines = [line for line in plan.tables(run.found(ROOT / "results" / "tpu_check")) if line]
-    assert len([line for line in lines if line.startswith("| darts")]) == len(PRECISIONS) * (3 + 2)
+    for name in PUBLISHED:
+        assert len([line for line in lines if line.startswith(f"| {name} |")]) == len(plan.PLACES) + 2
     assert [line for line in lines if line not in shown] == []

@@ -1,6 +1,7 @@
 """bin/tpu_check: what is wrong with its flags, its report, and (slow) a step through bridge and compiler."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tf_darts.tpu_check import report, run
-from tf_darts.tpu_check.cases import CHIPS, Case, cells_of
+from tf_darts.tpu_check.cases import CHIPS, Case, batch_of, cells_of, sizes
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "tf_darts.cli.tpu_check"
@@ -29,6 +30,7 @@ def call(python, *arguments, timeout=100):
             ["--output=x", "--size=fewest,2"],
             "--size: '2'; allowed: full, fewest, or a number of cells from 3 on",
         ),
+        (["--output=x", "--batch=64,0"], "--batch: '0'; allowed: published, or a number of images from 1 on"),
         (["--output=x", "--size="], "--size: ''; allowed: full, fewest, or a number"),
         (["--output=x"], "tensorflow_tpu is not installed; it needs an environment of its own"),
     ],
@@ -46,8 +48,22 @@ def test_sizes_are_numbers_of_cells():
             cells_of(wrong, "nas_bench_201")
 
 
+def test_batches_are_numbers_of_images_in_both_stages():
+    assert [batch_of(batch) for batch in ("published", "1", "128")] == [0, 1, 128]
+    for wrong in ("0", "-1", "1.5", "full", ""):
+        with pytest.raises(ValueError, match="allowed: published, or a number of images from 1 on"):
+            batch_of(wrong)
+    fields = ("search.batch_size", "training.batch_size")
+    published, eight = (sizes(Case("darts", "search", "float32", 0, 1, batch)) for batch in (0, 8))
+    assert [eight[name] for name in fields] == [8, 8] and [published.get(name) for name in fields] == [
+        None,
+        96,
+    ]
+
+
 def test_the_report_has_a_row_for_each_program_and_says_what_failed():
     case = Case("darts", "search", "float32", 5)
+    assert Case("darts", "search", "float32", 5, 1, 8).name == f"{case.name}-batch_8"
     lowered = {"operations": 1234, "lowering_seconds": 61.4, "all_reduces": 0}
     done = {
         "compile_seconds": 100.0,
@@ -62,7 +78,7 @@ def test_the_report_has_a_row_for_each_program_and_says_what_failed():
     page = report.page(
         [
             row | {"chip": "v5e"} | done,
-            row | {"chip": None},
+            row | {"chip": None, "batch": 8},
             row | {"chip": "v4", "error": "exit status 1: no"},
         ],
         {"libtpu": "1"},
@@ -72,11 +88,21 @@ def test_the_report_has_a_row_for_each_program_and_says_what_failed():
     assert "- **darts-search-float32-5_cells-1**, v4: exit status 1: no" in page
     compiled, only_lowered = (line for line in page.splitlines() if "1,234" in line)
     assert compiled.endswith("| 1.5 | 157.0 | 3000.0 | 1970.0 | 16.38 | 10.00 | 20.00 |")
+    assert "(1)" not in page
+    assert "| 5 cells, batch 8 |" in only_lowered and "| 5 cells |" in compiled
     assert "lowered only" in only_lowered and only_lowered.count("|") == compiled.count("|")
 
 
+def test_a_remark_of_a_record_stands_below_the_table():
+    row = vars(Case("darts", "search", "float32", 5)) | {"operations": 1, "lowering_seconds": 1.0}
+    rows = [row | {"chip": None, "remark": text} for text in ("On Mars.", "", "As of old.", "On Mars.")]
+    page = report.page(rows, {}, "")
+    assert re.findall(r"lowered only([^|]*) \|", page) == [" (2)", "", " (1)", " (2)"]
+    assert page.endswith("\n\n(1) As of old.\n\n(2) On Mars.\n")
+
+
 def test_what_earlier_runs_left_is_found(tmp_path):
-    cases = [Case("darts", "search", "float32"), Case("nas_bench_201", "probe", "mixed_bfloat16", 1, 4)]
+    cases = [Case("darts", "search", "float32"), Case("nas_bench_201", "probe", "mixed_bfloat16", 1, 4, 8)]
     for i, case in enumerate(cases):
         (tmp_path / case.name).mkdir()
         (tmp_path / case.name / "lowered.json").write_text(f'{{"operations": {i}}}')

@@ -14,7 +14,7 @@ from tf_darts.errors import UserError
 from tf_darts.runtime import host
 from tf_darts.runtime.files import write_atomically
 from tf_darts.tpu_check import report, run
-from tf_darts.tpu_check.cases import CHIPS, PRECISIONS, PROGRAMS, PUBLISHED, Case, cells_of
+from tf_darts.tpu_check.cases import CHIPS, PRECISIONS, PROGRAMS, PUBLISHED, Case, batch_of, cells_of
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for programs and figures; a run is continued there.")
 _PAGE = flags.DEFINE_string(
@@ -31,6 +31,9 @@ _SIZES = flags.DEFINE_list(
 )
 _REPLICAS = flags.DEFINE_list(
     "replicas", ["1"], "Cores that share a global batch: 1, or 4, the 2x2 topology with its all-reduces."
+)
+_BATCHES = flags.DEFINE_list(
+    "batch", ["published"], "Images in a core's batch: published (search 64), or a number; with commas."
 )
 
 
@@ -54,6 +57,10 @@ def program() -> int:
         }
     except ValueError as error:
         raise UserError(f"--size: {error}") from None
+    try:
+        batches = [batch_of(batch) for batch in _BATCHES.value or [""]]
+    except ValueError as error:
+        raise UserError(f"--batch: {error}") from None
     versions = {}
     for package in run.PACKAGES:
         try:
@@ -64,12 +71,13 @@ def program() -> int:
                 " requirements-tpu-check.txt (docs/tpu_check.md)"
             ) from None
     cases = [
-        Case(space, name, precision, cells[size, space], int(replicas))
+        Case(space, name, precision, cells[size, space], int(replicas), batch)
         for size in _SIZES.value
         for space in _SPACES.value
         for name in _PROGRAMS.value
         for precision in _PRECISIONS.value
         for replicas in _REPLICAS.value
+        for batch in batches
     ]
     output = pathlib.Path(os.path.expanduser(_OUTPUT.value))
     rows = run.results(

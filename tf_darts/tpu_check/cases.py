@@ -66,7 +66,8 @@ class Case:
       program: one of `PROGRAMS`.
       precision: one of `PRECISIONS`.
       cells: depth of the supernet, as the space counts it; 0: as published. Also of the network.
-      replicas: cores that share a global batch of so many times the published one.
+      replicas: cores that share a global batch, each with one of `batch`.
+      batch: images in a core's batch; 0: as published.
     """
 
     space: str
@@ -74,12 +75,14 @@ class Case:
     precision: str
     cells: int = 0
     replicas: int = 1
+    batch: int = 0
 
     @property
     def name(self) -> str:
         """For files and tables."""
         size = f"{self.cells}_cells" if self.cells else "full"
-        return f"{self.space}-{self.program}-{self.precision}-{size}-{self.replicas}"
+        batch = f"-batch_{self.batch}" if self.batch else ""
+        return f"{self.space}-{self.program}-{self.precision}-{size}-{self.replicas}{batch}"
 
     @classmethod
     def of_name(cls, name: str) -> "Case":
@@ -88,9 +91,10 @@ class Case:
         Raises:
           ValueError: no case has it.
         """
-        space, program, precision, size, replicas = name.split("-")
+        space, program, precision, size, replicas, *more = name.split("-")
         cells = 0 if size == "full" else int(size.removesuffix("_cells"))
-        case = cls(space, program, precision, cells, int(replicas))
+        batch = int(more[0].removeprefix("batch_")) if more else 0
+        case = cls(space, program, precision, cells, int(replicas), batch)
         if case.name != name:
             raise ValueError(f"no case is called {name!r}")
         return case
@@ -111,9 +115,24 @@ def cells_of(size: str, space: str) -> int:
     return int(size)
 
 
+def batch_of(batch: str) -> int:
+    """The images in a batch, as `Case` has it: `published` or a number.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    if batch == "published":
+        return 0
+    if not batch.isdecimal() or not int(batch):
+        raise ValueError(f"{batch!r}; allowed: published, or a number of images from 1 on")
+    return int(batch)
+
+
 def sizes(case: Case) -> dict[str, Any]:
     """Config fields of a case."""
     fields = {"data.limit_train": IMAGES, **PUBLISHED[case.space]}
     if case.cells:
         fields |= {"search.cells": case.cells, "training.cells": case.cells}
+    if case.batch:
+        fields |= {"search.batch_size": case.batch, "training.batch_size": case.batch}
     return fields

@@ -7,6 +7,7 @@ python -m tf_darts.tpu_check.plan results/tpu_check prints the tables of docs/sc
 """
 
 import dataclasses
+import math
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -17,11 +18,22 @@ from tf_darts.errors import UserError
 from tf_darts.selection import schedule
 from tf_darts.supernet import Supernet
 from tf_darts.tpu_check import run
-from tf_darts.tpu_check.cases import CHIPS, IMAGES, PRECISIONS, PUBLISHED, Chip
+from tf_darts.tpu_check.cases import CHIPS, IMAGES, PUBLISHED, Chip
 
 BATCH, PIXELS = 64, (32, 32, 3)
-CHIP_COUNTS = {"one v4 chip": 1, "v4-8": 4, "v4-32": 16, "v4-512": 256}
-CHIP = "v4"
+CHIP, PRECISION = "v4", "mixed_bfloat16"
+# Where, how many chips of two cores, and the global batch.
+PLACES = (
+    ("one core", 0.5, 64),
+    ("one v4 chip", 1, 64),
+    ("one v4 chip", 1, 256),
+    ("v4-8", 4, 64),
+    ("v4-8", 4, 512),
+    ("v4-32", 16, 64),
+    ("v4-32", 16, 2048),
+)
+# Batches that a step draws from a half. The compiler counts all of the half as read for each; they are not.
+DRAWN = {"search": 2, "probe": 1}
 # A tensor that is kept for gradients is written and read, and so is its gradient; a step has two passes.
 MOVES_OF_STEP, MOVES_FORWARD = 8, 2
 LINKS = 300e9  # of a v4 chip to its neighbours, bytes per second, all together
@@ -138,31 +150,60 @@ def work(space_name: str, cells: int = 0) -> Work:
     )
 
 
-def counted(rows: Sequence[dict], space_name: str, program: str, precision: str) -> Counted:
-    """What was compiled for one core with the most cells.
+def compiled(rows: Sequence[dict], space_name: str, program: str, batch: int = 0) -> dict:
+    """The row of what was compiled for one core with the most cells.
 
     Args:
       rows: from `run.found`.
       space_name: a key of `PUBLISHED`.
       program: `search` or `probe`.
-      precision: one of `PRECISIONS`.
+      batch: as in `cases.Case`.
 
     Raises:
       UserError: nothing of it was compiled.
     """
-    wanted = {"space": space_name, "program": program, "precision": precision, "chip": CHIP, "replicas": 1}
-    found = [row for row in rows if wanted.items() <= row.items()]
+    wanted = {"space": space_name, "program": program, "precision": PRECISION, "chip": CHIP, "batch": batch}
+    found = [row for row in rows if wanted.items() <= row.items() and row["replicas"] == 1]
     if not found:
-        told = ", ".join(f"--{name}={wanted[name]}" for name in ("space", "program", "precision", "chip"))
+        told = ", ".join(f"--{name}={value or 'published'}" for name, value in wanted.items())
         raise UserError(f"no record of {told}; bin/tpu_check with these and --output=FOLDER makes it")
-    full = PUBLISHED[space_name]["search.cells"]
-    row = max(found, key=lambda row: row["cells"] or full)
+    return max(found, key=lambda row: row["cells"] or PUBLISHED[space_name]["search.cells"])
+
+
+def moved(row: dict) -> float:
+    """Bytes that a step moves."""
+    return row["bytes_accessed"] - DRAWN[row["program"]] * IMAGES / 2 * math.prod(PIXELS)
+
+
+def counted(rows: Sequence[dict], space_name: str, program: str) -> Counted:
+    """What the compiler counts in the published batch, and the formulas for the same supernet.
+
+    Raises:
+      UserError: it was not compiled.
+    """
+    row = compiled(rows, space_name, program)
     small = work(space_name, row["cells"])
     formulas = {"search": small.of_step, "probe": small.of_probe}[program] * Cost(BATCH, BATCH)
-    return Counted(program, row["cells"] or full, Cost(row["flops"], row["bytes_accessed"]), formulas)
+    cells = row["cells"] or PUBLISHED[space_name]["search.cells"]
+    return Counted(program, cells, Cost(row["flops"], moved(row)), formulas)
 
 
-def step_seconds(found: Work, image: Cost, chip: Chip, chips: int, batch: int) -> float:
+def spread(rows: Sequence[dict], images: int) -> float:
+    """How many times the bytes of an image are moved where a core has so many, beside the published batch.
+
+    What a core has less of than a row of its registers holds is filled up with zeros. Of the supernet of
+    NAS-Bench-201.
+
+    Raises:
+      UserError: it was not compiled.
+    """
+    name = "nas_bench_201"
+    row = compiled(rows, name, "search", 0 if images == BATCH else images)
+    alike = compiled([r for r in rows if r["cells"] == row["cells"]], name, "search")
+    return (moved(row) / images) / (moved(alike) / BATCH)
+
+
+def step_seconds(found: Work, image: Cost, chip: Chip, chips: float, batch: int) -> float:
     """The least that a bilevel step takes.
 
     Args:
@@ -173,51 +214,49 @@ def step_seconds(found: Work, image: Cost, chip: Chip, chips: int, batch: int) -
       batch: global batch, images.
     """
     share = batch / (2 * chips)  # a chip has two cores
-    summed = 0.0 if chips == 1 else 2 * found.weights / LINKS
+    summed = 0.0 if chips <= 1 else 2 * found.weights / LINKS
     return (image * Cost(share, share)).seconds(chip) + summed + LATENCY
 
 
-def probe_seconds(found: Work, image: Cost, chip: Chip, chips: int) -> float:
+def probe_seconds(found: Work, image: Cost, chip: Chip, chips: float) -> float:
     """The least that all probes take: whole batches, a different one on each core."""
     batches = -(-IMAGES // 2 // BATCH)
-    rounds = -(-batches // (2 * chips))
+    rounds = -(-batches // int(2 * chips))
     return found.probes * rounds * (image * Cost(BATCH, BATCH)).seconds(chip)
 
 
 def tables(rows: Sequence[dict]) -> list[str]:
-    """Lines of two tables in Markdown: the plan, and what the compiler counts beside the formulas.
+    """Lines of three tables in Markdown: the plan, what it is made of, and what a core's batch costs.
 
     Raises:
-      UserError: of a space and precision no bilevel step or no probe was compiled.
+      UserError: of a space no bilevel step or no probe was compiled, or not with all of the batches.
     """
     plan = [
-        "| space | where | precision | batch | step, ms | search, min | fine-tuning, min | probes, min |",
-        "|---|---|---|---|---|---|---|---|",
+        _line("space", "where", "batch", "step, ms", "search, min", "fine-tuning, min", "probes, min"),
+        "|---|---|---|---|---|---|---|",
     ]
     basis = [
-        "| space | step | precision | cells | GFLOP: formulas | libtpu | GB moved: formulas | libtpu |",
-        "|---|---|---|---|---|---|---|---|",
+        _line("space", "step", "cells", "GFLOP: formulas", "libtpu", "GB moved: formulas", "libtpu"),
+        "|---|---|---|---|---|---|---|",
     ]
     chip, facts = CHIPS[CHIP], []
     for name in PUBLISHED:
         found = work(name)
-        for precision in PRECISIONS:
-            search, probe = (counted(rows, name, program, precision) for program in ("search", "probe"))
-            basis += [
-                _line(name, one.program, precision, str(one.cells), *_beside(one)) for one in (search, probe)
-            ]
-            step, forward = search.ratio * found.of_step, probe.ratio * found.of_probe
-            for where, chips in CHIP_COUNTS.items():
-                if chips > BATCH // 2:
-                    continue  # less than an image for a core: see the text
-                seconds = step_seconds(found, step, chip, chips, BATCH)
-                minutes = [t / 60 for t in (found.steps * seconds, found.tuning * seconds)]
-                minutes.append(probe_seconds(found, forward, chip, chips) / 60)
-                cells = (name, where, precision, str(BATCH), f"{1e3 * seconds:.1f}")
-                plan.append(_line(*cells, *(f"{m:.1f}" for m in minutes)))
+        search, probe = (counted(rows, name, program) for program in ("search", "probe"))
+        basis += [_line(name, one.program, str(one.cells), *_beside(one)) for one in (search, probe)]
+        for where, chips, batch in PLACES:
+            share = Cost(1.0, spread(rows, int(batch / (2 * chips))))
+            seconds = step_seconds(found, search.ratio * found.of_step * share, chip, chips, batch)
+            minutes = [n * BATCH / batch * seconds / 60 for n in (found.steps, found.tuning)]
+            minutes.append(probe_seconds(found, probe.ratio * found.of_probe, chip, chips) / 60)
+            plan.append(
+                _line(name, where, str(batch), f"{1e3 * seconds:.1f}", *(f"{m:.1f}" for m in minutes))
+            )
         per = f"{found.flops / 1e9:.2f} GFLOP forward and {found.kept / 1e6:.0f} MB kept for each image"
         facts.append(f"{name}: {per}; {found.weights / 1e6:.1f} MB of weights; {found.probes} probes.")
-    return [*plan, "", *facts, "", *basis]
+    shares = [_line("images of a core", "bytes of an image, beside those with 64"), "|---|---|"]
+    shares += [_line(str(images), f"{spread(rows, images):.2f}") for images in (2, 8, 32, 64, 128)]
+    return [*plan, "", *facts, "", *basis, "", *shares]
 
 
 def _beside(one: Counted) -> tuple[str, ...]:

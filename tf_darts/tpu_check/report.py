@@ -27,7 +27,7 @@ def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
     """The page.
 
     Args:
-      rows: from `run.results`.
+      rows: from `run.results`. What somebody wrote into a record as its `remark` stands below the table.
       versions: of the packages, by name.
       machine: what it ran on.
     """
@@ -39,16 +39,24 @@ def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
         text += f"\n- **{row['name']}**, {row['chip'] or 'lowering'}: {row['error']}"
     good = [row for row in rows if "error" not in row]
     if good:
+        remarks = sorted({row["remark"] for row in good if row.get("remark")})
+        marks = {remark: f"({number})" for number, remark in enumerate(remarks, 1)}
         lines = [cells(row) for row in good]
+        for row, line in zip(good, lines, strict=True):
+            if row.get("remark"):
+                line["chip"] += " " + marks[row["remark"]]
         head = list(lines[0])
         table = [head, ["---"] * len(head), *([line[name] for name in head] for line in lines)]
         text += "\n" + "\n".join(f"| {' | '.join(columns)} |" for columns in table) + "\n" + _NOTES
+        text += "".join(f"\n{marks[remark]} {remark}\n" for remark in remarks)
     return text
 
 
 def cells(row: dict) -> dict[str, str]:
     """A row of the table, by column."""
     depth = f"{row['cells']} cells" if row["cells"] else "full size"
+    if row["batch"]:
+        depth += f", batch {row['batch']}"
     if row["replicas"] > 1:
         depth += f", {row['replicas']} cores, {row['all_reduces']} all-reduces"
     of_program = {
