@@ -19,6 +19,9 @@ def get_config():
     config.selection.interval = 1
     config.training.channels, config.training.cells = 4, 1
     config.training.epochs, config.training.batch_size = 2, 8
+    # At the usual rate rounding can grow a thousandfold within a few steps of so few images: on one processor
+    # it did, on another it did not.
+    config.training.learning_rate = 0.002
     config.training.auxiliary_weight = 0.0
     config.training.drop_path = 0.0
     config.training.cutout_length = 0
