@@ -71,7 +71,7 @@ def test_search(searched, tmp_path, monkeypatch, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("owner", "name", "number"), [(Metrics, "steps", 3), (Prober, "_pass", 2)])
+@pytest.mark.parametrize(("owner", "name", "number"), [(Metrics, "steps", 3), (Prober, "seen", 2)])
 def test_selection(searched, tmp_path, monkeypatch, owner, name, number):
     def select(folder):
         folder.mkdir(exist_ok=True)
