@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from tf_darts import config as config_lib
 from tf_darts import cost, memory, spaces
 from tf_darts.errors import UserError
+from tf_darts.report.table import markdown
 from tf_darts.selection import schedule
 from tf_darts.supernet import Supernet
 from tf_darts.tpu_check import run
@@ -22,15 +23,15 @@ from tf_darts.tpu_check.cases import CHIPS, IMAGES, PUBLISHED, Chip
 
 BATCH, PIXELS = 64, (32, 32, 3)
 CHIP, PRECISION = "v4", "mixed_bfloat16"
-# Where, how many chips of two cores, and the global batch.
+# Where, how many cores (a chip has two), and the global batch.
 PLACES = (
-    ("one core", 0.5, 64),
-    ("one v4 chip", 1, 64),
-    ("one v4 chip", 1, 256),
-    ("v4-8", 4, 64),
-    ("v4-8", 4, 512),
-    ("v4-32", 16, 64),
-    ("v4-32", 16, 2048),
+    ("one core", 1, 64),
+    ("one v4 chip", 2, 64),
+    ("one v4 chip", 2, 256),
+    ("v4-8", 8, 64),
+    ("v4-8", 8, 512),
+    ("v4-32", 32, 64),
+    ("v4-32", 32, 2048),
 )
 # Batches that a step draws from a half. The compiler counts all of the half as read for each; they are not.
 DRAWN = {"search": 2, "probe": 1}
@@ -117,6 +118,11 @@ class Counted:
         return self.counts.over(self.formulas)
 
 
+def depth(space_name: str, cells: int) -> int:
+    """The cells of a supernet, where 0 stands for the published number."""
+    return cells or PUBLISHED[space_name]["search.cells"]
+
+
 def work(space_name: str, cells: int = 0) -> Work:
     """The published search and selection in a space.
 
@@ -125,8 +131,8 @@ def work(space_name: str, cells: int = 0) -> Work:
       cells: depth of the supernet; 0: as published.
     """
     config = config_lib.default()
-    sizes = PUBLISHED[space_name]
-    space, channels, cells = spaces.get(space_name), sizes["search.channels"], cells or sizes["search.cells"]
+    space, channels = spaces.get(space_name), PUBLISHED[space_name]["search.channels"]
+    cells = depth(space_name, cells)
     supernet = Supernet(space, channels, cells, 10)
     two, one = (memory.estimate(space, channels, cells, n, PIXELS) for n in (2, 1))
     weights = sum(v.shape.num_elements() for v in supernet.trainable_variables) * memory.BYTES
@@ -167,7 +173,7 @@ def compiled(rows: Sequence[dict], space_name: str, program: str, batch: int = 0
     if not found:
         told = ", ".join(f"--{name}={value or 'published'}" for name, value in wanted.items())
         raise UserError(f"no record of {told}; bin/tpu_check with these and --output=FOLDER makes it")
-    return max(found, key=lambda row: row["cells"] or PUBLISHED[space_name]["search.cells"])
+    return max(found, key=lambda row: depth(space_name, row["cells"]))
 
 
 def moved(row: dict) -> float:
@@ -184,8 +190,7 @@ def counted(rows: Sequence[dict], space_name: str, program: str) -> Counted:
     row = compiled(rows, space_name, program)
     small = work(space_name, row["cells"])
     formulas = {"search": small.of_step, "probe": small.of_probe}[program] * Cost(BATCH, BATCH)
-    cells = row["cells"] or PUBLISHED[space_name]["search.cells"]
-    return Counted(program, cells, Cost(row["flops"], moved(row)), formulas)
+    return Counted(program, depth(space_name, row["cells"]), Cost(row["flops"], moved(row)), formulas)
 
 
 def spread(rows: Sequence[dict], images: int) -> float:
@@ -203,60 +208,61 @@ def spread(rows: Sequence[dict], images: int) -> float:
     return (moved(row) / images) / (moved(alike) / BATCH)
 
 
-def step_seconds(found: Work, image: Cost, chip: Chip, chips: float, batch: int) -> float:
+def step_seconds(found: Work, image: Cost, chip: Chip, cores: int, batch: int) -> float:
     """The least that a bilevel step takes.
 
     Args:
       found: the work.
       image: the cost of a step for each image.
-      chip: its kind of core.
-      chips: of that kind that share the batch.
+      chip: the kind of core.
+      cores: of that kind that share the batch.
       batch: global batch, images.
     """
-    share = batch / (2 * chips)  # a chip has two cores
-    summed = 0.0 if chips <= 1 else 2 * found.weights / LINKS
+    share = batch / cores
+    summed = 0.0 if cores <= 2 else 2 * found.weights / LINKS  # the two of a chip need no link
     return (image * Cost(share, share)).seconds(chip) + summed + LATENCY
 
 
-def probe_seconds(found: Work, image: Cost, chip: Chip, chips: float) -> float:
+def probe_seconds(found: Work, image: Cost, chip: Chip, cores: int) -> float:
     """The least that all probes take: whole batches, a different one on each core."""
     batches = -(-IMAGES // 2 // BATCH)
-    rounds = -(-batches // int(2 * chips))
+    rounds = -(-batches // cores)
     return found.probes * rounds * (image * Cost(BATCH, BATCH)).seconds(chip)
 
 
-def tables(rows: Sequence[dict]) -> list[str]:
-    """Lines of three tables in Markdown: the plan, what it is made of, and what a core's batch costs.
+def tables(rows: Sequence[dict]) -> str:
+    """Three tables in Markdown: the plan, what it is made of, and what a core's batch costs.
 
     Raises:
       UserError: of a space no bilevel step or no probe was compiled, or not with all of the batches.
     """
-    plan = [
-        _line("space", "where", "batch", "step, ms", "search, min", "fine-tuning, min", "probes, min"),
-        "|---|---|---|---|---|---|---|",
-    ]
-    basis = [
-        _line("space", "step", "cells", "GFLOP: formulas", "libtpu", "GB moved: formulas", "libtpu"),
-        "|---|---|---|---|---|---|---|",
-    ]
-    chip, facts = CHIPS[CHIP], []
+    plan, basis, facts = [], [], []
+    chip = CHIPS[CHIP]
     for name in PUBLISHED:
         found = work(name)
         search, probe = (counted(rows, name, program) for program in ("search", "probe"))
-        basis += [_line(name, one.program, str(one.cells), *_beside(one)) for one in (search, probe)]
-        for where, chips, batch in PLACES:
-            share = Cost(1.0, spread(rows, int(batch / (2 * chips))))
-            seconds = step_seconds(found, search.ratio * found.of_step * share, chip, chips, batch)
+        basis += [(name, one.program, str(one.cells), *_beside(one)) for one in (search, probe)]
+        for where, cores, batch in PLACES:
+            share = Cost(1.0, spread(rows, batch // cores))
+            seconds = step_seconds(found, search.ratio * found.of_step * share, chip, cores, batch)
             minutes = [n * BATCH / batch * seconds / 60 for n in (found.steps, found.tuning)]
-            minutes.append(probe_seconds(found, probe.ratio * found.of_probe, chip, chips) / 60)
-            plan.append(
-                _line(name, where, str(batch), f"{1e3 * seconds:.1f}", *(f"{m:.1f}" for m in minutes))
-            )
+            minutes.append(probe_seconds(found, probe.ratio * found.of_probe, chip, cores) / 60)
+            plan.append((name, where, str(batch), f"{1e3 * seconds:.1f}", *(f"{m:.1f}" for m in minutes)))
         per = f"{found.flops / 1e9:.2f} GFLOP forward and {found.kept / 1e6:.0f} MB kept for each image"
         facts.append(f"{name}: {per}; {found.weights / 1e6:.1f} MB of weights; {found.probes} probes.")
-    shares = [_line("images of a core", "bytes of an image, beside those with 64"), "|---|---|"]
-    shares += [_line(str(images), f"{spread(rows, images):.2f}") for images in (2, 8, 32, 64, 128)]
-    return [*plan, "", *facts, "", *basis, "", *shares]
+    shares = sorted({batch // cores for _, cores, batch in PLACES})
+    spreads = [(str(images), f"{spread(rows, images):.2f}") for images in shares]
+    parts = (
+        markdown(
+            ("space", "where", "batch", "step, ms", "search, min", "fine-tuning, min", "probes, min"), plan
+        ),
+        "\n".join(facts),
+        markdown(
+            ("space", "step", "cells", "GFLOP: formulas", "libtpu", "GB moved: formulas", "libtpu"), basis
+        ),
+        markdown(("images of a core", "bytes of an image, beside those with 64"), spreads, texts=0),
+    )
+    return "\n\n".join(parts)
 
 
 def _beside(one: Counted) -> tuple[str, ...]:
@@ -268,9 +274,5 @@ def _beside(one: Counted) -> tuple[str, ...]:
     )
 
 
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 if __name__ == "__main__":
-    print("\n".join(tables(run.found(pathlib.Path(sys.argv[1])))))
+    print(tables(run.found(pathlib.Path(sys.argv[1]))))
