@@ -84,7 +84,8 @@ def program() -> int:
         cases, [chip for chip in _CHIPS.value if chip != "none"], output, lambda text: print(text, flush=True)
     )
     path = pathlib.Path(_PAGE.value) if _PAGE.value else output / "tpu_check.md"
-    machine = f"{host.cores()} processor cores, {host.memory() / 2**30:.0f} GiB of memory"
+    cores = host.cores()
+    machine = f"{cores} processor core{'s' * (cores > 1)}, {host.memory() / 2**30:.0f} GiB of memory"
     failed = [row for row in rows if "error" in row]
     write_atomically(path, report.page([*run.found(output), *failed], versions, machine).encode())
     print(f"{len(rows) - len(failed)} of {len(rows)} programs are as a TPU wants them; the report is {path}.")

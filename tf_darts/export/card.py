@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from tf_darts.export import sample
+from tf_darts.report.table import markdown
 from tf_darts.training.trained import Trained
 
 JSON, TEXT = "model_card.json", "model_card.md"
@@ -65,11 +66,9 @@ def text(content: dict[str, Any]) -> str:
         "output": "probabilities, float32 [batch, classes]; class, int64 [batch] (of the Keras file:"
         " probabilities alone)",
     }
-    lines = [f"# {content['name']}", "", *_table(("", ""), facts.items()), ""]
-    lines += ["```", content["genotype"], "```", "", "## Files", ""]
-    lines += _files(content["formats"])
+    lines = [f"# {content['name']}", "", markdown(("", ""), list(facts.items())), ""]
+    lines += ["```", content["genotype"], "```", "", "## Files", "", _files(content["formats"]), ""]
     lines += [
-        "",
         f"Each was read in a fresh process and asked for {checked['images']:,} test images. The trained"
         f" network classifies {_percent(checked['accuracy'])} of them correctly. Differences are the largest"
         " of a probability from the trained network's. A float file agrees if that is at most 1e-5, an int8"
@@ -103,7 +102,7 @@ def _arithmetic(precision: str) -> str:
     )
 
 
-def _files(formats: dict[str, dict[str, Any]]) -> list[str]:
+def _files(formats: dict[str, dict[str, Any]]) -> str:
     sizes = list(next(iter(formats.values()))["latency"])
     head = ("file", "size", "accuracy", "difference", "agrees", *(f"batch {size}" for size in sizes))
     rows = [
@@ -117,12 +116,7 @@ def _files(formats: dict[str, dict[str, Any]]) -> list[str]:
         )
         for entry in formats.values()
     ]
-    return _table(head, rows)
-
-
-def _table(head, rows) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return markdown(head, rows, texts=1)
 
 
 def _percent(share: float) -> str:

@@ -3,6 +3,7 @@
 python -m tf_darts.tpu_check.compile FOLDER CHIP REPLICAS
 """
 
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -35,13 +36,14 @@ def compiled(text: str, chip: str, replicas: int) -> dict:
     options.num_replicas, options.num_partitions = replicas, 1
     options.device_assignment = xla_client.DeviceAssignment.create(np.arange(replicas).reshape(replicas, 1))
     with mlir.make_ir_context() as context:
-        module = ir.Module.parse(text, context=context)
-        begun = time.monotonic()
-        made = devices[0].client.compile(module, xla_client.DeviceList(tuple(devices)), options)
-        seconds = time.monotonic() - begun
+        module = mlir.module_to_bytecode(ir.Module.parse(text, context=context))
+    begun = time.monotonic()
+    made = devices[0].client.compile(module, xla_client.DeviceList(tuple(devices)), options)
+    seconds = time.monotonic() - begun
     memory, cost = made.get_compiled_memory_stats(), made.cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
     return {
+        "libtpu": importlib.metadata.version("libtpu"),
         "compile_seconds": seconds,
         "code_bytes": memory.generated_code_size_in_bytes,
         "argument_bytes": memory.argument_size_in_bytes,

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 
-# The libtpu that compiles is of another version than this TensorFlow would load, and is not needed here.
+# This TensorFlow would load libtpu, which would look for a TPU; neither is needed here.
 os.environ["TPU_LIBRARY_PATH"] = "/no/libtpu"
 
 import tensorflow as tf

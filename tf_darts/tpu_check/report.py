@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 
+from tf_darts.report.table import markdown
 from tf_darts.tpu_check.cases import CHIPS
 
 _HEAD = """# Do the steps run on a TPU?
 
 Written by `bin/tpu_check`. No TPU was at hand. Steps that the programs run were lowered to StableHLO by
 TensorFlow's own TPU bridge, as `TPUStrategy` would, and, where the table does not say "lowered only",
-compiled by libtpu, the compiler of Cloud TPUs, for v4 and v5e. Lowering fails on an operation that has no TPU
-kernel; the program is then searched for calls and transfers to the host and for shapes that are not static.
-What cannot be seen without a TPU: that `TPUStrategy` starts, and how long a step takes.
+compiled by libtpu, the compiler of Cloud TPUs, for v4 and v5e. A TPU VM with this TensorFlow has the version
+of libtpu that requirements-tpu.txt names. Lowering fails on an operation that has no TPU kernel; the program
+is then searched for calls and transfers to the host and for shapes that are not static. What cannot be seen
+without a TPU: that `TPUStrategy` starts, and how long a step takes.
 
 """
 
@@ -27,8 +29,8 @@ def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
     """The page.
 
     Args:
-      rows: from `run.results`. What somebody wrote into a record as its `remark` stands below the table.
-      versions: of the packages, by name.
+      rows: from `run.results` or `run.found`.
+      versions: of the packages that lower and drive the compiler, by name; that of libtpu is in its rows.
       machine: what it ran on.
     """
     failed = [row for row in rows if "error" in row]
@@ -39,16 +41,8 @@ def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
         text += f"\n- **{row['name']}**, {row['chip'] or 'lowering'}: {row['error']}"
     good = [row for row in rows if "error" not in row]
     if good:
-        remarks = sorted({row["remark"] for row in good if row.get("remark")})
-        marks = {remark: f"({number})" for number, remark in enumerate(remarks, 1)}
         lines = [cells(row) for row in good]
-        for row, line in zip(good, lines, strict=True):
-            if row.get("remark"):
-                line["chip"] += " " + marks[row["remark"]]
-        head = list(lines[0])
-        table = [head, ["---"] * len(head), *([line[name] for name in head] for line in lines)]
-        text += "\n" + "\n".join(f"| {' | '.join(columns)} |" for columns in table) + "\n" + _NOTES
-        text += "".join(f"\n{marks[remark]} {remark}\n" for remark in remarks)
+        text += f"\n{markdown(list(lines[0]), [list(line.values()) for line in lines], texts=4)}\n{_NOTES}"
     return text
 
 
@@ -72,6 +66,7 @@ def cells(row: dict) -> dict[str, str]:
         return of_program | dict.fromkeys(_COMPILED, "")
     chip = CHIPS[row["chip"]]
     values = (
+        row["libtpu"],
         f"{row['compile_seconds']:.0f}",
         f"{row['compile_peak_bytes'] / 1e9:.1f}",
         *(_mega(row[f"{name}_bytes"]) for name in ("code", "argument", "temporary")),
@@ -84,6 +79,7 @@ def cells(row: dict) -> dict[str, str]:
 
 
 _COMPILED = (
+    "libtpu",
     "compiling, s",
     "memory for that, GB",
     "code, MB",
