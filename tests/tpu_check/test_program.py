@@ -83,15 +83,18 @@ def test_the_report_has_a_row_for_each_program_and_says_what_failed():
         [
             row | {"chip": "v5e"} | done,
             row | {"chip": None, "batch": 8},
+            row | {"chip": None, "batch": 32},
             row | {"chip": "v4", "error": "exit status 1: no"},
+            row | {"chip": None, "error": "exit status 2: no"},
         ],
         {"jax": "1"},
         "2 cores",
     )
-    assert "2 of 3 programs lowered, 1 of them compiled." in page
-    assert "- **darts-search-float32-5_cells-1**, v4: exit status 1: no" in page
+    assert "4 of 5 programs lowered, 1 of them compiled." in page
+    assert "\n- **darts-search-float32-5_cells-1**, v4: exit status 1: no\n" in page
+    assert "\n- **darts-search-float32-5_cells-1**, lowering: exit status 2: no\n\n|" in page
     assert "Versions: jax 1. Machine: 2 cores." in page
-    compiled, only_lowered = (cells_in(line) for line in page.splitlines() if "1,234" in line)
+    compiled, only_lowered, _ = (cells_in(line) for line in page.splitlines() if "1,234" in line)
     assert compiled[3] == "5 cells" and compiled[6:9] == ["v5e", "0.0.1", "100"]
     assert compiled[-7:] == ["1.5", "157.0", "3000.0", "1970.0", "16.38", "10.00", "20.00"]
     assert only_lowered[3] == "5 cells, batch 8" and only_lowered[6:8] == ["lowered only", ""]
@@ -148,6 +151,38 @@ def test_the_page_shows_the_records():
     rows = [line for line in lines if line.startswith("|")]
     assert counted in shown and len(rows) > 10
     assert [line for line in shown.splitlines() if line.startswith("|")] == rows
+
+
+def test_what_failed_is_kept_and_shown_until_it_compiles(tmp_path, monkeypatch):
+    case = Case("darts", "search", "float32")
+    folder, status = tmp_path / case.name, {"lower": 1, "compile": 1}
+
+    def process(command, stdout, **_):
+        what = command[2].rpartition(".")[2]
+        if status[what]:
+            stdout.write(
+                b"W1127 slow\nF1127 03:13 emitter.cc:7] Check failed: !minor\nE1127 raising signal 6\n\n"
+            )
+        else:
+            for name in ("lowered.json", "program.mlir") if what == "lower" else ("v4.json",):
+                (folder / name).write_text('{"made": 1}')
+        return subprocess.CompletedProcess(command, status[what])
+
+    monkeypatch.setattr(run.subprocess, "run", process)
+    monkeypatch.setattr(run, "version", lambda package: "1.2")
+    error = (
+        "exit status 1: F1127 03:13 emitter.cc:7] Check failed: !minor"
+        " (tensorflow_tpu 1.2, libtpu 1.2, jax 1.2)"
+    )
+    row, quiet = vars(case) | {"name": case.name}, [].append
+    for mended, wanted in (
+        (None, row | {"chip": None, "error": error}),
+        ("lower", row | {"chip": "v4", "made": 1, "error": error}),
+        ("compile", row | {"chip": "v4", "made": 1}),
+    ):
+        status[mended] = 0
+        assert run.results([case], ["v4"], tmp_path, quiet) == [wanted] == run.found(tmp_path)
+    assert not list(folder.glob("*.failed.json"))
 
 
 @pytest.mark.slow

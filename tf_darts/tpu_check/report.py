@@ -35,11 +35,13 @@ def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
     """
     failed = [row for row in rows if "error" in row]
     text = _HEAD + f"Versions: {', '.join(f'{n} {v}' for n, v in versions.items())}. Machine: {machine}.\n\n"
-    compiled = sum(row["chip"] is not None for row in rows if "error" not in row)
-    text += f"{len(rows) - len(failed)} of {len(rows)} programs lowered, {compiled} of them compiled.\n"
-    for row in failed:
-        text += f"\n- **{row['name']}**, {row['chip'] or 'lowering'}: {row['error']}"
     good = [row for row in rows if "error" not in row]
+    lowered = len(good) + sum(row["chip"] is not None for row in failed)
+    compiled = sum(row["chip"] is not None for row in good)
+    text += f"{lowered} of {len(rows)} programs lowered, {compiled} of them compiled.\n"
+    if failed:
+        text += "\nWhat failed (the log lies beside the records, CASE/CHIP.log of the output folder):\n\n"
+        text += "".join(f"- **{r['name']}**, {r['chip'] or 'lowering'}: {r['error']}\n" for r in failed)
     if good:
         lines = [cells(row) for row in good]
         text += f"\n{markdown(list(lines[0]), [list(line.values()) for line in lines], texts=4)}\n{_NOTES}"

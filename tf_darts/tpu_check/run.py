@@ -4,11 +4,14 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 
 from tf_darts.errors import UserError
+from tf_darts.runtime.files import write_atomically
 from tf_darts.tpu_check.cases import CHIPS, PROGRAM_FILE, Case
 
 # What a program depends on besides its case: the versions of what lowers and compiles it.
@@ -56,35 +59,55 @@ def results(
 def found(output: pathlib.Path) -> list[dict]:
     """Rows as of `results` for all that earlier runs left in the folder, in the order of their names."""
     rows = []
-    for path in sorted(output.glob("*/lowered.json")):
+    for folder in sorted(path for path in output.iterdir() if path.is_dir()):
         try:
-            case = Case.of_name(path.parent.name)
+            case = Case.of_name(folder.name)
         except ValueError:  # somebody else's
             continue
-        row = dataclasses.asdict(case) | {"name": case.name} | _read(path)
-        compiled = [chip for chip in CHIPS if (path.parent / f"{chip}.json").exists()]
-        rows += [row | {"chip": chip} | _read(path.parent / f"{chip}.json") for chip in compiled]
-        if not compiled:
+        lowered = _left(folder, "lowered")
+        if lowered is None:  # killed before
+            continue
+        row = dataclasses.asdict(case) | {"name": case.name} | lowered
+        compiled = {chip: _left(folder, chip) for chip in CHIPS}
+        rows += [row | {"chip": chip} | made for chip, made in compiled.items() if made is not None]
+        if not any(compiled.values()):
             rows.append(row | {"chip": None})
     return rows
 
 
-def _read(path: pathlib.Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _left(folder: pathlib.Path, name: str) -> dict | None:
+    """What a process left: its result, or the error with which it ended."""
+    for path in (folder / f"{name}.json", folder / f"{name}.failed.json"):
+        if path.exists():
+            return json.loads(path.read_text(encoding="utf-8"))
+    return None
 
 
 def _step(
     module: str, arguments: list[str], folder: pathlib.Path, name: str, kept: bool, say: Callable[[str], None]
 ) -> dict:
-    """What one of the two processes leaves, or left, in FOLDER/NAME.json; an error is a field of its own."""
-    path, log = folder / f"{name}.json", folder / f"{name}.log"
+    """What one of the two processes leaves, or left, in FOLDER/NAME.json; an error is a field of its own.
+
+    The error is kept too, in FOLDER/NAME.failed.json, until the process ends well.
+    """
+    path, log, failed = folder / f"{name}.json", folder / f"{name}.log", folder / f"{name}.failed.json"
     if not kept:
         say(f"{folder.name}: {'lowering' if module == 'lower' else f'compiling for {name}'}")
         command = [sys.executable, "-m", f"tf_darts.tpu_check.{module}", *arguments]
         with log.open("wb") as file:
             done = subprocess.run(command, stdout=file, stderr=file, env={**os.environ}, check=False)
         if done.returncode:
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-            return {"error": f"exit status {done.returncode}: {last[:300]} ({log})"}
-    return _read(path)
+            versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+            why = _reason(log.read_text(encoding="utf-8", errors="replace").splitlines())
+            error = {"error": f"exit status {done.returncode}: {why} ({versions})"}
+            write_atomically(failed, json.dumps(error).encode())
+            return error
+        failed.unlink(missing_ok=True)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """The line of a log that says why a process ended: of a failed check of libtpu, or else the last."""
+    said = [line.strip() for line in lines if line.strip()]
+    fatal = [line for line in said if re.match(r"F\d{4} ", line)]
+    return (fatal[:1] or said[-1:] or [""])[0][:300]
