@@ -35,7 +35,7 @@ def test_one_variable_for_each_shape_and_kind_in_order(own, packed):
     kinds = [(v.trainable, v.numpy().tolist()) for v in packed.variables]
     assert kinds == [
         (True, [[1, 2], [4, 5]]),
-        (True, [[[3]]]),
+        (True, [[3]]),
         (False, [[6, 7], [10, 11]]),  # kept apart by name, as they are assigned apart
         (False, [[8, 9]]),
     ]
@@ -86,6 +86,22 @@ def test_unpacked_gives_current_values(own, packed):
         assert own["c"].numpy().tolist() == [0, 0]
 
 
+def test_a_variable_of_any_shape_is_a_row():
+    values = [np.arange(24.0, dtype=np.float32).reshape(2, 3, 4, 1) + i for i in range(3)] + [np.float32(7)]
+    own = [variable(value) for value in values]
+    packed = PackedVariables(own)
+    assert [tuple(v.shape) for v in packed.variables] == [(3, 24), (1, 1)]
+    with packed.unpacked():
+        tiny.assert_equal([v.numpy() for v in own], values)
+    tiny.assert_equal([packed.read(v) for v in own], values)
+    packed.write([(v, -value) for v, value in zip(own, values, strict=True)])
+    tiny.assert_equal([packed.read(v) for v in own], [-value for value in values])
+    with packed.unpacked() as scope:
+        own[1].assign(values[0])
+    packed.keep(scope)
+    tiny.assert_equal([packed.read(v) for v in own], [-values[0], values[0], -values[2], -values[3]])
+
+
 def test_gradients_are_those_of_the_variables_themselves(own, packed):
     def loss():
         a, b, c = (own[name].value for name in "abc")
@@ -102,7 +118,7 @@ def test_gradients_are_those_of_the_variables_themselves(own, packed):
     gradients = tape.gradient(same, trained)
     assert same.numpy() == value.numpy()
     np.testing.assert_array_equal(gradients[0], [expected["a"], expected["c"]])
-    np.testing.assert_array_equal(gradients[1], [expected["b"]])
+    np.testing.assert_array_equal(gradients[1], expected["b"])
     parts = packed.parts(gradients)
     assert [id(v) for v, _ in parts] == [id(own[name]) for name in "acb"]
     for (_, part), name in zip(parts, "acb", strict=True):

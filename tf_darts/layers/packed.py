@@ -3,6 +3,11 @@
 A supernet has some 1,400 kernels and 2,000 batch norms. As variables of their own, every one costs a
 handful of nodes of the graph in each forward pass and in each update, which makes the graph three times as
 large and takes as much longer to start.
+
+Each is a row of its packed variable, whatever its shape: a TPU chooses by its shape how a variable lies in
+memory, and the last two of [number, 5, 5, channels, 1] it fills up to 8 x 128. For many kernels of few
+channels it would rather have their number last, a layout in which libtpu 0.0.42 cannot compute gradients of
+depthwise kernels (in float32 it ends with "Check failed: !conv_->output_batch_is_most_minor_").
 """
 
 import keras
@@ -18,7 +23,7 @@ def _over_replicas(variable: keras.Variable) -> tuple[str, str]:
 
 
 class PackedVariables:
-    """The float variables of a model, those of one shape and kind in one variable [number, *shape].
+    """The float variables of a model, those of one shape and kind as the rows of one variable.
 
     Layers go on using their own variables: in `unpacked` these stand for their parts of the packed ones
     (Keras: `StatelessScope`). Outside of it they hold what they began with, and `read` and `write` are the
@@ -28,7 +33,7 @@ class PackedVariables:
       variables: what is packed; every other one is left to its layer.
 
     Attributes:
-      variables: the packed variables.
+      variables: the packed variables, float32 [number, size].
       members: for each of them, the variables in it, in order.
       others: variables that are not of floats and stay with their layers (counters).
     """
@@ -48,7 +53,7 @@ class PackedVariables:
             aggregation, synchronization = _over_replicas(group[0])
             name = "weights" if trainable else group[0].name
             packed = keras.Variable(
-                np.stack([v.numpy() for v in group]),
+                np.stack([v.numpy().reshape(-1) for v in group]),
                 dtype="float32",
                 trainable=trainable,
                 autocast=False,  # a part is cast as its layer asks
@@ -68,7 +73,7 @@ class PackedVariables:
         parts = [
             pair
             for packed, group in self.members
-            for pair in zip(group, tf.unstack(packed.value), strict=True)
+            for pair in zip(group, _parts(packed.value, group), strict=True)
         ]
         self._started_with = {id(v): value for v, value in parts}
         return keras.StatelessScope(parts, initialize_variables=False)
@@ -88,7 +93,7 @@ class PackedVariables:
         for packed, group in self.members:
             now = [scope.get_current_value(v) for v in group]
             if any(value is not self._started_with[id(v)] for v, value in zip(group, now, strict=True)):
-                packed.assign(tf.stack(now))
+                packed.assign(tf.reshape(tf.stack(now), packed.shape))
 
     def parts(self, values: list[tf.Tensor]) -> list[tuple[keras.Variable, tf.Tensor]]:
         """Each trainable variable with its part of values (gradients, say) of the packed trainable ones."""
@@ -96,19 +101,24 @@ class PackedVariables:
         return [
             pair
             for group, value in zip(trained, values, strict=True)
-            for pair in zip(group, value, strict=True)
+            for pair in zip(group, _parts(value, group), strict=True)
         ]
 
     def read(self, variable: keras.Variable) -> np.ndarray:
         """The current value of a variable."""
         packed, i = self._places[id(variable)]
-        return packed.numpy()[i]
+        return packed.numpy()[i].reshape(variable.shape)
 
     def write(self, values: list[tuple[keras.Variable, np.ndarray]]) -> None:
         """Sets variables."""
         new = {id(packed): packed.numpy().copy() for packed, _ in self.members}
         for variable, value in values:
             packed, i = self._places[id(variable)]
-            new[id(packed)][i] = value
+            new[id(packed)][i] = np.reshape(value, -1)
         for packed, _ in self.members:
             packed.assign(new[id(packed)])
+
+
+def _parts(rows: tf.Tensor, group: list[keras.Variable]) -> list[tf.Tensor]:
+    """The rows [number, size], each in the shape of its variable."""
+    return tf.unstack(tf.reshape(rows, [len(group), *group[0].shape]))
