@@ -185,11 +185,31 @@ def test_what_failed_is_kept_and_shown_until_it_compiles(tmp_path, monkeypatch):
     assert not list(folder.glob("*.failed.json"))
 
 
-@pytest.mark.slow
-def test_a_step_is_lowered_and_compiled_with_its_all_reduces(tmp_path):
-    python = Path(os.environ.get("TPU_CHECK_PYTHON", ROOT / ".venv-tpu-check/bin/python"))
-    if not python.exists():
+@pytest.fixture
+def python():
+    """Of the environment of bin/tpu_check."""
+    path = Path(os.environ.get("TPU_CHECK_PYTHON", ROOT / ".venv-tpu-check/bin/python"))
+    if not path.exists():
         pytest.skip("no environment for it: run bin/tpu_check once, or set TPU_CHECK_PYTHON")
+    return path
+
+
+@pytest.mark.slow
+def test_gradients_of_many_packed_depthwise_kernels_compile(python, tmp_path):
+    # Packed as [42, 5, 5, 16, 1] they did not: libtpu ended in a failed check of its own.
+    for arguments in (
+        ("tests.tpu_check.packed_kernels", str(tmp_path)),
+        ("tf_darts.tpu_check.compile", str(tmp_path), "v4", "1"),
+    ):
+        done = subprocess.run(
+            [str(python), "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=3600
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "v4.json").exists()
+
+
+@pytest.mark.slow
+def test_a_step_is_lowered_and_compiled_with_its_all_reduces(python, tmp_path):
     what = ("--space=nas_bench_201", "--program=training", "--precision=mixed_bfloat16", "--chip=v5e")
     done = call(python, f"--output={tmp_path}", *what, "--replicas=1,4", timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
