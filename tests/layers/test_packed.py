@@ -96,6 +96,8 @@ def test_a_variable_of_any_shape_is_a_row():
     tiny.assert_equal([packed.read(v) for v in own], values)
     packed.write([(v, -value) for v, value in zip(own, values, strict=True)])
     tiny.assert_equal([packed.read(v) for v in own], [-value for value in values])
+    with pytest.raises(ValueError, match="could not broadcast"):
+        packed.write([(own[0], values[0].transpose(2, 1, 0, 3))])
     with packed.unpacked() as scope:
         own[1].assign(values[0])
     packed.keep(scope)

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from tf_darts.layers.packed import PackedVariables
 from tf_darts.tpu_check.cases import PROGRAM_FILE
-from tf_darts.tpu_check.functional import functional
 
 # 14 edges of a cell, with a dilated and a separable convolution of width 5, the last of two kernels.
 NUMBER, CHANNELS = 42, 16
@@ -39,8 +38,7 @@ def main() -> None:
         weights.value.assign_sub(tape.gradient(loss, weights.value))
         return loss
 
-    pure = tf.function(functional(step), jit_compile=True, autograph=False)
-    text = pure.experimental_get_compiler_ir()(stage="stablehlo", platform_name="TPU")
+    text, _ = lower.stablehlo("packed kernels", step)
     assert lower.operations(text).count("convolution") >= 3 * NUMBER - 1
     (pathlib.Path(sys.argv[1]) / PROGRAM_FILE).write_text(text, encoding="utf-8")
 

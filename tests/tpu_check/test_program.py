@@ -94,6 +94,10 @@ def test_the_report_has_a_row_for_each_program_and_says_what_failed():
     assert "\n- **darts-search-float32-5_cells-1**, v4: exit status 1: no\n" in page
     assert "\n- **darts-search-float32-5_cells-1**, lowering: exit status 2: no\n\n|" in page
     assert "Versions: jax 1. Machine: 2 cores." in page
+    old = report.cells(
+        {name: value for name, value in (row | {"chip": "v5e"} | done).items() if name != "libtpu"}
+    )
+    assert old["libtpu"] == "unknown"
     compiled, only_lowered, _ = (cells_in(line) for line in page.splitlines() if "1,234" in line)
     assert compiled[3] == "5 cells" and compiled[6:9] == ["v5e", "0.0.1", "100"]
     assert compiled[-7:] == ["1.5", "157.0", "3000.0", "1970.0", "16.38", "10.00", "20.00"]
@@ -183,6 +187,13 @@ def test_what_failed_is_kept_and_shown_until_it_compiles(tmp_path, monkeypatch):
         status[mended] = 0
         assert run.results([case], ["v4"], tmp_path, quiet) == [wanted] == run.found(tmp_path)
     assert not list(folder.glob("*.failed.json"))
+
+    # Of a record whose program was not kept: that it is not lowered again says nothing of what was compiled.
+    (folder / "program.mlir").unlink()
+    status["lower"] = 1
+    failed, done = row | {"chip": None, "error": error}, row | {"chip": "v4", "made": 1}
+    assert run.results([case], ["v4", "v5e"], tmp_path, quiet) == [failed]
+    assert run.found(tmp_path) == [failed, done]
 
 
 @pytest.fixture

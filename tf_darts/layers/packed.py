@@ -6,8 +6,8 @@ large and takes as much longer to start.
 
 Each is a row of its packed variable, whatever its shape: a TPU chooses by its shape how a variable lies in
 memory, and the last two of [number, 5, 5, channels, 1] it fills up to 8 x 128. For many kernels of few
-channels it would rather have their number last, a layout in which libtpu 0.0.42 cannot compute gradients of
-depthwise kernels (in float32 it ends with "Check failed: !conv_->output_batch_is_most_minor_").
+channels it would rather have their number last, a layout in which libtpu (0.0.21, 0.0.42.1) cannot compute
+gradients of depthwise kernels: in float32 it ends with "Check failed: !conv_->output_batch_is_most_minor_".
 """
 
 import keras
@@ -114,7 +114,7 @@ class PackedVariables:
         new = {id(packed): packed.numpy().copy() for packed, _ in self.members}
         for variable, value in values:
             packed, i = self._places[id(variable)]
-            new[id(packed)][i] = np.reshape(value, -1)
+            new[id(packed)][i].reshape(variable.shape)[...] = value  # a view of the row
         for packed, _ in self.members:
             packed.assign(new[id(packed)])
 

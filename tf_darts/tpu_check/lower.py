@@ -9,6 +9,7 @@ import pathlib
 import re
 import sys
 import time
+from collections.abc import Callable
 
 # This TensorFlow would load libtpu, which would look for a TPU; neither is needed here.
 os.environ["TPU_LIBRARY_PATH"] = "/no/libtpu"
@@ -33,14 +34,8 @@ def lower(case: Case) -> tuple[str, dict]:
     """
     from tf_darts.tpu_check import programs  # after the environment is set
 
-    step = programs.build(case)
     scalar = tf.TensorSpec([], tf.int32)
-    pure = tf.function(functional(step), jit_compile=True, autograph=False)
-    traced = pure.get_concrete_function(scalar, scalar)
-    held = [str(t.dtype) for t in traced.captured_inputs if t.dtype == tf.resource]
-    if held:
-        raise ValueError(f"{case.name}: {len(held)} variables are not arguments")
-    text = pure.experimental_get_compiler_ir(scalar, scalar)(stage="stablehlo", platform_name="TPU")
+    text, traced = stablehlo(case.name, programs.build(case), scalar, scalar)
     found = operations(text)
     check(case.name, text, found)
     arguments = [int(t.shape.num_elements()) * t.dtype.size for t in traced.inputs]
@@ -52,6 +47,23 @@ def lower(case: Case) -> tuple[str, dict]:
         "convolutions": found.count("convolution"),
         "all_reduces": found.count("all_reduce"),
     }
+
+
+def stablehlo(
+    name: str, step: Callable, *arguments: tf.TensorSpec
+) -> tuple[str, tf.types.experimental.ConcreteFunction]:
+    """A step that reads and assigns variables as StableHLO text, and the function of their values.
+
+    Raises:
+      tf.errors.OpError: an operation has no TPU kernel.
+      ValueError: a variable is not an argument.
+    """
+    pure = tf.function(functional(step), jit_compile=True, autograph=False)
+    traced = pure.get_concrete_function(*arguments)
+    held = [str(t.dtype) for t in traced.captured_inputs if t.dtype == tf.resource]
+    if held:
+        raise ValueError(f"{name}: {len(held)} variables are not arguments")
+    return pure.experimental_get_compiler_ir(*arguments)(stage="stablehlo", platform_name="TPU"), traced
 
 
 def operations(text: str) -> list[str]:

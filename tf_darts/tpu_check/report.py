@@ -68,7 +68,7 @@ def cells(row: dict) -> dict[str, str]:
         return of_program | dict.fromkeys(_COMPILED, "")
     chip = CHIPS[row["chip"]]
     values = (
-        row["libtpu"],
+        row.get("libtpu", "unknown"),  # 1.0.0 did not record it
         f"{row['compile_seconds']:.0f}",
         f"{row['compile_peak_bytes'] / 1e9:.1f}",
         *(_mega(row[f"{name}_bytes"]) for name in ("code", "argument", "temporary")),

@@ -64,23 +64,19 @@ def found(output: pathlib.Path) -> list[dict]:
             case = Case.of_name(folder.name)
         except ValueError:  # somebody else's
             continue
-        lowered = _left(folder, "lowered")
-        if lowered is None:  # killed before
-            continue
-        row = dataclasses.asdict(case) | {"name": case.name} | lowered
-        compiled = {chip: _left(folder, chip) for chip in CHIPS}
-        rows += [row | {"chip": chip} | made for chip, made in compiled.items() if made is not None]
-        if not any(compiled.values()):
-            rows.append(row | {"chip": None})
+        row = dataclasses.asdict(case) | {"name": case.name}
+        if failed := _read(folder / "lowered.failed.json"):
+            rows.append(row | {"chip": None} | failed)
+        if lowered := _read(folder / "lowered.json"):
+            left = {c: _read(folder / f"{c}.json") or _read(folder / f"{c}.failed.json") for c in CHIPS}
+            compiled = [row | lowered | {"chip": chip} | made for chip, made in left.items() if made]
+            rows += compiled or [row | lowered | {"chip": None}]
     return rows
 
 
-def _left(folder: pathlib.Path, name: str) -> dict | None:
-    """What a process left: its result, or the error with which it ended."""
-    for path in (folder / f"{name}.json", folder / f"{name}.failed.json"):
-        if path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))
-    return None
+def _read(path: pathlib.Path) -> dict | None:
+    """What a process left; None: nothing."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _step(
