@@ -226,4 +226,4 @@ def test_a_step_is_lowered_and_compiled_with_its_all_reduces(python, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "tpu_check.md").read_text()
     assert "2 of 2 programs lowered, 2 of them compiled." in page
-    assert "1 cells, 4 cores," in page and ", 0 all-reduces" not in page
+    assert "1 cell, 4 cores," in page and ", 0 all-reduces" not in page

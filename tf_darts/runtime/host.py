@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import platform
+import re
 import resource
 import sys
 from typing import Any
@@ -28,9 +29,15 @@ def available_memory() -> int:
 
 
 def peak_memory() -> int:
-    """The most memory that this process has had at a time, bytes."""
+    """The most memory that this process has had in RAM at a time, bytes."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else 1024 * used
+
+
+def held_memory() -> int:
+    """Memory that this process has now, in RAM and swapped out, bytes; on Linux alone."""
+    status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * sum(map(int, re.findall(r"^Vm(?:RSS|Swap):\s+(\d+) kB$", status, re.MULTILINE)))
 
 
 def about() -> dict[str, Any]:

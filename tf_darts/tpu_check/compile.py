@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import sys
+import threading
 import time
 
 # libtpu would ask a server that only Google's machines have which TPU this is, and be for one process at a
@@ -55,11 +56,36 @@ def compiled(text: str, chip: str, replicas: int) -> dict:
     }
 
 
+class PeakMemory(threading.Thread):
+    """The most memory that this process has, looked at every second.
+
+    Attributes:
+      bytes: in RAM and swapped out, so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.bytes = 0
+
+    def look(self) -> None:
+        """Counts what the process has now."""
+        self.bytes = max(self.bytes, host.held_memory(), host.peak_memory())
+
+    def run(self) -> None:
+        """Looks until the process ends."""
+        while True:
+            self.look()
+            time.sleep(1)
+
+
 def main() -> None:
     """Compiles and leaves CHIP.json."""
     folder, chip, replicas = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    peak = PeakMemory()
+    peak.start()
     facts = compiled((folder / PROGRAM_FILE).read_text(encoding="utf-8"), chip, replicas)
-    facts["compile_peak_bytes"] = host.peak_memory()
+    peak.look()
+    facts["compile_peak_bytes"] = peak.bytes
     write_atomically(folder / f"{chip}.json", json.dumps(facts).encode())
 
 

@@ -50,7 +50,7 @@ def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
 
 def cells(row: dict) -> dict[str, str]:
     """A row of the table, by column."""
-    depth = f"{row['cells']} cells" if row["cells"] else "full size"
+    depth = f"{row['cells']} cell{'s' * (row['cells'] > 1)}" if row["cells"] else "full size"
     if row["batch"]:
         depth += f", batch {row['batch']}"
     if row["replicas"] > 1:
