@@ -21,7 +21,8 @@ Arguments are the variables and the images, which stay in the core's memory from
 the place of the arguments that they change. The least that a step can take is what the compiler counts over
 what a core can do at most: FLOP over the peak in bfloat16, bytes over the bandwidth of the memory. The larger
 of the two counts; real steps take longer. (The compiler counts the body of a loop once: a probe step scores
-up to as many operations as an edge has.) Compile times are those of machines that did other work beside it.
+up to as many operations as an edge has.) Compile times are those of machines that did other work beside it;
+memory for compiling counts what was swapped to disk too.
 """
 
 
