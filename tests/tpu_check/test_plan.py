@@ -65,6 +65,21 @@ def test_the_most_cells_compiled_for_one_core_are_the_basis():
     assert probe.counts == plan.Cost(1.0, 1.0)
 
 
+def test_the_full_size_is_foretold_from_fewer_cells():
+    few, full = row("search", 2.0, 20.0), row("search", 9.0, 90.0, cells=0)
+    others = [row("search", 7.0, 70.0, **{name: value}) for name, value in OTHER]
+    wrong = row("search", 1.0, 1.0, cells=2) | {"error": "of the compiler"}
+    del wrong["flops"], wrong["bytes_accessed"]
+    ((found, basis, expected),) = plan.foretold([full, few, wrong, *others])
+    of_few, of_full = plan.work("nas_bench_201", 1), plan.work("nas_bench_201")
+    assert found is full and basis.cells == 1
+    assert expected.flops == pytest.approx(2.0 * of_full.flops / of_few.flops)
+    assert expected.moved == pytest.approx(20.0 * of_full.kept / of_few.kept)
+    ((_, basis, _),) = plan.foretold([row("search", 3.0, 30.0, cells=2), few, full])
+    assert basis.cells == 2  # the nearest
+    assert plan.foretold([few, *others]) == plan.foretold([full, *others]) == []
+
+
 @pytest.mark.parametrize(("name", "value"), OTHER)
 def test_what_was_not_compiled_is_asked_for(name, value):
     with pytest.raises(UserError, match="no record of --space=nas_bench_201, --program=search, --precision="):
@@ -103,8 +118,9 @@ def test_probes_take_rounds_of_whole_batches():
 def test_the_page_shows_the_plan_of_the_records():
     shown = (ROOT / "docs" / "scaling.md").read_text().splitlines()
     lines = [line for line in plan.tables(run.found(ROOT / "results" / "tpu_check")).splitlines() if line]
+    firsts = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
+    whole = [full["space"] for full, _, _ in plan.foretold(run.found(ROOT / "results" / "tpu_check"))]
+    assert {"darts", "nas_bench_201"} == set(whole)
     for name in PUBLISHED:
-        assert (
-            len([line for line in lines if line.split("|")[1:2] == [f" {name:<13} "]]) == len(plan.PLACES) + 2
-        )
+        assert firsts.count(name) == len(plan.PLACES) + 2 + whole.count(name)
     assert [line for line in lines if line not in shown] == []

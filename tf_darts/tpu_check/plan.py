@@ -169,11 +169,16 @@ def compiled(rows: Sequence[dict], space_name: str, program: str, batch: int = 0
       UserError: nothing of it was compiled.
     """
     wanted = {"space": space_name, "program": program, "precision": PRECISION, "chip": CHIP, "batch": batch}
-    found = [row for row in rows if wanted.items() <= row.items() and row["replicas"] == 1]
+    found = [row for row in _ends(rows) if wanted.items() <= row.items()]
     if not found:
         told = ", ".join(f"--{name}={value or 'published'}" for name, value in wanted.items())
         raise UserError(f"no record of {told}; bin/tpu_check with these and --output=FOLDER makes it")
     return max(found, key=lambda row: depth(space_name, row["cells"]))
+
+
+def _ends(rows: Sequence[dict]) -> list[dict]:
+    """Rows of what was compiled, for one core."""
+    return [row for row in rows if "flops" in row and row["replicas"] == 1]
 
 
 def moved(row: dict) -> float:
@@ -187,10 +192,34 @@ def counted(rows: Sequence[dict], space_name: str, program: str) -> Counted:
     Raises:
       UserError: it was not compiled.
     """
-    row = compiled(rows, space_name, program)
-    small = work(space_name, row["cells"])
+    return beside_formulas(compiled(rows, space_name, program))
+
+
+def beside_formulas(row: dict) -> Counted:
+    """What the compiler counts in a step, and the formulas for it."""
+    name, program = row["space"], row["program"]
+    small = work(name, row["cells"])
     formulas = {"search": small.of_step, "probe": small.of_probe}[program] * Cost(BATCH, BATCH)
-    return Counted(program, depth(space_name, row["cells"]), Cost(row["flops"], moved(row)), formulas)
+    return Counted(program, depth(name, row["cells"]), Cost(row["flops"], moved(row)), formulas)
+
+
+def foretold(rows: Sequence[dict]) -> list[tuple[dict, Counted, Cost]]:
+    """What was compiled at full size and with fewer cells too: how well the one follows from the other.
+
+    Returns:
+      For each such step and chip: the row of the full size, the most of the fewer cells, and what the
+      formulas for the full size give when corrected by those.
+    """
+    alike = {"precision": PRECISION, "batch": 0}
+    steps = [row for row in _ends(rows) if alike.items() <= row.items() and row["program"] in DRAWN]
+    found = []
+    for full in (row for row in steps if not row["cells"]):
+        same = {name: full[name] for name in ("space", "program", "chip")}
+        fewer = [row for row in steps if row["cells"] and same.items() <= row.items()]
+        if fewer:
+            basis = beside_formulas(max(fewer, key=lambda row: row["cells"]))
+            found.append((full, basis, basis.ratio * beside_formulas(full).formulas))
+    return found
 
 
 def spread(rows: Sequence[dict], images: int) -> float:
@@ -231,7 +260,7 @@ def probe_seconds(found: Work, image: Cost, chip: Chip, cores: int) -> float:
 
 
 def tables(rows: Sequence[dict]) -> str:
-    """Three tables in Markdown: the plan, what it is made of, and what a core's batch costs.
+    """Tables in Markdown: the plan, what it is made of, how well that holds, and what a core's batch costs.
 
     Raises:
       UserError: of a space no bilevel step or no probe was compiled, or not with all of the batches.
@@ -241,7 +270,10 @@ def tables(rows: Sequence[dict]) -> str:
     for name in PUBLISHED:
         found = work(name)
         search, probe = (counted(rows, name, program) for program in ("search", "probe"))
-        basis += [(name, one.program, str(one.cells), *_beside(one)) for one in (search, probe)]
+        basis += [
+            (name, one.program, str(one.cells), *_figures(one.formulas, one.counts))
+            for one in (search, probe)
+        ]
         for where, cores, batch in PLACES:
             share = Cost(1.0, spread(rows, batch // cores))
             seconds = step_seconds(found, search.ratio * found.of_step * share, chip, cores, batch)
@@ -260,17 +292,39 @@ def tables(rows: Sequence[dict]) -> str:
         markdown(
             ("space", "step", "cells", "GFLOP: formulas", "libtpu", "GB moved: formulas", "libtpu"), basis
         ),
+        markdown(
+            (
+                "space",
+                "step",
+                "chip",
+                "from cells",
+                "GFLOP: foretold",
+                "libtpu",
+                "GB moved: foretold",
+                "libtpu",
+            ),
+            [
+                (
+                    *(full[name] for name in ("space", "program", "chip")),
+                    str(basis.cells),
+                    *_figures(cost_of_full, Cost(full["flops"], moved(full))),
+                )
+                for full, basis, cost_of_full in foretold(rows)
+            ],
+            texts=3,
+        ),
         markdown(("images of a core", "bytes of an image, beside those with 64"), spreads, texts=0),
     )
     return "\n\n".join(parts)
 
 
-def _beside(one: Counted) -> tuple[str, ...]:
+def _figures(expected: Cost, counts: Cost) -> tuple[str, ...]:
+    """GFLOP and GB moved, the compiler's after those that were expected."""
     return (
-        f"{one.formulas.flops / 1e9:.1f}",
-        f"{one.counts.flops / 1e9:.1f}",
-        f"{one.formulas.moved / 1e9:.2f}",
-        f"{one.counts.moved / 1e9:.2f}",
+        f"{expected.flops / 1e9:.1f}",
+        f"{counts.flops / 1e9:.1f}",
+        f"{expected.moved / 1e9:.2f}",
+        f"{counts.moved / 1e9:.2f}",
     )
 
 
