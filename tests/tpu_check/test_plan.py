@@ -10,25 +10,6 @@ from tf_darts.tpu_check.cases import CHIPS, PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[2]
 CHIP = CHIPS["v4"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def works():
-    """Each supernet is made once."""
-    made, work = {}, plan.work
-    patch = pytest.MonkeyPatch()
-
-    def kept(name, cells=0):
-        cells = cells or PUBLISHED[name]["search.cells"]
-        if (name, cells) not in made:
-            made[name, cells] = work(name, cells)
-        return made[name, cells]
-
-    patch.setattr(plan, "work", kept)
-    yield
-    patch.undo()
-
-
 HALF = 25_000 * 32 * 32 * 3  # bytes of the images that a batch is drawn from
 
 
@@ -117,9 +98,10 @@ def test_probes_take_rounds_of_whole_batches():
 
 def test_the_page_shows_the_plan_of_the_records():
     shown = (ROOT / "docs" / "scaling.md").read_text().splitlines()
-    lines = [line for line in plan.tables(run.found(ROOT / "results" / "tpu_check")).splitlines() if line]
+    rows = run.found(ROOT / "results" / "tpu_check")
+    lines = [line for line in plan.tables(rows).splitlines() if line]
     firsts = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
-    whole = [full["space"] for full, _, _ in plan.foretold(run.found(ROOT / "results" / "tpu_check"))]
+    whole = [full["space"] for full, _, _ in plan.foretold(rows)]
     assert {"darts", "nas_bench_201"} == set(whole)
     for name in PUBLISHED:
         assert firsts.count(name) == len(plan.PLACES) + 2 + whole.count(name)

@@ -7,6 +7,7 @@ python -m tf_darts.tpu_check.plan results/tpu_check prints the tables of docs/sc
 """
 
 import dataclasses
+import functools
 import math
 import pathlib
 import sys
@@ -39,6 +40,17 @@ DRAWN = {"search": 2, "probe": 1}
 MOVES_OF_STEP, MOVES_FORWARD = 8, 2
 LINKS = 300e9  # of a v4 chip to its neighbours, bytes per second, all together
 LATENCY = 30e-6  # of a call and of an all-reduce, seconds: a guess, which bounds how small a share may be
+
+_FORETOLD = (
+    "space",
+    "step",
+    "chip",
+    "from cells",
+    "GFLOP: foretold",
+    "libtpu",
+    "GB moved: foretold",
+    "libtpu",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +135,7 @@ def depth(space_name: str, cells: int) -> int:
     return cells or PUBLISHED[space_name]["search.cells"]
 
 
+@functools.cache
 def work(space_name: str, cells: int = 0) -> Work:
     """The published search and selection in a space.
 
@@ -169,14 +182,14 @@ def compiled(rows: Sequence[dict], space_name: str, program: str, batch: int = 0
       UserError: nothing of it was compiled.
     """
     wanted = {"space": space_name, "program": program, "precision": PRECISION, "chip": CHIP, "batch": batch}
-    found = [row for row in _ends(rows) if wanted.items() <= row.items()]
+    found = [row for row in _on_one_core(rows) if wanted.items() <= row.items()]
     if not found:
         told = ", ".join(f"--{name}={value or 'published'}" for name, value in wanted.items())
         raise UserError(f"no record of {told}; bin/tpu_check with these and --output=FOLDER makes it")
     return max(found, key=lambda row: depth(space_name, row["cells"]))
 
 
-def _ends(rows: Sequence[dict]) -> list[dict]:
+def _on_one_core(rows: Sequence[dict]) -> list[dict]:
     """Rows of what was compiled, for one core."""
     return [row for row in rows if "flops" in row and row["replicas"] == 1]
 
@@ -211,14 +224,14 @@ def foretold(rows: Sequence[dict]) -> list[tuple[dict, Counted, Cost]]:
       formulas for the full size give when corrected by those.
     """
     alike = {"precision": PRECISION, "batch": 0}
-    steps = [row for row in _ends(rows) if alike.items() <= row.items() and row["program"] in DRAWN]
+    steps = [row for row in _on_one_core(rows) if alike.items() <= row.items() and row["program"] in DRAWN]
     found = []
     for full in (row for row in steps if not row["cells"]):
         same = {name: full[name] for name in ("space", "program", "chip")}
         fewer = [row for row in steps if row["cells"] and same.items() <= row.items()]
         if fewer:
-            basis = beside_formulas(max(fewer, key=lambda row: row["cells"]))
-            found.append((full, basis, basis.ratio * beside_formulas(full).formulas))
+            few = beside_formulas(max(fewer, key=lambda row: row["cells"]))
+            found.append((full, few, few.ratio * beside_formulas(full).formulas))
     return found
 
 
@@ -282,6 +295,14 @@ def tables(rows: Sequence[dict]) -> str:
             plan.append((name, where, str(batch), f"{1e3 * seconds:.1f}", *(f"{m:.1f}" for m in minutes)))
         per = f"{found.flops / 1e9:.2f} GFLOP forward and {found.kept / 1e6:.0f} MB kept for each image"
         facts.append(f"{name}: {per}; {found.weights / 1e6:.1f} MB of weights; {found.probes} probes.")
+    checks = [
+        (
+            *(full[name] for name in ("space", "program", "chip")),
+            str(few.cells),
+            *_figures(expected, beside_formulas(full).counts),
+        )
+        for full, few, expected in foretold(rows)
+    ]
     shares = sorted({batch // cores for _, cores, batch in PLACES})
     spreads = [(str(images), f"{spread(rows, images):.2f}") for images in shares]
     parts = (
@@ -292,27 +313,7 @@ def tables(rows: Sequence[dict]) -> str:
         markdown(
             ("space", "step", "cells", "GFLOP: formulas", "libtpu", "GB moved: formulas", "libtpu"), basis
         ),
-        markdown(
-            (
-                "space",
-                "step",
-                "chip",
-                "from cells",
-                "GFLOP: foretold",
-                "libtpu",
-                "GB moved: foretold",
-                "libtpu",
-            ),
-            [
-                (
-                    *(full[name] for name in ("space", "program", "chip")),
-                    str(basis.cells),
-                    *_figures(cost_of_full, Cost(full["flops"], moved(full))),
-                )
-                for full, basis, cost_of_full in foretold(rows)
-            ],
-            texts=3,
-        ),
+        markdown(_FORETOLD, checks, texts=3),
         markdown(("images of a core", "bytes of an image, beside those with 64"), spreads, texts=0),
     )
     return "\n\n".join(parts)
