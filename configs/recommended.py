@@ -13,11 +13,11 @@ configs/study_recommended.py. In four minutes: configs/recommended_small.py.
 """
 
 from tf_darts import config as config_lib
-from tf_darts import config_files
+from tf_darts.config import files
 
 
 def get_config():
-    config = config_files.load("nas_bench_201_reduced")
+    config = files.load("nas_bench_201_reduced")
     config.data.limit_train = 0  # all
     config.search.method = "sdarts_rs"
     config.search.epochs = 12

@@ -10,11 +10,11 @@ it was chosen, and what it reaches on seeds that had no part in that: docs/resul
 configs/study_recommended_small.py.
 """
 
-from tf_darts import config_files
+from tf_darts.config import files
 
 
 def get_config():
-    config = config_files.load("nas_bench_201_reduced")
+    config = files.load("nas_bench_201_reduced")
     config.data.limit_train = 8_000
     config.search.method = "fixed_alpha"
     config.search.epochs = 20

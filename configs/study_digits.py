@@ -8,14 +8,14 @@ The scale of configs/quickstart.py; selected networks are trained as there. Hour
 methods, leave the others out of `searches`.
 """
 
-from tf_darts import config_files
-from tf_darts.search.methods import METHODS
+from tf_darts.config import files
+from tf_darts.registry import METHODS
 from tf_darts.study import settings
 
 
 def get_config():
     config = settings.default()
-    config.base = config_files.load("quickstart")
+    config.base = files.load("quickstart")
     config.searches = {name: {"search": {"method": name}} for name in METHODS}
     config.searches["sgas_pt"] = {"search": {"method": "sgas"}, "sgas": {"decision": "accuracy"}}
     config.selections = {

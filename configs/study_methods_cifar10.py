@@ -9,14 +9,14 @@ minutes of one core, by method. Nothing is trained: the table has the true accur
 """
 
 from tf_darts import config as config_lib
-from tf_darts import config_files
-from tf_darts.search.methods import METHODS
+from tf_darts.config import files
+from tf_darts.registry import METHODS
 from tf_darts.study import settings
 
 
 def get_config():
     config = settings.default()
-    config.base = config_files.load("nas_bench_201_reduced")
+    config.base = files.load("nas_bench_201_reduced")
     config.base.data.limit_train = 4_000
     config.base.search.epochs = 20
     config.base.search.alpha_learning_rate = 63 * config_lib.default().search.alpha_learning_rate

@@ -9,13 +9,13 @@ decided by magnitude. `one_shot` decides all edges from the searched supernet. `
 `supernet_ranking` takes the best of 500 random genotypes by the supernet's accuracy.
 """
 
-from tf_darts import config_files
+from tf_darts.config import files
 from tf_darts.study import settings
 
 
 def get_config():
     config = settings.default()
-    config.base = config_files.load("nas_bench_201_reduced")
+    config.base = files.load("nas_bench_201_reduced")
     config.searches = {
         "darts": {"search": {"method": "darts"}},
         "fixed_alpha": {"search": {"method": "fixed_alpha"}},

@@ -9,13 +9,13 @@ Seeds 0, 1 and 2 chose the recipe (configs/recommended.py, `two_supernets` here)
 and an epoch of fine-tuning between decisions, a twelfth of the search where the paper has a twentieth.
 """
 
-from tf_darts import config_files
+from tf_darts.config import files
 from tf_darts.study import settings
 
 
 def get_config():
     config = settings.default()
-    config.base = config_files.load("recommended")
+    config.base = files.load("recommended")
     config.searches = {
         "sdarts_rs": {},
         "darts": {"search": {"method": "darts"}},

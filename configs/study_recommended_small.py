@@ -9,13 +9,13 @@ these had no part in that. `darts` and `fixed_alpha` with `perturbation` are the
 """
 
 from tf_darts import config as config_lib
-from tf_darts import config_files
+from tf_darts.config import files
 from tf_darts.study import settings
 
 
 def get_config():
     config = settings.default()
-    config.base = config_files.load("recommended_small")
+    config.base = files.load("recommended_small")
     # As there are 31 times fewer steps than the paper has; fixed_alpha does not read it.
     config.base.search.alpha_learning_rate = 31 * config_lib.default().search.alpha_learning_rate
     config.searches = {

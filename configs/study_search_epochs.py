@@ -7,13 +7,13 @@ The search of configs/study_nas_bench_201.py, ended after a quarter, a half and 
 perturbation hold where magnitude collapses?
 """
 
-from tf_darts import config_files
+from tf_darts.config import files
 from tf_darts.study import settings
 
 
 def get_config():
     config = settings.default()
-    config.base = config_files.load("nas_bench_201_reduced")
+    config.base = files.load("nas_bench_201_reduced")
     config.searches = {f"after_{n}": {"search": {"stop_after": n}} for n in (10, 20, 40)}
     config.selections = {name: {"method": name} for name in ("magnitude", "perturbation")}
     config.seeds = (0, 1, 2, 3, 4)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SERVER = """
 import importlib, json, os, sys, tempfile, traceback
 import tensorflow
-import tf_darts.data.sources, tf_darts.report.cell_diagram, tf_darts.selection.select, tf_darts.training.loop
+import tf_darts.data.sources, tf_darts.plots.cell_diagram, tf_darts.selection.select, tf_darts.training.loop
 
 for line in sys.stdin:
     request = json.loads(line)

@@ -7,18 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmark import small
+from tests.tools.benchmark import small
 from tf_darts import config as config_lib
-from tf_darts import genotype as genotype_lib
-from tf_darts import interop, npz, spaces, supernet_file
-from tf_darts.architecture import Architecture
-from tf_darts.data import sources
-from tf_darts.evaluation import Score
-from tf_darts.layers import operations, own_operation
-from tf_darts.network import Network
-from tf_darts.operation_names import OPERATIONS
+from tf_darts import spaces
+from tf_darts.data import npz, sources
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.layers import keras_operation, operations
+from tf_darts.models import torch_weights
+from tf_darts.models.architecture import Architecture
+from tf_darts.models.evaluator import Score
+from tf_darts.models.network import Network
+from tf_darts.models.supernet import Supernet
+from tf_darts.registry import OPERATIONS
+from tf_darts.search import supernet_file
 from tf_darts.search.bilevel import Bilevel
-from tf_darts.supernet import Supernet
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -37,8 +39,8 @@ def test_operations_of_the_page_on_extending(registries, tmp_path, text, name):
     (block,) = blocks("extending.md", text)
     (tmp_path / "own.py").write_text(block)
     OPERATIONS.register("documented", f"{tmp_path / 'own.py'}:{name}")
-    own_operation.check(["documented"], 6, affine=False)
-    own_operation.check(["documented"], 6, affine=True)
+    keras_operation.check(["documented"], 6, affine=False)
+    keras_operation.check(["documented"], 6, affine=True)
     made = operations.make("documented", 4, 2, affine=True, seed=1)
     assert made.multiply_adds(9) == 9 * (9 * 16 + (16 if name == "GatedConv" else 0))
 
@@ -130,7 +132,7 @@ def test_the_lines_on_importing_write_a_supernet_and_read_a_network(tmp_path, mo
         "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|none~2|", space
     )
     network, other = (Network(space, genotype, 2, 1, 5, seed=seed) for seed in (0, 1))
-    state = interop.export(other)
+    state = torch_weights.export(other)
     monkeypatch.chdir(tmp_path)
     names = {"setup": types.SimpleNamespace(bilevel=bilevel), "network": network, "state": dict(state)}
     exec(block, names)

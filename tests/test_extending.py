@@ -12,10 +12,10 @@ import tensorflow as tf
 from tests.search import tiny
 from tf_darts import config as config_lib
 from tf_darts import registry, spaces
-from tf_darts.analysis import ANALYSES
-from tf_darts.analysis.study import Study
+from tf_darts.analysis.analysis_run import AnalysisRun
 from tf_darts.data import sources
-from tf_darts.evaluation import Score
+from tf_darts.models.evaluator import Score
+from tf_darts.registry import ANALYSES
 from tf_darts.search import loop
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import select
@@ -186,7 +186,7 @@ def test_a_selection(tmp_path):
 def test_an_analysis(tmp_path):
     config = config_of("An analysis", tmp_path)
     made, make = searched(config, tmp_path)
-    study = Study("undecided", tmp_path, config, spaces.of(config), None, functools.cache(make))
+    study = AnalysisRun("undecided", tmp_path, config, spaces.of(config), None, functools.cache(make))
     text = ANALYSES.load("undecided")(study)
     rows = made.bilevel.architecture.probabilities()["normal"].numpy()
     expected = -(rows * np.log(rows)).sum(-1).mean()

@@ -10,14 +10,15 @@ import pytest
 
 from tests.search import tiny
 from tf_darts import config as config_lib
-from tf_darts import genotype as genotype_lib
-from tf_darts import interop, spaces, stages
-from tf_darts.cli import common
+from tf_darts import spaces, stages
+from tf_darts.cli import shared_flags
 from tf_darts.data import sources
-from tf_darts.network import Network, count_parameters
-from tf_darts.operation_names import OPERATIONS
-from tf_darts.report.cell_diagram import draw_genotypes
-from tf_darts.runtime.workdir import recorded_config
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.models import torch_weights
+from tf_darts.models.network import Network, count_parameters
+from tf_darts.plots.cell_diagram import draw_genotypes
+from tf_darts.registry import OPERATIONS
+from tf_darts.workdir.records import recorded_config
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "own_operation"
 SHORT = {
@@ -55,7 +56,7 @@ def done(tmp_path_factory):
     stages.check(run)
     stages.search(run, workdir)
     for method in ("magnitude", "perturbation"):
-        run = run_of(common.with_method(recorded_config(workdir), method))
+        run = run_of(shared_flags.with_method(recorded_config(workdir), method))
         _, genotype = stages.select(run, workdir)
         stages.train(run, workdir, method, genotype)
     return Path(workdir)
@@ -118,10 +119,10 @@ def test_a_network_of_the_operation_alone_counts_and_exports(done):
     own = sum(4 * (9 * c + c * c + 2 * c + 2 * c * (c // 4)) for c in (4, 8, 16))
     factorized = sum(4 * (c * c + 2 * c) for c in (8, 16))  # skip connections of stride 2
     assert count_parameters(ours) - count_parameters(without) == own - factorized
-    state = interop.export(ours)
+    state = torch_weights.export(ours)
     assert {n.split(".own.")[1] for n in state if ".own." in n} == {str(i) for i in range(8)}
     other = Network(space, genotype, 4, 3, 10, seed=1)
-    interop.load(other, state)
+    torch_weights.load(other, state)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
     np.testing.assert_array_equal(other(images)[0], ours(images)[0])
 

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 
 from tests.search import drawing, tiny, two_cells
-from tf_darts.layers.base import BatchNorm
-from tf_darts.layers.edges import MixedEdge
-from tf_darts.operation_names import OPERATIONS
+from tf_darts.layers.batch_norm import BatchNorm
+from tf_darts.layers.mixed_op import MixedOp
+from tf_darts.registry import OPERATIONS
 from tf_darts.search import loop as search_loop
 from tf_darts.selection import select as selection_lib
-from tf_darts.selection.probing import Prober
+from tf_darts.selection.probe import Prober
 
 BF16 = {"runtime__precision": "mixed_bfloat16"}
 
@@ -58,7 +58,7 @@ def test_probes_see_the_same_types(setups):
 
 def test_an_own_operation_works_in_float32(monkeypatch):
     monkeypatch.setattr(OPERATIONS, "built_in", OPERATIONS.built_in - {"nor_conv_1x1"})
-    edge = MixedEdge(("skip_connect", "nor_conv_1x1"), 4, 1, (), seed=0)
+    edge = MixedOp(("skip_connect", "nor_conv_1x1"), 4, 1, (), seed=0)
     seen, call = [], BatchNorm.call
     monkeypatch.setattr(
         BatchNorm, "call", lambda self, x, *a, **k: seen.append(x.dtype) or call(self, x, *a, **k)

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tests.search import tiny
 from tests.search.replicas import TOTAL, on_first, whole
-from tf_darts.optimizers import sum_over_replicas
-from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.optim.optimizers import sum_over_replicas
 from tf_darts.runtime.steps import Steps
+from tf_darts.workdir.checkpoints import Checkpoints
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_the_site_builds_without_a_warning_and_has_the_public_names(tmp_path):
         for name in re.findall(r"^(?:def|class) ([a-z]\w*|[A-Z]\w*)", path.read_text(), re.M):
             assert f'id="tf_darts.{path.stem}.{name}"' in text, name
     assert (
-        'id="tf_darts.selection.perturbation'
+        'id="tf_darts.selection.decide'
         in (tmp_path / "site" / "reference" / "selection" / "index.html").read_text()
     )
     # A page of the repository links to a module, and the site to its page of the reference.

@@ -12,7 +12,7 @@ OUTSIDE = {
     "compute_output_shape": "Keras",
     "keras_operation": "operations of the user's own",
     "same_class": "the model card, which has all fields",
-    "Search": "tf_darts/benchmark/worker.py, by the name of the task",
+    "Search": "tf_darts/tools/benchmark/worker.py, by the name of the task",
     "Selection": "the same",
     "Training": "the same",
 }

@@ -25,19 +25,20 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts import config as config_lib
-from tf_darts import folders, spaces, stages
-from tf_darts import genotype as genotype_lib
-from tf_darts.data import given, sources
+from tf_darts import spaces, stages
+from tf_darts.data import sources, user_data
 from tf_darts.data.array_file import images_of
-from tf_darts.data.given import Given
+from tf_darts.data.user_data import Given
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build
 from tf_darts.export.sample import Data
-from tf_darts.genotype import Genotype
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.genotype import Genotype
 from tf_darts.runtime import strategy
-from tf_darts.runtime.workdir import read_json, read_lines
 from tf_darts.spaces import Space
-from tf_darts.training import trained as trained_lib
+from tf_darts.training import trained_network as trained_lib
+from tf_darts.workdir import stage_folders
+from tf_darts.workdir.records import read_json, read_lines
 
 Config = ml_collections.ConfigDict | Mapping[str, Any]
 """A config as a file in configs/ gives it, or values by name, as {"search.epochs": 10}."""
@@ -186,7 +187,7 @@ class Trained:
         return build.export(self._trained, self.run.data, folder, formats, **options)
 
     @property
-    def _trained(self) -> trained_lib.Trained:
+    def _trained(self) -> trained_lib.TrainedNetwork:
         return trained_lib.read(str(self.workdir), self.folder.name, self.run.config)
 
 
@@ -267,7 +268,7 @@ def train(
             if value is not None:
                 raise UserError(f"{argument} is given with what was selected; allowed: only with a genotype")
         run, genotype = what.run.with_config(config), what.genotype
-        name = name or folders.selection_name(run.config)
+        name = name or stage_folders.selection_name(run.config)
     else:
         run = _started(data, test, config, workdir, class_names)
         genotype = genotype_lib.read(what, run.space) if isinstance(what, str) else what
@@ -297,9 +298,9 @@ def _started(
         temporary = tempfile.TemporaryDirectory(prefix="tf_darts-")
         workdir = temporary.name
     workdir = pathlib.Path(workdir).expanduser()
-    folders.check("workdir", str(workdir))
+    stage_folders.check_folder("workdir", str(workdir))
     if data is not None:
-        path = given.keep(workdir, data, test, class_names, checked.data.test_fraction, checked.seed)
+        path = user_data.keep(workdir, data, test, class_names, checked.data.test_fraction, checked.seed)
         checked = _laid_over(checked, {"data.source": "npz", "data.path": str(path)})
     return _Run(checked, workdir, temporary)
 

@@ -1,8 +1,9 @@
-"""Things by name that are loaded when they are needed.
+"""Every name that a config may use, and where the thing of that name is.
 
-An entry is the thing itself, or "module:attribute", which is imported when the thing is asked for: names
-can be checked, and others added by a config, without importing TensorFlow. "FILE.py:attribute" is a thing
-of a file that need not be on Python's path.
+An entry is "module:attribute", which is imported when the thing is asked for: a config is checked, and others
+are added by a config, without importing TensorFlow. "FILE.py:attribute" is a thing in a file that need not be
+on Python's path. A new space, operation, search method, selection, criterion or analysis is one file and one
+entry here, or in a config's section `extensions`.
 """
 
 import difflib
@@ -174,3 +175,165 @@ def _module_of(path: str) -> ModuleType:
             del sys.modules[name]
             raise
     return sys.modules[name]
+
+
+# Search spaces: values of `spaces.Space`.
+SPACES = Registry(
+    "space",
+    {
+        "darts": "tf_darts.spaces.darts:DARTS",
+        "darts_with_none": "tf_darts.spaces.darts:DARTS_WITH_NONE",
+        "s1": "tf_darts.spaces.robust_darts:S1",
+        "s2": "tf_darts.spaces.robust_darts:S2",
+        "s3": "tf_darts.spaces.robust_darts:S3",
+        "s4": "tf_darts.spaces.robust_darts:S4",
+        "nas_bench_201": "tf_darts.spaces.nas_bench_201:NAS_BENCH_201",
+    },
+)
+
+# Sources of images held in memory: functions (config.data, seed) -> `data.arrays.Arrays`.
+SOURCES = Registry(
+    "data.source",
+    {
+        "digits": "tf_darts.data.sources:digits",
+        "tfds": "tf_darts.data.tfds_source:load",
+        "npz": "tf_darts.data.array_file:load",
+        "folder": "tf_darts.data.image_folder:load",
+    },
+)
+
+# The same sources where images are decoded for each batch: (config.data, seed) -> (train, test, class names).
+STREAMS = Registry(
+    "data.source",
+    {"tfds": "tf_darts.data.tfds_stream:parts", "folder": "tf_darts.data.image_folder:files"},
+)
+
+# Candidate operations: called with (channels, stride, affine=, seed=, name=), they return an
+# `layers.operation.Operation`.
+OPERATIONS = Registry(
+    "operation",
+    {
+        "none": "tf_darts.layers.operations:Zero",
+        "noise": "tf_darts.layers.operations:Noise",
+        "skip_connect": "tf_darts.layers.operations:skip_connect",
+        "max_pool_3x3": "tf_darts.layers.operations:MaxPool",
+        "avg_pool_3x3": "tf_darts.layers.operations:AvgPool",
+        "sep_conv_3x3": "tf_darts.layers.operations:sep_conv_3x3",
+        "sep_conv_5x5": "tf_darts.layers.operations:sep_conv_5x5",
+        "sep_conv_7x7": "tf_darts.layers.operations:sep_conv_7x7",
+        "dil_conv_3x3": "tf_darts.layers.operations:dil_conv_3x3",
+        "dil_conv_5x5": "tf_darts.layers.operations:dil_conv_5x5",
+        "conv_7x1_1x7": "tf_darts.layers.operations:Conv1x7And7x1",
+        "nor_conv_1x1": "tf_darts.layers.operations:nor_conv_1x1",
+        "nor_conv_3x3": "tf_darts.layers.operations:nor_conv_3x3",
+    },
+)
+
+# Search methods: subclasses of `search.methods.method.Method`.
+METHODS = Registry(
+    "search.method",
+    {
+        "darts": "tf_darts.search.methods.darts:Darts",
+        "darts_second_order": "tf_darts.search.methods.second_order:SecondOrder",
+        "darts_second_order_exact": "tf_darts.search.methods.second_order:ExactSecondOrder",
+        "fixed_alpha": "tf_darts.search.methods.fixed_alpha:FixedAlpha",
+        "sdarts_rs": "tf_darts.search.methods.sdarts:SdartsRS",
+        "sdarts_adv": "tf_darts.search.methods.sdarts:SdartsADV",
+        "gdas": "tf_darts.search.methods.gdas:Gdas",
+        "pc_darts": "tf_darts.search.methods.pc_darts:PCDarts",
+        "drnas": "tf_darts.search.methods.drnas:DrNAS",
+        "sgas": "tf_darts.selection.sgas:Sgas",
+        "random_sharing": "tf_darts.search.methods.random_sharing:RandomSharing",
+    },
+)
+
+# Sections of the config that belong to one or a few methods; elsewhere they have to be left alone.
+METHOD_SECTIONS: dict[str, tuple[str, ...]] = {
+    "sdarts": ("sdarts_rs", "sdarts_adv"),
+    "gdas": ("gdas",),
+    "pc_darts": ("pc_darts",),
+    "drnas": ("drnas",),
+    "sgas": ("sgas",),
+}
+
+# Methods that decide edges during the search, and so within the selection's budget.
+DECIDING_METHODS = frozenset({"sgas"})
+
+# Methods that never train alpha, so that its size says nothing.
+UNTRAINED_ALPHA = frozenset({"fixed_alpha", "random_sharing"})
+
+# Selections: functions (setup, folder) -> `genotypes.Genotype`. They may leave files in the folder, and
+# continue what they find there.
+SELECTIONS = Registry(
+    "selection.method",
+    {
+        "magnitude": "tf_darts.selection.magnitude:run",
+        "perturbation": "tf_darts.selection.darts_pt:run",
+        "random": "tf_darts.selection.sampling:random_genotype",
+        "supernet_ranking": "tf_darts.selection.sampling:supernet_ranking",
+    },
+)
+
+# What a selection takes from the search besides the space; others need no trained supernet.
+NEEDS_NO_SUPERNET = frozenset({"random"})
+NEEDS_ALPHA = frozenset({"magnitude"})
+TAKES_SEVERAL = frozenset({"perturbation"})  # all of `selection.supernets`; others take the first
+
+# Judges by the size of the mixing weight; nothing is probed. With it perturbation-based selection becomes
+# the paper's DARTS+PT-Mag: the same events and fine-tuning, decided by magnitude (section 6.2).
+MAGNITUDE = "magnitude"
+
+# Importance: from the `models.evaluator.Score` of a probe without something to how much that hurt, larger is
+# more.
+CRITERIA = Registry(
+    "selection.criterion",
+    {
+        "accuracy": "tf_darts.selection.criteria:accuracy",
+        "loss": "tf_darts.selection.criteria:loss",
+        MAGNITUDE: None,
+    },
+)
+
+RACEABLE = ("accuracy", "loss")  # what has a paired test, image by image
+
+# Analyses: functions of an `analysis.AnalysisRun` that return what a program prints. They leave result.json
+# and pictures in WORKDIR/analysis/NAME, and continue what they find there.
+ANALYSES = Registry(
+    "analysis",
+    {
+        "perturbation": "tf_darts.analysis.perturbation:run",
+        "strength": "tf_darts.analysis.strength:run",
+        "shuffle": "tf_darts.analysis.shuffle:run",
+        "skip_share": "tf_darts.analysis.skip_share:run",
+        "proposition_1": "tf_darts.analysis.proposition_1:run",
+        "hessian": "tf_darts.analysis.hessian:run",
+    },
+)
+
+# Those that look at no searched supernet.
+NEEDS_NO_SEARCH = frozenset({"proposition_1"})
+
+# Fields of the config, besides those that the search depends on, which what an analysis measures depends on.
+# Others only say how much of it is measured, or what is made of it, and may change.
+ANALYSIS_READS: dict[str, tuple[str, ...]] = {
+    "perturbation": ("selection.augment_probes", "selection.probe_images"),
+    "strength": (
+        "analysis.epochs",
+        "analysis.learning_rate",
+        "analysis.learning_rate_min",
+        "selection.weight_decay",
+        "selection.drop_path",
+        "selection.cutout_length",
+        "selection.label_smoothing",
+        "selection.noise_radius",
+    ),
+}
+
+# What a config may add to, by field of its section `extensions`.
+EXTENSIBLE: dict[str, Registry] = {
+    "operations": OPERATIONS,
+    "methods": METHODS,
+    "selections": SELECTIONS,
+    "criteria": CRITERIA,
+    "analyses": ANALYSES,
+}

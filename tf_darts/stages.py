@@ -14,36 +14,42 @@ import keras
 import ml_collections
 
 from tf_darts import config as config_lib
-from tf_darts import genotype as genotype_lib
-from tf_darts import npz, spaces, supernet_file
-from tf_darts.analysis import NEEDS_NO_SEARCH, edges
-from tf_darts.analysis.study import Study
+from tf_darts import spaces
+from tf_darts.analysis import edges
+from tf_darts.analysis.analysis_run import AnalysisRun
+from tf_darts.config.depends import supernets_of
+from tf_darts.data import npz
 from tf_darts.errors import UserError
-from tf_darts.folders import search_stage, selection_stage, supernet_folder, training_stage
-from tf_darts.genotype import Genotype
-from tf_darts.nas_bench.nas_bench_201 import Entry, Table
-from tf_darts.run import Run
-from tf_darts.runtime import checkpoints, command, files, lock, seconds
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.genotype import Genotype
+from tf_darts.models import budget
+from tf_darts.nas_bench.nas_bench_201 import Entry, NasBench201
+from tf_darts.registry import NEEDS_NO_SEARCH, NEEDS_NO_SUPERNET
+from tf_darts.runtime import command
 from tf_darts.runtime.seeds import fold
-from tf_darts.runtime.workdir import Stage, read_json, write_json
-from tf_darts.search import imported
+from tf_darts.search import imported_supernet, supernet_file
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
-from tf_darts.selection import NEEDS_NO_SUPERNET, budget, supernets_of
 from tf_darts.selection import select as selection_lib
+from tf_darts.session import Session
 from tf_darts.spaces import Space
 from tf_darts.training import loop as training_loop
+from tf_darts.training import setup as setup_lib
+from tf_darts.workdir import checkpoints, files, lock, seconds
+from tf_darts.workdir.records import read_json, write_json
+from tf_darts.workdir.stage_folder import StageFolder
+from tf_darts.workdir.stage_folders import search_stage, selection_stage, supernet_folder, training_stage
 
 
-def check(run: Run) -> None:
+def check(run: Session) -> None:
     """Checks for all stages what needs the data, before the first of them takes its hours."""
     replicas = run.strategy.num_replicas_in_sync
     search_setup.check(run.config, run.space, run.data, replicas)
     budget.check(run.config, run.space, run.data)
-    training_loop.check(run.config, run.space, run.data, replicas)
+    setup_lib.check(run.config, run.space, run.data, replicas)
 
 
-def search(run: Run, workdir: str, supernets: int | None = None) -> pathlib.Path:
+def search(run: Session, workdir: str, supernets: int | None = None) -> pathlib.Path:
     """Searches, as many supernets as are wanted; gives the folder of the first.
 
     Args:
@@ -63,7 +69,7 @@ def search(run: Run, workdir: str, supernets: int | None = None) -> pathlib.Path
 
 def _supernets(
     workdir: str, config: ml_collections.ConfigDict, count: int
-) -> list[tuple[ml_collections.ConfigDict, Stage]]:
+) -> list[tuple[ml_collections.ConfigDict, StageFolder]]:
     """Config and folder of each supernet: the search's own, then those of other seeds, search_2 and so on."""
     found = [(config, search_stage(workdir, config))]
     for number in range(2, count + 1):
@@ -73,7 +79,7 @@ def _supernets(
     return found
 
 
-def _search(run: Run, config: ml_collections.ConfigDict, stage: Stage) -> None:
+def _search(run: Session, config: ml_collections.ConfigDict, stage: StageFolder) -> None:
     """Searches one supernet."""
     stage.check()
     finished = stage.path / "result.json"
@@ -96,13 +102,13 @@ def _search(run: Run, config: ml_collections.ConfigDict, stage: Stage) -> None:
 
 
 @contextlib.contextmanager
-def _at_work(stage: Stage) -> Iterator[pathlib.Path]:
+def _at_work(stage: StageFolder) -> Iterator[pathlib.Path]:
     """The stage's folder, with no other process at work on the work directory; the time taken is recorded."""
     with lock.held(stage.workdir, again=True), seconds.recorded(stage.open()) as folder:
         yield folder
 
 
-def import_supernet(run: Run, workdir: str, path: str) -> tuple[pathlib.Path, dict[str, float]]:
+def import_supernet(run: Session, workdir: str, path: str) -> tuple[pathlib.Path, dict[str, float]]:
     """Puts the supernet of a file in the place of a search; gives the folder and what was measured.
 
     Raises:
@@ -112,7 +118,7 @@ def import_supernet(run: Run, workdir: str, path: str) -> tuple[pathlib.Path, di
     if stage.path.exists():
         raise UserError(f"--workdir: {stage.path} exists; allowed: a --workdir without a search")
     arrays = npz.read(path)
-    imported.check(run.config, run.space, run.data, arrays)
+    imported_supernet.check(run.config, run.space, run.data, arrays)
     setup = search_setup.make(run.config, run.space, run.data, run.strategy)
     supernet_file.load(setup.bilevel, arrays)
     origin = {"file": os.path.abspath(path), "sha256": files.sha256(pathlib.Path(path))}
@@ -120,12 +126,12 @@ def import_supernet(run: Run, workdir: str, path: str) -> tuple[pathlib.Path, di
         # Under another name until it is whole, so that an import that was killed can be made again.
         making = search_stage(workdir, run.config, folder=".importing")
         shutil.rmtree(making.path, ignore_errors=True)
-        values = imported.run(setup, making.open(), origin)
+        values = imported_supernet.run(setup, making.open(), origin)
         making.path.rename(stage.path)
     return stage.path, values
 
 
-def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
+def select(run: Session, workdir: str) -> tuple[pathlib.Path, Genotype]:
     """Selects from the work directory's supernet; gives the folder and the genotype.
 
     Raises:
@@ -151,7 +157,7 @@ def select(run: Run, workdir: str) -> tuple[pathlib.Path, Genotype]:
         return folder, selection_lib.run(setup, searched, folder)
 
 
-def look_up(table: Table, path: str, folder: pathlib.Path, genotype: Genotype) -> Entry:
+def look_up(table: NasBench201, path: str, folder: pathlib.Path, genotype: Genotype) -> Entry:
     """Looks a genotype up in the NAS-Bench-201 table; leaves what it says in `folder`/table.json.
 
     Args:
@@ -168,7 +174,7 @@ def look_up(table: Table, path: str, folder: pathlib.Path, genotype: Genotype) -
 
 
 def train(
-    run: Run,
+    run: Session,
     workdir: str,
     name: str,
     genotype: Genotype,
@@ -180,14 +186,14 @@ def train(
     finished = stage.path / "result.json"
     if finished.exists():
         return stage.path, read_json(finished)
-    setup = training_loop.make(run.config, run.space, genotype, run.data, run.strategy)
+    setup = setup_lib.make(run.config, run.space, genotype, run.data, run.strategy)
     with _at_work(stage) as folder:
         return folder, training_loop.run(setup, folder, name, callbacks)
 
 
 def studies(
-    names: Iterable[str], workdir: str, config: ml_collections.ConfigDict, table: Table | None
-) -> dict[str, Study]:
+    names: Iterable[str], workdir: str, config: ml_collections.ConfigDict, table: NasBench201 | None
+) -> dict[str, AnalysisRun]:
     """Analyses by name, of one searched supernet that is made when the first of them asks for it.
 
     Raises:
@@ -203,14 +209,14 @@ def studies(
         _searched(search_stage(workdir, config))
 
     @functools.cache
-    def start() -> search_setup.Setup:
-        run = Run(config)
+    def start() -> search_setup.SearchSetup:
+        run = Session(config)
         return search_setup.make(config, space, run.data, run.strategy)
 
-    return {name: Study(name, workdir, config, space, table, start) for name in names}
+    return {name: AnalysisRun(name, workdir, config, space, table, start) for name in names}
 
 
-def _searched(searched: Stage, finished: bool = True, flags: str = "") -> pathlib.Path:
+def _searched(searched: StageFolder, finished: bool = True, flags: str = "") -> pathlib.Path:
     """The folder of a search of the stage's config, which is finished unless it need not be.
 
     Args:

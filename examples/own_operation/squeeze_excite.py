@@ -7,8 +7,8 @@ whose output, between 0 and 1, multiplies the channel.
 import tensorflow as tf
 
 from tf_darts.layers import primitives
-from tf_darts.layers.base import Operation
-from tf_darts.layers.node import NodeOutput
+from tf_darts.layers.node_output import NodeOutput
+from tf_darts.layers.operation import Operation
 
 
 class SqueezeExcite(Operation):

@@ -4,9 +4,9 @@ import dataclasses
 import functools
 
 from tests.search import tiny
-from tf_darts.analysis.study import Study
+from tf_darts.analysis.analysis_run import AnalysisRun
 from tf_darts.search import loop as search_loop
-from tf_darts.spaces import NAS_BENCH_201
+from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201
 
 
 def search(workdir, space=tiny.SPACE, **fields):
@@ -25,4 +25,4 @@ def study(name, workdir, of=tiny.SPACE, table=None, **fields):
     """A study of it, with a supernet of its own, in the space `of`."""
     settings = tiny.config(**fields)
     start = functools.cache(lambda: tiny.setup(settings, of))
-    return Study(name, workdir, settings, of, table, start)
+    return AnalysisRun(name, workdir, settings, of, table, start)

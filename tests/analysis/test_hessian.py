@@ -8,8 +8,8 @@ import pytest
 from tests.analysis import made
 from tests.search import tiny
 from tf_darts.analysis import hessian
-from tf_darts.runtime.checkpoints import Checkpoints
-from tf_darts.runtime.workdir import read_json
+from tf_darts.workdir.checkpoints import Checkpoints
+from tf_darts.workdir.records import read_json
 
 # Symmetric, of known eigenvalues: Q diag(...) Q^T, one matrix a batch.
 SPECTRA = [[-2.0, -0.5, 0.0, 0.1, 1.0, 3.0], [-1.0, 0.0, 0.0, 0.0, 0.5, 7.0]]

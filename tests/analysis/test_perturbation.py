@@ -11,10 +11,10 @@ from tests.nas_bench.made import table_text
 from tests.search import tiny
 from tf_darts.analysis import perturbation
 from tf_darts.errors import UserError
-from tf_darts.nas_bench.nas_bench_201 import Table
-from tf_darts.runtime import events
-from tf_darts.selection.probing import Prober
+from tf_darts.nas_bench.nas_bench_201 import NasBench201
+from tf_darts.selection.probe import Prober
 from tf_darts.spaces import nas_bench_201
+from tf_darts.workdir import events
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "few_resamples")
 
@@ -41,7 +41,7 @@ def study(workdir, table=None, **fields):
 @pytest.fixture(scope="module")
 def analysed(workdir, text):
     """The analysis of three of its edges with a table, what it left, and the text."""
-    done = study(workdir, Table.parse(text), analysis__edges="0,2,5", report__table="made.csv.gz")
+    done = study(workdir, NasBench201.parse(text), analysis__edges="0,2,5", report__table="made.csv.gz")
     said = perturbation.run(done)
     return done, done.result(), said
 
@@ -137,7 +137,7 @@ def test_other_probes_are_refused_in_the_same_folder(workdir, analysed):
 
 
 def test_a_column_that_the_table_lacks_is_refused(workdir, analysed, text):
-    other = study(workdir, Table.parse(text), analysis__edges="0", analysis__table_column="c10_best")
+    other = study(workdir, NasBench201.parse(text), analysis__edges="0", analysis__table_column="c10_best")
     with pytest.raises(UserError, match="no column 'c10_best'; allowed: .*c10_test200"):
         perturbation.run(other)
 

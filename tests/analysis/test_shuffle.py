@@ -7,7 +7,7 @@ from tests.analysis import made
 from tests.search import tiny, two_cells
 from tf_darts import spaces
 from tf_darts.analysis import shuffle
-from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.workdir.checkpoints import Checkpoints
 
 FIELDS = {"search__cells": 2, "search__alpha_scale": 1.0}  # two cells of one type and width
 

@@ -10,7 +10,7 @@ from tests.analysis import made
 from tests.search import tiny
 from tf_darts.analysis import skip_share
 from tf_darts.errors import UserError
-from tf_darts.runtime.workdir import read_json
+from tf_darts.workdir.records import read_json
 
 SKIP, CONV = tiny.OPERATIONS
 

@@ -11,9 +11,9 @@ from tests.analysis import made
 from tests.search import tiny
 from tf_darts.analysis import strength
 from tf_darts.errors import UserError
-from tf_darts.optimizers import SGD
-from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.optim.optimizers import SGD
 from tf_darts.runtime.progress import Progress
+from tf_darts.workdir.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("few_resamples")
 
@@ -115,7 +115,9 @@ def test_what_is_compared_and_left(searched, analysed):
 
 
 def test_every_operation_starts_from_the_search(searched, analysed, tmp_path, monkeypatch):
-    monkeypatch.setattr("tf_darts.analysis.study.figure_to_png_bytes", lambda figure: b"")  # drawn before
+    monkeypatch.setattr(
+        "tf_darts.analysis.analysis_run.figure_to_png_bytes", lambda figure: b""
+    )  # drawn before
     one = study(copied(searched, tmp_path), analysis__edges="3<-2")
     strength.run(one)
     ours = tiny.rows(one.folder / "training.jsonl")

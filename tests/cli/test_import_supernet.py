@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tf_darts import config as config_lib
-from tf_darts import spaces, supernet_file
-from tf_darts.architecture import Architecture
+from tf_darts import spaces
+from tf_darts.models.architecture import Architecture
+from tf_darts.models.supernet import Supernet
+from tf_darts.search import supernet_file
 from tf_darts.search.bilevel import Bilevel
-from tf_darts.supernet import Supernet
 
 CONFIG = """
 from configs import quickstart

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_darts.published import PUBLISHED
+from tf_darts.genotypes.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """

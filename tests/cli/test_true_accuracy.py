@@ -10,10 +10,10 @@ import pytest
 
 from tests.nas_bench.made import table_text
 from tf_darts import config as config_lib
-from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
+from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, Table
+from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, NasBench201
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = f"--config={ROOT / 'configs' / 'quickstart.py'}"
@@ -30,7 +30,7 @@ def text():
 
 @pytest.fixture(scope="module")
 def table(text):
-    return Table.parse(text)
+    return NasBench201.parse(text)
 
 
 def write(path, content):

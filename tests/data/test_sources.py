@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tf_darts import config
-from tf_darts.data import sources
+from tf_darts.data import image_data, sources
 from tf_darts.errors import UserError
 
 
@@ -33,7 +33,7 @@ def test_mean_and_std_are_those_of_all_training_pixels_in_the_unit_range():
     images[..., 0] = [[[0, 255]], [[0, 255]]]
     images[..., 1] = 51
     images[..., 2] = [[[0, 0]], [[0, 204]]]
-    data = sources.ImageData(images, np.zeros(2, np.int32), images[:1], np.zeros(1, np.int32), ("a", "b"))
+    data = image_data.ImageData(images, np.zeros(2, np.int32), images[:1], np.zeros(1, np.int32), ("a", "b"))
     np.testing.assert_allclose(data.mean, [0.5, 0.2, 0.2], rtol=1e-6)
     np.testing.assert_allclose(data.std, [0.5, 0, 0.8 * 3**0.5 / 4], rtol=1e-6)
     assert data.std[1] == 0
@@ -49,7 +49,7 @@ def test_published_moments_of_cifar10():
         pytest.skip(f"no CIFAR-10 strips in {folder}; set TF_DARTS_SHARED to the folder above data/cifar10")
     images = np.concatenate([np.asarray(Image.open(strip)).reshape(1000, 32, 32, 3) for strip in strips])
     labels = np.load(folder / "labels.npz")["train_labels"].astype(np.int32)
-    data = sources.ImageData(images, labels, images[:1], labels[:1], tuple("0123456789"))
+    data = image_data.ImageData(images, labels, images[:1], labels[:1], tuple("0123456789"))
     # The published figures were summed up in single precision: only six of their digits hold.
     np.testing.assert_allclose(data.mean, [0.49139968, 0.48215827, 0.44653124], rtol=0, atol=1e-6)
     np.testing.assert_allclose(data.std, [0.24703233, 0.24348505, 0.26158768], rtol=0, atol=1e-6)

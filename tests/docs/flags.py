@@ -16,9 +16,9 @@ import tf_darts.nas_bench
 import tf_darts.paper
 import tf_darts.selection
 import tf_darts.study.engine  # noqa: F401
-from tf_darts import config_files
 from tf_darts.cli import entry  # noqa: F401
-from tf_darts.runtime import workdir
+from tf_darts.config import files
+from tf_darts.workdir import records
 
 
 def check(program: str, arguments: list[str]) -> None:
@@ -29,7 +29,7 @@ def check(program: str, arguments: list[str]) -> None:
     """
     sys.argv = [program, *arguments]  # where the flags of a config look for its fields
     # No work directory of the pages is there. It may have been started with any config.
-    workdir.recorded_config = lambda path: config_files.load("quickstart")
+    records.recorded_config = lambda path: files.load("quickstart")
     app.run = lambda main, flags_parser: flags_parser(sys.argv)
     module = importlib.import_module(f"tf_darts.cli.{program}")
     module.main()
@@ -41,9 +41,9 @@ def check(program: str, arguments: list[str]) -> None:
     elif program == "benchmark":
         module.settings.validate(module._CONFIG.value)
     else:
-        from tf_darts.cli import common
+        from tf_darts.cli import shared_flags
 
-        common.with_method(common.load_config(table=values.get("table")), values.get("method"))
+        shared_flags.with_method(shared_flags.load_config(table=values.get("table")), values.get("method"))
 
 
 def main() -> None:

@@ -18,11 +18,12 @@ from tests.docs.pages import ROOT
 from tests.docs.shortening import QUICK, run_blocks, shortened
 from tests.nas_bench.made import table_text
 from tf_darts import config as config_lib
-from tf_darts import spaces, supernet_file
-from tf_darts.architecture import Architecture
+from tf_darts import spaces
+from tf_darts.models.architecture import Architecture
+from tf_darts.models.supernet import Supernet
 from tf_darts.nas_bench import table_file
+from tf_darts.search import supernet_file
 from tf_darts.search.bilevel import Bilevel
-from tf_darts.supernet import Supernet
 
 pytestmark = pytest.mark.slow
 

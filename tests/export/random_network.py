@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from tf_darts.data.augment import Transform
+from tf_darts.data.transform import Transform
 from tf_darts.export import functional
-from tf_darts.network import Network
+from tf_darts.models.network import Network
 
 MEAN, STD = np.array([0.4, 0.5, 0.6], np.float32), np.array([0.2, 0.25, 0.3], np.float32)
 

@@ -6,12 +6,12 @@ import pytest
 
 from tests.export import random_network
 from tests.search import tiny
-from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
 from tf_darts.errors import UserError
 from tf_darts.export import build, check, formats
-from tf_darts.operation_names import OPERATIONS
-from tf_darts.published import PUBLISHED
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.published import PUBLISHED
+from tf_darts.registry import OPERATIONS
 
 OWN = """
 import tensorflow as tf
@@ -67,7 +67,7 @@ def test_a_users_own_operation_is_part_of_every_file_and_only_keras_needs_its_co
 ):
     network, model = own
     paths = written(model, tmp_path, "keras", "saved_model")
-    imports = {"keras": ["tf_darts.export.own_layer"], "saved_model": []}
+    imports = {"keras": ["tf_darts.export.operation_layer"], "saved_model": []}
     findings = compared(network, paths, imports, monkeypatch)
     assert list(findings) == ["keras", "saved_model"]
     for finding in findings.values():

@@ -5,18 +5,19 @@ import numpy as np
 import pytest
 
 from tests.export import random_network
-from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.export.own_layer import OwnOperation
-from tf_darts.layers.own_operation import keras_operation
-from tf_darts.operation_names import OPERATIONS
+from tf_darts.export.operation_layer import OperationLayer
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.layers.keras_operation import keras_operation
+from tf_darts.registry import OPERATIONS
+from tf_darts.spaces import space
 
 
 def space_of(names, **fields):
     """Cells as in DARTS with two nodes, and these candidates everywhere."""
-    stacking, nodes = spaces.DARTS.stacking, 2
-    row = (("none", *names),) * len(spaces.base.edges_of(2, nodes))
+    stacking, nodes = spaces.get("darts").stacking, 2
+    row = (("none", *names),) * len(space.edges_of(2, nodes))
     candidates = {"normal": row, "reduce": row}
     return spaces.Space("own", 2, nodes, candidates, (2, 3), 2, stacking, **fields)
 
@@ -56,7 +57,7 @@ def test_every_operation_at_both_strides(name):
     ],
 )
 def test_stages_residual_blocks_and_nodes_of_zeros(text):
-    space = spaces.NAS_BENCH_201
+    space = spaces.get("nas_bench_201")
     network = random_network.make(space, genotype_lib.from_text(text, space))
     model = random_network.exported(network)
     assert_same(network, model)
@@ -72,7 +73,7 @@ def test_zeros_at_stride_2_where_nothing_else_arrives():
 
 def test_a_constant_channel_is_not_divided_by_zero(monkeypatch):
     monkeypatch.setattr(random_network, "STD", np.array([0.2, 0.0, 0.3], np.float32))
-    space = spaces.NAS_BENCH_201
+    space = spaces.get("nas_bench_201")
     text = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
     network = random_network.make(space, genotype_lib.from_text(text, space))
     assert_same(network, random_network.exported(network))
@@ -112,11 +113,11 @@ def test_a_keras_layer_stays_what_it_is(registries):
     model = random_network.exported(network)
     assert_same(network, model)
     assert sum(isinstance(layer, keras.Sequential) for layer in model.layers) == 4 * 3
-    assert not any(isinstance(layer, OwnOperation) for layer in model.layers)
+    assert not any(isinstance(layer, OperationLayer) for layer in model.layers)
 
 
 def test_the_network_and_its_export_share_no_weights():
-    space = spaces.NAS_BENCH_201
+    space = spaces.get("nas_bench_201")
     text = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
     network = random_network.make(space, genotype_lib.from_text(text, space))
     model = random_network.exported(network)

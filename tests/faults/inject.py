@@ -34,7 +34,7 @@ def stall_at(point: str, number: int, seconds: float) -> None:
 
 def kill_within_a_row(number: int) -> None:
     """Kills the process when half of a row is written (to any .jsonl file)."""
-    from tf_darts.runtime.workdir import JsonLines
+    from tf_darts.workdir.records import JsonLines
 
     append, calls = JsonLines.append, []
 

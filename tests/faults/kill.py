@@ -19,11 +19,11 @@ from pathlib import Path
 from tests.faults import small
 from tests.forking import Programs
 
-SAVES, ROWS = "tf_darts.runtime.checkpoints:Checkpoints.", "tf_darts.runtime.workdir:JsonLines.append"
+SAVES, ROWS = "tf_darts.workdir.checkpoints:Checkpoints.", "tf_darts.workdir.records:JsonLines.append"
 # Faults by what they mean; each is put into a run at its start, one after the other, and has to be met.
 POINTS: dict[str, list[tuple[str, list]]] = {
     "search: the lock is taken, nothing is written": [
-        ("kill_at", ["tf_darts.runtime.workdir:Stage.open", 1, "before"])
+        ("kill_at", ["tf_darts.workdir.records:Stage.open", 1, "before"])
     ],
     "search: a file is written and not yet renamed": [("kill_at", ["os:replace", 2, "before"])],
     "search: a file was renamed": [("kill_at", ["os:replace", 5, "after"])],
@@ -35,30 +35,28 @@ POINTS: dict[str, list[tuple[str, list]]] = {
     ],
     "search: older checkpoints are not yet removed": [("kill_at", [SAVES + "_tidy", 2, "before"])],
     "search: a checkpoint is being restored": [
-        ("kill_at", ["tf_darts.runtime.checkpoints:_restore", 1, "before"])
+        ("kill_at", ["tf_darts.workdir.checkpoints:_restore", 1, "before"])
     ],
     "search: the last checkpoint is written, the result is not": [
         ("kill_at", ["tf_darts.search.loop:finish", 1, "before"])
     ],
     "search: checksums of the results are written, the result is not": [
-        ("kill_at", ["tf_darts.runtime.files:seal", 1, "after"])
+        ("kill_at", ["tf_darts.workdir.files:seal", 1, "after"])
     ],
     "search: the result is written": [("kill_at", ["tf_darts.search.loop:finish", 1, "after"])],
-    "selection: between two probes": [
-        ("kill_at", ["tf_darts.selection.perturb_and_finetune:Work.probed", 2, "after"])
-    ],
+    "selection: between two probes": [("kill_at", ["tf_darts.selection.darts_pt:Work.probed", 2, "after"])],
     "selection: a decision is made and not yet written": [
-        ("kill_at", ["tf_darts.selection.perturbation:Decider.decide", 1, "after"])
+        ("kill_at", ["tf_darts.selection.decide:Decider.decide", 1, "after"])
     ],
     "selection: a decision is written, the checkpoint is not": [
-        ("kill_at", ["tf_darts.runtime.checkpoints:Checkpoints.save", 1, "before"])
+        ("kill_at", ["tf_darts.workdir.checkpoints:Checkpoints.save", 1, "before"])
     ],
-    "selection: in fine-tuning": [("kill_at", ["tf_darts.runtime.metrics:Metrics.steps", 2, "after"])],
+    "selection: in fine-tuning": [("kill_at", ["tf_darts.workdir.metrics:Metrics.steps", 2, "after"])],
     "selection: the genotype is not yet written": [
         ("kill_at", ["tf_darts.selection.select:finish", 1, "before"])
     ],
     "training: rows of an epoch are written, its checkpoint is not": [
-        ("kill_at", ["tf_darts.runtime.metrics:Metrics.epoch", 2, "after"])
+        ("kill_at", ["tf_darts.workdir.metrics:Metrics.epoch", 2, "after"])
     ],
     "training: checksums of the last checkpoint are written, the list of checkpoints is not": [
         ("kill_at", [SAVES + "_seal", 1, "after"])
@@ -66,7 +64,7 @@ POINTS: dict[str, list[tuple[str, list]]] = {
     "training: the result is not yet written": [("kill_at", ["tf_darts.training.loop:finish", 1, "before"])],
     "training: the result is written": [("kill_at", ["tf_darts.training.loop:finish", 1, "after"])],
     "report: the picture is not yet written": [
-        ("kill_at", ["tf_darts.report.cell_diagram:save_genotype_picture", 1, "before"])
+        ("kill_at", ["tf_darts.plots.cell_diagram:save_genotype_picture", 1, "before"])
     ],
 }
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.search import tiny
-from tf_darts import collapse
-from tf_darts.genotype import Choice, Genotype
-from tf_darts.runtime.warn import Warnings
+from tf_darts.genotypes.genotype import Choice, Genotype
+from tf_darts.search import collapse
+from tf_darts.workdir.warnings import Warnings
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
-from tf_darts import derive
 from tf_darts.errors import UserError
+from tf_darts.genotypes import derive
 from tf_darts.runtime import guard
-from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.steps import Steps
 from tf_darts.search import loop
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import magnitude
+from tf_darts.workdir.checkpoints import Checkpoints
 
 FIELDS = {"search__epochs": 1, "search__evaluate_every": 0, "data__crop_padding": 0}
 

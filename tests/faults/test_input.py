@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from tf_darts import config as config_lib
-from tf_darts import npz
-from tf_darts.data import sources
-from tf_darts.data.common import Arrays
+from tf_darts.data import npz, sources
+from tf_darts.data.arrays import Arrays
 from tf_darts.errors import UserError
 
 

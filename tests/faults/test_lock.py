@@ -12,7 +12,7 @@ import pytest
 
 from tests.forking import ROOT
 from tf_darts.errors import UserError
-from tf_darts.runtime import lock
+from tf_darts.workdir import lock
 
 HOLD = """
 import sys

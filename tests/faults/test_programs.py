@@ -20,7 +20,7 @@ from tests.faults import small
 from tests.forking import Programs
 
 pytestmark = pytest.mark.slow
-STEP = "tf_darts.runtime.metrics:Metrics.steps"
+STEP = "tf_darts.workdir.metrics:Metrics.steps"
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tests.faults.properties import few_and_many
 from tests.search import tiny
 from tf_darts import config as config_lib
-from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
-from tf_darts.architecture import Architecture
 from tf_darts.data import sources
-from tf_darts.derive import read_genotype
 from tf_darts.errors import UserError
-from tf_darts.genotype import Genotype
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.derive import read_genotype
+from tf_darts.genotypes.genotype import Genotype
+from tf_darts.models.architecture import Architecture
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import magnitude
 from tf_darts.selection.sampling import random_mixing_weights

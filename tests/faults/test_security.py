@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.forking import ROOT
-from tf_darts import genotype as genotype_lib
-from tf_darts import npz, spaces
+from tf_darts import spaces
+from tf_darts.data import npz
 from tf_darts.errors import UserError
+from tf_darts.genotypes import genotype as genotype_lib
 
 SOURCES = sorted((ROOT / "tf_darts").rglob("*.py"))
 RUNS_WHAT_IT_READS = {"eval", "exec", "compile", "__import__"}

@@ -6,10 +6,14 @@ import tensorflow as tf
 
 from tf_darts import spaces
 from tf_darts.layers import primitives
-from tf_darts.layers.base import NodeLayer, Operation
-from tf_darts.layers.body import Body, Cell, Head, ResidualBlock
-from tf_darts.layers.node import NodeOutput
+from tf_darts.layers.body import Body
+from tf_darts.layers.cell import Cell
+from tf_darts.layers.head import Head
+from tf_darts.layers.layer import NodeLayer
+from tf_darts.layers.node_output import NodeOutput
+from tf_darts.layers.operation import Operation
 from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
+from tf_darts.layers.residual_block import ResidualBlock
 
 
 class Times(NodeLayer):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_darts import interop
 from tf_darts.layers import operations, primitives
-from tf_darts.layers.base import BatchNorm, uniform_fan_in
+from tf_darts.layers.batch_norm import BatchNorm
+from tf_darts.layers.layer import uniform_fan_in
+from tf_darts.models import torch_weights
 
 CASES = [
     f"darts/{name}/stride{stride}/affine0/{size}"
@@ -67,7 +68,7 @@ def test_output_and_gradient_of_the_release(reference, case):
         for key, value in reference.items()
         if key.startswith(f"{case}/param/")
     }
-    named = [entry for entry in interop.operation_names(operation, "") if "running" not in entry[1]]
+    named = [entry for entry in torch_weights.operation_names(operation, "") if "running" not in entry[1]]
     assert {torch_name for _, torch_name, _ in named} == set(stored)
     for variable, torch_name, layout in named:
         variable.assign(layout.from_torch(stored[torch_name]))

@@ -12,7 +12,7 @@ from tests.nas_bench.made import TEXTS, NatsBench
 from tf_darts.cli import convert_nats_bench as cli
 from tf_darts.errors import UserError
 from tf_darts.nas_bench.convert_nats_bench import COLUMNS, convert
-from tf_darts.nas_bench.nas_bench_201 import Table
+from tf_darts.nas_bench.nas_bench_201 import NasBench201
 
 # Column, training data, epochs and key, as the README of the published table describes its columns.
 PLACES = [
@@ -40,7 +40,7 @@ PLACES = [
 @pytest.fixture(scope="module")
 def converted():
     api = NatsBench()
-    return api, Table.parse(convert("no-folder.pickle.pbz2", api.call))
+    return api, NasBench201.parse(convert("no-folder.pickle.pbz2", api.call))
 
 
 @pytest.mark.parametrize(("column", "data", "epochs", "key"), PLACES)
@@ -86,14 +86,14 @@ def test_a_file_is_opened_once_and_a_folder_often(tmp_path, converted):
             return super().query_by_index(arch_index, dataname, hp)
 
     api = Watched()
-    table = Table.parse(convert(str(tmp_path), api.call))
+    table = NasBench201.parse(convert(str(tmp_path), api.call))
     assert set(api.created) == {(str(tmp_path), True)}
     assert most <= 250  # what the package holds at most
     assert np.array_equal(table.column("in16_val200"), converted[1].column("in16_val200"))
 
 
 def test_a_source_without_the_short_schedule_leaves_gaps():
-    table = Table.parse(convert("file", NatsBench(epochs=("200",)).call))
+    table = NasBench201.parse(convert("file", NatsBench(epochs=("200",)).call))
     assert np.isnan(table.column("c10_test12")).all() and not np.isnan(table.column("c10_test200")).any()
 
 
@@ -179,7 +179,7 @@ def test_the_package_itself():
         assert not fast_mode
         return nats_bench.create(contents, space, fast_mode=False, verbose=verbose)
 
-    table = Table.parse(convert("file", create))
+    table = NasBench201.parse(convert("file", create))
     assert table.texts == tuple(TEXTS)
     for column, data, epochs, key in PLACES:
         if key == "train-all-time":
@@ -223,7 +223,7 @@ def package(monkeypatch):
 def test_the_program_writes_a_table(program, package, tmp_path, capsys):
     (tmp_path / "archive").mkdir()
     program("archive", "made.csv.gz")
-    table = Table.load(tmp_path / "made.csv.gz")
+    table = NasBench201.load(tmp_path / "made.csv.gz")
     output = capsys.readouterr().out
     best = int(np.argmax(table.column("c10_test200")))
     assert "15,625 architectures are in made.csv.gz." in output

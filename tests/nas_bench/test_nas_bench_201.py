@@ -8,13 +8,14 @@ import pytest
 from scipy.stats import rankdata
 
 from tests.nas_bench.made import COLUMNS, OPERATIONS, TEXTS, table_text
-from tf_darts import genotype as genotype_lib
-from tf_darts import network, spaces
-from tf_darts.cost import multiply_adds
+from tf_darts import spaces
 from tf_darts.errors import UserError
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.published import PUBLISHED
+from tf_darts.models import network
+from tf_darts.models.cost import multiply_adds
 from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, SPLITS, Distribution, Table, accuracy_column
-from tf_darts.published import PUBLISHED
+from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, SPLITS, Distribution, NasBench201, accuracy_column
 
 SPACE = spaces.get("nas_bench_201")
 
@@ -34,7 +35,7 @@ def edges(text):
 
 @pytest.fixture(scope="module")
 def published(shared):
-    return Table.load(shared / "data" / "nas_bench_201" / "nb201.csv.gz")
+    return NasBench201.load(shared / "data" / "nas_bench_201" / "nb201.csv.gz")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def text():
 
 @pytest.fixture(scope="module")
 def made(text):
-    return Table.parse(text)
+    return NasBench201.parse(text)
 
 
 # The published table.
@@ -180,7 +181,7 @@ def test_the_order_of_edges_in_a_genotype_does_not_matter(made):
 
 def test_random_search_is_exact_where_all_draws_can_be_listed():
     by, values = np.array([2.0, 5.0, 5.0, 1.0]), np.array([10.0, 20.0, 40.0, 70.0])
-    table = Table(("a", "b", "c", "d"), {"by": by, "value": values})
+    table = NasBench201(("a", "b", "c", "d"), {"by": by, "value": values})
     for budget in (1, 2, 3, 5):
         # max() keeps the first of equals.
         found = [values[max(d, key=by.__getitem__)] for d in itertools.product(range(4), repeat=budget)]
@@ -257,7 +258,7 @@ def without(text, column):
 )  # fmt: skip
 def test_tables_that_are_not_whole(text, change, message):
     with pytest.raises(UserError, match=message.replace("|", r"\|").replace("+", r"\+")) as error:
-        Table.parse(change(text))
+        NasBench201.parse(change(text))
     assert "\n" not in str(error.value)
 
 
@@ -266,7 +267,7 @@ def test_files_that_are_none(tmp_path, text):
 
     def message():
         with pytest.raises(UserError) as error:
-            Table.load(path)
+            NasBench201.load(path)
         assert str(error.value).startswith(f"NAS-Bench-201 table '{path}'") and "\n" not in str(error.value)
         return str(error.value)
 
@@ -290,7 +291,7 @@ def test_files_that_are_none(tmp_path, text):
 def test_what_is_written_is_read_again(tmp_path, text, made):
     path = tmp_path / "table.csv.gz"
     table_file.write(path, text)
-    again = Table.load(path)
+    again = NasBench201.load(path)
     assert again.texts == made.texts and again.columns.keys() == made.columns.keys()
     for name, column in again.columns.items():
         assert np.array_equal(column, made.columns[name], equal_nan=True)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.report import made
 from tests.report.browser import CHROMIUM, Browser
-from tf_darts.report import comparison_page, record, workdir_page
+from tf_darts.report import comparison_page, workdir_contents, workdir_page
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def found(tmp_path_factory):
     made.workdir(folder)
     warnings = {"schema_version": 1, "warnings": {"kind": "<img src=x onerror=alert(2)>"}}
     (folder / "search" / "warnings.json").write_text(json.dumps(warnings))
-    return record.read(folder)
+    return workdir_contents.read(folder)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def several(tmp_path_factory):
             workdir = folder / f"{method}-{seed}"
             accuracies = {"magnitude": base + 0.02 * seed, "perturbation": base + 0.1 + 0.01 * seed}
             made.workdir(workdir, accuracies, mistakes=False, search__method=method, seed=seed)
-            records.append(record.read(workdir))
+            records.append(workdir_contents.read(workdir))
     return records
 
 

@@ -5,11 +5,11 @@ import json
 import numpy as np
 
 from tf_darts import config as config_lib
-from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
-from tf_darts.architecture import Architecture
-from tf_darts.derive import read_genotype
-from tf_darts.search.describe import describe
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.derive import read_genotype
+from tf_darts.models.architecture import Architecture
+from tf_darts.search.alpha_summary import describe
 from tf_darts.selection import magnitude
 from tf_darts.training.mistakes import Predictions, leave
 

@@ -13,10 +13,11 @@ from scipy import stats
 
 from tests.report import made
 from tf_darts.errors import UserError
-from tf_darts.report import comparison_page, decisions, record, strength, workdir_page
+from tf_darts.plots import decisions
+from tf_darts.report import comparison_page, strength, workdir_contents, workdir_page
 from tf_darts.runtime.progress import duration
-from tf_darts.runtime.workdir import read_json
 from tf_darts.study.collect import TRAINED
+from tf_darts.workdir.records import read_json
 
 
 class Checker(html.parser.HTMLParser):
@@ -92,7 +93,7 @@ def test_further_supernets_are_named_and_their_time_counts(found, page, tmp_path
         shutil.copytree(found.workdir / "search", tmp_path / "run" / name)
     config = {"schema_version": 1, "config": {"selection": {"supernets": 2}}}
     (tmp_path / "run/selection/perturbation/config.json").write_text(json.dumps(config))
-    text = workdir_page.make(record.read(tmp_path / "run"))
+    text = workdir_page.make(workdir_contents.read(tmp_path / "run"))
     says = "Every removal was scored in 2 supernets together, those of search and search_2; alpha is that"
     assert check_page(text).count("search_3") == 1 and text.count(says) == 1 and says not in page
     spent = sum(stage.seconds or 0.0 for stage in found.stages)
@@ -115,7 +116,7 @@ def test_an_unfinished_work_directory_has_a_page_too(found, page, tmp_path, left
         (tmp_path / "run/search/result.json").unlink()
         lines = tmp_path / "run/search/metrics.jsonl"
         lines.write_text("".join(lines.read_text().splitlines(True)[:6]) + '{"step": 9, "ep')
-    text = workdir_page.make(record.read(tmp_path / "run"))
+    text = workdir_page.make(workdir_contents.read(tmp_path / "run"))
     check_page(text)
     assert ("is at epoch 1 of 4" in text) == (left == "search")
     assert "is at epoch" not in page

@@ -9,7 +9,7 @@ from tests.search import drawing, tiny
 from tf_darts.runtime import draws
 from tf_darts.search.methods import drnas, gdas, random_sharing
 from tf_darts.search.methods.sdarts import perturbed
-from tf_darts.selection.finetuning import dropped
+from tf_darts.selection.finetune import dropped
 from tf_darts.training.step import drop_path_factors
 
 SEED = (3, 7)

@@ -8,10 +8,10 @@ import pytest
 from tests.search import tiny
 from tests.training import test_loop as training
 from tf_darts.runtime import preemption
-from tf_darts.runtime.metrics import Metrics
 from tf_darts.search import loop as search_loop
 from tf_darts.selection import select as selection_lib
-from tf_darts.selection.probing import Prober
+from tf_darts.selection.probe import Prober
+from tf_darts.workdir.metrics import Metrics
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
-from tf_darts.data.passes import PassSteps
+from tf_darts.data.pass_steps import PassSteps
 from tf_darts.runtime.steps import Steps
 
 

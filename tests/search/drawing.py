@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.search import tiny
-from tf_darts.architecture import Architecture, softmax
+from tf_darts.models.architecture import Architecture, softmax
 from tf_darts.spaces import Space
 
 THREE = ("skip_connect", "nor_conv_1x1", "avg_pool_3x3")

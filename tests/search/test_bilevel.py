@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
-from tf_darts.objective import loss_and_correct
-from tf_darts.search.describe import entropy, skip_share
+from tf_darts.optim.losses import loss_and_correct
+from tf_darts.search.alpha_summary import entropy, skip_share
 
 
 def batch(number):

@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
-from tf_darts import open_state
-from tf_darts.runtime.checkpoints import Checkpoints, load_from
+from tf_darts.models import decision_state
 from tf_darts.runtime.progress import Progress
-from tf_darts.runtime.workdir import read_json
 from tf_darts.search import early_stopping, loop
 from tf_darts.search.early_stopping import ByEigenvalue
+from tf_darts.workdir.checkpoints import Checkpoints, load_from
+from tf_darts.workdir.records import read_json
 
 # Eigenvalues after each epoch, a window of 1: 1/1, then 1/1.5 = 0.67 at the fourth.
 RISING = [1.0, 1.0, 1.0, 2.0, 9.0, 9.0]
@@ -246,8 +246,8 @@ def test_decisions_after_the_supernet_that_is_taken_are_undone(undisturbed):
     assert [row["epoch"] for row in decisions] == [TAKEN, STOPPED]
     assert [row.get("undone", False) for row in decisions] == [False, True]
     architecture = made.bilevel.architecture
-    assert open_state.agree(architecture, decisions[:1])
-    assert not open_state.agree(architecture, decisions)
+    assert decision_state.agree(architecture, decisions[:1])
+    assert not decision_state.agree(architecture, decisions)
     # What is computed is what is open again.
     evaluated = np.array(architecture.computed["normal"])
     is_open = (

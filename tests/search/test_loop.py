@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.search import tiny
-from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop
+from tf_darts.workdir.checkpoints import Checkpoints
 
 EPOCHS, STEPS_PER_EPOCH = 3, 3  # 18 images in batches of 8: 3 steps
 

@@ -8,15 +8,16 @@ import tensorflow as tf
 
 from tests.search import drawing, tiny, two_cells
 from tests.selection.one_by_one import EDGES, OneByOne, assert_equal, operations
-from tf_darts import memory, spaces
-from tf_darts.architecture import Architecture
+from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.network import count_parameters
+from tf_darts.models import memory
+from tf_darts.models.architecture import Architecture
+from tf_darts.models.network import count_parameters
+from tf_darts.models.supernet import Supernet
 from tf_darts.search import loop
-from tf_darts.search.describe import describe
+from tf_darts.search.alpha_summary import describe
 from tf_darts.selection import magnitude
-from tf_darts.selection.probing import Prober
-from tf_darts.supernet import Supernet
+from tf_darts.selection.probe import Prober
 
 FIELDS = {"search__method": "pc_darts", "search__channels": 4, "pc_darts__partial_channels": 2}
 FULL = {"data__limit_train": 34}  # 16 validation images: full batches only, one shape to trace

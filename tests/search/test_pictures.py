@@ -3,10 +3,10 @@
 import pytest
 
 from tests.search import tiny
-from tf_darts.runtime import events
-from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop, pictures
+from tf_darts.workdir import events
+from tf_darts.workdir.checkpoints import Checkpoints
 
 
 def search(folder, **fields):

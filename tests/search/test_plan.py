@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.search import tiny
-from tf_darts.runtime.checkpoints import load_from
-from tf_darts.runtime.workdir import read_json
 from tf_darts.search import loop
 from tf_darts.search.plan import plan
+from tf_darts.workdir.checkpoints import load_from
+from tf_darts.workdir.records import read_json
 
 
 def method(sizes, whole_passes, warmup=0):

@@ -9,8 +9,8 @@ from scipy import stats
 
 from tests.search import drawing, tiny, two_cells
 from tf_darts import spaces
-from tf_darts.architecture import Architecture
-from tf_darts.derive import candidates_of
+from tf_darts.genotypes.derive import candidates_of
+from tf_darts.models.architecture import Architecture
 from tf_darts.search.methods.random_sharing import draw
 
 DRAWS = 3000

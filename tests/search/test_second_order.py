@@ -10,7 +10,7 @@ from tests.search import tiny
 from tests.search.replicas import TOTAL, on_first, whole
 from tf_darts import spaces
 from tf_darts.layers import depthwise
-from tf_darts.objective import loss_and_correct
+from tf_darts.optim.losses import loss_and_correct
 from tf_darts.search.methods import second_order
 from tf_darts.spaces import darts
 

@@ -10,15 +10,15 @@ import tensorflow as tf
 
 from tf_darts import config as config_lib
 from tf_darts.data import sources
-from tf_darts.genotype import Choice, Genotype
-from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.genotypes.genotype import Choice, Genotype
+from tf_darts.registry import METHODS
 from tf_darts.runtime.strategy import mirrored
 from tf_darts.search import loop
 from tf_darts.search import setup as search_setup
-from tf_darts.search.methods import METHODS
-from tf_darts.search.methods.base import Now
+from tf_darts.search.methods.method import Now
 from tf_darts.search.plan import plan
 from tf_darts.spaces import Block, Space, Stacking, custom
+from tf_darts.workdir.checkpoints import Checkpoints
 
 OPERATIONS = ("skip_connect", "nor_conv_1x1")
 

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 
 from tests.search import tiny
-from tf_darts import cost, spaces
+from tf_darts import spaces
+from tf_darts.config import depends
 from tf_darts.errors import UserError
-from tf_darts.genotype import Choice, Genotype
-from tf_darts.network import Network, count_parameters
-from tf_darts.runtime.workdir import Stage
+from tf_darts.genotypes.genotype import Choice, Genotype
+from tf_darts.models import budget as budget_lib
+from tf_darts.models import cost
+from tf_darts.models.budget import Budget
+from tf_darts.models.genotype_costs import GenotypeCosts
+from tf_darts.models.network import Network, count_parameters
+from tf_darts.registry import SELECTIONS
 from tf_darts.search import loop as search_loop
-from tf_darts.selection import SELECTIONS, budget_fields
-from tf_darts.selection import budget as budget_lib
 from tf_darts.selection import select as selection_lib
-from tf_darts.selection.budget import Budget
-from tf_darts.selection.costs import Costs
+from tf_darts.workdir.stage_folder import StageFolder
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def size_of(genotype):
 )
 def test_a_selection_keeps_to_the_budget(searched, tmp_path, limited, fields):
     def select(seed, limit):
-        given = {"interval": 0, "compact": False, budget_lib.FIELDS[limited]: limit, **fields}
+        given = {"interval": 0, "compact": False, depends.BUDGET_FIELDS[limited]: limit, **fields}
         settings = tiny.config(seed=seed, **{f"selection__{field}": value for field, value in given.items()})
         folder = tmp_path / f"{seed} {limit}"
         folder.mkdir()
@@ -73,10 +75,10 @@ def test_a_selection_that_knows_no_budgets_is_refused(tmp_path, monkeypatch):
         selection_lib.run(tiny.setup(settings), tmp_path, tmp_path)
 
 
-@pytest.mark.parametrize("limited", [0, 1], ids=budget_lib.FIELDS)
+@pytest.mark.parametrize("limited", [0, 1], ids=depends.BUDGET_FIELDS)
 def test_a_budget_that_nothing_fits_is_refused(limited):
     skips = Genotype("tiny", {"normal": tuple(Choice(3, e, "skip_connect") for e in range(2))})
-    least, field = size_of(skips)[limited], budget_lib.FIELDS[limited]
+    least, field = size_of(skips)[limited], depends.BUDGET_FIELDS[limited]
     budget_lib.check(tiny.config(**{f"selection__{field}": least}), tiny.SPACE, tiny.data(tiny.config()))
     settings = tiny.config(**{f"selection__{field}": least - 1})
     with pytest.raises(UserError) as caught:
@@ -88,7 +90,7 @@ def test_a_budget_that_nothing_fits_is_refused(limited):
 
 def test_limits_that_nothing_keeps_together_are_refused():
     either = {"normal": np.int64([[[1, 10], [10, 1]]] * 3)}  # few parameters, or few multiply-adds
-    costs = Costs(tiny.SPACE, np.int64([0, 0]), either)
+    costs = GenotypeCosts(tiny.SPACE, np.int64([0, 0]), either)
     Budget(tiny.SPACE, costs, 11, 11).check()
     Budget(tiny.SPACE, costs, 2, 20).check()
     with pytest.raises(UserError) as caught:
@@ -115,7 +117,7 @@ def test_images_that_the_network_cannot_halve_are_refused():
 def test_a_selection_depends_on_the_networks_size_where_it_has_a_budget(tmp_path, limit):
     def stage(channels):
         settings = tiny.config(selection__max_multiply_adds=limit, training__channels=channels)
-        return Stage(tmp_path, "selection/x", settings, ("selection",), budget_fields.depends_on(settings))
+        return StageFolder(tmp_path, "selection/x", settings, ("selection",), depends.of_budget(settings))
 
     stage(4).open()
     stage(4).check()

@@ -7,11 +7,11 @@ import pytest
 
 from tests.search import tiny
 from tf_darts import spaces
-from tf_darts.architecture import Architecture
-from tf_darts.derive import candidates_of, read_genotype
+from tf_darts.genotypes.derive import candidates_of, read_genotype
+from tf_darts.models.architecture import Architecture
+from tf_darts.models.budget import Budget
+from tf_darts.models.genotype_costs import GenotypeCosts
 from tf_darts.selection import magnitude
-from tf_darts.selection.budget import Budget
-from tf_darts.selection.costs import Costs
 
 TIED = 0.1
 
@@ -194,7 +194,7 @@ def test_of_two_nodes_the_one_with_the_most_certain_edge_keeps_what_it_wants():
         tiny.SPACE, candidates=dict.fromkeys(("normal", "reduce"), (tiny.OPERATIONS,) * 3)
     )
     cost = np.int64([[[0, 0]] * 2, [[10, 10]] * 2, [[0, 0]] * 2])
-    budget = Budget(space, Costs(space, np.int64([5, 5]), {"normal": cost, "reduce": cost}), 15)
+    budget = Budget(space, GenotypeCosts(space, np.int64([5, 5]), {"normal": cost, "reduce": cost}), 15)
 
     def kept(**largest):
         weights = {t: np.array([[w, 1 - w] for w in row]) for t, row in largest.items()}

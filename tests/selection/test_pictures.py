@@ -7,10 +7,10 @@ import pytest
 
 from tests.search import tiny
 from tests.search.test_pictures import shown
-from tf_darts.report import decisions
-from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.plots import decisions
 from tf_darts.selection import select as selection_lib
-from tf_darts.selection.probing import Prober
+from tf_darts.selection.probe import Prober
+from tf_darts.workdir.checkpoints import Checkpoints
 
 # Halves of 16 images: full batches only.
 FIELDS = {

@@ -8,11 +8,11 @@ from scipy import stats
 
 from tests.search import drawing, tiny
 from tests.search.drawing import DECIDED, REMOVED
-from tf_darts.evaluation import Evaluator
-from tf_darts.genotype import from_text
-from tf_darts.runtime.workdir import JsonLines
+from tf_darts.genotypes.genotype import from_text
+from tf_darts.models.evaluator import Evaluator
 from tf_darts.selection import sampling
 from tf_darts.selection import select as selection_lib
+from tf_darts.workdir.records import JsonLines
 
 RANKING = {"selection__method": "supernet_ranking", "selection__samples": 12}
 

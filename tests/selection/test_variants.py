@@ -5,9 +5,9 @@ import pytest
 
 from tests.search import tiny
 from tf_darts import spaces
-from tf_darts.runtime.checkpoints import load_from
-from tf_darts.selection import perturb_and_finetune, schedule
+from tf_darts.selection import darts_pt, schedule
 from tf_darts.selection import select as selection_lib
+from tf_darts.workdir.checkpoints import load_from
 
 EDGES = 3
 
@@ -70,7 +70,7 @@ def made_weights(searched):
 )
 def test_none_where_no_genotype_holds_it_is_pointed_out(name, chosen, lost):
     row = {"kind": "operation", "cell_type": "normal", "edge_name": "2<-0", "chosen": chosen}
-    sentence = perturb_and_finetune._sentence(spaces.get(name), row)
+    sentence = darts_pt._sentence(spaces.get(name), row)
     assert sentence.startswith(f"normal edge 2<-0 keeps {chosen}")
     assert ("a genotype of this space holds no none" in sentence) == lost
 

@@ -9,7 +9,7 @@ import pytest
 from tests.nas_bench.made import table_text
 from tests.study.small import ROOT
 from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import Table
+from tf_darts.nas_bench.nas_bench_201 import NasBench201
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -24,7 +24,7 @@ def table_path(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def table(table_path):
-    return Table.load(table_path)
+    return NasBench201.load(table_path)
 
 
 @pytest.fixture(scope="session")

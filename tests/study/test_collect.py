@@ -9,19 +9,21 @@ import pytest
 from scipy import stats
 
 from tests.study.small import small
-from tf_darts import folders, open_state, spaces
-from tf_darts import genotype as genotype_lib
-from tf_darts.architecture import Architecture
+from tf_darts import spaces
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.models import decision_state
+from tf_darts.models.architecture import Architecture
 from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import Table, accuracy_column
-from tf_darts.search.describe import describe
-from tf_darts.search.methods import METHODS
+from tf_darts.nas_bench.nas_bench_201 import NasBench201, accuracy_column
+from tf_darts.registry import METHODS
+from tf_darts.search.alpha_summary import describe
 from tf_darts.selection import magnitude
 from tf_darts.study import collect, epochs, pictures, settings, summary
 from tf_darts.study.collect import Tables
 from tf_darts.study.conclude import conclude
 from tf_darts.study.output import Output
 from tf_darts.study.report import report
+from tf_darts.workdir import stage_folders
 
 SPACE = spaces.get("nas_bench_201")
 EPOCHS = 3
@@ -84,7 +86,7 @@ def output(tmp_path_factory, study, table):
         for selection, config in job.selections.items():
             if job is study.jobs[-1] and selection == "by_loss":
                 continue
-            path = output.workdir(job) / "selection" / folders.selection_name(config)
+            path = output.workdir(job) / "selection" / stage_folders.selection_name(config)
             path.mkdir(parents=True)
             genotype_lib.save(path / "genotype.json", table.genotype(next(numbers)), SPACE)
             write(path / "seconds.json", {"seconds": 2.5, "starts": 2})
@@ -316,7 +318,7 @@ def test_an_epoch_is_read_as_magnitude_selection_reads_the_architecture(method):
             {"kind": "operation", "cell_type": "normal", "edge": 0, "operation": 3, "removed": [1]},
         ]
     for row in decisions:
-        open_state.apply(architecture, row)
+        decision_state.apply(architecture, row)
         architecture.remove_edges(row["cell_type"], row["removed"])
     # As one reads it from JSON.
     epoch = json.loads(json.dumps(describe(architecture)))
@@ -352,7 +354,7 @@ def test_a_narrow_and_a_wide_range_of_accuracies_have_ticks():
 def test_the_real_table(shared, study, output, tmp_path):
     """The true accuracies of collected rows are those of the published table."""
     path = shared / "data" / "nas_bench_201" / "nb201.csv.gz"
-    real = Table.load(path)
+    real = NasBench201.load(path)
     config = {**study.config, "base": {**study.config["base"], "report": {"table": str(path)}}}
     rows = collect.results(settings.validate(config), output, Tables())
     column = real.column(accuracy_column("ImageNet16-120", "test"))

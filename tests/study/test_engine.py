@@ -11,9 +11,10 @@ import pytest
 from tests.study.conftest import ENVIRONMENT
 from tests.study.small import ROOT, small
 from tf_darts.errors import UserError
-from tf_darts.runtime import host, seconds
+from tf_darts.runtime import host
 from tf_darts.study import engine, settings, slurm
 from tf_darts.study.output import Output
+from tf_darts.workdir import seconds
 
 
 @pytest.fixture

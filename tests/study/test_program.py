@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from tests.study.small import CONFIG
-from tf_darts import genotype as genotype_lib
 from tf_darts import spaces
+from tf_darts.genotypes import genotype as genotype_lib
 
 SEED = "--config.seeds=(0,)"
 MORE = ("--config.trains=('random',)", "--config.analyses=('perturbation',)")
@@ -149,15 +149,15 @@ def test_magnitude_after_the_last_epoch_is_the_selection(done):
 
 def test_a_work_directory_is_one_that_the_programs_continue(done):
     """bin/select asks for the same folder with the same config and finds what is there."""
-    from tf_darts import folders
     from tf_darts.config import validate
-    from tf_darts.runtime.workdir import recorded_config
+    from tf_darts.workdir import stage_folders
+    from tf_darts.workdir.records import recorded_config
 
     workdir = done[0] / "out" / "darts-seed0"
     config = recorded_config(workdir)
     for method in ("magnitude", "random"):
         config.selection.method = method
-        stage = folders.selection_stage(str(workdir), validate(config))
+        stage = stage_folders.selection_stage(str(workdir), validate(config))
         stage.check()
         assert (stage.path / "genotype.json").exists()
 

@@ -9,7 +9,7 @@ from tests.study.small import ROOT, small
 from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.search.methods import METHODS, UNTRAINED_ALPHA
+from tf_darts.registry import METHODS, UNTRAINED_ALPHA
 from tf_darts.study import settings
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.search import tiny
 from tf_darts.runtime.progress import Progress
-from tf_darts.training import loop
+from tf_darts.training import loop, setup
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -39,7 +39,7 @@ class Heard(keras.callbacks.Callback):
 
 def train(folder, *callbacks, **fields):
     settings = tiny.config(training__evaluate_every=2, data__crop_padding=0, **fields)
-    made = loop.make(settings, tiny.SPACE, tiny.GENOTYPE, tiny.data(settings), tiny.one_device())
+    made = setup.make(settings, tiny.SPACE, tiny.GENOTYPE, tiny.data(settings), tiny.one_device())
     folder.mkdir(exist_ok=True)
     return made, loop.run(made, folder, "test", callbacks)
 

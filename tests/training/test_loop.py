@@ -9,17 +9,17 @@ import tensorflow as tf
 from tests.search import tiny
 from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.network import count_parameters
-from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.models.network import count_parameters
 from tf_darts.runtime.progress import Progress
-from tf_darts.training import loop, step
+from tf_darts.training import loop, setup, step
+from tf_darts.workdir.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def make(**fields):
     settings = tiny.config(**fields)
-    return loop.make(settings, tiny.SPACE, tiny.GENOTYPE, tiny.data(settings), tiny.one_device())
+    return setup.make(settings, tiny.SPACE, tiny.GENOTYPE, tiny.data(settings), tiny.one_device())
 
 
 def train(folder, **fields):
@@ -145,4 +145,4 @@ def test_settings_that_do_not_fit_the_data_are_refused(fields, message):
     settings = tiny.config(**fields)
     space = spaces.get(settings.space) if "space" in fields else tiny.SPACE
     with pytest.raises(UserError, match=message):
-        loop.check(settings, space, tiny.data(settings), 1)
+        setup.check(settings, space, tiny.data(settings), 1)

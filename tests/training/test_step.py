@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from tests.search import tiny
-from tf_darts.genotype import Choice, Genotype
-from tf_darts.network import Network
-from tf_darts.optimizers import SGD
+from tf_darts.genotypes.genotype import Choice, Genotype
+from tf_darts.models.network import Network
+from tf_darts.optim.optimizers import SGD
 from tf_darts.training.step import drop_path_factors, network_loss, training_step
 
 LOGITS = tf.constant([[0.0, math.log(3.0)], [0.0, 0.0]])  # probabilities 1/4, 3/4 and 1/2, 1/2

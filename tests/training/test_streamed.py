@@ -12,12 +12,13 @@ from tests.search import tiny
 from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.data import sources
-from tf_darts.data.augment import Transform
-from tf_darts.data.passes import over
+from tf_darts.data.pass_steps import over
+from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
-from tf_darts.genotype import Choice, Genotype
+from tf_darts.genotypes.genotype import Choice, Genotype
 from tf_darts.search import setup as search_setup
 from tf_darts.training import loop
+from tf_darts.training import setup as setup_lib
 
 # One node with two edges, stacked as DARTS stacks its cells.
 SPACE = dataclasses.replace(
@@ -75,7 +76,7 @@ def config(folder, **training):
 
 def make(settings, strategy=None):
     data = sources.load(settings.data, settings.seed)
-    return loop.make(settings, SPACE, GENOTYPE, data, strategy or tiny.one_device())
+    return setup_lib.make(settings, SPACE, GENOTYPE, data, strategy or tiny.one_device())
 
 
 @pytest.fixture(scope="module")

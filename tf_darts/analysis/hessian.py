@@ -14,12 +14,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tf_darts.analysis import figures
-from tf_darts.analysis.study import Study
+from tf_darts.analysis.analysis_run import AnalysisRun
 from tf_darts.runtime.progress import Progress
 from tf_darts.search.early_stopping import METRIC, alpha_entries, eigenvalues, hessian_times
 
 
-def run(study: Study) -> str:
+def run(study: AnalysisRun) -> str:
     """Measures; leaves its rows, result.json and a picture; gives the eigenvalues as text."""
     config = study.config
     epochs = [(row["finished_epoch"], row[METRIC]) for row in study.searched_epochs() if METRIC in row]
@@ -42,7 +42,7 @@ def run(study: Study) -> str:
     return _summary(result)
 
 
-def spectra(study: Study, entries: int) -> tuple[list[float], list[list[float]]]:
+def spectra(study: AnalysisRun, entries: int) -> tuple[list[float], list[list[float]]]:
     """All eigenvalues, ascending: of the Hessian averaged over the batches, and of each batch's own.
 
     The matrices are computed row by row and kept in matrices.jsonl.
@@ -64,7 +64,7 @@ def spectra(study: Study, entries: int) -> tuple[list[float], list[list[float]]]
     return mean, [np.linalg.eigvalsh(matrix).tolist() for matrix in matrices]
 
 
-def extremes(study: Study, entries: int) -> tuple[list[float], list[list[float]]]:
+def extremes(study: AnalysisRun, entries: int) -> tuple[list[float], list[list[float]]]:
     """The smallest and the largest eigenvalue of the same matrices, without computing them (Lanczos).
 
     They are kept in extremes.jsonl.

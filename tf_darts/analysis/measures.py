@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from tf_darts.report.table import aligned_lines
+from tf_darts.plots.table import aligned_lines
 from tf_darts.runtime.seeds import fold
 
 CONFIDENCE, RESAMPLES = 0.95, 1000

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from tf_darts.analysis import edges as edges_lib
 from tf_darts.analysis import figures, measures
+from tf_darts.analysis.analysis_run import AnalysisRun
 from tf_darts.analysis.edges import Place
-from tf_darts.analysis.study import Study
-from tf_darts.derive import candidates_of
+from tf_darts.genotypes.derive import candidates_of
 from tf_darts.runtime.progress import Progress
-from tf_darts.selection.probe_steps import PURPOSE
-from tf_darts.selection.probing import Prober
+from tf_darts.selection.probe import Prober
+from tf_darts.selection.probe_pass import PURPOSE
 
 PAIRS = (
     ("mixing_weight", "perturbation"),
@@ -26,13 +26,13 @@ PAIRS = (
 )
 
 
-def run(study: Study) -> str:
+def run(study: AnalysisRun) -> str:
     """Measures, compares, leaves probes.jsonl, result.json and pictures; gives the comparisons as text."""
     rows = rows_of(study, measure(study, places(study)))
     return report(study, rows, PAIRS, {})
 
 
-def places(study: Study) -> list[Place]:
+def places(study: AnalysisRun) -> list[Place]:
     """The edges that the config names, of those that the search left undecided.
 
     Raises:
@@ -46,7 +46,7 @@ def places(study: Study) -> list[Place]:
     return edges_lib.undecided(study.space, study.config.analysis.edges, open_edges)
 
 
-def measure(study: Study, wanted: Iterable[Place]) -> list[dict]:
+def measure(study: AnalysisRun, wanted: Iterable[Place]) -> list[dict]:
     """Probes every operation of some edges; what probes.jsonl already holds is not probed again.
 
     All probes, and the pass of the whole supernet that they are compared with, see the same images in the
@@ -102,7 +102,7 @@ def measure(study: Study, wanted: Iterable[Place]) -> list[dict]:
     return [done[place] for place in wanted]
 
 
-def rows_of(study: Study, measured: Sequence[dict]) -> list[dict]:
+def rows_of(study: AnalysisRun, measured: Sequence[dict]) -> list[dict]:
     """A row for each operation, with its measures, as `measures.compare` takes them.
 
     `perturbation` is by how much accuracy (0 to 1) falls without the operation, `perturbation_loss` by how
@@ -129,7 +129,7 @@ def rows_of(study: Study, measured: Sequence[dict]) -> list[dict]:
     return rows
 
 
-def report(study: Study, rows: list[dict], pairs: Sequence[tuple[str, str]], curves: dict) -> str:
+def report(study: AnalysisRun, rows: list[dict], pairs: Sequence[tuple[str, str]], curves: dict) -> str:
     """Leaves result.json and pictures of measured operations; gives the comparisons as text.
 
     Args:

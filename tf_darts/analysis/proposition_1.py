@@ -23,7 +23,7 @@ Two experiments train alpha by Adam on the mean square of the mixture's error an
 
   independent   both errors are drawn, for several ratios of their variances: the proposition's assumptions
                 hold
-  cell          a chain of edges as in the supernet: the mixed edge of `layers.edges` with a skip connection
+  cell          a chain of edges as in the supernet: the mixed edge of `layers.mixed_op` with a skip connection
                 and a 3x3 convolution, on feature maps of scikit-learn's digits. The first edge sees m* with
                 noise, each further one the mixture before it, at the scale of m*; every edge estimates the
                 same m* ("unrolled estimation"). Weights are fitted on one third of the images and alpha on
@@ -38,10 +38,11 @@ from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 from tf_darts.analysis import figures
-from tf_darts.analysis.study import Study
-from tf_darts.layers.edges import MixedEdge
-from tf_darts.optimizers import SGD, Adam, cosine
-from tf_darts.report.table import aligned_lines
+from tf_darts.analysis.analysis_run import AnalysisRun
+from tf_darts.layers.mixed_op import MixedOp
+from tf_darts.optim.optimizers import SGD, Adam
+from tf_darts.optim.schedules import cosine
+from tf_darts.plots.table import aligned_lines
 from tf_darts.runtime import strategy
 from tf_darts.runtime.seeds import fold
 
@@ -92,7 +93,7 @@ def optimal_weight(conv: float, skip: float, covariance: float = 0.0) -> float:
     return min(max((skip - covariance) / apart, 0.0), 1.0)
 
 
-def run(study: Study) -> str:
+def run(study: AnalysisRun) -> str:
     """Trains, leaves result.json and a picture; gives the comparison as text."""
     result = study.result()
     if result is None:
@@ -157,7 +158,7 @@ class Cell:
         seen = np.float32((1 - NOISE) ** 0.5) * best + np.float32(NOISE**0.5) * noise
         self.parts = list(zip(tf.split(best, 3), tf.split(seen, 3), strict=True))
         self._edges = [
-            MixedEdge(OPERATIONS, CHANNELS, 1, frozenset(), fold(seed, "edge", e)) for e in range(EDGES)
+            MixedOp(OPERATIONS, CHANNELS, 1, frozenset(), fold(seed, "edge", e)) for e in range(EDGES)
         ]
         self.alpha = tf.Variable(tf.zeros([EDGES, len(OPERATIONS)]))
         self.weights = [v.value for edge in self._edges for v in edge.trainable_variables]

@@ -26,13 +26,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.analysis import figures
-from tf_darts.analysis.study import Study
-from tf_darts.architecture import Architecture
-from tf_darts.evaluation import Evaluator
-from tf_darts.report.table import aligned_lines
+from tf_darts.analysis.analysis_run import AnalysisRun
+from tf_darts.models.architecture import Architecture
+from tf_darts.models.evaluator import Evaluator
+from tf_darts.plots.table import aligned_lines
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
-from tf_darts.search.setup import Setup
+from tf_darts.search.setup import SearchSetup
 from tf_darts.spaces import Block, Space
 
 # Of a cell (a block of the layout), the edge that takes the place of each; of a stage, likewise the cells.
@@ -43,7 +43,7 @@ STATISTICS = ("running", "batch")
 PAPER = {"VGG": (92.69, 9.83, 0.33), "ResNet": (93.86, 83.20, 2.03), "DARTS supernet": (88.44, 81.09, 1.87)}
 
 
-def run(study: Study) -> str:
+def run(study: AnalysisRun) -> str:
     """Scores all exchanges; leaves draws.jsonl, result.json and a picture; gives the accuracies as text."""
     lines = study.lines("draws.jsonl")
     done = {(row["kind"], row["draw"]): row for row in lines.rows}
@@ -93,7 +93,7 @@ class Shuffler:
       setup: the supernet, as it was searched, and its data.
     """
 
-    def __init__(self, setup: Setup):
+    def __init__(self, setup: SearchSetup):
         self._setup, self._supernet = setup, setup.bilevel.supernet
         supernet = self._supernet
         self._cells = [i for i, block in enumerate(supernet.body.layout) if block.cell_type is not None]

@@ -11,25 +11,25 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tf_darts.analysis import figures
-from tf_darts.analysis.study import Study
-from tf_darts.architecture import Architecture
-from tf_darts.derive import read_genotype
+from tf_darts.analysis.analysis_run import AnalysisRun
 from tf_darts.errors import UserError
-from tf_darts.genotype import from_text
+from tf_darts.genotypes.derive import read_genotype
+from tf_darts.genotypes.genotype import from_text
 from tf_darts.layers.operations import has_weights
-from tf_darts.report.table import aligned_lines
-from tf_darts.runtime.workdir import read_json, write_csv
-from tf_darts.search.describe import SKIP, recall, skip_share
-from tf_darts.search.methods import UNTRAINED_ALPHA
-from tf_darts.search.weights import replayed
+from tf_darts.models.architecture import Architecture
+from tf_darts.plots.table import aligned_lines
+from tf_darts.registry import UNTRAINED_ALPHA
+from tf_darts.search.alpha_summary import SKIP, recall, skip_share
+from tf_darts.search.replay import replayed
 from tf_darts.spaces import Space
+from tf_darts.workdir.records import read_json, write_csv
 
 ACCURACIES = ("evaluation/valid_accuracy", "evaluation/test_accuracy")
 CURVES = ("skip_share", "gap", "valid_accuracy", "test_accuracy", "true_accuracy")
 COLUMNS = ("epoch", "step", *CURVES, "genotype")
 
 
-def run(study: Study) -> str:
+def run(study: AnalysisRun) -> str:
     """Reads the search; leaves epochs.csv, result.json and a picture; gives first and last epoch as text."""
     method = study.config.search.method
     if method in UNTRAINED_ALPHA:
@@ -55,7 +55,7 @@ def run(study: Study) -> str:
     return _summary(rows)
 
 
-def epochs(study: Study) -> list[dict]:
+def epochs(study: AnalysisRun) -> list[dict]:
     """For every finished epoch of the search its number (from 1), what alpha says, and accuracies (0 to 1).
 
     Raises:

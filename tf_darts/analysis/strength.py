@@ -4,7 +4,7 @@
 the operation, the supernet is trained until it converges again, and its validation accuracy is taken.
 
 Every operation starts from the searched checkpoint. The weights alone are trained, by the steps of the
-selection's fine-tuning (`selection.finetuning`, with its regularisation as configured) and a cosine of the
+selection's fine-tuning (`selection.finetune`, with its regularisation as configured) and a cosine of the
 learning rate over `analysis.epochs`; alpha of the other edges stays as searched, and momentum starts empty.
 All operations see the same batches. The accuracy is that of the validation half, not augmented, with
 running statistics, after every epoch; the strength is the one after the last.
@@ -14,13 +14,13 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tf_darts import optimizers
 from tf_darts.analysis import perturbation
-from tf_darts.analysis.study import Study
-from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.analysis.analysis_run import AnalysisRun
+from tf_darts.optim import schedules
 from tf_darts.runtime.progress import Progress
-from tf_darts.runtime.workdir import JsonLines
-from tf_darts.selection import finetuning
+from tf_darts.selection import finetune
+from tf_darts.workdir.checkpoints import Checkpoints
+from tf_darts.workdir.records import JsonLines
 
 PAIRS = (
     ("mixing_weight", "strength"),
@@ -31,7 +31,7 @@ PAIRS = (
 )
 
 
-def run(study: Study) -> str:
+def run(study: AnalysisRun) -> str:
     """Trains, compares, leaves training.jsonl, result.json and pictures; gives the comparisons as text.
 
     Probes are those of the analysis `perturbation`, in its folder.
@@ -48,7 +48,7 @@ def run(study: Study) -> str:
     return perturbation.report(study, rows, PAIRS, curves)
 
 
-def train(study: Study, wanted: Sequence[tuple[str, int, int]]) -> list[list[float]]:
+def train(study: AnalysisRun, wanted: Sequence[tuple[str, int, int]]) -> list[list[float]]:
     """Trains the supernet once for every operation, continuing what the folder holds.
 
     Args:
@@ -61,11 +61,11 @@ def train(study: Study, wanted: Sequence[tuple[str, int, int]]) -> list[list[flo
     setup, config = study.setup, study.config
     analysis, space, bilevel = config.analysis, study.space, setup.bilevel
     with setup.strategy.scope():
-        bilevel.weight_optimizer = finetuning.optimizer(setup)
-    steps = finetuning.steps(
+        bilevel.weight_optimizer = finetune.optimizer(setup)
+    steps = finetune.steps(
         setup,
         trains_alpha=False,
-        learning_rate=lambda epoch: optimizers.cosine(
+        learning_rate=lambda epoch: schedules.cosine(
             analysis.learning_rate, analysis.learning_rate_min, epoch, analysis.epochs
         ),
     )
@@ -123,7 +123,7 @@ def train(study: Study, wanted: Sequence[tuple[str, int, int]]) -> list[list[flo
     return [accuracies[numbers[place]] for place in wanted]
 
 
-def _start(study: Study, place: tuple[str, int, int]) -> None:
+def _start(study: AnalysisRun, place: tuple[str, int, int]) -> None:
     """The searched supernet with one edge decided, and an optimiser that has done nothing."""
     study.load()
     bilevel = study.setup.bilevel
@@ -137,7 +137,7 @@ def _number(space, cell_type: str, edge: int, operation: int) -> int:
     return (space.cell_types.index(cell_type) * places + edge) * space.num_operations + operation
 
 
-def _name(study: Study, place: tuple[str, int, int]) -> str:
+def _name(study: AnalysisRun, place: tuple[str, int, int]) -> str:
     cell_type, edge, operation = place
     space = study.space
     return f"{cell_type} {space.edges[edge]} {space.candidates[cell_type][edge][operation]}"

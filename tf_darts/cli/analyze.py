@@ -2,12 +2,12 @@
 
 from absl import flags
 
-from tf_darts.analysis import ANALYSES
-from tf_darts.cli import common
+from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
 from tf_darts.nas_bench import nas_bench_201
-from tf_darts.runtime import lock
+from tf_darts.registry import ANALYSES
 from tf_darts.runtime.quiet import quiet_start
+from tf_darts.workdir import lock
 
 _ANALYSIS = flags.DEFINE_list(
     "analysis",
@@ -15,16 +15,16 @@ _ANALYSIS = flags.DEFINE_list(
     f"What is analysed, several separated by commas: {', '.join(ANALYSES)}, or what the config adds in"
     " extensions.analyses.",
 )
-_TABLE = common.table_flag()
-flags.adopt_module_key_flags(common)  # --help lists the shared flags too
+_TABLE = shared_flags.table_flag()
+flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
     """Analyses, and prints what came of it and where it is."""
     if not _ANALYSIS.value:
         raise UserError(f"--analysis: missing; give one or several of {', '.join(ANALYSES)}")
-    workdir = common.workdir()
-    config = common.load_config(table=_TABLE.value)  # which may add analyses
+    workdir = shared_flags.workdir()
+    config = shared_flags.load_config(table=_TABLE.value)  # which may add analyses
     for name in _ANALYSIS.value:
         ANALYSES.check(name)
     table = nas_bench_201.of_config(config)
@@ -43,7 +43,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program, recorded=True)
+    shared_flags.run(program, recorded=True)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from tf_darts.benchmark import settings
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
+from tf_darts.tools.benchmark import settings
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
     "What is measured and how often, as configs/benchmark.py; fields are set by --config.FIELD=VALUE, and"
-    " tf_darts/benchmark/settings.py lists them.",
+    " tf_darts/tools/benchmark/settings.py lists them.",
 )
 _PEER = flags.DEFINE_enum(
     "peer", "none", ["none", "pytorch"], "What to compare with; pytorch needs requirements-peer.txt."
@@ -38,7 +38,7 @@ def program() -> None:
     peer = _PEER.value == "pytorch"
     if peer and importlib.util.find_spec("torch") is None:
         raise UserError("--peer=pytorch: PyTorch is missing; run: pip install -r requirements-peer.txt")
-    from tf_darts.benchmark import run
+    from tf_darts.tools.benchmark import run
 
     folder = pathlib.Path(_OUTPUT.value).expanduser()
     text = run.run(

@@ -9,10 +9,10 @@ import shlex
 
 from absl import flags
 
-from tf_darts.cli import common
+from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
 from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import Table, accuracy_column
+from tf_darts.nas_bench.nas_bench_201 import NasBench201, accuracy_column
 from tf_darts.runtime import command
 
 _SOURCE = flags.DEFINE_string(
@@ -46,7 +46,7 @@ def program() -> None:
     from tf_darts.nas_bench.convert_nats_bench import convert
 
     table_file.write(output, convert(source, nats_bench.create))
-    table = Table.load(output)
+    table = NasBench201.load(output)
     column = accuracy_column("CIFAR-10", "test")
     best = int(table.column(column).argmax())
     print(f"{len(table):,} architectures are in {output}.")
@@ -56,7 +56,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    shared_flags.run(program)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from tf_darts import config_files
+from tf_darts.config import files
 from tf_darts.errors import UserError
 
-RECORDED = pathlib.Path(__file__).with_name("recorded.py")
+RECORDED = pathlib.Path(__file__).with_name("workdir_config.py")
 
 
 def run(
@@ -91,7 +91,7 @@ def with_config_file(arguments: list[str]) -> list[str]:
         place, flag = (i, f"{name}=") if equals else (i + 1, "")
         if place < len(found):
             path, colon, rest = (value if equals else found[place]).partition(":")
-            found[place] = f"{flag}{config_files.find(path)}{colon}{rest}"
+            found[place] = f"{flag}{files.find(path)}{colon}{rest}"
     return found
 
 

@@ -10,12 +10,12 @@ import sys
 
 from absl import flags
 
-from tf_darts import folders
-from tf_darts.cli import common, trained
+from tf_darts.cli import shared_flags, trained
 from tf_darts.errors import UserError
 from tf_darts.export import FILES
 from tf_darts.runtime import command
 from tf_darts.runtime.quiet import quiet_start
+from tf_darts.workdir import stage_folders
 
 _FORMATS = flags.DEFINE_list("formats", list(FILES), "What is written, separated by commas.")
 _OUTPUT = flags.DEFINE_string("output", None, "The folder for it; left out, WORKDIR/export/NAME.")
@@ -36,8 +36,8 @@ def program() -> int:
             f"--formats: {', '.join(unknown) or 'empty'}; allowed: one or several of {', '.join(FILES)}"
         )
     found, data = trained.load()
-    output = _OUTPUT.value or os.path.join(common.workdir(), "export", found.name)
-    folders.check("--output", output)
+    output = _OUTPUT.value or os.path.join(shared_flags.workdir(), "export", found.name)
+    stage_folders.check_folder("--output", output)
     folder = pathlib.Path(output).expanduser()
     with quiet_start():
         from tf_darts.export import build, card
@@ -56,7 +56,7 @@ def program() -> int:
 
 def main() -> None:
     """The entry point."""
-    common.run(program, recorded=True)
+    shared_flags.run(program, recorded=True)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,15 @@ import shlex
 
 from absl import flags
 
-from tf_darts.cli import common
+from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
-from tf_darts.run import Run
 from tf_darts.runtime import command
+from tf_darts.session import Session
 
 _FILE = flags.DEFINE_string(
     "file", None, "The supernet as an .npz file; docs/import.md says how to make one."
 )
-flags.adopt_module_key_flags(common)  # --help lists the shared flags too
+flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
@@ -26,8 +26,8 @@ def program() -> None:
     path = os.path.expanduser(_FILE.value)
     if not os.path.isfile(path):
         raise UserError(f"--file: {path!r}: no such file")
-    config, workdir = common.load_config(), common.workdir()
-    run = Run(config)
+    config, workdir = shared_flags.load_config(), shared_flags.workdir()
+    run = Session(config)
     from tf_darts import stages
 
     folder, values = stages.import_supernet(run, workdir, path)
@@ -40,7 +40,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    shared_flags.run(program)
 
 
 if __name__ == "__main__":

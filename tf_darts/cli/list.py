@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tf_darts import config_files, paper
+from tf_darts import paper
 from tf_darts.cli import entry
+from tf_darts.config import files
 from tf_darts.errors import UserError
-from tf_darts.paper import Figure, Row
+from tf_darts.paper import Figure, PaperRow
 from tf_darts.paper.settings import DATA_SETS, METHODS, SPACES
-from tf_darts.report.table import markdown
+from tf_darts.plots.table import markdown
 from tf_darts.runtime import command
 
 _TABLE = flags.DEFINE_enum("table", None, ["1", "2", "3", "4"], "Only rows of this table of the paper.")
@@ -31,12 +32,12 @@ def program() -> None:
     print("\n\n".join(map(describe, rows)))
     if len(rows) == len(paper.ROWS):
         print("\nOther configs:")
-        for path in sorted(config_files.FOLDER.glob("*.py")):
+        for path in sorted(files.FOLDER.glob("*.py")):
             if path.stem != "paper":
                 print("\n" + describe_config(path))
 
 
-def _chosen() -> list[Row]:
+def _chosen() -> list[PaperRow]:
     rows = [
         row
         for row in paper.ROWS.values()
@@ -52,7 +53,7 @@ def _chosen() -> list[Row]:
     return rows
 
 
-def describe(row: Row) -> str:
+def describe(row: PaperRow) -> str:
     """A row, its figures and its commands, in lines."""
     title = f"{row.name}: {row.label}, {DATA_SETS[row.data_set].label}, space {row.space}"
     figures = [f"    {_figure(figure)}" for figure in row.figures] or ["    no published figure"]
@@ -68,7 +69,7 @@ def _figure(figure: Figure) -> str:
     return f"{figure.source}: {', '.join(parts)}"
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[PaperRow]) -> str:
     """The rows as a Markdown table: name, method, published figures with their places."""
     cells = [(f"`{row.name}`", row.label, "; ".join(map(_figure, row.figures)) or "-") for row in rows]
     return markdown(("row", "method", "published"), cells, texts=3)

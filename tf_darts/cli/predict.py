@@ -4,7 +4,7 @@ import pathlib
 
 from absl import flags
 
-from tf_darts.cli import common, trained
+from tf_darts.cli import shared_flags, trained
 from tf_darts.errors import UserError
 from tf_darts.runtime.quiet import quiet_start
 
@@ -23,7 +23,7 @@ def program() -> None:
         raise UserError("--image: missing; give an image file, or a folder of them")
     with quiet_start():
         from tf_darts.export import predicting
-        from tf_darts.runtime.workdir import write_csv
+        from tf_darts.workdir.records import write_csv
 
     files = predicting.image_files(_IMAGES.value)
     with quiet_start():
@@ -48,7 +48,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program, recorded=True)
+    shared_flags.run(program, recorded=True)
 
 
 if __name__ == "__main__":

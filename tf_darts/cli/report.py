@@ -29,15 +29,17 @@ def program() -> None:
     if _WORKDIR.value and _BASELINE.value is not None:
         raise UserError("--baseline: allowed: only with --compare")
     with quiet_start():
-        from tf_darts.report import comparison_page, page, record, workdir_page
+        from tf_darts.report import comparison_page, page, workdir_contents, workdir_page
     if _WORKDIR.value:
-        found = record.read(_WORKDIR.value)
+        found = workdir_contents.read(_WORKDIR.value)
         path = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else found.workdir / "report" / "index.html"
         text = workdir_page.make(found)
     else:
         folders = workdirs(_COMPARE.value)
         path = pathlib.Path(_OUTPUT.value or pathlib.Path(folders[0]).parent / "comparison.html")
-        text = comparison_page.make([record.read(folder) for folder in folders], _BASELINE.value, path)
+        text = comparison_page.make(
+            [workdir_contents.read(folder) for folder in folders], _BASELINE.value, path
+        )
     try:
         page.write(path, text)
     except OSError as error:

@@ -8,25 +8,25 @@ import shlex
 
 from absl import flags
 
-from tf_darts.cli import common
+from tf_darts.cli import shared_flags
 from tf_darts.nas_bench import nas_bench_201
-from tf_darts.run import Run
+from tf_darts.registry import UNTRAINED_ALPHA
 from tf_darts.runtime import command
-from tf_darts.search.methods import UNTRAINED_ALPHA
+from tf_darts.session import Session
 
-_TABLE = common.table_flag()
-flags.adopt_module_key_flags(common)  # --help lists the shared flags too
+_TABLE = shared_flags.table_flag()
+flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
     """Runs all stages; prints the comparison and where its picture is."""
-    config, workdir = common.load_config(table=_TABLE.value), common.workdir()
+    config, workdir = shared_flags.load_config(table=_TABLE.value), shared_flags.workdir()
     table = nas_bench_201.of_config(config)
-    run = Run(config, workdir)
+    run = Session(config, workdir)
     from tf_darts import stages
-    from tf_darts.report import page, record, true_accuracy, workdir_page
-    from tf_darts.report.cell_diagram import save_genotype_picture
-    from tf_darts.report.table import Row, comparison_table
+    from tf_darts.plots.cell_diagram import save_genotype_picture
+    from tf_darts.plots.table import NetworkRow, comparison_table
+    from tf_darts.report import page, true_accuracy, workdir_contents, workdir_page
 
     stages.check(run)
     stages.search(run, run.workdir)
@@ -34,19 +34,19 @@ def program() -> None:
     methods = ["perturbation"] if config.search.method in UNTRAINED_ALPHA else ["magnitude", "perturbation"]
     genotypes, entries, rows = {}, {}, []
     for method in methods:
-        run.config = common.with_method(config, method)
+        run.config = shared_flags.with_method(config, method)
         folder, genotypes[method] = stages.select(run, run.workdir)
         if table is not None:
             entries[method] = stages.look_up(table, config.report.table, folder, genotypes[method])
     for method, genotype in genotypes.items():
-        run.config = common.with_method(config, method)
+        run.config = shared_flags.with_method(config, method)
         _, result = stages.train(run, run.workdir, method, genotype)
-        rows.append(Row(method, result["genotype"], result["parameters"], result["test_accuracy"]))
+        rows.append(NetworkRow(method, result["genotype"], result["parameters"], result["test_accuracy"]))
     picture = pathlib.Path(run.workdir) / "report" / "genotypes.png"
     picture.parent.mkdir(exist_ok=True)
     save_genotype_picture(picture, run.space, genotypes)
     report = picture.with_name("index.html")
-    page.write(report, workdir_page.make(record.read(run.workdir)))
+    page.write(report, workdir_page.make(workdir_contents.read(run.workdir)))
     print()
     print(comparison_table(rows))
     if table is not None:
@@ -59,7 +59,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    shared_flags.run(program)
 
 
 if __name__ == "__main__":

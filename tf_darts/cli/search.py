@@ -4,20 +4,20 @@ import shlex
 
 from absl import flags
 
-from tf_darts.cli import common
+from tf_darts.cli import shared_flags
 from tf_darts.nas_bench import nas_bench_201
-from tf_darts.run import Run
 from tf_darts.runtime import command
+from tf_darts.session import Session
 
-_TABLE = common.table_flag()
-flags.adopt_module_key_flags(common)  # --help lists the shared flags too
+_TABLE = shared_flags.table_flag()
+flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
     """Searches and says where the supernet is."""
-    config, workdir = common.load_config(table=_TABLE.value), common.workdir()
+    config, workdir = shared_flags.load_config(table=_TABLE.value), shared_flags.workdir()
     nas_bench_201.of_config(config)  # not used here; checked now, rather than after the search
-    run = Run(config, workdir)
+    run = Session(config, workdir)
     from tf_darts import stages
 
     folder = stages.search(run, run.workdir)
@@ -27,7 +27,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    shared_flags.run(program)
 
 
 if __name__ == "__main__":

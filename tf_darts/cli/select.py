@@ -4,22 +4,22 @@ import shlex
 
 from absl import flags
 
-from tf_darts.cli import common
+from tf_darts.cli import shared_flags
 from tf_darts.nas_bench import nas_bench_201
-from tf_darts.run import Run
 from tf_darts.runtime import command
+from tf_darts.session import Session
 
-_METHOD, _TABLE = common.method_flag(), common.table_flag()
-flags.adopt_module_key_flags(common)  # --help lists the shared flags too
+_METHOD, _TABLE = shared_flags.method_flag(), shared_flags.table_flag()
+flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
     """Selects and prints the genotype."""
-    workdir = common.workdir()
-    config = common.with_method(common.load_config(table=_TABLE.value), _METHOD.value)
+    workdir = shared_flags.workdir()
+    config = shared_flags.with_method(shared_flags.load_config(table=_TABLE.value), _METHOD.value)
     method = config.selection.method
     table = nas_bench_201.of_config(config)
-    run = Run(config, workdir)
+    run = Session(config, workdir)
     from tf_darts import stages
     from tf_darts.report import true_accuracy
 
@@ -36,7 +36,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program, recorded=True)
+    shared_flags.run(program, recorded=True)
 
 
 if __name__ == "__main__":

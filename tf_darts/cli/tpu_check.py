@@ -12,9 +12,17 @@ from absl import flags
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
 from tf_darts.runtime import host
-from tf_darts.runtime.files import write_atomically
-from tf_darts.tpu_check import report, run
-from tf_darts.tpu_check.cases import CHIPS, PRECISIONS, PROGRAMS, PUBLISHED, Case, batch_of, cells_of
+from tf_darts.tools.tpu_check import report, run
+from tf_darts.tools.tpu_check.cases import (
+    CHIPS,
+    PRECISIONS,
+    PROGRAMS,
+    PUBLISHED,
+    CompiledCase,
+    batch_of,
+    cells_of,
+)
+from tf_darts.workdir.files import write_atomically
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for programs and figures; a run is continued there.")
 _PAGE = flags.DEFINE_string(
@@ -71,7 +79,7 @@ def program() -> int:
                 " requirements-tpu-check.txt (docs/tpu_check.md)"
             ) from None
     cases = [
-        Case(space, name, precision, cells[size, space], int(replicas), batch)
+        CompiledCase(space, name, precision, cells[size, space], int(replicas), batch)
         for size in _SIZES.value
         for space in _SPACES.value
         for name in _PROGRAMS.value

@@ -10,14 +10,14 @@ import shlex
 from absl import flags
 
 from tf_darts import config as config_lib
-from tf_darts import folders
-from tf_darts.cli import common
+from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
-from tf_darts.run import Run
 from tf_darts.runtime import command
 from tf_darts.runtime.quiet import quiet_start
+from tf_darts.session import Session
+from tf_darts.workdir import stage_folders
 
-_METHOD = common.method_flag()
+_METHOD = shared_flags.method_flag()
 _SELECTION = flags.DEFINE_string(
     "selection",
     None,
@@ -27,10 +27,10 @@ _GENOTYPE = flags.DEFINE_string(
     "genotype",
     None,
     "A genotype to train instead of a selected one: a file (JSON or published text form), the text, or the"
-    " name of a published one, as darts_pt_s5_0 (tf_darts/published.py).",
+    " name of a published one, as darts_pt_s5_0 (tf_darts/genotypes/published.py).",
 )
 _NAME = flags.DEFINE_string("name", "given", "With --genotype: the folder under training/.")
-flags.adopt_module_key_flags(common)  # --help lists the shared flags too
+flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
@@ -39,18 +39,18 @@ def program() -> None:
     given = [name for name, flag in whose.items() if flag.value is not None]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)}: allowed: one of them")
-    workdir = common.workdir()
-    config = common.with_method(common.load_config(), _METHOD.value)
+    workdir = shared_flags.workdir()
+    config = shared_flags.with_method(shared_flags.load_config(), _METHOD.value)
     if _SELECTION.value is not None:
         config.selection.name = _SELECTION.value
         config = config_lib.validate(config)
     if not re.fullmatch(r"[\w.-]+", _NAME.value) or _NAME.value.startswith("."):
         raise UserError(f"--name: {_NAME.value!r}; allowed: letters, digits, _ . - (not first a dot)")
-    from tf_darts import genotype as genotype_lib
     from tf_darts import spaces
-    from tf_darts.published import PUBLISHED
+    from tf_darts.genotypes import genotype as genotype_lib
+    from tf_darts.genotypes.published import PUBLISHED
 
-    space, name = spaces.of(config), folders.selection_name(config)
+    space, name = spaces.of(config), stage_folders.selection_name(config)
     if _GENOTYPE.value is not None:
         published = PUBLISHED.get(_GENOTYPE.value)
         given = _GENOTYPE.value if published is None else published.to_text()
@@ -59,7 +59,7 @@ def program() -> None:
         from tf_darts import stages
     if _GENOTYPE.value is None:
         genotype = stages.selected(workdir, config, space)
-    run = Run(config, workdir)
+    run = Session(config, workdir)
     folder, result = stages.train(run, run.workdir, name, genotype)
     print(
         f"Test accuracy {100 * result['test_accuracy']:.2f} % after the last epoch"
@@ -75,7 +75,7 @@ def program() -> None:
 
 def main() -> None:
     """The entry point."""
-    common.run(program, recorded=True)
+    shared_flags.run(program, recorded=True)
 
 
 if __name__ == "__main__":

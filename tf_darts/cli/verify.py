@@ -6,12 +6,14 @@ Exit status: 0 if everything agrees, 1 if something is beyond its tolerance, 2 i
 from absl import flags
 
 from tf_darts import spaces
-from tf_darts.cli import common
+from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
 from tf_darts.runtime.quiet import quiet_start
 
 _FILE = flags.DEFINE_multi_string(
-    "file", [], "An .npz of reference values (tf_darts/verify.py lists its keys). May be given several times."
+    "file",
+    [],
+    "An .npz of reference values (tf_darts/tools/verify.py lists its keys). May be given several times.",
 )
 _SPACE = flags.DEFINE_multi_string(
     "space",
@@ -32,9 +34,10 @@ def program() -> int:
         )
     chosen = [spaces.get(name) for name in names] * (len(files) if len(names) == 1 else 1)
     with quiet_start():
-        from tf_darts import config, verify
-        from tf_darts.reference_file import report
+        from tf_darts import config
         from tf_darts.runtime import strategy
+        from tf_darts.tools import verify
+        from tf_darts.tools.reference_file import report
 
         strategy.start(config.default().runtime)
     beyond = compared = 0
@@ -52,7 +55,7 @@ def program() -> int:
 
 def main() -> None:
     """The entry point."""
-    common.run(program)
+    shared_flags.run(program)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import os
 import ml_collections
 import numpy as np
 
-from tf_darts import npz
-from tf_darts.data.common import Arrays, bad, some, without_images
+from tf_darts.data import npz
+from tf_darts.data.arrays import Arrays, bad, some, without_images
 from tf_darts.errors import UserError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")

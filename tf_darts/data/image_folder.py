@@ -7,8 +7,8 @@ import ml_collections
 import numpy as np
 
 from tf_darts.data import image_file
-from tf_darts.data.common import Arrays, bad, held_out, some
-from tf_darts.data.stream import Files
+from tf_darts.data.arrays import Arrays, bad, held_out, some
+from tf_darts.data.image_stream import Files
 from tf_darts.runtime import seeds
 
 LAYOUTS = (

@@ -5,104 +5,30 @@ A new source is a function `(config.data, seed) -> Arrays`, an entry in `SOURCES
 """
 
 import contextlib
-import dataclasses
-import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import ml_collections
 import numpy as np
 from sklearn import datasets
 
-from tf_darts.data import array_file, image_folder, tfds_source, tfds_stream
-from tf_darts.data.common import Arrays, bad, held_out, some, without_images
+from tf_darts.data.arrays import Arrays, bad, held_out, some, without_images
 from tf_darts.data.crop import Crop
-from tf_darts.data.stream import Encoded, StreamedData
+from tf_darts.data.image_data import ImageData
+from tf_darts.data.image_stream import StreamedData
+from tf_darts.registry import SOURCES, STREAMS
 
 PATIENCE = 30.0  # seconds of reading after which it is said
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ImageData:
-    """A classification data set in memory.
-
-    Attributes:
-      x_train: uint8 [N, H, W, C], training images.
-      y_train: int32 [N], their labels, from 0 to num_classes - 1.
-      x_test: uint8 [M, H, W, C], test images.
-      y_test: int32 [M].
-      class_names: a name for each label.
-    """
-
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    class_names: tuple[str, ...]
-
-    @property
-    def train_size(self) -> int:
-        return len(self.x_train)
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
-        return self.x_train.shape[1:]
-
-    @property
-    def mean(self) -> np.ndarray:
-        """float32 [C], mean of each channel over the training images, scaled to [0, 1]."""
-        return self._moments[0]
-
-    @property
-    def std(self) -> np.ndarray:
-        """float32 [C], standard deviation of each channel of the training images, scaled to [0, 1]."""
-        return self._moments[1]
-
-    @functools.cached_property
-    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        # Sums of integers are exact, so a constant channel has a deviation of exactly 0. The products
-        # below need more than 64 bits, hence Python integers.
-        channels = self.x_train.shape[-1]
-        pixels = self.x_train.size // channels
-        total, squares = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
-        for start in range(0, len(self.x_train), 1000):  # in blocks, to save memory
-            block = self.x_train[start : start + 1000].reshape(-1, channels).astype(np.int64)
-            total += block.sum(axis=0)
-            squares += (block * block).sum(axis=0)
-        spread = [pixels * int(s) - int(t) ** 2 for s, t in zip(squares, total, strict=True)]
-        mean = total / pixels / 255
-        std = np.sqrt(np.array(spread, np.float64)) / pixels / 255
-        return mean.astype(np.float32), std.astype(np.float32)
-
-
-def _digits(data: ml_collections.ConfigDict, seed: int) -> Arrays:
+def digits(data: ml_collections.ConfigDict, seed: int) -> Arrays:
     """The 1,797 handwritten digits of scikit-learn, 8x8x1, with `data.test_fraction` of them held out."""
     digits = datasets.load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]  # 17 grey levels, 0 to 16
     train, test = held_out(digits.target, data.test_fraction, seed)
     names = tuple(str(name) for name in digits.target_names)
     return Arrays(images[train], digits.target[train], images[test], digits.target[test], names)
-
-
-SOURCES: dict[str, Callable[[ml_collections.ConfigDict, int], Arrays]] = {
-    "digits": _digits,
-    "tfds": tfds_source.load,
-    "npz": array_file.load,
-    "folder": image_folder.load,
-}
-
-
-# The same sources where images are decoded for each batch.
-STREAMS: dict[str, Callable[[ml_collections.ConfigDict, int], tuple[Encoded, Encoded, tuple[str, ...]]]] = {
-    "tfds": tfds_stream.parts,
-    "folder": image_folder.files,
-}
 
 
 def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData:
@@ -123,9 +49,9 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
     if data.stream:
         crop = Crop(data.image_size, data.test_resize, data.color_jitter, data.hue_jitter)
         with _patient(data):
-            return StreamedData(*STREAMS[data.source](data, seed), crop)
+            return StreamedData(*STREAMS.load(data.source)(data, seed), crop)
     with _patient(data):
-        arrays = SOURCES[data.source](data, seed)
+        arrays = SOURCES.load(data.source)(data, seed)
     _check(data, arrays)
     # Before the limits: whoever asks for a few images knows that they may not show every class.
     for part, labels in (("training", arrays.y_train), ("test", arrays.y_test)):

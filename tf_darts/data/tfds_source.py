@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from tf_darts.data.common import Arrays, bad
+from tf_darts.data.arrays import Arrays, bad
 from tf_darts.errors import UserError
 
 NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.\-]+))?(:(?P<version>\d+\.\d+\.\d+))?")

@@ -6,7 +6,7 @@ import ml_collections
 import tensorflow as tf
 
 from tf_darts.data import tfds_source
-from tf_darts.data.common import bad
+from tf_darts.data.arrays import bad
 
 SHARDS = 16  # files that are read in turns when a pass is shuffled
 BUFFER = 10_000  # encoded images, of ImageNet some 1.1 GB, among which each next one is drawn

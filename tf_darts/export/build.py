@@ -11,19 +11,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_darts import cost
-from tf_darts.data.augment import Transform
+from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, card, check, sample
 from tf_darts.export.formats import WRITERS
 from tf_darts.export.functional import functional
-from tf_darts.export.own_layer import OwnOperation
+from tf_darts.export.operation_layer import OperationLayer
 from tf_darts.export.reload import BATCH
 from tf_darts.export.sample import Data
-from tf_darts.network import Network, count_parameters
+from tf_darts.models import cost
+from tf_darts.models.network import Network, count_parameters
 from tf_darts.runtime import host
-from tf_darts.runtime.workdir import versions, write_json
-from tf_darts.training.trained import Trained
+from tf_darts.training.trained_network import TrainedNetwork
+from tf_darts.workdir.records import write_json
+from tf_darts.workdir.stage_folder import versions
 
 
 @contextlib.contextmanager
@@ -46,7 +47,7 @@ def probabilities(network: Network, data: Data, images: np.ndarray) -> np.ndarra
 
 
 def export(
-    trained: Trained,
+    trained: TrainedNetwork,
     data: Data,
     folder: pathlib.Path,
     names: Sequence[str] = tuple(FILES),
@@ -96,8 +97,8 @@ def export(
         say(f"writing {path.name}")
         with on_cpu():
             WRITERS[name](model, path, examples)
-    own = any(isinstance(layer, OwnOperation) for layer in model.layers)
-    imports = {name: ["tf_darts.export.own_layer"] if own and name == "keras" else [] for name in names}
+    own = any(isinstance(layer, OperationLayer) for layer in model.layers)
+    imports = {name: ["tf_darts.export.operation_layer"] if own and name == "keras" else [] for name in names}
     say(f"comparing the answers to {len(images)} test images in a fresh process")
     findings = check.compare(paths, imports, images, labels, expected)
     formats = {
@@ -128,7 +129,7 @@ def export(
     return content
 
 
-def keras_model(trained: Trained, data: Data) -> keras.Model:
+def keras_model(trained: TrainedNetwork, data: Data) -> keras.Model:
     """The model of the Keras file: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
     with on_cpu():
         return functional(trained.network(data), data.image_shape, data.mean, data.std)
@@ -147,7 +148,7 @@ def check_folder(folder: pathlib.Path) -> None:
         )
 
 
-def _size(trained: Trained, network: Network, data: Data) -> dict[str, int]:
+def _size(trained: TrainedNetwork, network: Network, data: Data) -> dict[str, int]:
     """The network's size, for the model card."""
     return {
         "channels": trained.config.training.channels,

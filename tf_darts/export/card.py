@@ -7,13 +7,13 @@ import os
 from typing import Any
 
 from tf_darts.export import sample
-from tf_darts.report.table import markdown
-from tf_darts.training.trained import Trained
+from tf_darts.plots.table import markdown
+from tf_darts.training.trained_network import TrainedNetwork
 
 JSON, TEXT = "model_card.json", "model_card.md"
 
 
-def about(trained: Trained, data: sample.Data) -> dict[str, Any]:
+def about(trained: TrainedNetwork, data: sample.Data) -> dict[str, Any]:
     """What the card says about data, genotype and training."""
     config, result = trained.config, trained.result
     height, width, channels = data.image_shape

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from tf_darts.export.stock_layers import Stock, relu, write, write_stem
-from tf_darts.layers.body import Cell
-from tf_darts.layers.node import NodeOutput
-from tf_darts.network import Network
+from tf_darts.layers.cell import Cell
+from tf_darts.layers.node_output import NodeOutput
+from tf_darts.models.network import Network
 
 NORMALISATION = "normalisation"  # name of the layer that takes the pixels
 

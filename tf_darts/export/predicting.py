@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tf_darts.data import image_file
-from tf_darts.data.common import some
+from tf_darts.data.arrays import some
 from tf_darts.data.crop import Crop
 from tf_darts.data.sources import averaged
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build, card, reload
 from tf_darts.export.sample import Data
 from tf_darts.runtime import command
-from tf_darts.runtime.workdir import read_json
-from tf_darts.training.trained import Trained
+from tf_darts.training.trained_network import TrainedNetwork
+from tf_darts.workdir.records import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Classifier:
         return image_file.decode(file, shape)
 
 
-def of_trained(trained: Trained, data: Data) -> Classifier:
+def of_trained(trained: TrainedNetwork, data: Data) -> Classifier:
     """The network of a work directory."""
 
     def answer(images: np.ndarray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tf_darts.data.sources import ImageData
-from tf_darts.data.stream import Encoded, StreamedData
+from tf_darts.data.image_data import ImageData
+from tf_darts.data.image_stream import Encoded, StreamedData
 
 ORDER = 0  # seed of the order in which images that stay on disk are taken: there they lie by class
 

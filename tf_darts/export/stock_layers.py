@@ -9,12 +9,13 @@ from typing import Any
 import keras
 
 from tf_darts.errors import UserError
-from tf_darts.export.own_layer import OwnOperation
+from tf_darts.export.operation_layer import OperationLayer
 from tf_darts.layers import operations
-from tf_darts.layers.base import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, BatchNorm, Operation
-from tf_darts.layers.body import ResidualBlock
-from tf_darts.layers.node import NodeOutput
-from tf_darts.layers.own_operation import KerasOperation
+from tf_darts.layers.batch_norm import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, BatchNorm
+from tf_darts.layers.keras_operation import KerasOperation
+from tf_darts.layers.node_output import NodeOutput
+from tf_darts.layers.operation import Operation
+from tf_darts.layers.residual_block import ResidualBlock
 from tf_darts.layers.stem import ImageNetStem, Stem
 
 Tensor = keras.KerasTensor
@@ -234,5 +235,5 @@ def write(operation: Operation, node: NodeOutput, stock: Stock) -> Tensor:
     """
     written = _WRITTEN.get(type(operation))
     if written is None:
-        return OwnOperation.of(operation, name=stock.place)(node.x)
+        return OperationLayer.of(operation, name=stock.place)(node.x)
     return written(operation, node, stock)

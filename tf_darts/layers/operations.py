@@ -9,9 +9,9 @@ from functools import partial
 import tensorflow as tf
 
 from tf_darts.layers import primitives
-from tf_darts.layers.base import Operation
-from tf_darts.layers.node import NodeOutput
-from tf_darts.operation_names import OPERATIONS
+from tf_darts.layers.node_output import NodeOutput
+from tf_darts.layers.operation import Operation
+from tf_darts.registry import OPERATIONS
 from tf_darts.runtime import draws
 from tf_darts.runtime.seeds import fold
 

@@ -5,8 +5,8 @@ import math
 import tensorflow as tf
 
 from tf_darts.layers import primitives
-from tf_darts.layers.base import Operation
-from tf_darts.layers.node import NodeOutput
+from tf_darts.layers.node_output import NodeOutput
+from tf_darts.layers.operation import Operation
 
 
 class Stem(Operation):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tf_darts.errors import UserError
 from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import Table
+from tf_darts.nas_bench.nas_bench_201 import NasBench201
 from tf_darts.runtime.progress import Progress
 
 # By the benchmark's name of the training data and the epochs of the schedule: columns, and what
@@ -78,7 +78,7 @@ def convert(path: str, create: Callable[..., Any]) -> str:
     """
     name = f"NATS-Bench source {path!r}"
     text = table_file.csv_text(_rows(path, create, name), COLUMNS)
-    Table.parse(text, name)
+    NasBench201.parse(text, name)
     return text
 
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 import ml_collections
 import numpy as np
 
-from tf_darts import genotype as genotype_lib
 from tf_darts.errors import UserError
-from tf_darts.genotype import Genotype
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.genotype import Genotype
 from tf_darts.nas_bench import table_file
 from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201 as SPACE
 
@@ -30,7 +30,7 @@ def accuracy_column(data_set: str, split: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Score:
+class TableScore:
     """How good an architecture is on one split of a data set.
 
     Attributes:
@@ -59,7 +59,7 @@ class Entry:
 
     index: int
     text: str
-    scores: Mapping[str, Mapping[str, Score]]
+    scores: Mapping[str, Mapping[str, TableScore]]
     parameters: Mapping[str, int]
     multiply_adds: Mapping[str, int]
 
@@ -73,7 +73,7 @@ class Distribution:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Table:
+class NasBench201:
     """The table in memory; a look-up takes a tenth of a millisecond.
 
     Attributes:
@@ -85,7 +85,7 @@ class Table:
     columns: Mapping[str, np.ndarray]
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Table":
+    def load(cls, path: str | os.PathLike) -> "NasBench201":
         """Reads a file (its form is that of `tf_darts.nas_bench.table_file`) and checks it whole.
 
         Raises:
@@ -94,12 +94,12 @@ class Table:
         return cls._of(*table_file.read(path))
 
     @classmethod
-    def parse(cls, text: str, name: str = "NAS-Bench-201 table") -> "Table":
+    def parse(cls, text: str, name: str = "NAS-Bench-201 table") -> "NasBench201":
         """The same of an unpacked file; `name` says in messages where the text comes from."""
         return cls._of(*table_file.parse(text, name))
 
     @classmethod
-    def _of(cls, texts: list[str], columns: dict[str, np.ndarray]) -> "Table":
+    def _of(cls, texts: list[str], columns: dict[str, np.ndarray]) -> "NasBench201":
         for column in columns.values():
             column.flags.writeable = False
         return cls(tuple(texts), columns)
@@ -183,11 +183,11 @@ class Table:
             multiply_adds=self._counts(table_file.MULTIPLY_ADDS, index),
         )
 
-    def _score(self, column: str, index: int) -> Score:
+    def _score(self, column: str, index: int) -> TableScore:
         ranks, best = self._ranks_and_best(column)
         accuracy = float(self.column(column)[index])
         # The file has six decimals; a difference of such numbers has more only by rounding.
-        return Score(accuracy, int(ranks[index]), round(best - accuracy, 6))
+        return TableScore(accuracy, int(ranks[index]), round(best - accuracy, 6))
 
     def _counts(self, cost: str, index: int) -> dict[str, int]:
         prefixes = table_file.PREFIXES.items()
@@ -235,8 +235,8 @@ class Table:
         return Distribution(mean, float(weights @ (values - mean) ** 2) ** 0.5)
 
 
-def of_config(config: ml_collections.ConfigDict) -> Table | None:
-    """The table that a config names (`report.table`), if it names one.
+def of_config(config: ml_collections.ConfigDict) -> NasBench201 | None:
+    """The table that a config names (`plots.table`), if it names one.
 
     Raises:
       UserError: the file is missing, or is not the table.
@@ -244,6 +244,6 @@ def of_config(config: ml_collections.ConfigDict) -> Table | None:
     if not config.report.table:
         return None
     try:
-        return Table.load(config.report.table)
+        return NasBench201.load(config.report.table)
     except UserError as error:
         raise UserError(f"report.table: {error}") from None

@@ -6,6 +6,6 @@ the paper or its release has and whose figures are not in the paper's body.
 """
 
 from tf_darts.paper.figures import Figure
-from tf_darts.paper.rows import ROWS, Row, row, settings
+from tf_darts.paper.rows import ROWS, PaperRow, row, settings
 
-__all__ = ["ROWS", "Figure", "Row", "row", "settings"]
+__all__ = ["ROWS", "Figure", "PaperRow", "row", "settings"]

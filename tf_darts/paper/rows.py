@@ -15,7 +15,7 @@ from tf_darts.runtime import command
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class PaperRow:
     """A row of the paper's tables.
 
     Attributes:
@@ -110,20 +110,20 @@ def settings(space: str, data_set: str) -> ml_collections.ConfigDict:
     return config
 
 
-def _rows() -> dict[str, Row]:
+def _rows() -> dict[str, PaperRow]:
     figures: dict[tuple[str, str, str], list[Figure]] = {}
     for key, figure in published():
         figures.setdefault(key, []).append(figure)
     for key in WITHOUT_FIGURE:
         figures.setdefault(key, [])
-    rows = [Row(*key, tuple(values)) for key, values in figures.items()]
+    rows = [PaperRow(*key, tuple(values)) for key, values in figures.items()]
     return {row.name: row for row in rows}
 
 
-ROWS: dict[str, Row] = _rows()
+ROWS: dict[str, PaperRow] = _rows()
 
 
-def row(name: str) -> Row:
+def row(name: str) -> PaperRow:
     """The row of this name.
 
     Raises:

@@ -23,7 +23,7 @@ class DataSet:
 
 
 @dataclasses.dataclass(frozen=True)
-class Method:
+class PaperMethod:
     """A search and what is done with its supernet.
 
     Attributes:
@@ -31,7 +31,7 @@ class Method:
       search: the search, by the name under which methods share it.
       selection: fields of the section `selection`, or None where nothing is selected.
       analysis: the analysis that measures the figure instead.
-      genotype: a published genotype (`tf_darts/published.py`) that is trained instead of one searched for.
+      genotype: a published genotype (`tf_darts/genotypes/published.py`) that is trained instead of one searched for.
     """
 
     label: str
@@ -127,24 +127,24 @@ SEARCHES: dict[str, Mapping[str, Any]] = {
 _MAGNITUDE = {"method": "magnitude"}
 _PERTURBATION = {"method": "perturbation"}
 METHODS = {
-    "darts": Method("DARTS", "darts", _MAGNITUDE),
-    "darts_pt": Method("DARTS+PT", "darts", _PERTURBATION),
-    "darts_pt_fixed_alpha": Method("DARTS+PT (fixed alpha)", "fixed_alpha", _PERTURBATION),
-    "sdarts_rs": Method("SDARTS-RS", "sdarts_rs", _MAGNITUDE),
-    "sdarts_rs_pt": Method("SDARTS-RS+PT", "sdarts_rs", _PERTURBATION),
+    "darts": PaperMethod("DARTS", "darts", _MAGNITUDE),
+    "darts_pt": PaperMethod("DARTS+PT", "darts", _PERTURBATION),
+    "darts_pt_fixed_alpha": PaperMethod("DARTS+PT (fixed alpha)", "fixed_alpha", _PERTURBATION),
+    "sdarts_rs": PaperMethod("SDARTS-RS", "sdarts_rs", _MAGNITUDE),
+    "sdarts_rs_pt": PaperMethod("SDARTS-RS+PT", "sdarts_rs", _PERTURBATION),
     # SGAS decides during the search; what is left to magnitude is to read the decisions off.
-    "sgas": Method("SGAS (crit. 1)", "sgas", _MAGNITUDE),
-    "sgas_pt": Method("SGAS+PT (crit. 1)", "sgas_pt", _MAGNITUDE),
-    "darts_pt_mag": Method("DARTS+PT-Mag", "darts", _PERTURBATION | {"criterion": "magnitude"}),
-    "darts_pt_loss": Method("DARTS+PT, by loss", "darts", _PERTURBATION | {"criterion": "loss"}),
-    "darts_pt_no_finetuning": Method(
+    "sgas": PaperMethod("SGAS (crit. 1)", "sgas", _MAGNITUDE),
+    "sgas_pt": PaperMethod("SGAS+PT (crit. 1)", "sgas_pt", _MAGNITUDE),
+    "darts_pt_mag": PaperMethod("DARTS+PT-Mag", "darts", _PERTURBATION | {"criterion": "magnitude"}),
+    "darts_pt_loss": PaperMethod("DARTS+PT, by loss", "darts", _PERTURBATION | {"criterion": "loss"}),
+    "darts_pt_no_finetuning": PaperMethod(
         "DARTS+PT without fine-tuning", "darts", _PERTURBATION | {"interval": 0}
     ),
-    "darts_pt_one_shot": Method("DARTS+PT, one-shot", "darts", _PERTURBATION | {"one_shot": True}),
-    "darts_v2": Method("DARTS (second order), its genotype", genotype="darts_v2"),
+    "darts_pt_one_shot": PaperMethod("DARTS+PT, one-shot", "darts", _PERTURBATION | {"one_shot": True}),
+    "darts_v2": PaperMethod("DARTS (second order), its genotype", genotype="darts_v2"),
     **{
-        f"darts_pt_genotype_{k}": Method(f"DARTS+PT, its genotype {k}", genotype=f"darts_pt_s5_{k}")
+        f"darts_pt_genotype_{k}": PaperMethod(f"DARTS+PT, its genotype {k}", genotype=f"darts_pt_s5_{k}")
         for k in range(4)
     },
-    "shuffle": Method("DARTS supernet", "darts", analysis="shuffle"),
+    "shuffle": PaperMethod("DARTS supernet", "darts", analysis="shuffle"),
 }

@@ -7,20 +7,21 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from tf_darts.config.field import value_of
 from tf_darts.errors import UserError
-from tf_darts.fields import value_of
 from tf_darts.nas_bench.table_file import PREFIXES
-from tf_darts.report import page, svg
-from tf_darts.report.cell_diagram import draw_genotypes
-from tf_darts.report.colours import GRID, INK, SERIES
+from tf_darts.plots import svg
+from tf_darts.plots.cell_diagram import draw_genotypes
+from tf_darts.plots.colours import GRID, INK, SERIES
+from tf_darts.plots.heat_map import new
+from tf_darts.report import page
 from tf_darts.report.curves import plain_axes
-from tf_darts.report.heat_map import new
-from tf_darts.report.page import Table
-from tf_darts.report.record import Record
+from tf_darts.report.page import HtmlTable
+from tf_darts.report.workdir_contents import WorkdirContents
 from tf_darts.report.workdir_page import SUPERNET_TEST, percent
 from tf_darts.runtime import command
 from tf_darts.runtime.progress import duration
-from tf_darts.search.describe import skip_share_of
+from tf_darts.search.alpha_summary import skip_share_of
 from tf_darts.study.collect import TEST, TRAINED, true_column
 from tf_darts.study.summary import CONFIDENCE, MEASURES, Group, Statistics, groups_of
 
@@ -29,7 +30,7 @@ _SAME = ("seed", "runtime.", "report.", "extensions.", "data.path")  # what make
 _SHOWN = 12  # genotypes drawn
 
 
-def make(records: Sequence[Record], baseline: str | None, path: pathlib.Path) -> str:
+def make(records: Sequence[WorkdirContents], baseline: str | None, path: pathlib.Path) -> str:
     """The page, as HTML.
 
     Args:
@@ -78,7 +79,7 @@ def make(records: Sequence[Record], baseline: str | None, path: pathlib.Path) ->
     return page.render("comparison.html", "Comparison of searches", subtitle, sections, **content)
 
 
-def labels_of(records: Sequence[Record]) -> list[str]:
+def labels_of(records: Sequence[WorkdirContents]) -> list[str]:
     """A name for the search of each record: its method, and whatever else differs among the configs."""
     differing = [name for name in _differing_fields(records) if not name.startswith("training.")]
     names = ["search.method", *(name for name in differing if name != "search.method")]
@@ -93,7 +94,7 @@ def labels_of(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _flat(record: Record) -> dict[str, Any]:
+def _flat(record: WorkdirContents) -> dict[str, Any]:
     flat = {}
     for name, value in record.config.to_dict().items():
         if isinstance(value, Mapping):
@@ -103,7 +104,7 @@ def _flat(record: Record) -> dict[str, Any]:
     return {name: value for name, value in flat.items() if not name.startswith(_SAME)}
 
 
-def _differing_fields(records: Sequence[Record]) -> list[str]:
+def _differing_fields(records: Sequence[WorkdirContents]) -> list[str]:
     """Fields in which configs differ, but for those that make no other method."""
     flat = [_flat(record) for record in records]
     names = dict.fromkeys(name for fields in flat for name in fields)
@@ -113,17 +114,17 @@ def _differing_fields(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _differing(records: Sequence[Record], labels: Sequence[str]) -> Table:
+def _differing(records: Sequence[WorkdirContents], labels: Sequence[str]) -> HtmlTable:
     names = _differing_fields(records)
     first = dict(reversed(list(zip(labels, records, strict=True))))
     rows = [
         (label, *(str(value_of(first[label].config, name)) for name in names))
         for label in dict.fromkeys(labels)
     ]
-    return Table(("search", *names), rows if set(names) - {"search.method"} else ())
+    return HtmlTable(("search", *names), rows if set(names) - {"search.method"} else ())
 
 
-def rows_of(record: Record, label: str) -> list[dict[str, Any]]:
+def rows_of(record: WorkdirContents, label: str) -> list[dict[str, Any]]:
     """A row for every genotype of a work directory, as `study.summary` takes them; accuracies in percent."""
     rows = []
     for name, genotype in record.genotypes.items():
@@ -172,7 +173,7 @@ def _measure(name: str, groups: Sequence[Group]) -> dict[str, Any]:
     headings = ("method", "seeds", "mean", _INTERVAL, "std", "least", "difference", _INTERVAL, "pairs")
     return {
         "title": MEASURES[name],
-        "table": Table(headings, rows, range(1, len(headings))),
+        "table": HtmlTable(headings, rows, range(1, len(headings))),
         "picture": svg.inline(
             _draw(groups), f"measure-{name}", f"{MEASURES[name]}: every seed, mean, interval"
         ),
@@ -231,7 +232,7 @@ def _interval(found: Statistics, sign: str = "") -> str:
 
 
 def _runs(
-    records: Sequence[Record], labels: Sequence[str], rows: Sequence[dict], path: pathlib.Path
+    records: Sequence[WorkdirContents], labels: Sequence[str], rows: Sequence[dict], path: pathlib.Path
 ) -> list[dict[str, Any]]:
     """For every work directory what stands in its line, with a link to its own page where there is one."""
     found = []
@@ -258,7 +259,7 @@ def _runs(
     return found
 
 
-def _genotypes(records: Sequence[Record], rows: Sequence[dict]) -> dict[str, Any]:
+def _genotypes(records: Sequence[WorkdirContents], rows: Sequence[dict]) -> dict[str, Any]:
     """What was selected, as texts; and pictures, as long as they are few."""
     spaces = {str(record.workdir): record.space for record in records}
     listed, drawn = [], []
@@ -271,7 +272,7 @@ def _genotypes(records: Sequence[Record], rows: Sequence[dict]) -> dict[str, Any
             figure = draw_genotypes(space, {title: genotype})
             drawn.append(svg.inline(figure, f"genotype-{len(drawn)}", f"The cells of {title}"))
     return {
-        "table": Table(("method", "skip connections", "genotype"), listed, (1,)),
+        "table": HtmlTable(("method", "skip connections", "genotype"), listed, (1,)),
         "pictures": drawn,
         "left_out": len(rows) - len(drawn),
     }

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tf_darts.report.colours import GRID, INK, SERIES, SOFT
-from tf_darts.report.heat_map import new
-from tf_darts.search.describe import SKIP
+from tf_darts.plots.colours import GRID, INK, SERIES, SOFT
+from tf_darts.plots.heat_map import new
+from tf_darts.search.alpha_summary import SKIP
 
 _POINTS = 200  # of a curve of steps: more cannot be told apart at the width of a page
 _HALVES = {"train": "training half", "valid": "validation half"}

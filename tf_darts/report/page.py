@@ -9,15 +9,15 @@ from typing import Any
 import jinja2
 
 from tf_darts import __version__
-from tf_darts.report import svg
-from tf_darts.runtime.files import write_atomically
+from tf_darts.plots import svg
+from tf_darts.workdir.files import write_atomically
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 NARROW = "narrow"
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class HtmlTable:
     """A table of a page.
 
     Attributes:

@@ -8,18 +8,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tf_darts.analysis import measures
-from tf_darts.derive import candidates_of
-from tf_darts.report.colours import INK, shades
+from tf_darts.genotypes.derive import candidates_of
+from tf_darts.plots.colours import INK, shades
+from tf_darts.plots.decisions import ShownDecision
+from tf_darts.plots.heat_map import new
 from tf_darts.report.curves import plain_axes
-from tf_darts.report.decisions import Decision
-from tf_darts.report.heat_map import new
 from tf_darts.spaces import Space
 
 MEASURE, AGAINST = "mixing_weight", "perturbation"
 _COLUMNS = 3
 
 
-def rows_of(space: Space, decisions: Sequence[Decision]) -> list[dict]:
+def rows_of(space: Space, decisions: Sequence[ShownDecision]) -> list[dict]:
     """A row for every operation that was probed, as `analysis.measures` takes them.
 
     `perturbation` is the accuracy (0 to 1) lost without the operation, at the time of its edge's decision.
@@ -54,7 +54,7 @@ def rows_of(space: Space, decisions: Sequence[Decision]) -> list[dict]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Agreement:
+class StrengthAgreement:
     """How well mixing weights order operations as what they are worth does, within edges.
 
     Attributes:
@@ -72,7 +72,7 @@ class Agreement:
     by_chance: float
 
 
-def compare(rows: Sequence[dict]) -> Agreement:
+def compare(rows: Sequence[dict]) -> StrengthAgreement:
     """The agreement over these rows; operations that no genotype may hold are left out."""
     edges = measures.by_edge([row for row in rows if row["allowed"]])
     edges = {place: found for place, found in edges.items() if len(found) > 1}
@@ -85,10 +85,10 @@ def compare(rows: Sequence[dict]) -> Agreement:
         same += measures.best(found, MEASURE) is measures.best(found, AGAINST)
     values = [interval.value for interval in spearman.values()]
     chance = sum(1.0 / len(found) for found in edges.values())
-    return Agreement(spearman, float(np.mean(values)) if values else None, len(edges), same, chance)
+    return StrengthAgreement(spearman, float(np.mean(values)) if values else None, len(edges), same, chance)
 
 
-def draw(space: Space, rows: Sequence[dict], agreement: Agreement) -> Figure:
+def draw(space: Space, rows: Sequence[dict], agreement: StrengthAgreement) -> Figure:
     """A small scatter for every edge: mixing weight across, accuracy lost upwards, the choice ringed."""
     edges, colours = measures.by_edge(rows), shades(space.operations)
     columns = min(_COLUMNS, len(edges))

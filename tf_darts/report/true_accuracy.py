@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, SPLITS, Entry, Table, accuracy_column
-from tf_darts.report.table import aligned_lines
+from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, SPLITS, Entry, NasBench201, accuracy_column
+from tf_darts.plots.table import aligned_lines
 
 _COMPARED = "test"  # the split of `comparison`
 
 
-def entry_table(entry: Entry, table: Table) -> str:
+def entry_table(entry: Entry, table: NasBench201) -> str:
     """All figures of one genotype: a line per data set and split; lines joined by newlines."""
     rows = []
     for data_set in DATA_SETS:
@@ -25,7 +25,7 @@ def entry_table(entry: Entry, table: Table) -> str:
     return "\n".join([head, *aligned_lines(headings, rows, right=(2, 3, 4))])
 
 
-def comparison(entries: Mapping[str, Entry], table: Table) -> str:
+def comparison(entries: Mapping[str, Entry], table: NasBench201) -> str:
     """A line per selection method, and one for a genotype drawn at random; lines joined by newlines.
 
     Args:

@@ -6,23 +6,24 @@ from typing import Any
 
 from scipy import stats
 
-from tf_darts.report import curves, decisions, heat_map, page, strength, svg
-from tf_darts.report.cell_diagram import draw_cell
-from tf_darts.report.decisions import CONFIDENCE, Decision
-from tf_darts.report.mixture_diagram import draw_mixture
-from tf_darts.report.page import NARROW, Table
-from tf_darts.report.panels import changes
-from tf_darts.report.record import Record, Stage
+from tf_darts.plots import decisions, heat_map, svg
+from tf_darts.plots.cell_diagram import draw_cell
+from tf_darts.plots.decisions import CONFIDENCE, ShownDecision
+from tf_darts.plots.mixture_diagram import draw_mixture
+from tf_darts.report import curves, page, strength
+from tf_darts.report.page import NARROW, HtmlTable
+from tf_darts.report.workdir_contents import StageContents, WorkdirContents
 from tf_darts.runtime.progress import duration
-from tf_darts.search.describe import skip_share_of
-from tf_darts.search.weights import of_epochs
+from tf_darts.search.alpha_summary import skip_share_of
+from tf_darts.search.replay import of_epochs
+from tf_darts.workdir.tensorboard_texts import changes
 
 SUPERNET_TEST = "evaluation/test_accuracy"
 _NAMED = 6  # decisions that a sentence names
 _INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 
 
-def make(record: Record) -> str:
+def make(record: WorkdirContents) -> str:
     """The page, as HTML."""
     config, space = record.config, record.space
     decided = [
@@ -55,11 +56,11 @@ def make(record: Record) -> str:
         "errors": [found for name, s in record.trainings.items() if (found := _errors(name, s))],
         "analyses": [_analysis(name, stage) for name, stage in record.analyses.items()],
         "cost": _cost(record),
-        "changed": Table(
+        "changed": HtmlTable(
             ("field", "value", "default"), [(n, repr(v), repr(d)) for n, v, d in changes(config.to_dict())]
         ),
         "config": json.dumps(config.to_dict(), indent=2, default=str),
-        "versions": Table(("package", "version"), list(record.versions.items())),
+        "versions": HtmlTable(("package", "version"), list(record.versions.items())),
     }
     named = [("summary", "Summary"), ("cells", "Cells")]
     sections = [(i, n) for i, n in named if i == "summary" or content[i]]
@@ -73,7 +74,7 @@ def make(record: Record) -> str:
     return page.render("workdir.html", record.workdir.name, subtitle, sections, **content)
 
 
-def _data(record: Record) -> str:
+def _data(record: WorkdirContents) -> str:
     data = record.config.data
     return data.name if data.source == "tfds" else data.source
 
@@ -83,7 +84,7 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
-def _summary(record: Record, decided: list[dict]) -> dict[str, Any]:
+def _summary(record: WorkdirContents, decided: list[dict]) -> dict[str, Any]:
     search, config = record.search, record.config
     done, total = len(search.epochs), config.search.epochs
     if not search.result:
@@ -126,7 +127,7 @@ def _summary(record: Record, decided: list[dict]) -> dict[str, Any]:
     return {"lines": lines, "facts": facts, "table": _results(record)}
 
 
-def _results(record: Record) -> Table:
+def _results(record: WorkdirContents) -> HtmlTable:
     """A row for every architecture that was selected or trained."""
     rows, true = [], "true accuracy (CIFAR-10)"
     names = dict.fromkeys([*record.genotypes, *record.trainings])
@@ -161,7 +162,7 @@ def _results(record: Record) -> Table:
     )
     if all(row[-1] == "-" for row in rows):
         headings, rows = headings[:-1], [row[:-1] for row in rows]
-    return Table(headings, rows, range(1, len(headings)))
+    return HtmlTable(headings, rows, range(1, len(headings)))
 
 
 def _wilson(result: Mapping[str, Any]) -> str:
@@ -173,7 +174,7 @@ def _wilson(result: Mapping[str, Any]) -> str:
     return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
-def _cells(record: Record, name: str) -> dict[str, Any]:
+def _cells(record: WorkdirContents, name: str) -> dict[str, Any]:
     genotype, space = record.genotypes[name], record.space
     pictures = [
         svg.inline(draw_cell(space, t, genotype, f"{t} cell"), f"cell-{name}-{t}", f"The {t} cell of {name}")
@@ -186,7 +187,7 @@ def _cells(record: Record, name: str) -> dict[str, Any]:
     return {"name": name, "pictures": pictures, "forms": forms}
 
 
-def _decided(record: Record, name: str, made: list[Decision]) -> dict[str, Any]:
+def _decided(record: WorkdirContents, name: str, made: list[ShownDecision]) -> dict[str, Any]:
     probed = [d for d in made if d.lead is not None]
     narrow = [d for d in probed if d.narrow]
     rows = strength.rows_of(record.space, made)
@@ -246,7 +247,7 @@ def _decided(record: Record, name: str, made: list[Decision]) -> dict[str, Any]:
     return found
 
 
-def _order(made: list[Decision]) -> Table:
+def _order(made: list[ShownDecision]) -> HtmlTable:
     """The decisions in their order."""
     rows = []
     for d in made:
@@ -283,10 +284,10 @@ def _order(made: list[Decision]) -> Table:
         i for i, h in enumerate(headings)
         if i in (0, 2, 3) or any(row[i] not in ("", "-") for row in rows)
     ]  # fmt: skip
-    return Table([headings[i] for i in keep], [[row[i] for i in keep] for row in rows])
+    return HtmlTable([headings[i] for i in keep], [[row[i] for i in keep] for row in rows])
 
 
-def _weight(decision: Decision) -> str:
+def _weight(decision: ShownDecision) -> str:
     """The mixing weight of what was kept, and the largest of the others."""
     kept = [e.weight for e in decision.effects if e.chosen and e.weight is not None]
     others = [e for e in decision.effects if not e.chosen and e.weight is not None]
@@ -296,13 +297,13 @@ def _weight(decision: Decision) -> str:
     return f"{kept[0]:.3f} ({most.name} {most.weight:.3f})"
 
 
-def _curves(record: Record) -> list[svg.Drawing]:
+def _curves(record: WorkdirContents) -> list[svg.Drawing]:
     charts = curves.of_search(record.search.steps, record.search.epochs)
     charts += curves.of_trainings({name: stage.rows for name, stage in record.trainings.items()})
     return [svg.inline(curves.draw(c), f"curve-{i}", c.title) for i, c in enumerate(charts)]
 
 
-def _errors(name: str, stage: Stage) -> dict[str, Any] | None:
+def _errors(name: str, stage: StageContents) -> dict[str, Any] | None:
     found = stage.file("errors.json")
     if not found:
         return None
@@ -315,7 +316,7 @@ def _errors(name: str, stage: Stage) -> dict[str, Any] | None:
     }
 
 
-def _analysis(name: str, stage: Stage) -> dict[str, Any]:
+def _analysis(name: str, stage: StageContents) -> dict[str, Any]:
     summary = stage.folder / "summary.txt"
     pictures = [
         (stage.picture(path.stem), path.stem.replace("_", " ")) for path in sorted(stage.folder.glob("*.png"))
@@ -324,7 +325,7 @@ def _analysis(name: str, stage: Stage) -> dict[str, Any]:
     return {"name": name, "text": text or ("" if stage.result else "not finished"), "pictures": pictures}
 
 
-def _cost(record: Record) -> Table:
+def _cost(record: WorkdirContents) -> HtmlTable:
     rows = []
     for stage in record.stages:
         took = stage.file("seconds.json")
@@ -339,4 +340,4 @@ def _cost(record: Record) -> Table:
                 "-" if not peak else f"{peak / 1e9:.2f} GB",
             )
         )
-    return Table(("stage", "time", "starts", "peak memory of the process"), rows, (1, 2, 3))
+    return HtmlTable(("stage", "time", "starts", "peak memory of the process"), rows, (1, 2, 3))

@@ -4,7 +4,7 @@ import pathlib
 import shlex
 import sys
 
-from tf_darts import config_files
+from tf_darts.config import files
 
 
 def text() -> str:
@@ -19,6 +19,6 @@ def text() -> str:
 
 def of(name: str) -> str:
     """How one of the programs is called: `bin/select` in a checkout, else `tf-darts-select`, as installed."""
-    if not config_files.INSTALLED:
+    if not files.INSTALLED:
         return f"bin/{name}"
     return name if name == "tensorboard" else f"tf-darts-{name.replace('_', '-')}"

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.errors import UserError
-from tf_darts.optimizers import assign
+from tf_darts.optim.optimizers import assign
 
 SKIPPED = "skipped"  # the metric: 1 where a step was undone
 

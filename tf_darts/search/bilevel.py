@@ -15,12 +15,12 @@ from typing import NamedTuple
 import ml_collections
 import tensorflow as tf
 
-from tf_darts.architecture import Architecture
 from tf_darts.layers.depthwise import no_kernel_gradients
-from tf_darts.objective import Batch, loss_and_correct
-from tf_darts.optimizers import SGD, Adam, sum_over_replicas
+from tf_darts.models.architecture import Architecture
+from tf_darts.models.supernet import Supernet
+from tf_darts.optim.losses import Batch, loss_and_correct
+from tf_darts.optim.optimizers import SGD, Adam, sum_over_replicas
 from tf_darts.runtime.scoped import holding
-from tf_darts.supernet import Supernet
 
 MixingWeights = Mapping[str, tf.Tensor]  # float32 [edges, operations] per cell type
 

@@ -15,10 +15,10 @@ import tensorflow as tf
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from tf_darts.layers.depthwise import no_kernel_gradients
-from tf_darts.objective import loss_and_correct
-from tf_darts.runtime.checkpoints import Checkpoints
+from tf_darts.optim.losses import loss_and_correct
 from tf_darts.runtime.seeds import fold
-from tf_darts.search.setup import Setup
+from tf_darts.search.setup import SearchSetup
+from tf_darts.workdir.checkpoints import Checkpoints
 
 METRIC = "hessian/largest_eigenvalue"
 TOLERANCE = 1e-3  # of an eigenvalue, relative
@@ -53,7 +53,7 @@ class ByEigenvalue(Never):
       folder: the search's folder.
     """
 
-    def __init__(self, setup: Setup, folder: pathlib.Path):
+    def __init__(self, setup: SearchSetup, folder: pathlib.Path):
         self._setup, early = setup, setup.config.early_stopping
         self._window, self._ratio = early.window, early.ratio
         # An epoch that is done again after a kill is saved twice: hence one place more than the window asks.
@@ -81,7 +81,7 @@ class ByEigenvalue(Never):
         return row["finished_epoch"]
 
 
-def make(setup: Setup, folder: pathlib.Path) -> Never:
+def make(setup: SearchSetup, folder: pathlib.Path) -> Never:
     """What the config asks for."""
     return ByEigenvalue(setup, folder) if setup.config.early_stopping.window else Never()
 
@@ -138,12 +138,12 @@ def eigenvalues(product: Product, size: int, seed: int, which: str, count: int) 
     return every[:from_below] + every[size - (count - from_below) :]
 
 
-def alpha_entries(setup: Setup) -> int:
+def alpha_entries(setup: SearchSetup) -> int:
     """Entries of everything that alpha is: rows of its Hessian."""
     return sum(alpha.shape.num_elements() for alpha in setup.bilevel.alphas.values())
 
 
-def hessian_times(setup: Setup) -> Callable[..., np.ndarray]:
+def hessian_times(setup: SearchSetup) -> Callable[..., np.ndarray]:
     """The Hessian of the validation loss in alpha, by its products.
 
     Returns:

@@ -5,25 +5,26 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tf_darts import collapse, memory, optimizers
-from tf_darts.report import panels
+from tf_darts.models import memory
+from tf_darts.optim import schedules
 from tf_darts.runtime import guard, host
-from tf_darts.runtime.checkpoints import Checkpoints
-from tf_darts.runtime.metrics import Metrics
-from tf_darts.runtime.profiler import Profiler
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import Steps
-from tf_darts.runtime.warn import Warnings
-from tf_darts.runtime.workdir import JsonLines, as_json, finish, read_lines, write_json, write_lines
-from tf_darts.search import early_stopping, pictures
-from tf_darts.search.describe import describe, likely
-from tf_darts.search.methods.base import Now
+from tf_darts.search import collapse, early_stopping, pictures
+from tf_darts.search.alpha_summary import describe, likely
+from tf_darts.search.methods.method import Now
 from tf_darts.search.plan import Epoch, plan
-from tf_darts.search.setup import Setup
+from tf_darts.search.setup import SearchSetup
+from tf_darts.workdir import tensorboard_texts
+from tf_darts.workdir.checkpoints import Checkpoints
+from tf_darts.workdir.metrics import Metrics
+from tf_darts.workdir.profiler import Profiler
+from tf_darts.workdir.records import JsonLines, as_json, finish, read_lines, write_json, write_lines
+from tf_darts.workdir.warnings import Warnings
 
 
-def search_steps(setup: Setup, epochs: Sequence[Epoch], epoch: Epoch, count: int) -> Steps:
+def search_steps(setup: SearchSetup, epochs: Sequence[Epoch], epoch: Epoch, count: int) -> Steps:
     """The compiled steps of an epoch and of every other one that differs only in its place.
 
     Training batches are fresh random draws at every step, independent of the other steps, or, where the
@@ -54,7 +55,7 @@ def search_steps(setup: Setup, epochs: Sequence[Epoch], epoch: Epoch, count: int
         now = Now(
             number=number,
             progress=tf.cast(place, tf.float32) / float(search.epochs),
-            learning_rate=optimizers.cosine(
+            learning_rate=schedules.cosine(
                 search.learning_rate, search.learning_rate_min, place, search.epochs
             ),
             train_total=count,
@@ -72,7 +73,7 @@ def search_steps(setup: Setup, epochs: Sequence[Epoch], epoch: Epoch, count: int
 class _Compiled:
     """Steps by what their graph depends on; traced anew only where that changes."""
 
-    def __init__(self, setup: Setup, epochs: Sequence[Epoch]):
+    def __init__(self, setup: SearchSetup, epochs: Sequence[Epoch]):
         self._setup, self._epochs = setup, epochs
         self._key, self._steps = None, {}
 
@@ -85,7 +86,7 @@ class _Compiled:
         return self._steps[count]
 
 
-def run(setup: Setup, folder: pathlib.Path) -> None:
+def run(setup: SearchSetup, folder: pathlib.Path) -> None:
     """Searches, continuing what the folder holds; leaves a checkpoint, metrics.jsonl and result.json."""
     search = _Search(setup, folder)
     for number, epoch in enumerate(search.epochs):
@@ -106,7 +107,7 @@ class _Search:
       epochs: all of them.
     """
 
-    def __init__(self, setup: Setup, folder: pathlib.Path):
+    def __init__(self, setup: SearchSetup, folder: pathlib.Path):
         config, self._setup, self._folder = setup.config, setup, folder
         self._architecture = setup.bilevel.architecture
         self.epochs = plan(setup.method, setup.train.size, setup.strategy.num_replicas_in_sync)
@@ -116,7 +117,7 @@ class _Search:
         self._step = step = self._checkpoints.restore()["step"]
         self._architecture.compact()  # what a progressive method has decided by now
         self._metrics = Metrics(folder, step, config.runtime.tensorboard, "search")
-        panels.begin(self._metrics, config)
+        tensorboard_texts.begin(self._metrics, config)
         self._pictured = pictures.moments(len(self.epochs), total)
         self._evaluate = evaluation(setup)
         self._warnings = Warnings("search")
@@ -191,7 +192,7 @@ class _Search:
         finish(folder / "result.json", as_json(content))
 
 
-def _signs(setup: Setup, epoch: int, epochs: list[dict]) -> dict[str, str]:
+def _signs(setup: SearchSetup, epoch: int, epochs: list[dict]) -> dict[str, str]:
     """Signs of a collapse after an epoch, by the rows so far."""
     found = collapse.of_alpha(setup.bilevel.architecture, epochs[-1]["skip_share"])
     if 2 * epoch >= setup.config.search.epochs:  # before, running statistics and weights are hardly settled
@@ -200,7 +201,7 @@ def _signs(setup: Setup, epoch: int, epochs: list[dict]) -> dict[str, str]:
     return found
 
 
-def evaluation(setup: Setup) -> Callable[[], dict[str, float]]:
+def evaluation(setup: SearchSetup) -> Callable[[], dict[str, float]]:
     """What measures the supernet, with running statistics, on the validation half and the test set."""
     valid = setup.evaluator(setup.valid, "search/evaluate", training=False, augment=False)
     test = setup.evaluator(setup.test, "search/test", training=False, augment=False)
@@ -234,7 +235,7 @@ def _summary(columns) -> str:
     return text
 
 
-def result(setup: Setup, step: int, epochs: list[dict], taken: int | None) -> dict:
+def result(setup: SearchSetup, step: int, epochs: list[dict], taken: int | None) -> dict:
     """What result.json says.
 
     Args:

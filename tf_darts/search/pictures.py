@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from tf_darts.architecture import Architecture
-from tf_darts.report.cell_diagram import figure_to_png_bytes
-from tf_darts.report.heat_map import alpha_map, weights_map
-from tf_darts.report.mixture_diagram import draw_mixture
-from tf_darts.runtime.metrics import Metrics
+from tf_darts.models.architecture import Architecture
+from tf_darts.plots.cell_diagram import figure_to_png_bytes
+from tf_darts.plots.heat_map import alpha_map, weights_map
+from tf_darts.plots.mixture_diagram import draw_mixture
+from tf_darts.workdir.metrics import Metrics
 
 # Drawing takes about half a second for each cell type, as long as many steps of a small supernet.
 MOMENTS, STEPS = 10, 200  # most pictures of a kind, and steps for each of them

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from tf_darts.search.methods.base import Method
+from tf_darts.search.methods.method import Method
 
 
 @dataclasses.dataclass(frozen=True)

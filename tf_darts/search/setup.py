@@ -6,28 +6,28 @@ import pathlib
 import ml_collections
 import tensorflow as tf
 
-from tf_darts import memory
-from tf_darts.data.augment import Transform
-from tf_darts.data.pipeline import ImageSet, halves
-from tf_darts.data.sources import ImageData
+from tf_darts.data.image_data import ImageData
+from tf_darts.data.image_set import ImageSet, halves
+from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
-from tf_darts.evaluation import Evaluator
-from tf_darts.layers import own_operation
-from tf_darts.layers.base import synchronized_batch_norms
+from tf_darts.layers import keras_operation
+from tf_darts.layers.batch_norm import synchronized_batch_norms
 from tf_darts.layers.body import check_images
+from tf_darts.models import memory
+from tf_darts.models.evaluator import Evaluator
+from tf_darts.models.supernet import Supernet
+from tf_darts.registry import METHODS
 from tf_darts.runtime import host
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.strategy import ACTIVATIONS, check_batch, device_type
 from tf_darts.search.bilevel import Bilevel
-from tf_darts.search.methods import METHODS
-from tf_darts.search.methods.base import Method
+from tf_darts.search.methods.method import Method
 from tf_darts.spaces import Space
-from tf_darts.supernet import Supernet
 
 
 @dataclasses.dataclass
-class Setup:
+class SearchSetup:
     """A supernet with its data, ready to be searched or selected from.
 
     Attributes:
@@ -57,7 +57,7 @@ class Setup:
     needed_memory: float
     classes: int
     image_shape: tuple[int, ...]
-    others: dict[pathlib.Path, "Setup"] = dataclasses.field(default_factory=dict)
+    others: dict[pathlib.Path, "SearchSetup"] = dataclasses.field(default_factory=dict)
 
     def state(self) -> dict[str, object]:
         """What a checkpoint of the search or the selection holds, by name."""
@@ -126,7 +126,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
         name = f"search.batch_size, grown by search.method {config.search.method!r},"
         check_batch(name if grown else "search.batch_size", batch, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
-    own_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
+    keras_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
     needed, available = needed_memory(config, space, data.image_shape), host.available_memory()
     if config.runtime.strategy != "tpu" and device_type() == "CPU" and needed > available:
         raise UserError(
@@ -145,7 +145,7 @@ def needed_memory(config: ml_collections.ConfigDict, space: Space, image_shape: 
 
 def make(
     config: ml_collections.ConfigDict, space: Space, data: ImageData, strategy: tf.distribute.Strategy
-) -> Setup:
+) -> SearchSetup:
     """Builds everything from a valid config; weights and alpha start as the seed says.
 
     Raises:
@@ -173,4 +173,4 @@ def make(
         test = ImageSet(data.x_test, data.y_test, transform, config.seed)
     needed = needed_memory(config, space, data.image_shape)
     classes, shape = data.num_classes, tuple(data.image_shape)
-    return Setup(config, space, strategy, method, train, valid, test, bilevel, needed, classes, shape)
+    return SearchSetup(config, space, strategy, method, train, valid, test, bilevel, needed, classes, shape)

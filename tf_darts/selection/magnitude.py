@@ -6,18 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tf_darts.architecture import Architecture
-from tf_darts.derive import check_finite, read_genotype
-from tf_darts.genotype import Choice, Genotype
-from tf_darts.open_state import State
-from tf_darts.runtime.workdir import JsonLines
-from tf_darts.search.setup import Setup
-from tf_darts.selection.budget import Budget, of_setup
+from tf_darts.genotypes.derive import check_finite, read_genotype
+from tf_darts.genotypes.genotype import Choice, Genotype
+from tf_darts.models.architecture import Architecture
+from tf_darts.models.budget import Budget, of_setup
+from tf_darts.models.decision_state import DecisionState
+from tf_darts.search.setup import SearchSetup
 from tf_darts.selection.pictures import show_alone
 from tf_darts.spaces import Space
+from tf_darts.workdir.records import JsonLines
 
 
-def run(setup: Setup, folder: pathlib.Path) -> Genotype:
+def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     """Selects from the searched supernet; leaves decisions.jsonl."""
     selected = select(setup.bilevel.architecture, of_setup(setup))
     JsonLines(folder / "decisions.jsonl").append(*selected.decisions)
@@ -26,14 +26,14 @@ def run(setup: Setup, folder: pathlib.Path) -> Genotype:
 
 
 @dataclasses.dataclass(frozen=True)
-class Selected:
+class MagnitudeSelection:
     """A genotype and, per decision, the row that `decisions.jsonl` keeps."""
 
     genotype: Genotype
     decisions: list[dict]
 
 
-def select(architecture: Architecture, budget: Budget | None = None) -> Selected:
+def select(architecture: Architecture, budget: Budget | None = None) -> MagnitudeSelection:
     """Selects by magnitude, within a budget if there is one; every edge is recorded with its weights.
 
     Raises:
@@ -45,7 +45,7 @@ def select(architecture: Architecture, budget: Budget | None = None) -> Selected
     if budget is None:
         genotype = read_genotype(space, weights)
     else:
-        genotype = magnitude_within(budget, space, weights, State.of(architecture))
+        genotype = magnitude_within(budget, space, weights, DecisionState.of(architecture))
     decisions = []
     for cell_type, rows in weights.items():
         kept = {(c.target, c.source): c.operation for c in genotype.cells[cell_type]}
@@ -61,18 +61,18 @@ def select(architecture: Architecture, budget: Budget | None = None) -> Selected
                     "chosen": kept.get((edge.target, edge.source)),
                 }
             )
-    return Selected(genotype, decisions)
+    return MagnitudeSelection(genotype, decisions)
 
 
 def magnitude_within(
-    budget: Budget, space: Space, weights: Mapping[str, np.ndarray], start: State | None = None
+    budget: Budget, space: Space, weights: Mapping[str, np.ndarray], start: DecisionState | None = None
 ) -> Genotype:
     """The genotype that is read from mixing weights within a budget.
 
     Edges are decided in order of their largest weight, the most certain first, each for the operation of
     largest weight that is allowed; then nodes, in the same order, each dropping the allowed edge of smallest
     weight until it has as many as a genotype keeps. Without a choice that is refused this is
-    `derive.read_genotype`, with its ties: to the lower operation and the lower edge.
+    `genotypes.derive.read_genotype`, with its ties: to the lower operation and the lower edge.
 
     Args:
       budget: what the genotype has to fit.
@@ -83,7 +83,7 @@ def magnitude_within(
     Raises:
       UserError: no genotype fits.
     """
-    state = State.undecided(space) if start is None else start.holdable(space)
+    state = DecisionState.undecided(space) if start is None else start.holdable(space)
     budget.check(None if start is None else state)
     places = [(t, e) for t in space.cell_types for e in range(len(space.edges))]
     largest = {(t, e): weights[t][e, np.flatnonzero(state.operations[t][e])].max() for t, e in places}

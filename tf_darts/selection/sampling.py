@@ -7,22 +7,22 @@ import pathlib
 
 import numpy as np
 
-from tf_darts.derive import read_genotype
-from tf_darts.genotype import Genotype, from_text
-from tf_darts.open_state import State
+from tf_darts.genotypes.derive import read_genotype
+from tf_darts.genotypes.genotype import Genotype, from_text
+from tf_darts.models.budget import Budget, of_setup
+from tf_darts.models.decision_state import DecisionState
 from tf_darts.runtime import preemption, workers
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import fold
-from tf_darts.runtime.workdir import JsonLines
-from tf_darts.search.setup import Setup
-from tf_darts.selection.budget import Budget, of_setup
+from tf_darts.search.setup import SearchSetup
 from tf_darts.selection.pictures import show_alone
 from tf_darts.spaces import Space
+from tf_darts.workdir.records import JsonLines
 
 DRAWS = 1000  # in search of a genotype that fits the budget
 
 
-def random_genotype(setup: Setup, folder: pathlib.Path) -> Genotype:
+def random_genotype(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     """A genotype drawn uniformly: operations of every edge, and which edges every node keeps.
 
     Within a budget, if there is one (`random_mixing_weights`).
@@ -37,7 +37,7 @@ def random_genotype(setup: Setup, folder: pathlib.Path) -> Genotype:
     return genotype
 
 
-def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
+def supernet_ranking(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     """The best of `selection.samples` random genotypes by the accuracy of the supernet cut down to each.
 
     With batch statistics, as probes are scored, on the validation half or its first `selection.probe_images`.
@@ -50,7 +50,7 @@ def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
     config, space, architecture = setup.config, setup.space, setup.bilevel.architecture
     selection = config.selection
     draw = np.random.default_rng(fold(config.seed, "selection/ranking"))
-    start, budget = State.of(architecture).holdable(space), of_setup(setup)
+    start, budget = DecisionState.of(architecture).holdable(space), of_setup(setup)
     if budget is not None:
         budget.check(start)
     images = setup.probe_images()
@@ -79,7 +79,7 @@ def supernet_ranking(setup: Setup, folder: pathlib.Path) -> Genotype:
 
 
 def random_mixing_weights(
-    space: Space, draw: np.random.Generator, budget: Budget | None = None, start: State | None = None
+    space: Space, draw: np.random.Generator, budget: Budget | None = None, start: DecisionState | None = None
 ) -> dict[str, np.ndarray]:
     """One-hot rows of a random genotype, zeros for other edges: float32 [edges, operations].
 
@@ -92,7 +92,7 @@ def random_mixing_weights(
       budget: what the genotype has to fit; None: anything.
       start: what it is drawn from, without operations that no genotype may hold; None: everything.
     """
-    start = start or State.undecided(space)
+    start = start or DecisionState.undecided(space)
     if budget is None:
         return _uniform(space, draw, start)
     for _ in range(DRAWS):
@@ -102,7 +102,7 @@ def random_mixing_weights(
     return _choice_by_choice(space, draw, budget, start)
 
 
-def _uniform(space: Space, draw: np.random.Generator, start: State) -> dict[str, np.ndarray]:
+def _uniform(space: Space, draw: np.random.Generator, start: DecisionState) -> dict[str, np.ndarray]:
     weights = {}
     for cell_type in space.cell_types:
         rows = np.zeros((len(space.edges), space.num_operations), np.float32)
@@ -117,13 +117,13 @@ def _uniform(space: Space, draw: np.random.Generator, start: State) -> dict[str,
     return weights
 
 
-def _left(space: Space, state: State, cell_type: str, node: int) -> list[int]:
+def _left(space: Space, state: DecisionState, cell_type: str, node: int) -> list[int]:
     """A node's input edges that are there."""
     return [e for e in space.incoming(node) if state.edges[cell_type][e]]
 
 
 def _choice_by_choice(
-    space: Space, draw: np.random.Generator, budget: Budget, state: State
+    space: Space, draw: np.random.Generator, budget: Budget, state: DecisionState
 ) -> dict[str, np.ndarray]:
     """First the edges that nodes drop, then the operations of the others, each in a random order."""
     nodes = [(t, node) for t in space.cell_types for node in space.topology_nodes]

@@ -9,7 +9,7 @@ from tf_darts.spaces import Space
 
 
 @dataclasses.dataclass(frozen=True)
-class Planned:
+class PlannedDecision:
     """A decision to come.
 
     Attributes:
@@ -92,7 +92,7 @@ def plan(
     interval: int,
     pick: Next,
     nodes: dict[str, list[int]] | None = None,
-) -> tuple[list[Planned], int]:
+) -> tuple[list[PlannedDecision], int]:
     """All decisions in order, and the number of epochs of fine-tuning.
 
     Each event takes, for each cell type in turn, one undecided edge, and after all edges one undecided node.
@@ -118,7 +118,7 @@ def plan(
             drawn.append(event)
     starts, epochs = event_epochs(len(drawn), interval, space.extra_selection_epoch)
     planned = [
-        Planned(number, epoch, *decision)
+        PlannedDecision(number, epoch, *decision)
         for number, (epoch, event) in enumerate(zip(starts, drawn, strict=True))
         for decision in event
     ]

@@ -2,16 +2,16 @@
 
 import pathlib
 
-from tf_darts import collapse
 from tf_darts.errors import UserError
-from tf_darts.genotype import Genotype
-from tf_darts.runtime import checkpoints as checkpoints_lib
-from tf_darts.runtime.warn import Warnings
-from tf_darts.runtime.workdir import finish
+from tf_darts.genotypes.genotype import Genotype
+from tf_darts.models.budget import of_setup
+from tf_darts.registry import NEEDS_NO_SUPERNET, SELECTIONS
+from tf_darts.search import collapse
 from tf_darts.search.bilevel import Bilevel
-from tf_darts.search.setup import Setup
-from tf_darts.selection import NEEDS_NO_SUPERNET, SELECTIONS
-from tf_darts.selection.budget import of_setup
+from tf_darts.search.setup import SearchSetup
+from tf_darts.workdir import checkpoints as checkpoints_lib
+from tf_darts.workdir.records import finish
+from tf_darts.workdir.warnings import Warnings
 
 
 def _load(bilevel: Bilevel, search_folder: pathlib.Path) -> None:
@@ -24,7 +24,7 @@ def _load(bilevel: Bilevel, search_folder: pathlib.Path) -> None:
     )
 
 
-def run(setup: Setup, search_folder: pathlib.Path, folder: pathlib.Path) -> Genotype:
+def run(setup: SearchSetup, search_folder: pathlib.Path, folder: pathlib.Path) -> Genotype:
     """Selects by the config's method; leaves genotype.json and what the selection itself leaves.
 
     Args:

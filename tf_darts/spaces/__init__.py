@@ -7,16 +7,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tf_darts import registry
 from tf_darts.errors import UserError
 from tf_darts.spaces import custom
-from tf_darts.spaces.base import Block, Edge, Space, Stacking
-from tf_darts.spaces.darts import DARTS, DARTS_WITH_NONE
-from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201
-from tf_darts.spaces.robust_darts import S1, S2, S3, S4
+from tf_darts.spaces.space import Block, Edge, Space, Stacking
 
-SPACES: dict[str, Space] = {
-    space.name: space for space in (DARTS, DARTS_WITH_NONE, S1, S2, S3, S4, NAS_BENCH_201)
-}
+SPACES: dict[str, Space] = {name: registry.SPACES.load(name) for name in registry.SPACES}
 
 
 # Other names in use: the authors' release calls the DARTS space s5.

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_darts.errors import UserError
-from tf_darts.operation_names import OPERATIONS
-from tf_darts.registry import hint
+from tf_darts.registry import OPERATIONS, hint
 from tf_darts.spaces import darts, nas_bench_201
-from tf_darts.spaces.base import Edge, Space, Stacking, edges_of
+from tf_darts.spaces.space import Edge, Space, Stacking, edges_of
 
 NAME = "custom"
 

@@ -1,6 +1,6 @@
 """The DARTS space: 7 candidate operations (as in the DARTS-PT release) or 8 (with `none`)."""
 
-from tf_darts.spaces.base import Block, Space, Stacking, uniform
+from tf_darts.spaces.space import Block, Space, Stacking, uniform
 
 OPERATIONS = (
     "max_pool_3x3",

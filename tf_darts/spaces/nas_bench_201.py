@@ -1,6 +1,6 @@
 """The NAS-Bench-201 space (Dong and Yang, ICLR 2020): 4 nodes, 6 edges, 5 candidate operations."""
 
-from tf_darts.spaces.base import Block, Space, Stacking, uniform
+from tf_darts.spaces.space import Block, Space, Stacking, uniform
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 

@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tf_darts import folders, spaces
-from tf_darts.genotype import Genotype
+from tf_darts import spaces
+from tf_darts.config.depends import supernets_of
+from tf_darts.genotypes.genotype import Genotype
 from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import SPLITS, Table, of_config
-from tf_darts.runtime import seconds
-from tf_darts.runtime.workdir import read_json, read_lines, write_csv, write_json
-from tf_darts.selection import supernets_of
+from tf_darts.nas_bench.nas_bench_201 import SPLITS, NasBench201, of_config
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job, Study
+from tf_darts.workdir import seconds, stage_folders
+from tf_darts.workdir.records import read_json, read_lines, write_csv, write_json
 
 Row = dict[str, Any]
 
@@ -56,7 +56,7 @@ def counts(genotype: Genotype) -> dict[str, int]:
     }
 
 
-def true_figures(table: Table | None, genotype: Genotype | None, splits: Sequence[str] = SPLITS) -> Row:
+def true_figures(table: NasBench201 | None, genotype: Genotype | None, splits: Sequence[str] = SPLITS) -> Row:
     """What NAS-Bench-201 says about a genotype, by column; None where there is no table or no genotype."""
     entry = table.lookup(genotype) if table is not None and genotype is not None else None
     return {
@@ -71,9 +71,9 @@ class Tables:
     """NAS-Bench-201's tables of a study's configs, each read once."""
 
     def __init__(self):
-        self._read: dict[str, Table] = {}
+        self._read: dict[str, NasBench201] = {}
 
-    def of(self, job: Job) -> Table | None:
+    def of(self, job: Job) -> NasBench201 | None:
         """The table that the job's config names, if it names one.
 
         Raises:
@@ -86,7 +86,7 @@ class Tables:
             self._read[path] = of_config(job.config)
         return self._read[path]
 
-    def all(self) -> list[Table]:
+    def all(self) -> list[NasBench201]:
         """Those that were read."""
         return list(self._read.values())
 
@@ -128,7 +128,7 @@ def _rows(job: Job, output: Output, tables: Tables) -> Iterator[Row]:
 def _search_seconds(output: Output, job: Job, selection: str) -> float | None:
     """What all supernets that the selection looked at took to search."""
     numbers = range(1, supernets_of(job.selections[selection]) + 1)
-    took = [seconds.of(output.workdir(job) / folders.supernet_folder(number)) for number in numbers]
+    took = [seconds.of(output.workdir(job) / stage_folders.supernet_folder(number)) for number in numbers]
     return None if None in took else round(sum(took), 3)
 
 

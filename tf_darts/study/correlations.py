@@ -7,11 +7,11 @@ An analysis that compares measures of operations leaves `comparisons` in its res
 import dataclasses
 from collections.abc import Sequence
 
-from tf_darts.runtime.workdir import read_json
 from tf_darts.study.collect import Row
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Study
 from tf_darts.study.summary import Statistics
+from tf_darts.workdir.records import read_json
 
 # Columns that are summarised: rank correlations within edges, averaged, and over all edges together.
 CORRELATIONS = ("spearman", "kendall", "spearman_pooled")

@@ -8,16 +8,17 @@ from typing import Any
 
 import ml_collections
 
-from tf_darts import open_state, spaces
-from tf_darts.genotype import Genotype
-from tf_darts.runtime.workdir import read_lines
-from tf_darts.search.describe import recall, skip_share_of
-from tf_darts.search.methods import METHODS, UNTRAINED_ALPHA
+from tf_darts import spaces
+from tf_darts.genotypes.genotype import Genotype
+from tf_darts.models import decision_state
+from tf_darts.registry import METHODS, UNTRAINED_ALPHA
+from tf_darts.search.alpha_summary import recall, skip_share_of
 from tf_darts.selection import magnitude
 from tf_darts.spaces import Space
 from tf_darts.study.collect import SUPERNET, TEST, Row, Tables, percent, true_figures
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job, Study
+from tf_darts.workdir.records import read_lines
 
 
 def epochs(study: Study, output: Output, tables: Tables) -> list[Row]:
@@ -69,5 +70,5 @@ def by_magnitude(
     architecture = METHODS.load(config.search.method)(config, space).architecture()
     recall(architecture, epoch)
     for row in decisions:
-        open_state.apply(architecture, row)
+        decision_state.apply(architecture, row)
     return magnitude.select(architecture).genotype

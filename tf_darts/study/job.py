@@ -4,20 +4,21 @@ import traceback
 from collections.abc import Iterable
 from functools import partial
 
-from tf_darts import memory, spaces, stages
-from tf_darts.analysis import ANALYSES
-from tf_darts.analysis import study as analysis_study
+from tf_darts import spaces, stages
+from tf_darts.analysis import analysis_run as analysis_study
+from tf_darts.config.depends import supernets_of
 from tf_darts.errors import UserError
+from tf_darts.models import budget, memory
 from tf_darts.nas_bench import nas_bench_201
-from tf_darts.nas_bench.nas_bench_201 import Table
-from tf_darts.run import Run
+from tf_darts.nas_bench.nas_bench_201 import NasBench201
+from tf_darts.registry import ANALYSES
 from tf_darts.runtime import host
 from tf_darts.runtime.strategy import device_type
 from tf_darts.search import setup as search_setup
-from tf_darts.selection import budget, supernets_of
+from tf_darts.session import Session
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job
-from tf_darts.training import loop as training_loop
+from tf_darts.training import setup
 
 
 def run(job: Job, output: Output) -> list[str]:
@@ -33,7 +34,7 @@ def run(job: Job, output: Output) -> list[str]:
     """
     with output.alone(job):
         workdir, table = str(output.workdir(job)), nas_bench_201.of_config(job.config)
-        run = Run(job.config)
+        run = Session(job.config)
         stages.search(run, workdir, max(map(supernets_of, job.selections.values())))
         failures = []
         studies = stages.studies(job.analyses, workdir, job.config, table)
@@ -52,7 +53,9 @@ def run(job: Job, output: Output) -> list[str]:
         return failures
 
 
-def _select_and_train(job: Job, selection: str, run: Run, workdir: str, table: Table | None) -> None:
+def _select_and_train(
+    job: Job, selection: str, run: Session, workdir: str, table: NasBench201 | None
+) -> None:
     run.config = job.selections[selection]
     folder, genotype = stages.select(run, workdir)
     print(f"{selection} selects {genotype.to_text(run.space)}", flush=True)
@@ -63,7 +66,7 @@ def _select_and_train(job: Job, selection: str, run: Run, workdir: str, table: T
         print(f"{selection}: test accuracy {100 * result['test_accuracy']:.2f} %", flush=True)
 
 
-def _analyse(study: analysis_study.Study, analysis: str) -> None:
+def _analyse(study: analysis_study.AnalysisRun, analysis: str) -> None:
     text = ANALYSES.load(analysis)(study)
     study.tell(text)
     print(f"{analysis}:\n{text}", flush=True)
@@ -90,14 +93,14 @@ def check(jobs: Iterable[Job], together: int) -> float:
     for key, job in sorted(distinct.items(), key=lambda item: data.index(item[0][0])):  # stable
         try:
             if run is None or loaded != key[0]:
-                run, loaded = Run(job.config), key[0]
+                run, loaded = Session(job.config), key[0]
             run.config, run.space = job.config, spaces.of(job.config)
             replicas = run.strategy.num_replicas_in_sync
             search_setup.check(run.config, run.space, run.data, replicas)
             for config in job.selections.values():
                 budget.check(config, run.space, run.data)
             if job.trains:
-                training_loop.check(run.config, run.space, run.data, replicas)
+                setup.check(run.config, run.space, run.data, replicas)
         except UserError as error:
             message = str(error).removeprefix("config: ")
             raise UserError(f"config: searches.{job.search}: {message}") from None

@@ -13,15 +13,15 @@ import contextlib
 import pathlib
 from collections.abc import Iterator
 
-from tf_darts import folders
-from tf_darts import genotype as genotype_lib
 from tf_darts.errors import UserError
-from tf_darts.genotype import Genotype
-from tf_darts.runtime import lock
-from tf_darts.runtime.workdir import Stage, read_json, write_json
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.genotype import Genotype
 from tf_darts.spaces import Space
 from tf_darts.study import settings
 from tf_darts.study.settings import Job, Study
+from tf_darts.workdir import lock, stage_folders
+from tf_darts.workdir.records import read_json, write_json
+from tf_darts.workdir.stage_folder import StageFolder
 
 
 class Output:
@@ -36,7 +36,7 @@ class Output:
 
     def __init__(self, folder: str | pathlib.Path):
         self.folder = pathlib.Path(folder).expanduser().absolute()
-        folders.check("--output", str(self.folder), str(folder))
+        stage_folders.check_folder("--output", str(self.folder), str(folder))
 
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.folder / name
@@ -72,13 +72,13 @@ class Output:
         """The log of the job of this name."""
         return self / "logs" / f"{name}.log"
 
-    def search_stage(self, job: Job) -> Stage:
+    def search_stage(self, job: Job) -> StageFolder:
         """The folder of the job's search."""
-        return folders.search_stage(self.workdir(job), job.config)
+        return stage_folders.search_stage(self.workdir(job), job.config)
 
-    def selection_stage(self, job: Job, selection: str) -> Stage:
+    def selection_stage(self, job: Job, selection: str) -> StageFolder:
         """The folder of one of its selections."""
-        return folders.selection_stage(self.workdir(job), job.selections[selection])
+        return stage_folders.selection_stage(self.workdir(job), job.selections[selection])
 
     def training_folder(self, job: Job, selection: str) -> pathlib.Path:
         """The folder of the training of what it selects."""
@@ -100,7 +100,7 @@ class Output:
             path = self.training_folder(job, selection) / "config.json"
             if path.exists():  # its genotype is checked when it is trained
                 config, genotype = job.selections[selection], read_json(path)["config"].get("genotype")
-                stages.append(folders.training_stage(self.workdir(job), config, selection, genotype))
+                stages.append(stage_folders.training_stage(self.workdir(job), config, selection, genotype))
         for stage in stages:
             try:
                 stage.check()

@@ -15,11 +15,11 @@ from matplotlib.ticker import MaxNLocator
 
 from tf_darts.analysis.measures import LABELS
 from tf_darts.nas_bench import table_file
-from tf_darts.report.cell_diagram import figure_to_png_bytes
+from tf_darts.plots.cell_diagram import figure_to_png_bytes
 from tf_darts.study.collect import SUPERNET, TRUE_TEST, Row
 from tf_darts.study.correlations import Agreement
 from tf_darts.study.settings import Study
-from tf_darts.study.summary import CONFIDENCE, MEASURES, Reference, Statistics, Summary
+from tf_darts.study.summary import CONFIDENCE, MEASURES, ReferenceAccuracy, Statistics, Summary
 
 # Okabe and Ito's colours, distinguishable by the colour-blind; then others as different as can be.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -150,7 +150,7 @@ def _points(
         axes.vlines(place, statistics.low, statistics.high, color=colour, alpha=0.55, linewidth=2.5, zorder=2)
 
 
-def _reference_lines(axes: Axes, reference: Reference) -> None:
+def _reference_lines(axes: Axes, reference: ReferenceAccuracy) -> None:
     axes.axhline(reference.best, color=_FAINT, linestyle="--", linewidth=0.9, zorder=1)
     axes.axhline(reference.random, color=_FAINT, linestyle=":", linewidth=1.2, zorder=1)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tf_darts.report.table import markdown
+from tf_darts.plots.table import markdown
 from tf_darts.study.correlations import Agreement
 from tf_darts.study.settings import Study
 from tf_darts.study.summary import CONFIDENCE, MEASURES, Statistics, Summary

@@ -15,10 +15,10 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts import registry
-from tf_darts.analysis import ANALYSES
+from tf_darts.config import depends
 from tf_darts.errors import UserError
-from tf_darts.runtime.workdir import with_tuples
-from tf_darts.selection import budget_fields
+from tf_darts.registry import ANALYSES
+from tf_darts.workdir.records import with_tuples
 
 WITHOUT = ""  # as `baseline`: no differences are taken
 
@@ -275,7 +275,7 @@ def _selection_config(
 
 def _check_budget(search: ml_collections.ConfigDict, config: ml_collections.ConfigDict, place: str) -> None:
     """Checks that a selection has the budget of a search that decided within one, or ought to have."""
-    ours, theirs = budget_fields.of_search(config), budget_fields.of_search(search)
+    ours, theirs = depends.of_deciding_search(config), depends.of_deciding_search(search)
     changed = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
     if changed:
         raise UserError(

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import Table, accuracy_column
+from tf_darts.nas_bench.nas_bench_201 import NasBench201, accuracy_column
 from tf_darts.study.collect import TEST, TRAINED, TRUE_TEST, Row
 from tf_darts.study.settings import WITHOUT, Study
 
@@ -82,7 +82,7 @@ class Group:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reference:
+class ReferenceAccuracy:
     """What a measure is at best, and at random.
 
     Attributes:
@@ -106,7 +106,7 @@ class Summary:
     """
 
     groups: tuple[Group, ...]
-    references: dict[str, Reference]
+    references: dict[str, ReferenceAccuracy]
     finished: int
     planned: int
 
@@ -119,7 +119,7 @@ class Summary:
         return {"confidence": CONFIDENCE, **dataclasses.asdict(self)}
 
 
-def summarise(study: Study, rows: Sequence[Row], tables: Sequence[Table]) -> Summary:
+def summarise(study: Study, rows: Sequence[Row], tables: Sequence[NasBench201]) -> Summary:
     """The summary of the rows of `collect.results`.
 
     Args:
@@ -180,12 +180,12 @@ def _baseline(study: Study, search: str) -> tuple[str, str] | None:
     return named or search, selection
 
 
-def _references(tables: Sequence[Table]) -> dict[str, Reference]:
+def _references(tables: Sequence[NasBench201]) -> dict[str, ReferenceAccuracy]:
     if not tables:
         return {}
     references = {}
     for measure, data_set in zip(TRUE_TEST, table_file.PREFIXES, strict=True):
         column = accuracy_column(data_set, TEST)
         best, mean = float(tables[0].column(column).max()), tables[0].random_search(column).mean
-        references[measure] = Reference(best, mean)
+        references[measure] = ReferenceAccuracy(best, mean)
     return references

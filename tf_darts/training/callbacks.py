@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import keras
 import numpy as np
 
-from tf_darts.network import Network
+from tf_darts.models.network import Network
 
 # Names of the metrics as Keras has them, so that `monitor="val_loss"` finds what it looks for.
 NAMES = {

@@ -1,127 +1,36 @@
 """Training a genotype's network from scratch, and its test accuracy (paper, section 6; DARTS)."""
 
-import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import ml_collections
 import tensorflow as tf
 
-from tf_darts import collapse, spaces
-from tf_darts.data.augment import Transform
-from tf_darts.data.passes import PassSteps, StreamedSteps, over
-from tf_darts.data.pipeline import ImageSet, whole_sets
-from tf_darts.data.sources import ImageData
-from tf_darts.data.stream import ImageStream, StreamedData
-from tf_darts.evaluation import Evaluator
-from tf_darts.genotype import Genotype
-from tf_darts.layers import own_operation
-from tf_darts.layers.base import synchronized_batch_norms
-from tf_darts.layers.body import check_images
-from tf_darts.network import Network, check_auxiliary, count_parameters
-from tf_darts.objective import Batch
-from tf_darts.optimizers import SGD
-from tf_darts.report import panels
+from tf_darts.data.pass_steps import PassSteps, StreamedSteps, over
+from tf_darts.models.evaluator import Evaluator
+from tf_darts.models.network import count_parameters
+from tf_darts.optim.losses import Batch
 from tf_darts.runtime import guard
-from tf_darts.runtime.checkpoints import Checkpoints
 from tf_darts.runtime.guard import Guard
-from tf_darts.runtime.metrics import Metrics
-from tf_darts.runtime.profiler import Profiler
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import draw_seed, fold
-from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
-from tf_darts.runtime.warn import Warnings
-from tf_darts.runtime.workdir import as_json, finish, read_json
-from tf_darts.spaces import Space
+from tf_darts.search import collapse
 from tf_darts.training import mistakes, schedule
 from tf_darts.training import step as step_lib
 from tf_darts.training.callbacks import Callbacks
+from tf_darts.training.setup import TrainingSetup
+from tf_darts.workdir import tensorboard_texts
+from tf_darts.workdir.checkpoints import Checkpoints
+from tf_darts.workdir.metrics import Metrics
+from tf_darts.workdir.profiler import Profiler
+from tf_darts.workdir.records import as_json, finish, read_json
+from tf_darts.workdir.warnings import Warnings
 
 MANY_CLASSES = 100  # from so many on, whether the label is among the five largest logits is counted too
 
 
-@dataclasses.dataclass
-class Setup:
-    """A network with its data, ready to be trained.
-
-    Attributes:
-      config: the whole config.
-      strategy: where steps run.
-      train: the whole training set.
-      test: the test set.
-      data: the data set, for its test images and names of classes.
-      network: the network.
-      optimizer: its SGD.
-      classes: number of classes of the data.
-    """
-
-    config: ml_collections.ConfigDict
-    strategy: tf.distribute.Strategy
-    train: ImageSet | ImageStream
-    test: ImageSet | ImageStream
-    data: ImageData
-    network: Network
-    optimizer: SGD
-    classes: int
-
-
-def check(
-    config: ml_collections.ConfigDict, space: Space, data: ImageData | StreamedData, replicas: int
-) -> None:
-    """Checks that a network can be trained on the data with this config.
-
-    Raises:
-      UserError: the batch does not fit the data or the replicas, the images the reductions, or the
-        auxiliary head the images; or an operation of the user's own does not do what one must.
-    """
-    training, space = config.training, spaces.with_stem(space, config.training.stem)
-    check_batch("training.batch_size", training.batch_size, data.train_size, replicas)
-    check_images(space, training.cells, data.image_shape)
-    own_operation.check(space.operations, training.channels, affine=True)
-    if training.auxiliary_weight:
-        check_auxiliary(space, training.cells, data.image_shape)
-
-
-def make(
-    config: ml_collections.ConfigDict,
-    space: Space,
-    genotype: Genotype,
-    data: ImageData | StreamedData,
-    strategy: tf.distribute.Strategy,
-) -> Setup:
-    """Builds everything from a valid config; weights start as the seed says.
-
-    Raises:
-      UserError: the batch does not fit the data or the replicas, or the auxiliary head not the images.
-    """
-    training = config.training
-    check(config, space, data, strategy.num_replicas_in_sync)
-    space = spaces.with_stem(space, training.stem)
-    transform = Transform(
-        data.mean, data.std, config.data.crop_padding, config.data.flip, training.cutout_length
-    )
-    seed = fold(config.seed, "training")
-    with strategy.scope(), synchronized_batch_norms(config.runtime.sync_batch_norm):
-        network = Network(
-            space,
-            genotype,
-            training.channels,
-            training.cells,
-            data.num_classes,
-            data.image_shape[-1],
-            bool(training.auxiliary_weight),
-            seed,
-            ACTIVATIONS[config.runtime.precision],
-        )
-        weights = [v.value for v in network.trainable_variables]
-        optimizer = SGD(weights, training.momentum, training.weight_decay, training.clip_norm)
-        train, test = data.sets(transform, seed) if config.data.stream else whole_sets(data, transform, seed)
-    return Setup(config, strategy, train, test, data, network, optimizer, data.num_classes)
-
-
-def training_steps(setup: Setup) -> PassSteps | StreamedSteps:
+def training_steps(setup: TrainingSetup) -> PassSteps | StreamedSteps:
     """Compiled steps: shuffled passes over the training set, the last short batch kept."""
     training, replicas = setup.config.training, setup.strategy.num_replicas_in_sync
     batch_size, seed = training.batch_size, fold(setup.config.seed, "training")
@@ -165,14 +74,14 @@ def training_steps(setup: Setup) -> PassSteps | StreamedSteps:
     return steps
 
 
-def _guard(setup: Setup) -> Guard | None:
+def _guard(setup: TrainingSetup) -> Guard | None:
     most, network, optimizer = setup.config.runtime.skipped_steps, setup.network, setup.optimizer
     state = [v.value for v in network.variables] + list(optimizer.variables)
     return Guard(most, state, [v.value for v in network.trainable_variables]) if most else None
 
 
 def run(
-    setup: Setup, folder: pathlib.Path, name: str, callbacks: Sequence[keras.callbacks.Callback] = ()
+    setup: TrainingSetup, folder: pathlib.Path, name: str, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> dict[str, Any]:
     """Trains, continuing what the folder holds; writes result.json and gives its content.
 
@@ -194,8 +103,8 @@ def run(
     )
     step = checkpoints.restore()["step"]
     metrics = Metrics(folder, step, config.runtime.tensorboard, "training")
-    panels.begin(metrics, config)
-    metrics.text("genotype", panels.genotype_text(network.genotype, network.space))
+    tensorboard_texts.begin(metrics, config)
+    metrics.text("genotype", tensorboard_texts.genotype_text(network.genotype, network.space))
     total = training.epochs * steps.per_pass
     progress = Progress(f"train {name}", total, step)
     profiler = Profiler(folder, config.runtime.profile_steps, progress.say)
@@ -231,7 +140,7 @@ def run(
     return read_json(folder / "result.json")
 
 
-def _conclude(setup: Setup, metrics: Metrics, folder: pathlib.Path, name: str, step: int) -> None:
+def _conclude(setup: TrainingSetup, metrics: Metrics, folder: pathlib.Path, name: str, step: int) -> None:
     """Warns of a collapse, shows what came out, and leaves result.json."""
     signs = collapse.of_accuracy(metrics.epochs[-1], "test_accuracy", setup.test.size, setup.classes)
     Warnings(f"train {name}").keep(folder, signs)
@@ -240,7 +149,7 @@ def _conclude(setup: Setup, metrics: Metrics, folder: pathlib.Path, name: str, s
     finish(folder / "result.json", as_json(content))  # last: it says that the rest is there
 
 
-def evaluation(setup: Setup) -> Callable[[], dict[str, float]]:
+def evaluation(setup: TrainingSetup) -> Callable[[], dict[str, float]]:
     """What measures the network, with running statistics, on the test set."""
     evaluate = Evaluator(
         setup.strategy,
@@ -264,7 +173,7 @@ def evaluation(setup: Setup) -> Callable[[], dict[str, float]]:
 
 
 def _show(
-    setup: Setup, metrics: Metrics, folder: pathlib.Path, name: str, result: dict[str, Any], step: int
+    setup: TrainingSetup, metrics: Metrics, folder: pathlib.Path, name: str, result: dict[str, Any], step: int
 ) -> None:
     """Leaves what the trained network gets wrong, and shows it and the final figures in TensorBoard."""
     pictures = {}
@@ -280,11 +189,11 @@ def _show(
     if metrics.shown:
         for kind, png in pictures.items():
             metrics.image(kind, png, step)
-        metrics.scalars("final", panels.final(result), step)
-        metrics.plugin(*panels.compare(setup.config, name, result))
+        metrics.scalars("final", tensorboard_texts.final(result), step)
+        metrics.plugin(*tensorboard_texts.compare(setup.config, name, result))
 
 
-def _result(setup: Setup, epochs: list[dict[str, float]]) -> dict[str, Any]:
+def _result(setup: TrainingSetup, epochs: list[dict[str, float]]) -> dict[str, Any]:
     network, last = setup.network, epochs[-1]
     best = max(epochs, key=lambda row: row["test_accuracy"])  # the first of several
     return {

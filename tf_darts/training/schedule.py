@@ -3,7 +3,7 @@
 import ml_collections
 import tensorflow as tf
 
-from tf_darts import optimizers
+from tf_darts.optim import schedules
 
 
 def learning_rate(training: ml_collections.ConfigDict, epoch: tf.Tensor | int) -> tf.Tensor:
@@ -20,7 +20,7 @@ def learning_rate(training: ml_collections.ConfigDict, epoch: tf.Tensor | int) -
     first, last, epochs = training.learning_rate, training.learning_rate_min, training.epochs
     done = tf.cast(epoch, tf.float32)
     if training.schedule == "cosine":
-        rate = optimizers.cosine(first, last, epoch, epochs)
+        rate = schedules.cosine(first, last, epoch, epochs)
     elif training.schedule == "linear":
         rate = first + (last - first) * done / float(epochs)
     else:

@@ -3,9 +3,9 @@
 import ml_collections
 import tensorflow as tf
 
-from tf_darts.network import Network
-from tf_darts.objective import Batch, count_correct
-from tf_darts.optimizers import SGD, sum_over_replicas
+from tf_darts.models.network import Network
+from tf_darts.optim.losses import Batch, count_correct
+from tf_darts.optim.optimizers import SGD, sum_over_replicas
 from tf_darts.runtime import draws
 
 

@@ -1,6 +1,6 @@
 """DARTS, first order (Liu et al., ICLR 2019): the method as `Method` has it."""
 
-from tf_darts.search.methods.base import Method
+from tf_darts.search.methods.method import Method
 
 
 class Darts(Method):

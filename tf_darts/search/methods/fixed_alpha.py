@@ -1,6 +1,6 @@
 """The supernet with an alpha that is never trained (paper, section 6.1: "fix alpha")."""
 
-from tf_darts.search.methods.base import Method
+from tf_darts.search.methods.method import Method
 
 
 class FixedAlpha(Method):

@@ -7,11 +7,11 @@ tau falls linearly over the search.
 
 import tensorflow as tf
 
-from tf_darts.architecture import Architecture
-from tf_darts.objective import Batch
+from tf_darts.models.architecture import Architecture
+from tf_darts.optim.losses import Batch
 from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated
-from tf_darts.search.methods.base import Method, Now
+from tf_darts.search.methods.method import Method, Now
 
 
 class Gdas(Method):

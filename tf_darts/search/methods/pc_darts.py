@@ -1,14 +1,14 @@
 """PC-DARTS: partial channels and edge normalisation (Xu et al., ICLR 2020).
 
 Only 1/K of a node's channels go through an edge's operations; the others pass them by, and channels are
-shuffled (equation 2; `layers.edges.MixedEdge`). What edges bring into a node is weighted by a softmax of an
+shuffled (equation 2; `layers.mixed_op.MixedOp`). What edges bring into a node is weighted by a softmax of an
 alpha of their own (equation 3; `Architecture.weighs_edges`), which steadies the choice of edges. The steps
 are those of DARTS; the paper trains no alpha in the first 15 of 50 epochs (`search.alpha_warmup_epochs`).
 """
 
 import ml_collections
 
-from tf_darts.search.methods.base import Method
+from tf_darts.search.methods.method import Method
 from tf_darts.spaces import Space
 
 

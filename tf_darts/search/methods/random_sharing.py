@@ -7,12 +7,12 @@ random ones with the shared weights (their algorithm RSWS), or by perturbation.
 import numpy as np
 import tensorflow as tf
 
-from tf_darts.architecture import Architecture
-from tf_darts.derive import candidates_mask
-from tf_darts.objective import Batch
+from tf_darts.genotypes.derive import candidates_mask
+from tf_darts.models.architecture import Architecture
+from tf_darts.optim.losses import Batch
 from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated
-from tf_darts.search.methods.base import Method, Now
+from tf_darts.search.methods.method import Method, Now
 
 
 class RandomSharing(Method):

@@ -7,11 +7,11 @@ edges stay as they are. The radius grows over the search (0.03 to 0.3) and is at
 import tensorflow as tf
 
 from tf_darts.layers.depthwise import no_kernel_gradients
-from tf_darts.objective import Batch, loss_and_correct
-from tf_darts.optimizers import sum_over_replicas
+from tf_darts.optim.losses import Batch, loss_and_correct
+from tf_darts.optim.optimizers import sum_over_replicas
 from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated, MixingWeights
-from tf_darts.search.methods.base import Method, Now
+from tf_darts.search.methods.method import Method, Now
 
 
 class SdartsRS(Method):

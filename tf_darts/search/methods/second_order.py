@@ -13,10 +13,10 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tf_darts.layers.depthwise import no_kernel_gradients
-from tf_darts.objective import Batch, loss_and_correct
-from tf_darts.optimizers import assign, sum_over_replicas
+from tf_darts.optim.losses import Batch, loss_and_correct
+from tf_darts.optim.optimizers import assign, sum_over_replicas
 from tf_darts.search.bilevel import Bilevel, Evaluated
-from tf_darts.search.methods.base import Method, Now
+from tf_darts.search.methods.method import Method, Now
 
 FINITE_DIFFERENCE = 0.01  # how far along u: R = 0.01 / |u| (DARTS, section 2.3)
 

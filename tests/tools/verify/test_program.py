@@ -1,0 +1,56 @@
+"""The program bin/verify."""
+
+import pytest
+
+from tests.tools.verify.made import network_reference, save
+from tf_darts import spaces
+from tf_darts.cli import verify as cli
+from tf_darts.errors import UserError
+from tf_darts.genotypes import genotype as genotype_lib
+
+
+@pytest.fixture
+def flags(monkeypatch):
+    def set_to(files, names):
+        monkeypatch.setattr(cli, "_FILE", type("Flag", (), {"value": files}))
+        monkeypatch.setattr(cli, "_SPACE", type("Flag", (), {"value": names}))
+
+    return set_to
+
+
+def test_the_program_says_whether_all_agrees(tmp_path, flags, capsys):
+    space = spaces.get("nas_bench_201")
+    genotype = genotype_lib.from_text(
+        "|skip_connect~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|none~2|", space
+    )
+    network = network_reference(space, genotype, 2, 1, 4)
+    right = save(tmp_path, network)
+    flags([right], ["nas_bench_201"])
+    assert cli.program() == 0
+    output = capsys.readouterr().out
+    assert output.count("quantity") == 1 and "BEYOND" not in output
+    assert output.splitlines()[-1].startswith("agrees: all ")
+
+    (tmp_path / "other").mkdir()
+    wrong = save(tmp_path / "other", {**network, "train_loss": network["train_loss"] + 0.1})
+    flags([wrong, right], ["nas_bench_201"])
+    assert cli.program() == 1
+    output = capsys.readouterr().out
+    assert output.count("quantity") == 2 and "BEYOND" in output and "train_loss" in output
+    assert output.splitlines()[-1].startswith("differs: 1 of ")
+
+
+@pytest.mark.parametrize(
+    ("files", "names", "message"),
+    [
+        ([], ["darts"], "--file: missing"),
+        (["a.npz"], [], "--space: given 0 times"),
+        (["a.npz"], ["darts", "s1"], "--space: given 2 times for 1 files"),
+        (["a.npz"], ["dart"], "space: 'dart' is not known; allowed: darts"),
+        (["a.npz"], ["darts"], "'a.npz' cannot be read"),
+    ],
+)
+def test_what_the_program_refuses(flags, files, names, message):
+    flags(files, names)
+    with pytest.raises(UserError, match=message):
+        cli.program()

@@ -1,0 +1,152 @@
+"""What an analysis is given, and how it leaves its results."""
+
+import functools
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import ml_collections
+from matplotlib.figure import Figure
+
+from tf_darts import config as config_lib
+from tf_darts.errors import UserError
+from tf_darts.nas_bench.nas_bench_201 import NasBench201
+from tf_darts.plots.cell_diagram import figure_to_png_bytes
+from tf_darts.registry import ANALYSIS_READS, NEEDS_NO_SEARCH
+from tf_darts.search.setup import SearchSetup
+from tf_darts.spaces import Space
+from tf_darts.workdir import checkpoints as checkpoints_lib
+from tf_darts.workdir import tensorboard_texts
+from tf_darts.workdir.events import Events
+from tf_darts.workdir.files import write_atomically
+from tf_darts.workdir.records import SCHEMA_VERSION, JsonLines, read_json, read_lines, write_json
+from tf_darts.workdir.stage_folder import StageFolder
+
+Curve = Sequence[tuple[int, float]]  # (step, value)
+
+
+class AnalysisRun:
+    """One analysis of one work directory.
+
+    Args:
+      name: of the analysis.
+      workdir: the work directory.
+      config: the whole config.
+      space: the search space.
+      table: NAS-Bench-201's, or None.
+      start: makes the supernet with its data, and gives the same one at every call; called when it is needed.
+
+    Raises:
+      UserError: the analysis was begun there with another config.
+
+    Attributes:
+      config: the whole config.
+      space: the search space.
+      table: NAS-Bench-201's, or None.
+      search_folder: the searched supernet.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        workdir: str | pathlib.Path,
+        config: ml_collections.ConfigDict,
+        space: Space,
+        table: NasBench201 | None,
+        start: Callable[[], SearchSetup],
+    ):
+        self.config, self.space, self.table = config, space, table
+        self.search_folder = pathlib.Path(workdir) / "search"
+        self._name, self._workdir, self._start = name, workdir, start
+        sections = () if name in NEEDS_NO_SEARCH else config_lib.search_sections(config)
+        more: dict[str, dict] = {}
+        for field in ANALYSIS_READS.get(name, ()):
+            section, _, of_section = field.partition(".")
+            more.setdefault(section, {})[of_section] = config[section][of_section]
+        self._stage = StageFolder(workdir, f"analysis/{name}", config, sections, more)
+        self._stage.check()
+
+    @functools.cached_property
+    def folder(self) -> pathlib.Path:
+        """Where results go; made when it is first asked for."""
+        return self._stage.open()
+
+    @functools.cached_property
+    def setup(self) -> SearchSetup:
+        """The supernet as it was searched, and its data."""
+        self.load()
+        return self._start()
+
+    def load(self) -> None:
+        """Reads weights, alpha and masks of the search again."""
+        bilevel = self._start().bilevel
+        checkpoints_lib.load_from(
+            self.search_folder, supernet=bilevel.supernet, architecture=bilevel.architecture
+        )
+        bilevel.architecture.compact()
+
+    def of(self, name: str) -> "AnalysisRun":
+        """Another analysis of the same work directory and supernet."""
+        return AnalysisRun(name, self._workdir, self.config, self.space, self.table, self._start)
+
+    def lines(self, name: str) -> JsonLines:
+        """A file of rows in the folder; all that were written whole are kept."""
+        return JsonLines(self.folder / name, keep=lambda row: True)
+
+    def searched_epochs(self) -> list[dict]:
+        """Rows of metrics.jsonl of the search's finished epochs.
+
+        Raises:
+          UserError: there are none.
+        """
+        path = self.search_folder / "metrics.jsonl"
+        epochs = [row for row in read_lines(path) if "finished_epoch" in row]
+        if not epochs:
+            raise UserError(f"--workdir: {path} has no row of a finished epoch")
+        return epochs
+
+    def search_decisions(self) -> list[dict]:
+        """Rows of the search's own decisions.jsonl, in order; none where its method makes none."""
+        return read_lines(self.search_folder / "decisions.jsonl")
+
+    def result(self) -> dict | None:
+        """What `leave` left, or None."""
+        path = self.folder / "result.json"
+        return read_json(path) if path.exists() else None
+
+    def leave(
+        self, result: dict, figures: Mapping[str, Figure], curves: Mapping[str, Curve] | None = None
+    ) -> None:
+        """Writes result.json, pictures, and the same as TensorBoard events; nothing where nothing is new.
+
+        Args:
+          result: content of result.json.
+          figures: by the name of their file, without .png.
+          curves: for TensorBoard, by tag.
+        """
+        if self.result() == json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **result})):
+            return
+        pictures = {name: figure_to_png_bytes(figure) for name, figure in figures.items()}
+        for name, png in pictures.items():
+            write_atomically(self.folder / f"{name}.png", png)
+        if self.config.runtime.tensorboard:
+            events, group = Events(self.folder), f"analysis_{self._name}"  # in the place of those before
+            for name, png in pictures.items():
+                events.image(f"{group}/{name}", png, step=0)
+            for name, curve in (curves or {}).items():
+                for step, value in curve:
+                    events.scalar(f"{group}/{name}", value, step)
+            events.close()
+        write_json(self.folder / "result.json", result)  # last: it says that the rest is there
+
+    def tell(self, text: str) -> None:
+        """Leaves what a program prints of it, for TensorBoard and for bin/report."""
+        path = self.folder / "summary.txt"
+        if path.exists() and path.read_text(encoding="utf-8") == f"{text}\n":
+            return
+        write_atomically(path, f"{text}\n".encode())
+        if self.config.runtime.tensorboard:
+            tag = f"analysis_{self._name}/summary"
+            events = Events(self.folder, keep=lambda written, step: written != tag)
+            events.text(tag, tensorboard_texts.code(text))
+            events.close()

@@ -1,0 +1,121 @@
+"""What the programs share: their flags, and errors as one line; without TensorFlow, for a quick --help."""
+
+import difflib
+import functools
+import os
+from collections.abc import Callable
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from tf_darts import config as config_lib
+from tf_darts.cli import entry
+from tf_darts.errors import UserError
+from tf_darts.registry import SELECTIONS
+from tf_darts.runtime import progress
+from tf_darts.workdir import stage_folders
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; a run is continued there.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "The same as --config.data.path: tfds data directory, .npz file, or image folder."
+)
+_TPU = flags.DEFINE_string(
+    "tpu",
+    None,
+    "Run on a TPU: local for the one of this machine, or its name. The same as --config.runtime.strategy=tpu"
+    " --config.runtime.tpu=NAME.",
+)
+_QUIET = flags.DEFINE_bool("quiet", False, "Print results, warnings and errors only: no progress.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Config file, as configs/quickstart.py; fields are set by --config.FIELD=VALUE. After a search it may"
+    " be left out: the work directory's config is used, changed by --config.FIELD=VALUE.",
+)
+
+
+def load_config(table: str | None = None) -> ml_collections.ConfigDict:
+    """The valid config that the flags give.
+
+    Args:
+      table: the value of --table, if the program has it.
+
+    Raises:
+      UserError: no config, or one that is not valid.
+    """
+    if _CONFIG.value is None:
+        raise UserError("--config: missing; give a config file, for example --config=configs/quickstart.py")
+    config = _CONFIG.value.copy_and_resolve_references()
+    if _DATA_DIR.value is not None:
+        with config.unlocked():
+            config.data.path = _DATA_DIR.value
+    if table is not None:
+        with config.unlocked():
+            config.update({"report": {"table": table}})
+    if _TPU.value is not None:
+        with config.unlocked():
+            config.update({"runtime": {"strategy": "tpu", "tpu": _TPU.value}})
+    config = config_lib.validate(config)
+    for section, field in (("data", "path"), ("report", "table")):
+        path = config[section][field]
+        if path:  # recorded in the work directory, where it has to mean the same from anywhere
+            config[section][field] = os.path.abspath(os.path.expanduser(path))
+    return config
+
+
+def workdir() -> str:
+    """The value of --workdir.
+
+    Raises:
+      UserError: it is missing, a file, or a name that TensorFlow cannot find checkpoints under.
+    """
+    if not _WORKDIR.value:
+        raise UserError("--workdir: missing; give the folder for the results")
+    path = os.path.expanduser(_WORKDIR.value)
+    stage_folders.check_folder("--workdir", path)
+    return path
+
+
+def method_flag() -> flags.FlagHolder:
+    """A flag --method that stands for --config.selection.method."""
+    return flags.DEFINE_string(
+        "method", None, f"The same as --config.selection.method: one of {', '.join(SELECTIONS)}."
+    )
+
+
+def table_flag() -> flags.FlagHolder:
+    """A flag --table that stands for --config.report.table."""
+    return flags.DEFINE_string("table", None, "The same as --config.report.table: the NAS-Bench-201 table.")
+
+
+def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_collections.ConfigDict:
+    """A valid copy of the config with another selection method (None: the same)."""
+    config = ml_collections.ConfigDict(config.to_dict())
+    if method not in (None, config.selection.method):
+        config.selection.method, config.selection.name = method, ""  # a name belongs to one selection
+    return config_lib.validate(config)
+
+
+def _unknown_field(name: str) -> str:
+    near = difflib.get_close_matches(name, config_lib.NAMES, n=1)
+    hint = f"did you mean --config.{near[0]}?" if near else "tf_darts/config.py lists all fields"
+    return f"--config.{name}: no such field; {hint}"
+
+
+def run(program: Callable[[], int | None], recorded: bool = False) -> None:
+    """Runs a program: parses flags, and turns a `UserError` into one line and exit status 2.
+
+    Args:
+      program: what is run.
+      recorded: whether the work directory's own config serves where --config is left out.
+    """
+
+    @functools.wraps(program)
+    def quietly_or_not() -> int | None:
+        progress.be_quiet(_QUIET.value)
+        return program()
+
+    entry.run(
+        quietly_or_not, config_lib.NAMES, _unknown_field, example="configs/quickstart.py", recorded=recorded
+    )

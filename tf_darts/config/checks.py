@@ -1,0 +1,221 @@
+"""Settings that contradict each other, or that nothing reads beside the others: refused before any work."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import ml_collections
+
+from tf_darts import registry, spaces
+from tf_darts.config.field import Field, value_of
+from tf_darts.errors import UserError
+from tf_darts.registry import MAGNITUDE, NEEDS_ALPHA, RACEABLE
+
+Fields = Mapping[str, Mapping[str, Field]]
+"""Every field, by section and name (`tf_darts.config.FIELDS`)."""
+
+
+# A field that is read only where another one has one of some values; of several others one is enough.
+# Elsewhere it has to be left at its default: set, it would do nothing. SECTION.*: every field of a section.
+# Not here is what one config file says for several choices that a flag then makes: the source of the data
+# (data.name, data.test_fraction), whether alpha is trained (its optimiser and scale), the selection.
+READ_WITH: dict[str, dict[str, Collection[Any]]] = {
+    "custom_space.*": {"space": (spaces.custom.NAME,)},
+    "data.path": {"data.source": ("tfds", "npz", "folder")},
+    "data.test_split": {"data.source": ("tfds", "folder")},
+    "data.test_resize": {"data.stream": (True,)},
+    "data.color_jitter": {"data.stream": (True,)},
+    "data.hue_jitter": {"data.stream": (True,)},
+    "data.image_size": {"data.source": ("folder",), "data.stream": (True,)},
+    "search.fixed_alpha_scale": {"search.method": registry.UNTRAINED_ALPHA},
+    "early_stopping.ratio": {"early_stopping.window": range(1, 2**63)},
+    **{f"{section}.*": {"search.method": users} for section, users in registry.METHOD_SECTIONS.items()},
+    "sdarts.attack_steps": {"search.method": ("sdarts_adv",)},
+    "sgas.history": {"sgas.criterion": (2,)},
+    "training.decay": {"training.schedule": ("exponential",)},
+    "training.learning_rate_min": {"training.schedule": ("cosine", "linear")},
+    "runtime.tpu": {"runtime.strategy": ("tpu",)},
+    "runtime.logical_devices": {"runtime.strategy": ("mirrored",)},
+}
+
+
+def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
+    """Checks fields that are each allowed against each other.
+
+    Args:
+      config: every field, each of its type and allowed for itself.
+      fields: the fields.
+
+    Raises:
+      UserError: a setting that nothing reads beside the others, or a contradiction; the message names the
+        field, its value and what is allowed.
+    """
+    _check_read(config, fields)
+    space = spaces.with_stem(spaces.of(config), config.training.stem)
+    _check_data(config.data)
+    _check_search(config)
+    _check_selection(config, space)
+    _check_training(config)
+    _check_runtime(config)
+    table_space = "nas_bench_201"
+    if config.report.table and config.space != table_space:
+        raise UserError(
+            f"config: report.table is {config.report.table!r} and space is {config.space!r}; allowed: a table"
+            f" only with space {table_space!r}"
+        )
+
+
+def _check_read(config: ml_collections.ConfigDict, fields: Fields) -> None:
+    """Checks that no field is set which nothing reads, as `READ_WITH` says."""
+    for name, others in READ_WITH.items():
+        if any(_reads(value_of(config, other), values) for other, values in others.items()):
+            continue
+        section, _, only = name.rpartition(".")
+        for field in fields[section] if only == "*" else (only,):
+            value = config[section][field]
+            if value != fields[section][field].default:
+                allowed = ", or ".join(f"{other} {_text(values)}" for other, values in others.items())
+                now = ", ".join(f"{other} is {value_of(config, other)!r}" for other in others)
+                raise UserError(
+                    f"config: {section}.{field} is {value!r}; allowed: only with {allowed}, and {now}"
+                )
+
+
+def _reads(value: Any, values: Collection[Any]) -> bool:
+    """Whether a value is one of those; a search method of the user's own may read what it likes."""
+    own = isinstance(value, str) and value in registry.METHODS and value not in registry.METHODS.built_in
+    return own or value in values
+
+
+def _text(values: Collection[Any]) -> str:
+    if isinstance(values, range):
+        return f"of at least {values.start}"
+    return ", ".join(repr(value) for value in (sorted(values) if isinstance(values, frozenset) else values))
+
+
+def _check_data(data: ml_collections.ConfigDict) -> None:
+    if data.source in ("npz", "folder") and not data.path:
+        raise UserError(f"config: data.path is empty; data.source {data.source!r} needs a path")
+    if data.source == "tfds" and not data.name:
+        raise UserError("config: data.name is empty; data.source 'tfds' needs the name of a data set")
+    if not data.stream:
+        return
+    for name, value, good in (
+        ("source", "tfds or folder", data.source in ("tfds", "folder")),
+        ("crop_padding", "0: crops are of another kind", data.crop_padding == 0),
+        ("downscale", "1", data.downscale == 1),
+        ("test_resize", f"at least data.image_size, {data.image_size}", data.test_resize >= data.image_size),
+    ):
+        if not good:
+            raise UserError(f"config: data.{name} is {data[name]!r} with data.stream; allowed: {value}")
+
+
+def last_epoch_field(search: ml_collections.ConfigDict) -> str:
+    """Name of the field of `search` that says how many epochs are searched."""
+    return "stop_after" if search.stop_after else "epochs"
+
+
+def _check_search(config: ml_collections.ConfigDict) -> None:
+    search, window = config.search, config.early_stopping.window
+    if search.method in registry.UNTRAINED_ALPHA:
+        about_alpha = {
+            "search.alpha_warmup_epochs": search.alpha_warmup_epochs,
+            "early_stopping.window": window,
+        }
+        for name, value in about_alpha.items():
+            if value:
+                raise UserError(
+                    f"config: {name} is {value} with search.method {search.method!r}, which never trains"
+                    " alpha; allowed: 0"
+                )
+    if search.stop_after > search.epochs:
+        raise UserError(
+            f"config: search.stop_after is {search.stop_after}; allowed: at most search.epochs,"
+            f" {search.epochs}"
+        )
+    last = last_epoch_field(search)
+    if search.alpha_warmup_epochs >= search[last]:
+        raise UserError(
+            f"config: search.alpha_warmup_epochs is {search.alpha_warmup_epochs}; allowed: less than"
+            f" search.{last}, {search[last]}"
+        )
+
+
+def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> None:
+    search, selection = config.search, config.selection
+    criteria = {selection.criterion, selection.topology_criterion} - {"same"}
+    perturbed = selection.method == "perturbation"
+    if search.method in registry.UNTRAINED_ALPHA:
+        for field, bad in (
+            ("method", selection.method in NEEDS_ALPHA),
+            ("criterion", perturbed and selection.criterion == MAGNITUDE),
+            ("topology_criterion", perturbed and selection.topology_criterion == MAGNITUDE),
+            ("order", selection.order == "least_certain"),
+        ):
+            if bad:
+                raise UserError(
+                    f"config: selection.{field} is {selection[field]!r} with search.method {search.method!r}:"
+                    " alpha was never trained, so its size says nothing"
+                )
+    probed = criteria - {MAGNITUDE}
+    if selection.racing_confidence and not (probed and probed <= {*RACEABLE}):
+        raise UserError(
+            f"config: selection.racing_confidence is {selection.racing_confidence} with criterion"
+            f" {', '.join(sorted(criteria))}; allowed: 0, or a criterion that is probed image by image:"
+            f" {', '.join(RACEABLE)}"
+        )
+    if perturbed and selection.supernets > 1:
+        for name, value, good in (
+            ("selection.one_shot", "True: nothing fine-tunes several", selection.one_shot),
+            ("selection.racing_confidence", "0", not selection.racing_confidence),
+            ("selection.criterion", "one that is probed", selection.criterion != MAGNITUDE),
+            ("selection.topology_criterion", "one that is probed", selection.topology_criterion != MAGNITUDE),
+            (
+                "search.method",
+                "one that decides nothing itself",
+                search.method not in registry.DECIDING_METHODS,
+            ),
+        ):
+            if not good:
+                raise UserError(
+                    f"config: {name} is {value_of(config, name)!r} with selection.supernets"
+                    f" {selection.supernets}; allowed: {value}"
+                )
+    if selection.topology_criterion != "same" and not space.topology_nodes:
+        raise UserError(
+            f"config: selection.topology_criterion is {selection.topology_criterion!r} with space"
+            f" {config.space!r}, whose nodes keep all their edges; allowed: 'same'"
+        )
+    if selection.noise_radius and search.method == "pc_darts":
+        raise UserError(
+            f"config: selection.noise_radius is {selection.noise_radius} with search.method 'pc_darts', whose"
+            " mixing weights are weighted by edges too; allowed: 0"
+        )
+    if not re.fullmatch(r"[\w-]*", selection.name):
+        raise UserError(f"config: selection.name is {selection.name!r}; allowed: letters, digits, _ and -")
+
+
+def _check_training(config: ml_collections.ConfigDict) -> None:
+    training = config.training
+    for section in ("search", "training", "analysis"):
+        if config[section].learning_rate_min > config[section].learning_rate:
+            raise UserError(
+                f"config: {section}.learning_rate_min is {config[section].learning_rate_min!r}; allowed: at"
+                f" most {section}.learning_rate, {config[section].learning_rate!r}"
+            )
+    if training.warmup_epochs >= training.epochs:
+        raise UserError(
+            f"config: training.warmup_epochs is {training.warmup_epochs}; allowed: less than training.epochs,"
+            f" {training.epochs}"
+        )
+
+
+def _check_runtime(config: ml_collections.ConfigDict) -> None:
+    devices = config.runtime.logical_devices
+    for section in ("search", "training"):
+        size = config[section].batch_size
+        if devices and size % devices:
+            raise UserError(
+                f"config: {section}.batch_size is {size}; allowed: a multiple of runtime.logical_devices,"
+                f" {devices}"
+            )

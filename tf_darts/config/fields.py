@@ -1,0 +1,417 @@
+"""Every setting: its default, what is allowed, and what it means; and the check of a whole config.
+
+`default()` is the DARTS space on CIFAR-10 with the published settings (DARTS-PT, section 5 and the
+authors' release). A file in `configs/` says only what differs from it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+
+from tf_darts import registry, spaces
+from tf_darts.config import checks
+from tf_darts.config import field as field_lib
+from tf_darts.config.field import (
+    Field,
+    OneOf,
+    flag_field,
+    integer_field,
+    name_field,
+    number_field,
+    one_of_field,
+    text_field,
+    tuple_field,
+)
+from tf_darts.errors import UserError
+from tf_darts.registry import CRITERIA, EXTENSIBLE, SELECTIONS, Registry
+
+
+def _extension(entries: Registry) -> Field:
+    """A field for what a user adds to a registry: names, and where the things are."""
+    allowed = "a dictionary of names and 'module:attribute' or 'FILE.py:attribute'"
+
+    def plain(value: Any) -> dict[str, str] | None:
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            return None
+        return {name: registry.absolute(item) for name, item in value.items()}
+
+    return Field({}, f"names added as {entries.field}: {allowed}", allowed, lambda v: True, plain)
+
+
+FIELDS: dict[str, dict[str, Field]] = {
+    "": {
+        "seed": integer_field(0, "seed of every random draw"),
+        "space": one_of_field(
+            "darts", "search space; custom: what custom_space says", *spaces.SPACES, spaces.custom.NAME
+        ),
+    },
+    "extensions": {name: _extension(entries) for name, entries in EXTENSIBLE.items()},
+    "custom_space": {  # for space "custom"; docs/extending.md
+        "stacking": one_of_field(
+            "darts", "how cells stack, and their inputs and types", *spaces.custom.STACKINGS
+        ),
+        "nodes": integer_field(4, "intermediate nodes of a cell", 1),
+        "candidates": Field(
+            None,
+            "candidate operations: names for all edges, or by cell type ('normal', 'reduce'); in the place of"
+            " names also a list of names for each edge in their order, or by edge ('2<-0')",
+            "names of operations as tuples, by cell type and edge as dictionaries",
+            lambda v: True,
+            spaces.custom.plain_candidates,
+        ),
+        "kept_edges": integer_field(2, "input edges that a node of a genotype keeps; 0: all"),
+        "output_nodes": tuple_field(
+            int,
+            "nodes whose concatenation is the cell's output; (): all (darts), the last (nas_bench_201)",
+            "a tuple of nodes, as (2, 3)",
+        ),
+        "batch_norm_after": tuple_field(
+            str,
+            "operations followed by a non-affine batch norm in the supernet (the published spaces: poolings)",
+            "a tuple of names of operations, as ('max_pool_3x3',)",
+        ),
+        "none_in_genotype": flag_field(False, "whether the operation none may be chosen"),
+        "extra_selection_epoch": flag_field(
+            True, "an epoch of fine-tuning before the last decision event too (DARTS; not NAS-Bench-201)"
+        ),
+    },
+    "data": {
+        "source": one_of_field("tfds", "where images come from", "digits", "tfds", "npz", "folder"),
+        "name": text_field("cifar10", "tfds name, for source tfds"),
+        "path": text_field("", "tfds data directory, .npz file, or folder of images by class"),
+        "image_size": integer_field(
+            32, "side to which source folder resizes its images, or of the crops of stream, pixels", 1
+        ),
+        "test_fraction": number_field(
+            0.2, "share of source folder held out where it has no test/", 0.01, 0.9
+        ),
+        "downscale": integer_field(1, "average so many pixels by as many into one, after loading", 1),
+        "limit_train": integer_field(0, "use only the first so many training images; 0: all"),
+        "limit_test": integer_field(0, "use only the first so many test images; 0: all"),
+        "train_fraction": number_field(0.5, "share of the training images that fits the weights", 0.01, 0.99),
+        "split": one_of_field(
+            "seed", "how halves are made: shuffled by seed, or in file order", "seed", "order"
+        ),
+        "test_split": text_field("test", "tfds split, or folder beside train/, of the test images"),
+        "stream": flag_field(
+            False,
+            "decode images for each batch and crop and colour them as ImageNet's, instead of holding them in"
+            " memory; for bin/train, with source tfds or folder",
+        ),
+        "test_resize": integer_field(
+            256, "with stream: the shorter side of test images, of which the centre is taken, pixels", 1
+        ),
+        "color_jitter": number_field(
+            0.4, "with stream: largest change of brightness, contrast and saturation", 0.0, 1.0
+        ),
+        "hue_jitter": number_field(0.2, "with stream: largest change of hue, of the circle", 0.0, 0.5),
+        "crop_padding": integer_field(4, "pixels of black padding before the random crop; 0: no crop"),
+        "flip": flag_field(True, "random horizontal flips"),
+    },
+    "search": {
+        "method": name_field(registry.METHODS, "darts", "how weights and alpha are fitted"),
+        "channels": integer_field(16, "initial channels C of the supernet", 1),
+        "cells": integer_field(8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
+        "epochs": integer_field(50, "epochs of bilevel search", 1),
+        "stop_after": integer_field(
+            0, "end the search after so many of these epochs, its schedules as if it went on; 0: after all"
+        ),
+        "batch_size": integer_field(64, "global batch of both halves", 1),
+        "learning_rate": number_field(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
+        "learning_rate_min": number_field(0.001, "where the cosine ends"),
+        "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
+        "weight_decay": number_field(3e-4, "L2 coefficient on the weights, added after clipping"),
+        "clip_norm": number_field(5.0, "largest global norm of the weight gradient; 0: no clipping"),
+        "alpha_learning_rate": number_field(3e-4, "Adam learning rate of alpha"),
+        "alpha_beta1": number_field(0.5, "Adam decay of the first moment", 0.0, 0.9999),
+        "alpha_beta2": number_field(0.999, "Adam decay of the second moment", 0.0, 0.99999),
+        "alpha_epsilon": number_field(1e-8, "Adam epsilon, added after bias correction"),
+        "alpha_weight_decay": number_field(1e-3, "L2 coefficient on alpha, added to its gradient"),
+        "alpha_scale": number_field(1e-3, "standard deviation of alpha's start, where it is trained"),
+        "fixed_alpha_scale": number_field(
+            0.0, "the same for methods that never train it: 0 as the paper says; the authors' code has 1e-3"
+        ),
+        "alpha_warmup_epochs": integer_field(
+            0, "epochs at first in which alpha is not trained (PC-DARTS: 15)"
+        ),
+        "evaluate_every": integer_field(1, "epochs between evaluations of the supernet; 0: never"),
+    },
+    "early_stopping": {
+        "window": integer_field(
+            0,
+            "epochs over which alpha's largest Hessian eigenvalue is averaged (RobustDARTS: 5); 0: no"
+            " stopping",
+        ),
+        "ratio": number_field(0.75, "stop where the earlier mean over the later one is below this", 0.0, 1.0),
+    },
+    "sdarts": {
+        "radius_start": number_field(0.03, "radius of the perturbation in the first epoch", 0.0, 1.0),
+        "radius_end": number_field(0.3, "where it ends, and in fine-tuning (linear)", 0.0, 1.0),
+        "attack_steps": integer_field(7, "steps of the attack, for sdarts_adv", 1),
+    },
+    "gdas": {
+        "temperature_start": number_field(10.0, "temperature of the Gumbel-softmax at first", 1e-3),
+        "temperature_end": number_field(0.1, "where it ends, and in fine-tuning (linear)", 1e-3),
+    },
+    "pc_darts": {
+        "partial_channels": integer_field(4, "K: one in so many channels goes through the operations", 1),
+    },
+    "drnas": {
+        "regularization": number_field(1e-3, "factor on the distance to the uniform Dirichlet distribution"),
+    },
+    "sgas": {
+        "warmup_epochs": integer_field(9, "epochs before the one at whose end the first decision is made"),
+        "interval": integer_field(5, "epochs between two decisions", 1),
+        "batch_increase": integer_field(8, "images by which the batch grows with each decision"),
+        "criterion": Field(1, "scores of edges: 2 counts stability too", "1 or 2", lambda v: v in (1, 2)),
+        "history": integer_field(4, "epochs that stability looks back on, for criterion 2", 1),
+        "decision": name_field(CRITERIA, "magnitude", "what an edge's operation is judged by"),
+    },
+    "selection": {
+        "method": name_field(SELECTIONS, "perturbation", "how the architecture is chosen"),
+        "name": text_field("", "name of the folder for the results, under selection/; empty: the method's"),
+        "criterion": name_field(
+            CRITERIA, "accuracy", "what operations are judged by; magnitude: the paper's DARTS+PT-Mag"
+        ),
+        "topology_criterion": Field(
+            "same",
+            "what input edges are judged by",
+            OneOf(CRITERIA, ("same (as selection.criterion)",)),
+            lambda v: v == "same" or v in CRITERIA,
+        ),
+        "order": one_of_field(
+            "random",
+            "in which order edges and nodes are decided: random, as published, by index, or by the entropy of"
+            " their mixing weights after the search, the largest first",
+            "random",
+            "index",
+            "least_certain",
+        ),
+        "one_shot": flag_field(
+            False, "all decisions from the searched supernet, without any made before or fine-tuning between"
+        ),
+        "supernets": integer_field(
+            1,
+            "supernets that are searched, each with a seed of its own; more than 1 with one_shot only, whose"
+            " probes are judged by what they cost in all of them together; other methods take the first",
+            1,
+        ),
+        "interval": integer_field(5, "epochs of fine-tuning between two decision events; 0: none", 0),
+        "learning_rate": number_field(0.0025, "constant SGD learning rate of fine-tuning"),
+        "weight_decay": number_field(3e-4, "L2 coefficient on the weights in fine-tuning"),
+        "drop_path": number_field(
+            0.0, "probability with which fine-tuning drops an operation's mixing weight in a step", 0.0, 0.95
+        ),
+        "cutout_length": integer_field(0, "side of the cutout square in fine-tuning, pixels; 0: none"),
+        "label_smoothing": number_field(0.0, "label smoothing in fine-tuning", 0.0, 0.99),
+        "noise_radius": number_field(
+            0.0,
+            "radius of uniform noise on mixing weights in fine-tuning, as SDARTS has in the search",
+            0.0,
+            1.0,
+        ),
+        "samples": integer_field(1000, "genotypes that supernet_ranking evaluates", 1),
+        "augment_probes": flag_field(True, "probe on augmented validation images, as published"),
+        "measure_whole": flag_field(
+            True,
+            "score the supernet as it is beside the probes of an edge, so that it is known what each"
+            " operation is worth: one probe more for a decision, which does not depend on it",
+        ),
+        "probe_images": integer_field(
+            0, "probe on the first so many validation images only; 0: all, as published"
+        ),
+        "probe_batch_size": integer_field(
+            0,
+            "images whose batch statistics a probe uses; every replica takes batches of so many; 0:"
+            " search.batch_size, as published",
+        ),
+        "racing_confidence": number_field(
+            0.0,
+            "break a probe off once, with this confidence, it cannot be the one that the decision turns on;"
+            " 0: every probe sees all images, as published",
+            0.0,
+            0.9999,
+        ),
+        "max_parameters": integer_field(
+            0, "most parameters that the network of `training` may have, auxiliary head left out; 0: no limit"
+        ),
+        "max_multiply_adds": integer_field(
+            0, "most multiply-adds that a forward pass of it may take for one image; 0: no limit"
+        ),
+        "compact": flag_field(
+            True,
+            "trace the functions anew after each event, without what is decided: the same results, faster;"
+            " worth it where fine-tuning and probing between two events take longer than tracing",
+        ),
+    },
+    "training": {
+        "channels": integer_field(36, "initial channels C of the network", 1),
+        "cells": integer_field(20, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
+        "stem": one_of_field(
+            "plain", "before the first cell: one convolution, or ImageNet's three of stride 2", *spaces.STEMS
+        ),
+        "epochs": integer_field(600, "epochs of training from scratch", 1),
+        "batch_size": integer_field(96, "global batch", 1),
+        "learning_rate": number_field(0.025, "SGD learning rate at first"),
+        "learning_rate_min": number_field(0.0, "where cosine and linear end"),
+        "schedule": one_of_field("cosine", "how it falls, by epoch", "cosine", "linear", "exponential"),
+        "decay": number_field(0.97, "factor after each epoch, for schedule exponential", 1e-6, 1.0),
+        "warmup_epochs": integer_field(0, "epochs at first over which it rises in equal steps"),
+        "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
+        "weight_decay": number_field(3e-4, "L2 coefficient on all weights, added after clipping"),
+        "clip_norm": number_field(5.0, "largest global norm of the gradient; 0: no clipping"),
+        "auxiliary_weight": number_field(0.4, "weight of the auxiliary head's loss; 0: no auxiliary head"),
+        "drop_path": number_field(0.2, "drop-path probability reached at the end (linear)", 0.0, 0.95),
+        "cutout_length": integer_field(16, "side of the cutout square, pixels; 0: none"),
+        "label_smoothing": number_field(0.0, "label smoothing", 0.0, 0.99),
+        "evaluate_every": integer_field(1, "epochs between test evaluations; the last is always done", 1),
+    },
+    # What an analysis depends on is in `tf_darts.registry.ANALYSIS_READS`.
+    "analysis": {
+        "edges": text_field(
+            "",
+            "edges for strength and perturbation, as normal:3<-1 or normal:4, with commas; empty: all",
+        ),
+        "epochs": integer_field(
+            20, "epochs in which strength trains the supernet again after an edge is discretised", 1
+        ),
+        "learning_rate": number_field(0.0025, "SGD learning rate in the first of them (cosine per epoch)"),
+        "learning_rate_min": number_field(0.0, "where the cosine ends"),
+        "table_column": text_field(
+            "c10_test200", "column of the NAS-Bench-201 table from which true accuracies are taken"
+        ),
+        "draws": integer_field(5, "random exchanges of each kind, for shuffle", 1),
+        "batches": integer_field(4, "validation batches over which hessian averages", 1),
+        "spectrum_entries": integer_field(
+            100, "hessian computes every eigenvalue where alpha has at most so many entries"
+        ),
+    },
+    "runtime": {
+        "strategy": one_of_field(
+            "one_device",
+            "where steps run: one device; all GPUs of the machine (or logical CPUs); several processes, as"
+            " TF_CONFIG says; a TPU",
+            "one_device",
+            "mirrored",
+            "multi_worker",
+            "tpu",
+        ),
+        "tpu": text_field(
+            "local", "for strategy tpu: local for the one of this machine, or name or address of a TPU"
+        ),
+        "logical_devices": integer_field(0, "split the CPU into so many devices, to try mirrored; 0: do not"),
+        "precision": one_of_field(
+            "float32",
+            "of activations; with mixed_bfloat16 (GPU, TPU) variables, alpha, mixing weights, batch"
+            " statistics and losses stay in float32",
+            "float32",
+            "mixed_bfloat16",
+        ),
+        "sync_batch_norm": flag_field(
+            False, "batch norm by the statistics of the global batch, not of each replica's share"
+        ),
+        "steps_per_call": integer_field(20, "compiled steps per call from the host", 1),
+        "checkpoint_minutes": number_field(
+            10.0, "time between checkpoints inside an epoch; each epoch has one"
+        ),
+        "skipped_steps": integer_field(
+            0,
+            "steps one after the other that are skipped where loss or gradient is not finite; 0: none, stop",
+        ),
+        "deterministic": flag_field(True, "only operations whose result does not depend on timing"),
+        "tensorboard": flag_field(True, "write TensorBoard events"),
+        "profile_steps": integer_field(
+            0,
+            "trace so many steps (of search, fine-tuning, training) for TensorBoard's page Profile; 0: none",
+        ),
+    },
+    # No stage depends on this section: it may change from one command to the next.
+    "report": {
+        "table": text_field(
+            "", "file of the NAS-Bench-201 table, to look selected genotypes up in; empty: none"
+        ),
+    },
+}
+
+# All fields by their whole names, as flags and messages have them.
+NAMES = tuple(f"{section}.{name}" if section else name for section, group in FIELDS.items() for name in group)
+
+
+def default() -> ml_collections.ConfigDict:
+    """The published settings for the DARTS space on CIFAR-10, as a config that the caller may change."""
+    config = ml_collections.ConfigDict()
+    for section, group in FIELDS.items():
+        values = {name: _initial(field) for name, field in group.items()}
+        if section:
+            config[section] = values
+        else:
+            config.update(values)
+    return config
+
+
+def _initial(field: Field) -> Any:
+    """A field's default; where there is none, a place for a value of any type."""
+    return ml_collections.config_dict.placeholder(object) if field.default is None else field.default
+
+
+def _unknown(name: str, known: Sequence[str]) -> UserError:
+    return UserError(f"config: unknown field {name!r}; {registry.hint(name, known)}")
+
+
+def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Checks a config whole, before any device is touched.
+
+    Args:
+      config: a config as a file in `configs/` returns it, with overrides applied.
+
+    Returns:
+      A frozen-type copy with every field present and of its declared type.
+
+    Raises:
+      UserError: an unknown or missing field, a wrong type, a value that is not allowed, or settings that
+        contradict each other; the message names the field, its value and what is allowed.
+
+    What `extensions` names is in the registries afterwards.
+    """
+    checked = default()
+    # What extensions add is there before any other field names it.
+    for top, value in sorted(config.items(), key=lambda item: item[0] != "extensions"):
+        if top in FIELDS and top:
+            if not isinstance(value, ml_collections.ConfigDict | dict):
+                raise UserError(f"config: {top} is {value!r}; allowed: a group of fields")
+            for name, item in value.items():
+                full = f"{top}.{name}"
+                if name not in FIELDS[top]:
+                    raise _unknown(full, NAMES)
+                checked[top][name] = field_lib.checked(full, item, FIELDS[top][name])
+            if top == "extensions":
+                _extend(checked[top])
+        elif top in FIELDS[""]:
+            checked[top] = field_lib.checked(top, value, FIELDS[""][top])
+        else:
+            raise _unknown(top, (*NAMES, *filter(None, FIELDS)))
+    checks.check(checked, FIELDS)
+    return checked
+
+
+def _extend(extensions: ml_collections.ConfigDict) -> None:
+    """Adds what a config names to the registries."""
+    for field, entries in extensions.items():
+        for name, entry in entries.items():
+            try:
+                EXTENSIBLE[field].register(name, entry)
+            except UserError as error:
+                raise UserError(f"config: extensions.{field}: {error}") from None
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Fields in which two configs (as plain nested dictionaries) differ, as `name: old -> new`."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a!r} -> {b!r}")
+    return found

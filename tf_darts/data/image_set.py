@@ -1,0 +1,230 @@
+"""Batches as functions of (seed, purpose, step), from images that stay on the device.
+
+There is no iterator and no state: a run can be continued at any step, and all draws are made for the
+global batch, so that the batch is the same however many replicas share it.
+"""
+
+import copy
+import dataclasses
+import math
+
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from tf_darts.data.image_data import ImageData
+from tf_darts.data.transform import Transform
+from tf_darts.errors import UserError
+from tf_darts.runtime import seeds
+from tf_darts.runtime.strategy import device_type
+
+
+class ImageSet:
+    """A set of labelled images on the device, as uint8, and the batches that are drawn from it.
+
+    Make it outside of compiled functions, in the scope of the strategy: they then refer to its images and do
+    not copy them.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Transform, seed: int):
+        """Puts the images on the device.
+
+        Args:
+          images: uint8 [N, H, W, C].
+          labels: integer [N].
+          transform: what is done to the images of a batch.
+          seed: the run's seed; sets of equal size and seed draw the same indices for the same purpose.
+
+        Raises:
+          ValueError: no images, or not one label for each.
+        """
+        if not len(images) or len(images) != len(labels):
+            raise ValueError(f"{len(images)} images and {len(labels)} labels: as many of both, at least one")
+        self.size, self._shape = len(images), images.shape[1:]
+        # An image is a row. A TPU lays four dimensions out with neighbouring images beside each other, and
+        # would copy the whole set into another layout for every batch that is drawn.
+        self._images = held(np.reshape(images, [self.size, -1]), tf.uint8)
+        self._labels = held(labels, tf.int32)
+        self._transform = transform
+        self._seed = seed
+
+    def first(self, count: int) -> "ImageSet":
+        """A set of the first `count` of these images."""
+        part = copy.copy(self)
+        part.size = min(count, self.size)
+        return part
+
+    def with_cutout(self, length: int) -> "ImageSet":
+        """The same images, their training transform with a cutout square of this side, pixels."""
+        cut = copy.copy(self)
+        cut._transform = dataclasses.replace(self._transform, cutout_length=length)
+        return cut
+
+    def batches(self, batch_size: int) -> tuple[int, int]:
+        """Number of full batches in a pass, and the number of images left for a last, shorter one."""
+        return divmod(self.size, batch_size)
+
+    def fresh_batch(
+        self,
+        purpose: str,
+        step: tf.Tensor | int,
+        batch_size: int,
+        replicas: int = 1,
+        replica: tf.Tensor | int = 0,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The first images of a permutation drawn for this step alone, with the training transform.
+
+        Args:
+          purpose: what the batch is for; batches for different purposes are independent.
+          step: integer scalar; batches of different steps are independent.
+          batch_size: size of the global batch.
+          replicas: number of replicas that share the global batch.
+          replica: integer scalar, which part of it to return.
+
+        Returns:
+          float32 [batch_size // replicas, H, W, C] and int32 [batch_size // replicas].
+
+        Raises:
+          UserError: the set has fewer than batch_size images.
+          ValueError: batch_size is not a multiple of replicas.
+        """
+        local = _share(batch_size, replicas)
+        if batch_size > self.size:
+            raise UserError(
+                f"batch_size is {batch_size}, for a set of {self.size} images; allowed: at most their number"
+            )
+        offset = tf.cast(replica, tf.int32) * local
+        indices = tf.slice(self._shuffled(purpose, step, batch_size), [offset], [local])
+        images, labels = self._take(indices)
+        seed = seeds.draw_seed(self._seed, f"{purpose}/augment", step)
+        return self._transform.train(images, seed, batch_size, offset), labels
+
+    def pass_batch(
+        self,
+        purpose: str,
+        pass_index: tf.Tensor | int,
+        batch_index: tf.Tensor | int,
+        batch_size: int,
+        count: int,
+        augment: bool = True,
+        shuffle: bool = True,
+        replicas: int = 1,
+        replica: tf.Tensor | int = 0,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One batch of a pass over the set, in which every image comes once.
+
+        Args:
+          purpose: what the pass is for; passes for different purposes are independent.
+          pass_index: integer scalar; each pass has its own permutation.
+          batch_index: integer scalar, from 0.
+          batch_size: size of the global batch, without the last of a pass.
+          count: images in this global batch: batch_size, or what `batches` says is left for the last.
+          augment: training transform; otherwise images are only normalised.
+          shuffle: a permutation drawn for the pass; otherwise the order of the set.
+          replicas: number of replicas that share the global batch.
+          replica: integer scalar, which part of it to return.
+
+        Returns:
+          float32 [count // replicas, H, W, C] and int32 [count // replicas].
+
+        Raises:
+          ValueError: count is above batch_size or the size of the set, or not a multiple of replicas.
+        """
+        local = _share(count, replicas)
+        if count > min(batch_size, self.size):
+            raise ValueError(
+                f"count {count} is above batch_size {batch_size} or the set's {self.size} images"
+            )
+        batch_index = tf.cast(batch_index, tf.int32)
+        offset = tf.cast(replica, tf.int32) * local
+        first = batch_index * batch_size + offset
+        if shuffle:
+            indices = tf.slice(self._shuffled(purpose, pass_index, self.size), [first], [local])
+        else:
+            indices = first + tf.range(local)
+        images, labels = self._take(indices)
+        if not augment:
+            return self._transform.test(images), labels
+        step = tf.cast(pass_index, tf.int32) * math.ceil(self.size / batch_size) + batch_index
+        seed = seeds.draw_seed(self._seed, f"{purpose}/augment", step)
+        return self._transform.train(images, seed, count, offset), labels
+
+    def _shuffled(self, purpose: str, step: tf.Tensor | int, count: int) -> tf.Tensor:
+        """The first `count` indices of the permutation for (purpose, step): int32 [count].
+
+        The images are ordered by random keys. tf.random.experimental.stateless_shuffle would do the same,
+        but XLA cannot compile it, and of a fresh batch's permutation only the start is needed.
+        """
+        seed = seeds.draw_seed(self._seed, purpose, step)
+        keys = tf.random.stateless_uniform([self.size], seed, None, None, tf.int32, alg="philox")
+        return tf.math.top_k(keys, count).indices
+
+    def _take(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = tf.reshape(tf.gather(self._images, indices), [-1, *self._shape])
+        return images, tf.gather(self._labels, indices)
+
+
+def held(value, dtype: tf.DType) -> tf.Tensor | tf.Variable:
+    """A value that stays on the devices of the current strategy.
+
+    A constant is one device's: replicas on a TPU or on several GPUs would be sent it at every step, so that
+    each has it in a variable. Those on CPUs share the memory.
+    """
+    strategy = tf.distribute.get_strategy()
+    kind = device_type()
+    if kind == "CPU" or (kind == "GPU" and strategy.num_replicas_in_sync == 1):
+        return tf.constant(value, dtype)
+    return tf.Variable(value, dtype=dtype, trainable=False)
+
+
+def _share(count: int, replicas: int) -> int:
+    """Images of a global batch for each replica."""
+    if count < 1 or count % replicas:
+        raise ValueError(f"a global batch of {count} images cannot be shared by {replicas} replicas")
+    return count // replicas
+
+
+def whole_sets(data: ImageData, transform: Transform, seed: int) -> tuple[ImageSet, ImageSet]:
+    """All training and all test images, with one transform and seed."""
+    train, test = (
+        ImageSet(images, labels, transform, seed)
+        for images, labels in ((data.x_train, data.y_train), (data.x_test, data.y_test))
+    )
+    return train, test
+
+
+def halves(
+    data: ImageData, config_data: ml_collections.ConfigDict, seed: int, transform: Transform
+) -> tuple[ImageSet, ImageSet]:
+    """Splits the training images for the search.
+
+    Args:
+      data: the data set.
+      config_data: `config.data`: train_fraction, and split ("seed": shuffled before splitting; "order":
+        in the order of the data set, as published).
+      seed: the run's seed.
+      transform: the transform of both halves.
+
+    Returns:
+      The images that fit the weights, floor(train_fraction * N) of them, and the rest, which fit and judge
+      the architecture. Their draws are independent, also for the same purpose and step.
+
+    Raises:
+      UserError: one of the halves would be empty.
+    """
+    number = len(data.x_train)
+    # The small term undoes the rounding of the product: 0.29 * 100 is 28.999999999999996.
+    first = math.floor(config_data.train_fraction * number + 1e-9)
+    if not 0 < first < number:
+        raise UserError(
+            f"config: data.train_fraction is {config_data.train_fraction!r}, of {number} training images;"
+            " allowed: a share that leaves images for both halves"
+        )
+    order = np.arange(number)
+    if config_data.split == "seed":
+        order = np.random.default_rng(seeds.fold(seed, "halves")).permutation(number)
+    train, validation = (
+        ImageSet(data.x_train[part], data.y_train[part], transform, seeds.fold(seed, name))
+        for name, part in (("training half", order[:first]), ("validation half", order[first:]))
+    )
+    return train, validation

@@ -1,0 +1,128 @@
+"""Batch normalisation, with PyTorch's running estimates."""
+
+import contextlib
+import contextvars
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_darts.layers.constants import constant
+from tf_darts.layers.layer import Layer
+from tf_darts.runtime.scoped import holding
+
+BATCH_NORM_MOMENTUM = 0.9  # weight of the old running estimate; PyTorch calls its complement momentum
+
+
+BATCH_NORM_EPSILON = 1e-5
+
+
+# Whether batch norms that are made now take statistics over all replicas, and whether those that are traced
+# now may not: see `synchronized_batch_norms` and `own_statistics`.
+_SYNCHRONIZED: contextvars.ContextVar[bool] = contextvars.ContextVar("synchronized", default=False)
+
+
+_OWN: contextvars.ContextVar[bool] = contextvars.ContextVar("own statistics", default=False)
+
+
+def synchronized_batch_norms(wanted: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Batch norms made in this normalise, in training, by the statistics of the global batch (if wanted)."""
+    return holding(_SYNCHRONIZED, wanted)
+
+
+def own_statistics() -> contextlib.AbstractContextManager[None]:
+    """In passes traced in this, every replica has a batch of its own, and its statistics are that batch's."""
+    return holding(_OWN, True)
+
+
+class BatchNorm(Layer):
+    """Batch normalisation over [B, H, W] per channel, fused, with PyTorch's running estimates.
+
+    Keras's own layer is not used here: it keeps the biased variance (PyTorch the unbiased one) and
+    computes moments in separate steps, three to four times slower on CPU.
+
+    In training the batch's own mean and biased variance normalise, per replica or (if made in
+    `synchronized_batch_norms`) over all replicas, and the running estimates move; otherwise the running
+    estimates normalise.
+    """
+
+    def __init__(self, channels: int, affine: bool, **kwargs):
+        super().__init__(**kwargs)
+        self.channels, self.affine = channels, affine
+        self.synchronized = _SYNCHRONIZED.get()
+        self.gamma = self.beta = None
+        if affine:
+            self.gamma = self.add_weight(name="gamma", shape=(channels,), initializer="ones")
+            self.beta = self.add_weight(name="beta", shape=(channels,), initializer="zeros")
+        self.moving_mean = self._running("moving_mean", "zeros")
+        self.moving_variance = self._running("moving_variance", "ones")
+
+    def _running(self, name: str, initializer: str) -> keras.Variable:
+        # Each replica keeps its own estimate and reading from outside gives their mean: no
+        # communication in a step.
+        return keras.Variable(
+            initializer,
+            shape=(self.channels,),
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+            synchronization="on_read",
+            name=name,
+        )
+
+    def call(self, x: tf.Tensor, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """Normalises x [B, H, W, C]; statistics are float32 whatever the type of x.
+
+        Args:
+          x: [B, H, W, C].
+          weight: float [C] that scale and offset are multiplied with, or None.
+          training: whether the batch's statistics normalise, and move the running ones.
+        """
+        if self.affine:
+            scale, offset = (tf.cast(v.value, tf.float32) for v in (self.gamma, self.beta))
+        else:
+            scale, offset = constant(np.ones(self.channels)), constant(np.zeros(self.channels))
+        if weight is not None:
+            weight = tf.cast(weight, tf.float32)
+            scale, offset = (weight * scale, weight * offset) if self.affine else (weight, offset)
+        if training and self._shares_statistics():
+            return self._over_replicas(x, scale, offset)
+        # In training the operation returns the moved running estimates (with the unbiased variance).
+        # For float32 the first version is taken, which computes the same: the tape makes gradients of zeros
+        # for four outputs of the third, a fifth of a supernet's graph.
+        operation = tf.raw_ops.FusedBatchNorm if x.dtype == tf.float32 else tf.raw_ops.FusedBatchNormV3
+        y, mean, variance, *_ = operation(
+            x=x,
+            scale=scale,
+            offset=offset,
+            mean=self.moving_mean.value,
+            variance=self.moving_variance.value,
+            epsilon=BATCH_NORM_EPSILON,
+            exponential_avg_factor=1.0 - BATCH_NORM_MOMENTUM if training else 1.0,
+            is_training=training,
+        )
+        if training:
+            self.moving_mean.assign(mean)
+            self.moving_variance.assign(variance)
+        return y
+
+    def _shares_statistics(self) -> bool:
+        several = tf.distribute.get_replica_context().num_replicas_in_sync > 1
+        return self.synchronized and several and not _OWN.get()
+
+    def _over_replicas(self, x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+        """Training with the statistics of all replicas' images, which are as many on each."""
+        context = tf.distribute.get_replica_context()
+        whole = tf.cast(x, tf.float32)
+        moments = [tf.reduce_mean(whole, [0, 1, 2]), tf.reduce_mean(tf.square(whole), [0, 1, 2])]
+        mean, of_square = context.all_reduce(tf.distribute.ReduceOp.MEAN, moments)
+        variance = tf.maximum(of_square - tf.square(mean), 0.0)
+        count = tf.cast(tf.size(x) // self.channels * context.num_replicas_in_sync, tf.float32)
+        for running, now in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance * count / (count - 1.0)),
+        ):
+            running.assign(BATCH_NORM_MOMENTUM * running.value + (1.0 - BATCH_NORM_MOMENTUM) * now)
+        y = tf.nn.batch_normalization(whole, mean, variance, offset, scale, BATCH_NORM_EPSILON)
+        return tf.cast(y, x.dtype)

@@ -1,0 +1,33 @@
+"""The bases of all layers, and the initial weights of PyTorch."""
+
+import keras
+import tensorflow as tf
+
+from tf_darts.layers.node_output import NodeOutput
+
+
+def uniform_fan_in(fan_in: int, seed: int) -> keras.initializers.Initializer:
+    """U(-b, b) with b = 1/sqrt(fan_in): PyTorch's default for convolutions, dense kernels and biases."""
+    bound = fan_in**-0.5
+    return keras.initializers.RandomUniform(-bound, bound, seed=seed)
+
+
+class Layer(keras.layers.Layer):
+    """A Keras layer whose weights all exist once it is constructed.
+
+    Keras then has nothing to build at the first call; it would otherwise trace the whole supernet an
+    extra time at every level of nesting. Types are cast where it says so and nowhere else: Keras would bring
+    every input to the type of the layer's variables.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.built = True
+
+
+class NodeLayer(Layer):
+    """A layer that is called with a node's output: a `NodeOutput`, or a tensor of which one is made."""
+
+    def __call__(self, node: NodeOutput | tf.Tensor, **kwargs) -> tf.Tensor:
+        # By name, because Keras lets nothing but tensors be given by position.
+        return super().__call__(node=node if isinstance(node, NodeOutput) else NodeOutput(node), **kwargs)

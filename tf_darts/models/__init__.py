@@ -1,0 +1,1 @@
+"""Architecture parameters, supernet and network, and what they cost."""

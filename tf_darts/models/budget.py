@@ -1,0 +1,258 @@
+"""A budget for selection: how many parameters or multiply-adds the selected network may have.
+
+A choice is allowed as long as the later decisions can still be made so that the network fits; a supernet's
+masks say what they can still be.
+"""
+
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+
+import ml_collections
+import numpy as np
+
+from tf_darts import spaces
+from tf_darts.config.depends import BUDGET_FIELDS
+from tf_darts.data.image_data import ImageData
+from tf_darts.errors import UserError
+from tf_darts.genotypes.derive import candidates_of
+from tf_darts.genotypes.genotype import Genotype
+from tf_darts.layers.body import check_images
+from tf_darts.models.decision_state import DecisionState
+from tf_darts.models.genotype_costs import GenotypeCosts, count
+from tf_darts.search.setup import SearchSetup
+from tf_darts.spaces import Space
+
+Keeps = Mapping[str, Collection[int]]  # edges by cell type
+
+
+class Budget:
+    """The most that a selected network may cost, and which choices keep within it.
+
+    With both limits one completion has to keep to both, so that what can be reached is a Pareto front: the
+    costs than which no other is lower in both respects, merged edge by edge and node by node.
+
+    Args:
+      space: the search space.
+      costs: of its networks.
+      max_parameters: limit; 0: none.
+      max_multiply_adds: limit; 0: none.
+
+    Raises:
+      ValueError: neither limit is set.
+    """
+
+    def __init__(
+        self, space: Space, costs: GenotypeCosts, max_parameters: int = 0, max_multiply_adds: int = 0
+    ):
+        self._space, self._costs = space, costs
+        given = np.array([min(n, np.iinfo(np.int64).max) for n in (max_parameters, max_multiply_adds)])
+        self._limited = np.flatnonzero(given)  # which entries of a cost
+        self._limits = given[self._limited]
+        if not len(self._limited):
+            raise ValueError("a budget without a limit")
+
+    def allows(self, genotype: Genotype) -> bool:
+        """Whether the genotype's network fits."""
+        return bool((np.int64(self._costs.of(genotype))[self._limited] <= self._limits).all())
+
+    def least(self, state: DecisionState) -> list[tuple[int, ...]]:
+        """What the networks that can still be selected cost at least.
+
+        Returns:
+          The Pareto front of their costs, within the limits or not, each as (parameters, multiply-adds) as
+          far as these are limited; with one limit the least cost alone. Empty: the state leads nowhere.
+        """
+        return [tuple(point) for point in self._reach(state, self._limited).tolist()]
+
+    def fits(self, state: DecisionState, keeps: Keeps | None = None) -> bool:
+        """Whether the decisions that are left can be made so that the network fits.
+
+        Args:
+          state: what is open.
+          keeps: edges that their nodes do not drop, as far as these keep as many; None: none.
+        """
+        return len(self._reach(state, self._limited, self._limits, keeps=keeps)) > 0
+
+    def allowed_operations(self, state: DecisionState, cell_type: str, edge: int) -> list[bool]:
+        """For each candidate operation of an edge, whether the edge may be decided for it.
+
+        It may hold one that is too expensive for a genotype, as long as its node can do without the edge.
+        """
+        node = self._space.edges[edge].target
+        others = self._reach(state, self._limited, self._limits, but=(cell_type, node))
+        is_open = state.operations[cell_type][edge]
+        return [
+            bool(is_open[o])
+            and self._meets(others, state.with_operation(cell_type, edge, o), cell_type, node)
+            for o in range(len(self._space.candidates[cell_type][edge]))
+        ]
+
+    def allowed_removals(
+        self, state: DecisionState, cell_type: str, node: int, edges: Sequence[int]
+    ) -> list[bool]:
+        """For each of the edges that are left to a node, whether it may be dropped.
+
+        Args:
+          state: what is open; of the node's input edges only `edges` are taken to be.
+          cell_type: the cell type.
+          node: the node.
+          edges: its input edges that have not been dropped.
+        """
+        others = self._reach(state, self._limited, self._limits, but=(cell_type, node))
+        dropped = set(self._space.incoming(node)) - set(edges)
+        return [
+            self._meets(others, state.without_edges(cell_type, dropped | {edge}), cell_type, node)
+            for edge in edges
+        ]
+
+    def check(self, start: DecisionState | None = None, keeps: Keeps | None = None) -> None:
+        """Checks that a genotype of the space fits.
+
+        Args:
+          start: what a search left open; None: everything.
+          keeps: as in `fits`.
+
+        Raises:
+          UserError: none does.
+        """
+        whose = f"for a network of space {self._space.name!r} with this training.channels and training.cells"
+        if start is None:
+            start = DecisionState.undecided(self._space)
+        else:
+            whose += " and what the search decided"
+        if self.fits(start, keeps):
+            return
+        names = [f"selection.{BUDGET_FIELDS[i]}" for i in self._limited]
+        for i, name, limit in zip(self._limited, names, self._limits, strict=True):
+            least = self._reach(start, [i], keeps=keeps)[0, 0]
+            if least > limit:
+                raise UserError(
+                    f"config: {name} is {limit}; allowed: at least {least} {whose}, or 0: no limit"
+                )
+        front = self._reach(start, self._limited, keeps=keeps)
+        least = front[front[:, 0] <= self._limits[0], 1].min()
+        raise UserError(
+            f"config: {names[1]} is {self._limits[1]}; allowed: at least {least} {whose} and"
+            f" {names[0]} {self._limits[0]}, or 0: no limit"
+        )
+
+    def _meets(self, others: np.ndarray, state: DecisionState, cell_type: str, node: int) -> bool:
+        """Whether the node can be completed within what the others leave."""
+        return len(_sum(others, self._of_node(state, cell_type, node, self._limited), self._limits)) > 0
+
+    def _reach(
+        self,
+        state: DecisionState,
+        columns: Sequence[int],
+        limits: np.ndarray | None = None,
+        but: tuple[str, int] | None = None,
+        keeps: Keeps | None = None,
+    ) -> np.ndarray:
+        """The front of what completions cost; int64 [points, columns].
+
+        Args:
+          state: what is open.
+          columns: the entries of a cost that count.
+          limits: leaves out what is above them.
+          but: a cell type and a node that is left out of the sum.
+          keeps: as in `fits`.
+        """
+        front = self._costs.fixed[None, columns]
+        for cell_type in self._space.cell_types:
+            for node in self._space.targets:
+                if (cell_type, node) != but:
+                    of_node = self._of_node(state, cell_type, node, columns, keeps)
+                    front = _sum(front, of_node, limits)
+        return front
+
+    def _of_node(
+        self,
+        state: DecisionState,
+        cell_type: str,
+        node: int,
+        columns: Sequence[int],
+        keeps: Keeps | None = None,
+    ) -> np.ndarray:
+        """The front of what a node's input edges cost in all cells of the type.
+
+        A genotype is read from the masks by `genotypes.derive.read_genotype`: an edge that was decided for an operation
+        that no genotype may hold has weight zero, as a dropped one has. In its place the genotype holds the
+        first edge of weight zero, with the first operation that it may hold.
+        """
+        space, costs = self._space, self._costs.edges[cell_type][..., columns]
+        incoming, keep = space.incoming(node), space.keeps(node)
+        holdable = {e: candidates_of(space, cell_type, e) for e in incoming}
+        is_open = {e: set(np.flatnonzero(state.operations[cell_type][e])) for e in incoming}
+        present = [e for e in incoming if state.edges[cell_type][e]]
+        void = {e for e in present if not is_open[e].issubset(holdable[e])}
+        stay = set(present).intersection(keeps[cell_type] if keeps else ())
+        fronts = {e: _front(costs[e, sorted(is_open[e].intersection(holdable[e]))]) for e in present}
+        found = []
+        for size in range(max(keep - len(void), 0), keep + 1):
+            for held in itertools.combinations(present, size):
+                if len(void.difference(held)) < keep - size:
+                    continue
+                if not (stay.issubset(held) or stay.issuperset(held)):
+                    continue
+                of_weight_zero = [e for e in incoming if e not in held][: keep - size]
+                front = np.zeros((1, len(columns)), np.int64)
+                front += sum(costs[e, holdable[e][0]] for e in of_weight_zero)
+                for e in held:
+                    front = _sum(front, fronts[e])
+                found.append(front)
+        return _front(np.concatenate(found)) if found else np.zeros((0, len(columns)), np.int64)
+
+
+def _front(points: np.ndarray) -> np.ndarray:
+    """The points than which no other is as low in every column; int64 [points, 1 or 2 columns]."""
+    if len(points) < 2:
+        return points
+    points = points[np.lexsort(points.T[::-1])]  # by the first column, then by the second
+    lowest = np.minimum.accumulate(points[:, -1])
+    return points[np.append(True, points[1:, -1] < lowest[:-1])]
+
+
+def _sum(a: np.ndarray, b: np.ndarray, limits: np.ndarray | None = None) -> np.ndarray:
+    """The front of all sums of a point of `a` and a point of `b`, without those above a limit."""
+    points = (a[:, None] + b[None]).reshape(-1, a.shape[1])
+    return _front(points if limits is None else points[(points <= limits).all(1)])
+
+
+def of_config(
+    config: ml_collections.ConfigDict, space: Space, classes: int, image_shape: Sequence[int]
+) -> Budget | None:
+    """The budget that the config sets for the network that it trains, or None: it sets none.
+
+    Args:
+      config: the whole config.
+      space: the search space.
+      classes: of the data.
+      image_shape: height, width and channels of the images.
+
+    Raises:
+      UserError: no genotype of the space fits, or the images do not fit the network.
+    """
+    limits = [config.selection[name] for name in BUDGET_FIELDS]
+    if not any(limits):
+        return None
+    training = config.training
+    network_space = spaces.with_stem(space, training.stem)
+    check_images(network_space, training.cells, image_shape)
+    costs = count(network_space, training.channels, training.cells, classes, image_shape)
+    budget = Budget(space, costs, *limits)
+    budget.check()
+    return budget
+
+
+def of_setup(setup: SearchSetup) -> Budget | None:
+    """As `of_config`, for the data that a supernet was set up with."""
+    return of_config(setup.config, setup.space, setup.classes, setup.image_shape)
+
+
+def check(config: ml_collections.ConfigDict, space: Space, data: ImageData) -> None:
+    """Checks, before any work, that a genotype of the space fits the config's budget.
+
+    Raises:
+      UserError: none does, or the images do not fit the network.
+    """
+    of_config(config, space, data.num_classes, data.image_shape)

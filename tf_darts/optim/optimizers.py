@@ -1,0 +1,146 @@
+"""SGD and Adam as PyTorch defines them, which the published results were obtained with.
+
+They differ from Keras's in what changes results: L2 is added to the gradient (coupled), after clipping;
+the momentum buffer does not contain the learning rate; Adam's epsilon is added after bias correction.
+Keras's `apply` also clips per replica and sums afterwards; here gradients are first summed over replicas.
+"""
+
+import tensorflow as tf
+
+
+def sum_over_replicas(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The gradients of the global batch, on every replica. Call it in replica context."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return gradients
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+
+
+def _update(variables, function, *arguments) -> None:
+    """Calls function(variable, *arguments of that variable) on every replica's own copies."""
+
+    def in_cross_replica_context(strategy, *columns):
+        for variable, *rest in zip(variables, *columns, strict=True):
+            strategy.extended.update(variable, function, args=tuple(rest), group=False)
+
+    tf.distribute.get_replica_context().merge_call(in_cross_replica_context, args=arguments)
+
+
+def assign(variables: list[tf.Variable], values: list[tf.Tensor]) -> None:
+    """Sets variables on every replica, in replica context, with values that are the same on each."""
+    _update(variables, lambda variable, value: variable.assign(value), values)
+
+
+def _slots(variables, name: str) -> list[tf.Variable]:
+    return [
+        tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False, name=f"{name}/{i}")
+        for i, v in enumerate(variables)
+    ]
+
+
+class SGD(tf.Module):
+    """Momentum SGD with clipping of the global norm and coupled L2.
+
+    g <- g * min(1, clip_norm / (|g| + 1e-6));  d = g + weight_decay * w;  v <- momentum * v + d;
+    w <- w - learning_rate * v
+
+    Args:
+      variables: what is trained.
+      momentum: mu.
+      weight_decay: L2 coefficient, on every variable.
+      clip_norm: largest global norm, over all variables together; 0: no clipping.
+    """
+
+    def __init__(self, variables: list[tf.Variable], momentum: float, weight_decay: float, clip_norm: float):
+        super().__init__(name="sgd")
+        self._variables, self._momentum = variables, momentum
+        self._weight_decay, self._clip_norm = weight_decay, clip_norm
+        self.velocity = _slots(variables, "velocity")
+
+    def apply(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor | float) -> tf.Tensor:
+        """One update, in replica context, with gradients already summed over replicas.
+
+        Returns:
+          The global norm before clipping, float32 scalar.
+        """
+        norm = tf.linalg.global_norm(gradients)
+        scale = tf.minimum(1.0, self._clip_norm / (norm + 1e-6)) if self._clip_norm else tf.ones([])
+        learning_rate = tf.cast(learning_rate, tf.float32)
+
+        def update(variable, gradient, velocity, scale, learning_rate):
+            tf.raw_ops.ResourceApplyMomentum(
+                var=variable.handle,
+                accum=velocity.handle,
+                lr=learning_rate,
+                grad=scale * gradient + self._weight_decay * variable,
+                momentum=self._momentum,
+            )
+
+        count = len(self._variables)
+        _update(self._variables, update, gradients, self.velocity, [scale] * count, [learning_rate] * count)
+        return norm
+
+    def after_step(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor | float) -> list[tf.Tensor]:
+        """Where a step without clipping would take the variables; nothing changes (DARTS, second order)."""
+        return [
+            w - learning_rate * (self._momentum * v + g + self._weight_decay * w)
+            for w, v, g in zip(self._variables, self.velocity, gradients, strict=True)
+        ]
+
+
+class Adam(tf.Module):
+    """Adam with coupled L2; alpha's optimiser.
+
+    d = g + weight_decay * a;  m <- b1 m + (1-b1) d;  s <- b2 s + (1-b2) d^2;
+    a <- a - lr/(1-b1^t) * m / (sqrt(s)/sqrt(1-b2^t) + epsilon)
+
+    Args:
+      variables: what is trained.
+      learning_rate: constant.
+      beta1: b1.
+      beta2: b2.
+      epsilon: added after bias correction.
+      weight_decay: L2 coefficient.
+    """
+
+    def __init__(
+        self,
+        variables: list[tf.Variable],
+        learning_rate: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        weight_decay: float,
+    ):
+        super().__init__(name="adam")
+        self._variables, self._learning_rate = variables, learning_rate
+        self._beta1, self._beta2 = beta1, beta2
+        self._epsilon, self._weight_decay = epsilon, weight_decay
+        self.first, self.second = _slots(variables, "first"), _slots(variables, "second")
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+
+    def apply(self, gradients: list[tf.Tensor]) -> None:
+        """One update, in replica context, with gradients already summed over replicas."""
+        _update([self.step], lambda step: step.assign_add(1))
+        t = tf.cast(self.step.read_value(), tf.float32)
+        # 1 - b^t with expm1, which keeps its digits where b^t is near 1.
+        correction_1 = -tf.math.expm1(t * tf.math.log(self._beta1)) if self._beta1 else tf.ones([])
+        correction_2 = -tf.math.expm1(t * tf.math.log(self._beta2)) if self._beta2 else tf.ones([])
+
+        def update(variable, gradient, first, second, correction_1, correction_2):
+            d = gradient + self._weight_decay * variable
+            m = first.assign(self._beta1 * first + (1.0 - self._beta1) * d)
+            s = second.assign(self._beta2 * second + (1.0 - self._beta2) * tf.square(d))
+            denominator = tf.sqrt(s) / tf.sqrt(correction_2) + self._epsilon
+            variable.assign_sub(self._learning_rate / correction_1 * m / denominator)
+
+        count = len(self._variables)
+        _update(
+            self._variables,
+            update,
+            gradients,
+            self.first,
+            self.second,
+            [correction_1] * count,
+            [correction_2] * count,
+        )

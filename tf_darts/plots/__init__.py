@@ -1,0 +1,1 @@
+"""Drawings: cells, heat maps, decisions, tables."""

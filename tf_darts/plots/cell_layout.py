@@ -1,0 +1,164 @@
+"""Where the parts of a cell's picture are: nodes on a line, every edge an arc above it, labels on the arcs.
+
+The arc of an edge is a half ellipse as high as the edge is long, so that arcs between the same nodes
+nest. Labels stand on their arc, at the spot near its top where they disturb least.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.text import Text
+
+from tf_darts.plots.colours import FAINT, INK, INPUT_FILL, NODE_FILL, OUTPUT_FILL, SOFT
+from tf_darts.spaces import Space
+
+INCHES = 1.4  # Distance between two nodes; everything else is in units of it.
+HALF_WIDTH, HALF_HEIGHT = 0.29, 0.16  # Of a node's box.
+BUS = -0.52  # Height of the line that gathers the output nodes.
+FONT = 8.5
+
+
+class DrawnEdge(Protocol):
+    """Where an edge begins and ends: an edge of a space, or a choice of a genotype."""
+
+    source: int
+    target: int
+
+
+def cell_axes(
+    figure: Figure, space: Space, place: tuple[float, float, float, float], above: float, title: str
+):
+    """Axes for one cell, in units of the distance between two nodes, with a title."""
+    axes = figure.add_axes(place)
+    axes.set_xlim(-0.55, space.input_nodes + space.nodes + 0.55)
+    axes.set_ylim(-below(space), above)
+    axes.set_axis_off()
+    style = {"fontsize": 11, "weight": "bold", "color": INK, "va": "center", "parse_math": False}
+    axes.text(-0.45, above - 0.16, title, **style)
+    return axes
+
+
+def below(space: Space) -> float:
+    """Room that a cell needs below its nodes."""
+    return -BUS + 0.3 if gathers(space) else 0.35
+
+
+def arc_height(span: int) -> float:
+    """Height of the arc over `span` nodes: growing, so that arcs nest, but ever less."""
+    return 0.66 * span**0.86
+
+
+def edge_arcs(choices: Sequence[DrawnEdge]) -> list[np.ndarray]:
+    """Points of every edge's arc, from the top of its source to the top of its target, float [n, 2].
+
+    Edges leave from the right half of a node and arrive at its left half; longer ones leave further
+    left and arrive further right, so that the arcs of one node do not cross each other there.
+    """
+
+    def port(rank: int, count: int) -> float:
+        return 0.03 + 0.22 * (rank + 0.5) / count
+
+    angles = np.linspace(np.pi, 0.0, 201)
+    arcs = []
+    for choice in choices:
+        targets = sorted((c.target for c in choices if c.source == choice.source), reverse=True)
+        sources = sorted(c.source for c in choices if c.target == choice.target)
+        start = choice.source + port(targets.index(choice.target), len(targets))
+        end = choice.target - port(sources.index(choice.source), len(sources))
+        x = (start + end) / 2 + (end - start) / 2 * np.cos(angles)
+        height = arc_height(choice.target - choice.source) - HALF_HEIGHT
+        arcs.append(np.stack([x, HALF_HEIGHT + height * np.sin(angles)], axis=1))
+    return arcs
+
+
+def arrow_head(axes: Axes, tail: np.ndarray, tip: np.ndarray, colour: str) -> None:
+    """The head of an edge's arrow."""
+    style = {
+        "arrowstyle": "-|>,head_width=0.22,head_length=0.42",
+        "color": colour,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
+    axes.annotate("", tip, tail, arrowprops=style, zorder=3)
+
+
+def draw_nodes(axes: Axes, space: Space) -> None:
+    """The boxes of a cell's inputs, nodes and output."""
+    inputs = space.input_nodes
+    names = ["input"] if inputs == 1 else [f"$c_{{k-{inputs - i}}}$" for i in range(inputs)]
+    for node, name in enumerate(names):
+        draw_box(axes, node, name, INPUT_FILL)
+    for node in space.targets:
+        draw_box(axes, node, str(node), NODE_FILL)
+    draw_box(axes, space.input_nodes + space.nodes, "output", OUTPUT_FILL)
+
+
+def draw_box(axes: Axes, x: float, name: str, fill: str) -> None:
+    """The box of a node."""
+    pad = 0.06
+    corner, width, height = (x - HALF_WIDTH + pad, -HALF_HEIGHT + pad), HALF_WIDTH, HALF_HEIGHT
+    style = {"boxstyle": f"round,pad={pad}", "facecolor": fill, "edgecolor": INK, "zorder": 5}
+    axes.add_patch(FancyBboxPatch(corner, 2 * (width - pad), 2 * (height - pad), **style))
+    axes.text(x, 0, name, fontsize=10, color=INK, ha="center", va="center_baseline", zorder=6)
+
+
+def gathers(space: Space) -> bool:
+    """Whether the output concatenates nodes; otherwise it is the last node itself."""
+    return space.output_nodes != space.targets[-1:]
+
+
+def draw_output_edges(axes: Axes, space: Space) -> None:
+    """What a cell's output is made of: the line that gathers its output nodes, or the arrow from the last."""
+    output = space.input_nodes + space.nodes
+    style = {"color": FAINT, "linewidth": 1.5, "zorder": 1, "solid_capstyle": "round"}
+    edge = output - HALF_WIDTH - 0.01
+    if not gathers(space):
+        axes.plot([output - 1, edge], [0, 0], **style)
+        arrow_head(axes, np.array([edge - 0.1, 0]), np.array([edge, 0]), FAINT)
+        return
+    first = min(space.output_nodes)
+    for node in space.output_nodes:
+        axes.plot([node, node], [0, BUS], **style)
+    axes.plot([first, output, output], [BUS, BUS, -HALF_HEIGHT - 0.1], **style)
+    arrow_head(axes, np.array([output, BUS / 2 - 0.1]), np.array([output, -HALF_HEIGHT]), FAINT)
+    if len(space.output_nodes) > 1:
+        axes.text(output - 0.5, BUS + 0.03, "concatenate", fontsize=7.5, color=SOFT, ha="center", va="bottom")
+
+
+def place_labels(axes: Axes, arcs: list[np.ndarray], labels: list[Text]) -> list[np.ndarray]:
+    """Moves each label along its arc to the spot that touches fewest other labels and arcs.
+
+    Two sweeps, shortest arc first: those have the least room.
+
+    Returns:
+      Half the width and height of each label, with a margin, in units of the axes.
+    """
+    renderer = axes.figure.canvas.get_renderer()
+    to_units = axes.transData.inverted()
+    sizes = []
+    for label in labels:
+        box = label.get_window_extent(renderer)
+        corners = to_units.transform([(box.x0, box.y0), (box.x1, box.y1)])
+        sizes.append((corners[1] - corners[0]) / 2 + (0.04, 0.03))
+    middle = len(arcs[0]) // 2
+    spots = [arc[middle] for arc in arcs]
+    order = sorted(range(len(arcs)), key=lambda i: np.ptp(arcs[i][:, 0]))
+    # From the top outwards, so that among equals the spot nearest the top wins.
+    offsets = np.array(sorted(range(-45, 46), key=abs))
+    for _ in range(2):
+        for i in order:
+            candidates = arcs[i][middle + offsets]
+            costs = (offsets / 45) ** 2
+            for j, arc in enumerate(arcs):
+                if j != i:
+                    hits = np.all(np.abs(spots[j] - candidates) < sizes[i] + sizes[j], axis=-1)
+                    crossed = np.all(np.abs(arc - candidates[:, None]) < sizes[i], axis=-1).any(axis=-1)
+                    costs = costs + 100 * hits + 0.7 * crossed
+            spots[i] = candidates[np.argmin(costs)]
+    for label, spot in zip(labels, spots, strict=True):
+        label.set_position(spot)
+    return sizes

@@ -1,0 +1,63 @@
+"""A supernet that was searched elsewhere, in the place of a search: selection goes on from it."""
+
+import pathlib
+from collections.abc import Mapping
+
+import ml_collections
+import numpy as np
+
+from tf_darts.data.image_data import ImageData
+from tf_darts.errors import UserError
+from tf_darts.models import torch_weights
+from tf_darts.search import loop, pictures, supernet_file
+from tf_darts.search.alpha_summary import describe
+from tf_darts.search.setup import SearchSetup
+from tf_darts.spaces import Space
+from tf_darts.workdir import tensorboard_texts
+from tf_darts.workdir.checkpoints import Checkpoints
+from tf_darts.workdir.metrics import Metrics
+from tf_darts.workdir.records import as_json, finish
+
+
+def check(
+    config: ml_collections.ConfigDict, space: Space, data: ImageData, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Checks that a file's supernet has the sizes that the config and the data say.
+
+    Raises:
+      UserError: it has not, or is of another space.
+    """
+    state = {n: v for n, v in arrays.items() if not n.startswith((supernet_file.ALPHA, supernet_file.ADAM))}
+    found = torch_weights.shape_of(state, space)
+    for size in ("channels", "cells"):
+        if found[size] != config.search[size]:
+            raise UserError(
+                f"config: search.{size} is {config.search[size]}; allowed: {found[size]}, as in the file"
+            )
+    for size, ours in (("classes", data.num_classes), ("channels_in", data.image_shape[-1])):
+        if found[size] != ours:
+            raise UserError(f"file: its supernet has {size}={found[size]}; allowed: {ours}, as the data have")
+
+
+def run(setup: SearchSetup, folder: pathlib.Path, origin: dict[str, str]) -> dict[str, float]:
+    """Makes the folder of a finished search; gives what its evaluation measured.
+
+    Args:
+      setup: as a search has it, with the imported supernet and alpha.
+      folder: the stage's folder.
+      origin: what result.json says of where the supernet is from.
+    """
+    values = describe(setup.bilevel.architecture)
+    if setup.config.search.evaluate_every:
+        values |= loop.evaluation(setup)()
+    metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "search")
+    tensorboard_texts.begin(metrics, setup.config)
+    metrics.epoch(0, 0, values)
+    pictures.histograms(metrics, setup.bilevel.architecture, 0)
+    pictures.pictures(metrics, setup.bilevel.architecture, 0, "as imported")
+    metrics.close()
+    Checkpoints(folder, 0.0, ("step",), **setup.state()).save(step=0)
+    finish(
+        folder / "result.json", as_json({"imported": origin, **loop.result(setup, 0, metrics.epochs, None)})
+    )
+    return values

@@ -1,0 +1,272 @@
+"""Perturbation-based selection (paper, section 5 and algorithm 1).
+
+Take an edge, remove each operation in turn and measure the supernet's validation accuracy without it; keep
+the operation whose removal hurts most; fine-tune; take the next edge. Then choose each node's input edges
+the same way. Every measurement is kept.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from tf_darts.genotypes.derive import candidates_of
+from tf_darts.models.architecture import Architecture
+from tf_darts.models.budget import Budget
+from tf_darts.models.decision_state import DecisionState, apply
+from tf_darts.models.evaluator import Score
+from tf_darts.registry import CRITERIA, MAGNITUDE, RACEABLE
+from tf_darts.selection.probe import Removal, Scorer, Seen
+from tf_darts.selection.racing import Race
+from tf_darts.selection.schedule import PlannedDecision
+from tf_darts.spaces import Space
+
+# (space, cell type, edge) -> for each operation, whether it may be kept.
+Allow = Callable[[Space, str, int], list[bool]]
+
+
+def refusals(choices: Sequence, allowed: Sequence[bool]) -> dict[str, list]:
+    """What the budget refused, for decisions.jsonl: nothing where it refused nothing."""
+    refused = [choice for choice, may in zip(choices, allowed, strict=True) if not may]
+    return {"refused": refused} if refused else {}
+
+
+class Decider:
+    """Makes planned decisions.
+
+    Args:
+      architecture: its masks are changed.
+      prober: scores probes; its passes of equal number see the same images.
+      criterion: of operations, by its name in `CRITERIA`.
+      racing_confidence: of racing; 0: no race, every probe sees the whole pass.
+      topology_criterion: of edges; None: the same.
+      allow: which operations may be kept; None: all.
+      at_once: whether masks stay as they are and an edge's rivals are judged in one round, so that all
+        decisions come from one supernet (one-shot selection); `apply` makes them then.
+      rows: rows of the decisions before, for topology by magnitude, and for what they leave of the budget.
+      budget: refuses choices, which are measured all the same, but not made; None: all may be made.
+      measures_whole: whether an edge's probes are scored beside the supernet as it is; no decision depends
+        on it.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        prober: Scorer,
+        criterion: str,
+        racing_confidence: float = 0.0,
+        topology_criterion: str | None = None,
+        allow: Allow | None = None,
+        at_once: bool = False,
+        rows: Iterable[dict] = (),
+        budget: Budget | None = None,
+        measures_whole: bool = False,
+    ):
+        self._measures_whole = measures_whole
+        self._seen: list[Seen] = []  # by the last decision's probes, and by the whole supernet beside them
+        self._whole = Seen()
+        self._architecture, self._prober = architecture, prober
+        self._criteria = {"operation": criterion, "topology": topology_criterion or criterion}
+        self._racing_confidence, self._allow, self._at_once = racing_confidence, allow, at_once
+        self._each_call: Callable[[int], None] = lambda batches: None
+        # The weight that a decided edge's operation had when it was decided, by cell type and edge.
+        self._weights: dict[tuple[str, int], float] = {}
+        self._budget = budget
+        self._waiting: list[dict] = []  # decisions that are not in the masks yet
+        for row in rows:
+            self._remember(row)
+
+    def decide(
+        self,
+        planned: PlannedDecision,
+        first_pass: int,
+        each_call: Callable[[int], None] = lambda batches: None,
+    ) -> dict:
+        """Makes one decision, changes the masks, and gives the row for decisions.jsonl."""
+        self._each_call = each_call
+        criterion = self._criteria[planned.kind]
+        make = {
+            ("operation", True): self._operation_by_magnitude,
+            ("operation", False): self._operation,
+            ("topology", True): self._topology_by_magnitude,
+            ("topology", False): self._topology,
+        }[planned.kind, criterion == MAGNITUDE]
+        racing = self._racing_confidence and criterion != MAGNITUDE
+        row = {
+            "kind": planned.kind,
+            "event": planned.event,
+            "epoch": planned.epoch,
+            "cell_type": planned.cell_type,
+            "criterion": criterion,
+            **({"racing_confidence": self._racing_confidence} if racing else {}),
+            **make(planned.cell_type, planned.place, first_pass),
+        }
+        if planned.kind == "operation":  # as it was before the decision
+            row["mixing_weights"] = self._mixing_weights(planned.cell_type, planned.place)
+        self._remember(row)
+        if not self._at_once:
+            apply(self._architecture, row)
+        return row
+
+    def _remember(self, row: dict) -> None:
+        if self._at_once:
+            self._waiting.append(row)
+        if row["kind"] == "operation":
+            weights, space = row["mixing_weights"], self._architecture.space
+            names = space.candidates[row["cell_type"]][row["edge"]]
+            judged = [names[o] for o in candidates_of(space, row["cell_type"], row["edge"])]
+            self._weights[row["cell_type"], row["edge"]] = max(weights[name] for name in judged)
+
+    def _mixing_weights(self, cell_type: str, edge: int) -> dict[str, float]:
+        names = self._architecture.space.candidates[cell_type][edge]
+        weights = self._architecture.mixing_weights()[cell_type].numpy()[edge]
+        return {name: float(w) for name, w in zip(names, weights, strict=False)}
+
+    def _score(
+        self, kind: str, cell_type: str, removals: list[Removal], number: int, allowed: list[bool]
+    ) -> tuple[list[Score], list[float]]:
+        """Scores of the removals, and how much each hurt; -inf or inf for what is out of the race."""
+        criterion, most_important = self._criteria[kind], kind == "operation"
+        race = None
+        if self._racing_confidence:
+            refused = frozenset(i for i, may in enumerate(allowed) if not may)
+            race = Race(criterion, most_important, self._racing_confidence, len(removals), refused)
+        arguments = (cell_type, removals, number, race, self._each_call)
+        if self._measures_whole and kind == "operation":
+            self._seen, self._whole = self._prober.score_beside_whole(*arguments)
+            scores = [seen.score() for seen in self._seen]
+        else:
+            scores = self._prober.score(*arguments)
+        longest = max(score.images for score in scores)
+        out = -math.inf if most_important else math.inf
+        importance = CRITERIA.load(criterion)
+        return scores, [importance(s) if s.images == longest else out for s in scores]
+
+    def _state(self) -> DecisionState:
+        """What all decisions so far leave open."""
+        return DecisionState.of(self._architecture).after(self._waiting)
+
+    def _allowed(self, cell_type: str, edge: int) -> tuple[list[bool], dict]:
+        """For each operation of an edge, whether it may be kept; and for the row what the budget refuses."""
+        space = self._architecture.space
+        names = space.candidates[cell_type][edge]
+        allowed = self._allow(space, cell_type, edge) if self._allow else [True] * len(names)
+        if self._budget is None:
+            return allowed, {}
+        within = self._budget.allowed_operations(self._state(), cell_type, edge)
+        return [a and b for a, b in zip(allowed, within, strict=True)], refusals(names, within)
+
+    def _droppable(self, cell_type: str, node: int, left: list[int]) -> list[bool]:
+        """For each input edge that a node has left, whether it may be dropped."""
+        if self._budget is None:
+            return [True] * len(left)
+        return self._budget.allowed_removals(self._state(), cell_type, node, left)
+
+    def _drop(self, cell_type: str, node: int, order: list[int], count: int) -> tuple[list[int], dict]:
+        """Drops so many of a node's edges, the first in this order that may be; for the row, what may not."""
+        left, dropped, refused = list(order), [], set()
+        for _ in range(count):
+            allowed = dict(zip(left, self._droppable(cell_type, node, left), strict=True))
+            refused.update(e for e in left if not allowed[e])
+            dropped.append(next(e for e in left if allowed[e]))
+            left.remove(dropped[-1])
+        return dropped, {"refused": sorted(refused)} if refused else {}
+
+    def _kept(self, cell_type: str, edge: int, importance: list[float], allowed: list[bool]) -> dict:
+        """The most important operation that may be kept; on a tie the earlier one."""
+        space = self._architecture.space
+        names = space.candidates[cell_type][edge]
+        best = max((o for o, a in enumerate(allowed) if a), key=lambda o: importance[o])
+        return {
+            "edge": edge,
+            "edge_name": str(space.edges[edge]),
+            "operation": best,
+            "chosen": names[best],
+        }
+
+    def _operation(self, cell_type: str, edge: int, number: int) -> dict:
+        """Probes every operation of an edge."""
+        names = self._architecture.space.candidates[cell_type][edge]
+        removals = [(edge, o) for o in range(len(names))]
+        allowed, refused = self._allowed(cell_type, edge)
+        scores, importance = self._score("operation", cell_type, removals, number, allowed)
+        probes = [{"operation": name, **score.row()} for name, score in zip(names, scores, strict=True)]
+        row = {**self._kept(cell_type, edge, importance, allowed), **refused, "probes": probes}
+        if self._measures_whole:
+            for probe, seen in zip(probes, self._seen, strict=True):
+                probe["lost"], probe["gained"] = seen.pairs(self._whole)
+            row["whole"] = self._whole.score().row()
+            row |= self._lead(row["operation"], names, importance, allowed)
+        return row
+
+    def _lead(self, best: int, names: Sequence[str], importance: list[float], allowed: list[bool]) -> dict:
+        """By how much the operation that is kept is ahead of the next, image by image; for the row."""
+        criterion = self._criteria["operation"]
+        others = [o for o, may in enumerate(allowed) if may and o != best and math.isfinite(importance[o])]
+        if criterion not in RACEABLE or not others:
+            return {}
+        following = max(others, key=lambda o: importance[o])
+        ahead = self._seen[best].values(criterion) - self._seen[following].values(criterion)
+        if criterion == "accuracy":  # the less is right without it, the better it is
+            ahead = -ahead
+        error = float(ahead.std(ddof=1, dtype="float64")) / math.sqrt(len(ahead)) if len(ahead) > 1 else None
+        return {
+            "lead": {"over": names[following], "value": float(ahead.mean(dtype="float64")), "error": error}
+        }
+
+    def _operation_by_magnitude(self, cell_type: str, edge: int, number: int) -> dict:
+        """The largest mixing weight, `none` left out where a genotype of the space holds none."""
+        space = self._architecture.space
+        weights = list(self._mixing_weights(cell_type, edge).values())
+        judged = candidates_of(space, cell_type, edge)
+        importance = [w if o in judged else -math.inf for o, w in enumerate(weights)]
+        allowed, refused = self._allowed(cell_type, edge)
+        return {**self._kept(cell_type, edge, importance, allowed), **refused}
+
+    def _topology(self, cell_type: str, node: int, number: int) -> dict:
+        """Drops the least needed input edge of a node until as many are left as a genotype keeps.
+
+        Edges dropped in earlier rounds stay in the supernet until the node is decided, as in the authors'
+        release; each round sees the images in a new order. On a tie the later edge is dropped.
+        """
+        space = self._architecture.space
+        left, rounds = self._open_edges(cell_type, node), []
+        while len(left) > space.kept_edges:
+            removals = [(e, None) for e in left]
+            allowed = self._droppable(cell_type, node, left)
+            scores, importance = self._score("topology", cell_type, removals, number + len(rounds), allowed)
+            # From the least needed edge to the most.
+            order = sorted(range(len(left)), key=lambda i: (importance[i], -i))
+            count = len(left) - space.kept_edges if self._at_once else 1
+            removed, refused = self._drop(cell_type, node, [left[i] for i in order], count)
+            probes = [
+                {"edge": e, "edge_name": str(space.edges[e]), **score.row()}
+                for e, score in zip(left, scores, strict=True)
+            ]
+            rounds.append({"probes": probes, "removed": removed, **refused})
+            left = [e for e in left if e not in removed]
+        return {"rounds": rounds, **self._kept_edges(node, left, [e for r in rounds for e in r["removed"]])}
+
+    def _topology_by_magnitude(self, cell_type: str, node: int, number: int) -> dict:
+        """The edges whose operation had the largest mixing weight when it was decided.
+
+        The paper does not say how its ablation decides topology; ties go to the lower edge.
+        """
+        now = self._architecture.mixing_weights()[cell_type].numpy()
+        weights = {e: self._weights.get((cell_type, e)) for e in self._open_edges(cell_type, node)}
+        for e, weight in weights.items():
+            if weight is None:  # it had one candidate and was never decided
+                weights[e] = float(now[e].max())
+        space = self._architecture.space
+        ranked = sorted(weights, key=lambda e: -weights[e])
+        count = len(ranked) - space.kept_edges
+        dropped, refused = self._drop(cell_type, node, ranked[::-1], count)
+        left, removed = sorted(set(ranked) - set(dropped)), [e for e in ranked if e in dropped]
+        named = {str(space.edges[e]): weight for e, weight in weights.items()}
+        return {"mixing_weights": named, **refused, **self._kept_edges(node, left, removed)}
+
+    def _open_edges(self, cell_type: str, node: int) -> list[int]:
+        is_open = self._architecture.open_edges[cell_type].numpy()
+        return [e for e in self._architecture.space.incoming(node) if is_open[e]]
+
+    def _kept_edges(self, node: int, left: list[int], removed: list[int]) -> dict:
+        names = [str(self._architecture.space.edges[e]) for e in left]
+        return {"node": node, "removed": removed, "kept": left, "kept_names": names}

@@ -1,0 +1,28 @@
+"""Probes of several supernets of one space, judged by what a removal costs in all of them together.
+
+Supernets of different seeds disagree about edges whose operations can stand in for each other: which of two
+took over the work is chance. What is removed from all of them is missed for what it is worth in the mean.
+"""
+
+import functools
+from collections.abc import Sequence
+
+from tf_darts.selection.probe import Prober, Scorer, Seen
+
+
+class PooledProber(Scorer):
+    """Scores each removal in every one of several supernets, over the images of all of them together.
+
+    There is no racing: a race looks at one supernet's pass.
+
+    Args:
+      probers: of the supernets, in the order of their images.
+    """
+
+    def __init__(self, probers: Sequence[Prober]):
+        self._probers = list(probers)
+
+    def seen(self, *arguments, **keywords) -> list[Seen]:
+        """As `Prober.seen`, of all supernets together."""
+        one_by_one = [prober.seen(*arguments, **keywords) for prober in self._probers]
+        return [functools.reduce(Seen.together, same) for same in zip(*one_by_one, strict=True)]

@@ -1,0 +1,211 @@
+"""Probes: the supernet's score on the validation half with one operation or edge left out.
+
+The probes of a decision see the same images in the same batches. A batch is drawn once for all of them, and
+what does not depend on the edges into the decision's node is computed once: the blocks before the first cell
+of the type, and in this cell all but that node and those after it.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_darts.data.image_set import ImageSet
+from tf_darts.models.evaluator import Score
+from tf_darts.optim.losses import losses_and_hits
+from tf_darts.runtime import preemption, workers
+from tf_darts.search.setup import SearchSetup
+from tf_darts.selection.probe_pass import ProbeSteps
+from tf_darts.selection.racing import Race
+
+LOOKS = 16  # at a race, in a pass: more of them find less, as the error is shared out among them
+Removal = tuple[int, int | None]  # an edge, and one of its operations or None: the whole edge
+
+
+class Scorer(abc.ABC):
+    """Scores from what probes gave for every image, `seen`, which subclasses measure."""
+
+    def score(
+        self,
+        cell_type: str,
+        removals: Sequence[Removal],
+        pass_index: int,
+        race: Race | None = None,
+        each_call: Callable[[int], None] = lambda batches: None,
+    ) -> list[Score]:
+        """Scores each removal over a pass, or, racing, until it leaves the race.
+
+        Args:
+          cell_type: the cell type that something is removed from.
+          removals: what is removed, one at a time; all of edges into one node.
+          pass_index: passes of one index see the same images in the same order and augmentation.
+          race: decides after each call which removals are scored further; None: all of them.
+          each_call: told after each call how many batches of probes it did.
+
+        Returns:
+          A score for each removal, over the images that it saw.
+        """
+        return [s.score() for s in self.seen(cell_type, removals, pass_index, race, each_call)]
+
+    def score_beside_whole(
+        self,
+        cell_type: str,
+        removals: Sequence[Removal],
+        pass_index: int,
+        race: Race | None = None,
+        each_call: Callable[[int], None] = lambda batches: None,
+    ) -> tuple[list["Seen"], "Seen"]:
+        """The same beside the supernet as it is, which sees the same images in the same batches.
+
+        Returns:
+          What each removal, and what the whole supernet, gave for every image.
+        """
+        *seen, whole = self.seen(cell_type, removals, pass_index, race, each_call, beside_whole=True)
+        return seen, whole
+
+    @abc.abstractmethod
+    def seen(self, *arguments, **keywords) -> list["Seen"]:
+        """What each removal gave for every image, and last, if it is wanted, the whole; see `Prober.seen`."""
+
+
+class Prober(Scorer):
+    """Scores probes of a supernet as its masks stand.
+
+    Its functions are traced when they are first needed; they compute what `Architecture.computed` says at
+    that time.
+
+    Args:
+      setup: the supernet and its data.
+      images: the images to score on.
+      augment: whether they are augmented; None: as `selection.augment_probes` says.
+    """
+
+    def __init__(self, setup: SearchSetup, images: ImageSet, augment: bool | None = None):
+        self._setup, self._images = setup, images
+        self._augment = setup.config.selection.augment_probes if augment is None else augment
+        space = setup.space
+        # As many as one decision can have, and the whole; fewer are evaluated where it has fewer.
+        most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets)) + 1
+        masks = setup.bilevel.architecture.probe_mask.values()
+        shape = (most, *next(iter(masks)).shape)  # the same for all cell types
+        with setup.strategy.scope():
+            self._masks = tf.Variable(tf.ones(shape), trainable=False, name="probe_masks")
+            self._count = tf.Variable(most, trainable=False, dtype=tf.int32, name="probes")
+        self._steps: dict[tuple[str, int], ProbeSteps] = {}
+
+    def seen(
+        self,
+        cell_type: str,
+        removals: Sequence[Removal],
+        pass_index: int,
+        race: Race | None,
+        each_call: Callable[[int], None],
+        beside_whole: bool = False,
+    ) -> list["Seen"]:
+        """What each removal gave for every image, and last, if it is wanted, the whole supernet."""
+        architecture, edges = self._setup.bilevel.architecture, self._setup.space.edges
+        (node,) = {edges[edge].target for edge, _ in removals}
+        steps = self.steps(cell_type, node)
+        seen = [Seen() for _ in range(len(removals) + beside_whole)]
+        whole = [len(removals)] if beside_whole else []
+        running, done = list(range(len(removals))), 0
+        while done < steps.per_pass and running:
+            masks = np.ones(self._masks.shape, np.float32)
+            for place, i in enumerate(running):
+                masks[place] = architecture.mask_without(cell_type, *removals[i])
+            self._masks.assign(masks)  # all: an assignment to a slice reaches one replica only
+            self._count.assign(len(running + whole))
+            rows, count = steps(pass_index, done)
+            done += count
+            for place, i in enumerate(running + whole):
+                seen[i].add(rows["correct"][place], rows["loss"][place])
+            each_call(count * len(running + whole))
+            if workers.anywhere(preemption.asked()):  # the decision is made again, from its first batch
+                preemption.leave()
+            if race is not None and done < steps.per_pass:
+                values = {i: seen[i].values(race.criterion) for i in running}
+                running = race.left_in(values, looks=steps.calls - 1)
+        return seen
+
+    def steps(self, cell_type: str, node: int) -> ProbeSteps:
+        """The compiled passes for probes of the edges into a node."""
+        if (cell_type, node) not in self._steps:
+            self._steps[cell_type, node] = self._make(cell_type, node)
+        return self._steps[cell_type, node]
+
+    def _make(self, cell_type: str, node: int) -> ProbeSteps:
+        setup, config = self._setup, self._setup.config
+        supernet, architecture = setup.bilevel.supernet, setup.bilevel.architecture
+        most = self._masks.shape[0]
+
+        def scores(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            weights, computed = architecture.mixing_weights(), architecture.computed
+            before = supernet.before_probes(cell_type, node, images, weights, computed)
+            masks = self._masks.read_value()
+
+            def probe(i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray):
+                logits = supernet.probe(cell_type, masks[i], before, weights, computed)
+                loss, hit = losses_and_hits(logits, labels)
+                return i + 1, correct.write(i, tf.cast(hit, tf.float32)), losses.write(i, loss)
+
+            def empty() -> tf.TensorArray:
+                return tf.TensorArray(tf.float32, size=most, element_shape=labels.shape)
+
+            _, correct, losses = tf.while_loop(
+                lambda i, *_: i < self._count,
+                probe,
+                (tf.constant(0), empty(), empty()),
+                maximum_iterations=most,
+                parallel_iterations=1,
+            )
+            return correct.stack(), losses.stack()
+
+        batches = -(-self._images.size // setup.probe_batch)
+        steps_per_call = config.runtime.steps_per_call
+        if config.selection.racing_confidence:  # a look at the race after each call
+            steps_per_call = min(steps_per_call, -(-batches // LOOKS))
+        return ProbeSteps(
+            setup.strategy,
+            self._images,
+            setup.probe_batch,
+            scores,
+            most,
+            steps_per_call,
+            self._augment,
+        )
+
+
+@dataclasses.dataclass
+class Seen:
+    """What a probe gave for every image so far."""
+
+    correct: list[np.ndarray] = dataclasses.field(default_factory=list)
+    losses: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def add(self, correct: np.ndarray, losses: np.ndarray) -> None:
+        """Adds the images of some batches: 0 or 1, and cross-entropies."""
+        self.correct.append(correct)
+        self.losses.append(losses)
+
+    def together(self, other: "Seen") -> "Seen":
+        """The images of both, first these."""
+        return Seen(self.correct + other.correct, self.losses + other.losses)
+
+    def values(self, criterion: str) -> np.ndarray:
+        """What a criterion of `RACEABLE` is the mean of: float32 [images], in the order of the pass."""
+        return np.concatenate(self.correct if criterion == "accuracy" else self.losses)
+
+    def score(self) -> Score:
+        """The score over these images."""
+        correct, losses = np.concatenate(self.correct), np.concatenate(self.losses)
+        return Score(
+            round(float(correct.sum(dtype="float64"))), len(correct), float(losses.mean(dtype="float64"))
+        )
+
+    def pairs(self, whole: "Seen") -> tuple[int, int]:
+        """How many of its images only the whole supernet gets right, and how many only it does."""
+        own = np.concatenate(self.correct)
+        difference = np.concatenate(whole.correct)[: len(own)] - own
+        return int((difference > 0).sum()), int((difference < 0).sum())

@@ -1,0 +1,100 @@
+"""A network with its data, ready to be trained."""
+
+import dataclasses
+
+import ml_collections
+import tensorflow as tf
+
+from tf_darts import spaces
+from tf_darts.data.image_data import ImageData
+from tf_darts.data.image_set import ImageSet, whole_sets
+from tf_darts.data.image_stream import ImageStream, StreamedData
+from tf_darts.data.transform import Transform
+from tf_darts.genotypes.genotype import Genotype
+from tf_darts.layers import keras_operation
+from tf_darts.layers.batch_norm import synchronized_batch_norms
+from tf_darts.layers.body import check_images
+from tf_darts.models.network import Network, check_auxiliary
+from tf_darts.optim.optimizers import SGD
+from tf_darts.runtime.seeds import fold
+from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
+from tf_darts.spaces import Space
+
+
+@dataclasses.dataclass
+class TrainingSetup:
+    """A network with its data, ready to be trained.
+
+    Attributes:
+      config: the whole config.
+      strategy: where steps run.
+      train: the whole training set.
+      test: the test set.
+      data: the data set, for its test images and names of classes.
+      network: the network.
+      optimizer: its SGD.
+      classes: number of classes of the data.
+    """
+
+    config: ml_collections.ConfigDict
+    strategy: tf.distribute.Strategy
+    train: ImageSet | ImageStream
+    test: ImageSet | ImageStream
+    data: ImageData
+    network: Network
+    optimizer: SGD
+    classes: int
+
+
+def check(
+    config: ml_collections.ConfigDict, space: Space, data: ImageData | StreamedData, replicas: int
+) -> None:
+    """Checks that a network can be trained on the data with this config.
+
+    Raises:
+      UserError: the batch does not fit the data or the replicas, the images the reductions, or the
+        auxiliary head the images; or an operation of the user's own does not do what one must.
+    """
+    training, space = config.training, spaces.with_stem(space, config.training.stem)
+    check_batch("training.batch_size", training.batch_size, data.train_size, replicas)
+    check_images(space, training.cells, data.image_shape)
+    keras_operation.check(space.operations, training.channels, affine=True)
+    if training.auxiliary_weight:
+        check_auxiliary(space, training.cells, data.image_shape)
+
+
+def make(
+    config: ml_collections.ConfigDict,
+    space: Space,
+    genotype: Genotype,
+    data: ImageData | StreamedData,
+    strategy: tf.distribute.Strategy,
+) -> TrainingSetup:
+    """Builds everything from a valid config; weights start as the seed says.
+
+    Raises:
+      UserError: the batch does not fit the data or the replicas, or the auxiliary head not the images.
+    """
+    training = config.training
+    check(config, space, data, strategy.num_replicas_in_sync)
+    space = spaces.with_stem(space, training.stem)
+    transform = Transform(
+        data.mean, data.std, config.data.crop_padding, config.data.flip, training.cutout_length
+    )
+    seed = fold(config.seed, "training")
+    with strategy.scope(), synchronized_batch_norms(config.runtime.sync_batch_norm):
+        network = Network(
+            space,
+            genotype,
+            training.channels,
+            training.cells,
+            data.num_classes,
+            data.image_shape[-1],
+            bool(training.auxiliary_weight),
+            seed,
+            ACTIVATIONS[config.runtime.precision],
+        )
+        weights = [v.value for v in network.trainable_variables]
+        optimizer = SGD(weights, training.momentum, training.weight_decay, training.clip_norm)
+        train, test = data.sets(transform, seed) if config.data.stream else whole_sets(data, transform, seed)
+    return TrainingSetup(config, strategy, train, test, data, network, optimizer, data.num_classes)

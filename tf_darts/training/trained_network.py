@@ -1,0 +1,92 @@
+"""The trained network of a work directory, read back."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import ml_collections
+
+from tf_darts import config as config_lib
+from tf_darts import spaces
+from tf_darts.data.image_data import ImageData
+from tf_darts.data.image_stream import StreamedData
+from tf_darts.errors import UserError
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.genotype import Genotype
+from tf_darts.models.network import Network
+from tf_darts.runtime import command
+from tf_darts.spaces import Space
+from tf_darts.workdir import checkpoints
+from tf_darts.workdir.records import read_config, read_json
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedNetwork:
+    """What a training left.
+
+    Attributes:
+      name: its folder under training/.
+      folder: that folder.
+      config: the config that it was made with.
+      space: the search space.
+      genotype: of the network.
+      result: the content of result.json.
+    """
+
+    name: str
+    folder: pathlib.Path
+    config: ml_collections.ConfigDict
+    space: Space
+    genotype: Genotype
+    result: dict[str, Any]
+
+    def network(self, data: ImageData | StreamedData) -> Network:
+        """The network with the weights after the last epoch; it computes in float32 throughout.
+
+        Args:
+          data: what it was trained on; only the number of classes and of channels are asked for.
+
+        Raises:
+          UserError: the checkpoint is missing or damaged, or not of a network for such data.
+        """
+        training = self.config.training
+        network = Network(
+            spaces.with_stem(self.space, training.stem),
+            self.genotype,
+            training.channels,
+            training.cells,
+            data.num_classes,
+            data.image_shape[-1],
+            bool(training.auxiliary_weight),
+        )
+        checkpoints.load_from(self.folder, network=network)
+        return network
+
+
+def finished(workdir: str) -> list[str]:
+    """Names of the work directory's finished trainings."""
+    return sorted(path.parent.name for path in pathlib.Path(workdir).glob("training/*/result.json"))
+
+
+def read(workdir: str, name: str, config: ml_collections.ConfigDict) -> TrainedNetwork:
+    """What the training of this name left.
+
+    Args:
+      workdir: the work directory.
+      name: the folder under training/.
+      config: for what the training does not depend on (extensions).
+
+    Raises:
+      UserError: there is no such training, or it has not finished; the message names those that have.
+    """
+    folder = pathlib.Path(workdir) / "training" / name
+    if not (folder / "result.json").exists():
+        names = finished(workdir)
+        allowed = f"allowed: {', '.join(names)}" if names else f"run {command.of('train')} there first"
+        raise UserError(f"--workdir: {folder} holds no finished training; {allowed}")
+    recorded = read_config(folder / "config.json")
+    text = recorded.pop("genotype")
+    config = config_lib.validate(ml_collections.ConfigDict(config.to_dict() | recorded))
+    space = spaces.with_stem(spaces.of(config), config.training.stem)
+    genotype = genotype_lib.from_text(text, space)
+    return TrainedNetwork(name, folder, config, space, genotype, read_json(folder / "result.json"))

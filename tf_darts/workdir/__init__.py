@@ -1,0 +1,1 @@
+"""The work directory: what a stage leaves, and how it is continued."""

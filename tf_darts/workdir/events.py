@@ -1,0 +1,129 @@
+"""TensorBoard events of one folder, which a run that is continued leaves as if it had never been interrupted.
+
+Events are written as protocol buffers from NumPy values: no TensorFlow operation runs, no random number is
+drawn. A run that goes on from a checkpoint first takes out of the folder's files what came after it.
+"""
+
+import io
+import pathlib
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util.tensor_util import make_tensor_proto
+
+from tf_darts.workdir.files import write_atomically
+
+_BUCKETS = 30
+_FLUSH_SECONDS = 10
+
+
+class Events:
+    """Writes events, each pair of tag and step once.
+
+    Args:
+      folder: where the event file goes.
+      keep: called with tag and step of each event that is there; those that it refuses are taken out.
+    """
+
+    def __init__(self, folder: pathlib.Path, keep: Callable[[str, int], bool] = lambda tag, step: False):
+        self._written = _take_out(folder, keep)
+        self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH_SECONDS)
+
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        """A number."""
+        self._add(tag, step, lambda: scalar_pb(tag, value))
+
+    def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
+        """The distribution of some numbers."""
+        self._add(tag, step, lambda: histogram_pb(tag, values, buckets=_BUCKETS))
+
+    def text(self, tag: str, markdown: str, step: int = 0) -> None:
+        """A text panel."""
+        self._add(tag, step, lambda: text_pb(tag, markdown))
+
+    def image(self, tag: str, png: bytes, step: int) -> None:
+        """A picture, as a PNG file."""
+        self._add(tag, step, lambda: _image_pb(tag, png))
+
+    def summary(self, summary: Summary, step: int = 0) -> None:
+        """What a plugin of TensorBoard has made, with one value."""
+        self._add(summary.value[0].tag, step, lambda: summary)
+
+    def flush(self) -> None:
+        """Events so far are in the file when this returns."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flushes, and ends the file."""
+        self._writer.close()
+
+    def _add(self, tag: str, step: int, make: Callable[[], Summary]) -> None:
+        if (tag, step) in self._written:
+            return
+        self._written.add((tag, step))
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=make()))
+
+
+def read(folder: pathlib.Path) -> Iterator[Event]:
+    """The events with a summary in a folder's own files, in their order; a broken end is left out."""
+    for path in _files(folder):
+        for serialized in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(serialized)
+            if event.HasField("summary"):
+                yield event
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Event files, oldest first; not those that a profiler leaves, which are empty.
+
+    A name has the second, the host, and numbers of the process and of its files, which are compared as
+    numbers: the tenth file of a process comes after the ninth.
+    """
+    found = (p for p in folder.glob("events.out.tfevents.*") if not p.name.endswith("profile-empty"))
+    return sorted(found, key=lambda p: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", p.name)])
+
+
+def _take_out(folder: pathlib.Path, keep: Callable[[str, int], bool]) -> set[tuple[str, int]]:
+    """Leaves the events that may stay, in one file; gives their tags and steps."""
+    paths, kept = _files(folder), {}
+    if not paths:
+        return set()
+    for event in read(folder):
+        for value in event.summary.value:
+            if keep(value.tag, event.step):
+                kept[value.tag, event.step] = event
+    file = io.BytesIO()
+    records = RecordWriter(file)
+    records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+    for event in {id(event): event for event in kept.values()}.values():  # one may hold several values
+        records.write(event.SerializeToString())
+    merged = paths[0].with_name(f"{paths[0].name.removesuffix('.kept')}.kept")
+    if kept:
+        write_atomically(merged, file.getvalue())
+    for path in paths:
+        if path != merged or not kept:
+            path.unlink()
+    return set(kept)
+
+
+def _image_pb(tag: str, png: bytes) -> Summary:
+    # A PNG file begins with a signature of 8 bytes and the header's length and name; then its sides.
+    width, height = (str(int.from_bytes(png[i : i + 4], "big")).encode() for i in (16, 20))
+    summary = Summary()
+    summary.value.add(
+        tag=tag,
+        metadata=image_metadata.create_summary_metadata(display_name=None, description=None),
+        tensor=make_tensor_proto([width, height, png], dtype=np.object_),
+    )
+    return summary

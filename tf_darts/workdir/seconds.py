@@ -1,0 +1,59 @@
+"""How long a stage took: wall-clock seconds that survive a kill, in the stage's `seconds.json`.
+
+Beside them the number of starts, and the most memory that a process that worked on it had taken by then.
+
+Apart from result.json, which is the same however often the stage was interrupted.
+"""
+
+import contextlib
+import pathlib
+import threading
+import time
+from collections.abc import Iterator
+
+from tf_darts.runtime import host
+from tf_darts.workdir.records import read_json, write_json
+
+EVERY = 30.0  # seconds between two writings: what a kill loses at most
+NAME = "seconds.json"
+
+
+@contextlib.contextmanager
+def recorded(folder: pathlib.Path, every: float = EVERY) -> Iterator[pathlib.Path]:
+    """Adds the time that its block takes to what the folder has recorded before; gives the folder.
+
+    Work that a kill undid and that is done again counts each time.
+
+    Args:
+      folder: the stage's folder, which exists.
+      every: seconds between two writings.
+    """
+    path = folder / NAME
+    before = read_json(path) if path.exists() else {"seconds": 0.0, "starts": 0}
+    begun, over = time.monotonic(), threading.Event()
+
+    def write() -> None:
+        seconds = before["seconds"] + time.monotonic() - begun
+        peak = max(before.get("peak_bytes", 0), host.peak_memory())
+        content = {"seconds": round(seconds, 3), "starts": before["starts"] + 1, "peak_bytes": peak}
+        write_json(path, content)
+
+    def keep_writing() -> None:
+        while not over.wait(every):
+            write()
+
+    write()
+    writer = threading.Thread(target=keep_writing, daemon=True)
+    writer.start()
+    try:
+        yield folder
+    finally:
+        over.set()
+        writer.join()
+        write()
+
+
+def of(folder: pathlib.Path) -> float | None:
+    """What a stage's folder has recorded, in seconds; None: nothing."""
+    path = folder / NAME
+    return read_json(path)["seconds"] if path.exists() else None

@@ -1,0 +1,138 @@
+"""The folder of one stage: what its result depends on, and the check that it is continued with the same."""
+
+import importlib.metadata
+import pathlib
+import platform
+import sys
+from typing import Any
+
+import ml_collections
+
+import tf_darts
+from tf_darts import config as config_lib
+from tf_darts import spaces
+from tf_darts.errors import UserError
+from tf_darts.workdir import files
+from tf_darts.workdir.files import write_atomically
+from tf_darts.workdir.records import as_json, read_config, read_json, write_json
+
+_PACKAGES = ("tensorflow", "keras", "numpy")
+
+
+def _version(package: str) -> str:
+    """The version of a package, whatever its distribution is called (tensorflow, tensorflow-tpu)."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version(importlib.metadata.packages_distributions()[package][0])
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program, of what it computes with, and of Python."""
+    packages = {name: _version(name) for name in _PACKAGES}
+    return {"tf_darts": tf_darts.__version__, **packages, "python": platform.python_version()}
+
+
+def _part(config: ml_collections.ConfigDict, sections: tuple[str, ...]) -> dict[str, Any]:
+    """The fields without a section, and the sections named, as a plain dictionary.
+
+    What describes the space belongs to the field that names it. Where extensions are found does not matter.
+    """
+    whole = config.to_dict()
+    if whole.get("space") == spaces.custom.NAME:
+        sections = (*sections, "custom_space")
+    return {k: v for k, v in whole.items() if k in sections or not isinstance(v, dict)}
+
+
+def _completed(old: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A recorded part of a config with the defaults of what it does not have."""
+    filled = dict(old)
+    for name, value in defaults.items():
+        if isinstance(value, dict):
+            filled[name] = {**value, **old.get(name, {})}
+        else:
+            filled.setdefault(name, value)
+    return filled
+
+
+class StageFolder:
+    """The folder of one stage.
+
+    Args:
+      workdir: the work directory.
+      name: the folder in it.
+      config: the whole config.
+      sections: sections of the config that the stage's result depends on.
+      more: what else it depends on, as fields by name (a genotype, say).
+      free: fields of the sections, as section.field, that may differ all the same: they say only where the
+        result is.
+    """
+
+    def __init__(
+        self,
+        workdir: str | pathlib.Path,
+        name: str,
+        config: ml_collections.ConfigDict,
+        sections: tuple[str, ...],
+        more: dict[str, Any] | None = None,
+        free: tuple[str, ...] = (),
+    ):
+        self.workdir = pathlib.Path(workdir)
+        self.path = self.workdir / name
+        self._config, self._sections, self._more = config, sections, more or {}
+        self.free = free
+
+    def check(self) -> None:
+        """Checks that what is in the folder was made with this config.
+
+        Raises:
+          UserError: it was made with another, and the message names the fields that differ; or the folder
+            cannot be looked into.
+        """
+        path = self.path / "config.json"
+        try:
+            if not path.exists():
+                return
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {files.reason(error)}") from None
+        old = read_config(path)
+        # A field that the program of that time did not have is one whose default changes nothing.
+        new = self.depends_on()
+        changed = config_lib.differences(_completed(old, _part(config_lib.default(), self._sections)), new)
+        changed = [line for line in changed if line.partition(":")[0] not in self.free]
+        if changed:
+            raise UserError(
+                f"{self.path} was made with another config: {'; '.join(changed)}. Use another --workdir, or"
+                " the same config"
+            )
+
+    def open(self) -> pathlib.Path:
+        """Makes the folder and records the config; gives the folder.
+
+        Raises:
+          UserError: it was made with another config, or cannot be written.
+        """
+        self.check()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--workdir: {self.path} cannot be made: {error.strerror}") from None
+        whole, now = self.workdir / "config.json", versions()
+        if not whole.exists():
+            recorded = as_json({"config": self._config.to_dict(), "versions": now})
+            files.seal(self.workdir, {whole.name: recorded})
+            write_atomically(whole, recorded)
+        own = self.path / "config.json"
+        if not own.exists():
+            write_json(own, {"config": self.depends_on(), "versions": now})
+        elif changed := config_lib.differences(read_json(own).get("versions", now), now):
+            print(
+                f"warning: {self.path} was begun with other versions ({'; '.join(changed)}): it continues,"
+                " but its last bits may not be those of a run with one version",
+                file=sys.stderr,
+            )
+        return self.path
+
+    def depends_on(self) -> dict[str, Any]:
+        """The part of the config that the stage's result depends on, `free` fields included."""
+        return _part(self._config, self._sections) | self._more

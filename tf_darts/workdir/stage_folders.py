@@ -1,0 +1,61 @@
+"""The folders of the three stages and what their results depend on; without TensorFlow."""
+
+import os
+
+import ml_collections
+
+from tf_darts import config as config_lib
+from tf_darts.config import depends
+from tf_darts.errors import UserError
+from tf_darts.workdir.stage_folder import StageFolder
+
+SEARCH = "search"
+
+
+def check_folder(flag: str, path: str, given: str = "") -> None:
+    """Checks that results can go to a folder.
+
+    Args:
+      flag: what names the folder, for messages.
+      path: the folder.
+      given: how the user named it, if otherwise.
+
+    Raises:
+      UserError: it is a file, or has a name that TensorFlow cannot find checkpoints under.
+    """
+    given = given or path
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise UserError(f"{flag}: {given!r} is a file; allowed: a folder, new or of an earlier run")
+    if any(character in path for character in "*?[]"):
+        raise UserError(
+            f"{flag}: {given!r}; allowed: a name without * ? [ ], which TensorFlow takes for a pattern"
+        )
+
+
+def supernet_folder(number: int) -> str:
+    """The folder of a supernet's search, by its number from 1: search, search_2 and so on."""
+    return SEARCH if number == 1 else f"{SEARCH}_{number}"
+
+
+def search_stage(workdir: str, config: ml_collections.ConfigDict, folder: str = SEARCH) -> StageFolder:
+    """The folder of the search, or another one that becomes it."""
+    sections = config_lib.search_sections(config)
+    return StageFolder(workdir, folder, config, sections, depends.of_deciding_search(config))
+
+
+def selection_name(config: ml_collections.ConfigDict) -> str:
+    """Name of the selection's folder, and of the training of what it selects."""
+    return config.selection.name or config.selection.method
+
+
+def selection_stage(workdir: str, config: ml_collections.ConfigDict) -> StageFolder:
+    """The folder of the selection."""
+    sections = (*config_lib.search_sections(config), "selection")
+    # The folder says the name, whether or not the config does.
+    folder, free = f"selection/{selection_name(config)}", ("selection.name",)
+    return StageFolder(workdir, folder, config, sections, depends.of_budget(config), free)
+
+
+def training_stage(workdir: str, config: ml_collections.ConfigDict, name: str, genotype: str) -> StageFolder:
+    """The folder of the training of a genotype, which is given by its text form."""
+    return StageFolder(workdir, f"training/{name}", config, ("data", "training"), {"genotype": genotype})
