@@ -44,17 +44,19 @@ find_python() {
   die "no Python $VERSIONS with the modules venv and ensurepip found (tried ${CANDIDATES[*]}); set PYTHON"
 }
 
-# stamp FILE PYTHON: what .venv must have been filled from to be up to date with a requirements file.
+# stamp FILE PYTHON: what .venv must have been filled from to be up to date with a requirements file and those that it
+# names with -r.
 stamp() {
-  local files=("$ROOT/requirements.txt")
-  [[ $1 == requirements.txt ]] || files+=("$ROOT/$1")
   "$2" -c '
-import hashlib, sys
-print("%d.%d.%d" % sys.version_info[:3], hashlib.sha256(b"".join(open(f, "rb").read() for f in sys.argv[1:])).hexdigest())
-' "${files[@]}" 2>/dev/null
+import hashlib, pathlib, re, sys
+def text(file):
+    own = file.read_bytes()
+    return own + b"".join(text(file.parent / name.decode()) for name in re.findall(rb"^-r (\S+)", own, re.M))
+print("%d.%d.%d" % sys.version_info[:3], hashlib.sha256(text(pathlib.Path(sys.argv[1]))).hexdigest())
+' "$ROOT/$1" 2>/dev/null
 }
 
-# set_up FILE: an environment with the packages of FILE, requirements.txt or requirements-dev.txt.
+# set_up FILE: an environment with the packages of FILE, requirements.txt or another in the repository root.
 set_up() {
   local file=$1 start=$SECONDS unfinished=$VENV/.unfinished wanted hashes=()
   PYTHON_BIN=$VENV/bin/python

@@ -1,9 +1,9 @@
 """What mkdocs is told beside mkdocs.yml: pages made of other files, and links out of docs/.
 
-README.md becomes the first page and CHANGELOG.md one of the pages; each module and package of tf_darts has a
-page of the reference, made of its docstrings, which are read and not run. In the repository a page links to
-files that are no pages: to a module, which becomes a link to its page of the reference; to any other file,
-which becomes its name. A link to a file that is not there is an error.
+README.md becomes the first page, and CHANGELOG.md and others of the root become pages too. Each module and
+package of tf_darts has a page of the reference, made of its docstrings, which are read and not run. In the
+repository a page links to files that are no pages: to a module, which becomes a link to its page of the
+reference; to any other file, which becomes its name. A link to a file that is not there is an error.
 """
 
 import os
@@ -17,7 +17,12 @@ from mkdocs.structure.pages import Page
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tf_darts"
-PAGES = {"README.md": "index.md", "CHANGELOG.md": "changes.md"}  # of the repository's root
+PAGES = {  # of the repository's root
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changes.md",
+}
 LINK = re.compile(r"(?<!\!)\[([^\]]+)\]\(([^)#:\s]+)(#[^)]*)?\)")
 IMAGE = re.compile(r"(\!\[[^\]]*\]\()docs/")
 

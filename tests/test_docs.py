@@ -28,7 +28,7 @@ DOCS = ROOT / "docs"
 
 def blocks(name, start):
     """Python code of a page that contains a text."""
-    path = ROOT / name if name == "README.md" else DOCS / name
+    path = ROOT / name if name in ("README.md", "CONTRIBUTING.md") else DOCS / name
     return [block for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.S) if start in block]
 
 
@@ -109,7 +109,7 @@ def test_the_criterion_of_the_readme_is_the_log_odds_of_a_wrong_answer():
 
 
 def test_the_data_source_of_the_page_on_contributing_is_one(monkeypatch):
-    (block,) = blocks("contributing.md", "stripes.py")
+    (block,) = blocks("CONTRIBUTING.md", "stripes.py")
     names = {}
     exec(block, names)
     monkeypatch.setitem(sources.SOURCES, "stripes", names["load"])

@@ -1,4 +1,4 @@
-"""Every piece of code on the page on extending, put in its one file and run: docs/extending.md."""
+"""Every piece of code in docs/extending.md, put in its one file and run."""
 
 import functools
 import json
@@ -41,7 +41,7 @@ def one_stage(monkeypatch):
 
 
 def code_of(section):
-    """The pieces of code below a heading: those that are files, by name, and those about a config."""
+    """Return the pieces of code below a heading: those that are files, by name, and those about a config."""
     text = re.split(rf"^##+ {section}$", PAGE.read_text(), flags=re.M)[1]
     text = re.split(r"^##+ ", text, flags=re.M)[0]
     pieces = re.findall(r"```python\n(.*?)```", text, re.S)
@@ -50,7 +50,7 @@ def code_of(section):
 
 
 def small(config):
-    """Sizes for a search of a second: a cell of one edge on a few digits."""
+    """Set sizes for a search of a second: a cell of one edge on a few digits."""
     config.data.source, config.data.limit_train, config.data.limit_test = "digits", 32, 8
     config.data.crop_padding, config.data.flip = 0, False
     config.search.channels, config.search.cells = 4, 1
@@ -62,7 +62,7 @@ def small(config):
 
 
 def config_of(section, folder):
-    """The config as the page says, with the section's files in a folder."""
+    """Make the config as the page says, with the section's files in a folder."""
     files, pieces = code_of(section)
     for name, code in files.items():
         (folder / name).write_text(code)
@@ -80,7 +80,7 @@ def searched(config, folder):
     space = spaces.of(config)
     data = sources.load(config.data, config.seed)
     make = functools.partial(
-        search_setup.make, config, space, data, tf.distribute.OneDeviceStrategy("/cpu:0")
+        search_setup.set_up, config, space, data, tf.distribute.OneDeviceStrategy("/cpu:0")
     )
     (folder / "search").mkdir()
     made = make()
@@ -89,7 +89,7 @@ def searched(config, folder):
 
 
 def run(config, folder):
-    """Searches and selects; gives the searched setup, the genotype and the rows of decisions.jsonl."""
+    """Search and select; return the searched setup, the genotype and the rows of decisions.jsonl."""
     made, make = searched(config, folder)
     (folder / "selection").mkdir()
     genotype = select.run(make(), folder / "search", folder / "selection")
@@ -99,7 +99,9 @@ def run(config, folder):
 
 
 def test_the_page_has_these_sections_and_each_its_one_file():
-    assert re.findall(r"^###? (.*)$", PAGE.read_text(), re.M) == SECTIONS
+    *headings, names, old = re.findall(r"^###? (.*)$", PAGE.read_text(), re.M)
+    assert headings == SECTIONS
+    assert (names, old) == ("What `tf_darts.extend` has", "Files written for version 1.0")
     for section in SECTIONS:
         assert len(code_of(section)[0]) == 1
 
@@ -186,8 +188,8 @@ def test_a_selection(tmp_path):
 def test_an_analysis(tmp_path):
     config = config_of("An analysis", tmp_path)
     made, make = searched(config, tmp_path)
-    study = AnalysisRun("undecided", tmp_path, config, spaces.of(config), None, functools.cache(make))
-    text = ANALYSES.load("undecided")(study)
+    of_workdir = AnalysisRun("undecided", tmp_path, config, spaces.of(config), None, functools.cache(make))
+    text = ANALYSES.load("undecided")(of_workdir)
     rows = made.bilevel.architecture.probabilities()["normal"].numpy()
     expected = -(rows * np.log(rows)).sum(-1).mean()
     found = json.loads((tmp_path / "analysis" / "undecided" / "result.json").read_text())

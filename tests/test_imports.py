@@ -1,34 +1,52 @@
-"""Imports go from above to below in the order of tests/imports.py, and the picture of them is this tree's."""
+"""Folders in the order of tests/imports.py: imports only go down, and names say what a file has.
+
+The picture of the order on the page on architecture is this tree's.
+"""
 
 import ast
+import collections
 import graphlib
 import re
 
 import pytest
 
 from tests import imports
-from tests.imports import LAYERS
+from tests.imports import ORDER
 from tf_darts import config
 
 MODULES = imports.modules()
+ROOM = 8  # modules at the package's root, with `__init__`
+SAY_NOTHING = {"base", "common", "own", "given", "record", "panels"}
 
 
-def test_every_module_is_in_one_layer_and_every_member_is_a_module():
-    members = [member for layer in LAYERS for member in layer.members]
-    assert len(set(members)) == len(members)
-    assert [member for member in members if member.removesuffix(".*") not in MODULES] == []
-    # Every module has a level, and no layer is empty.
-    assert {imports.level(module) for module in MODULES} == set(range(len(LAYERS)))
-
-
-def test_no_module_imports_from_a_layer_above():
-    upward = [
-        f"{module} ({LAYERS[imports.level(module)].name}) -> {target} ({LAYERS[imports.level(target)].name})"
-        for module, targets in imports.imports().items()
-        for target in targets
-        if imports.level(target) > imports.level(module)
+def upward(wanted):
+    """Imports of a folder after the importing one; `wanted` are the modules that each module imports."""
+    return [
+        f"{module} -> {target}"
+        for module, targets in wanted.items()
+        for target in sorted(targets)
+        if ORDER.index(imports.folder(target)) > ORDER.index(imports.folder(module))
     ]
-    assert upward == []
+
+
+def test_the_order_has_every_folder_and_no_other():
+    assert len(set(ORDER)) == len(ORDER)
+    assert {imports.folder(module) for module in MODULES} == set(ORDER)
+
+
+def test_a_folder_imports_only_those_before_it():
+    assert upward(imports.imports()) == []
+
+
+def test_an_import_of_a_folder_after_is_found():
+    wanted = {
+        "models.cost": {"layers.cell", "workdir.metrics"},
+        "layers.cell": {"layers.body"},
+        "tf_darts": {"api"},
+    }
+    assert upward(wanted) == ["models.cost -> workdir.metrics", "tf_darts -> api"]
+    with pytest.raises(LookupError, match="model is not in ORDER"):
+        upward({"model.cost": {"layers.cell"}})
 
 
 def test_no_import_leads_back():
@@ -36,24 +54,70 @@ def test_no_import_leads_back():
     tuple(graphlib.TopologicalSorter(imports.imports()).static_order())
 
 
-def test_the_member_that_says_most_decides():
-    def layer_of(module):
-        return LAYERS[imports.level(module)].name
-
-    assert layer_of("selection") == "names"
-    assert layer_of("selection.criteria") == "names"
-    assert layer_of("selection.probing") == "selection"
-    assert layer_of("search.methods.sgas") == "selection"
-    assert layer_of("search.methods.gdas") == "search"
-    with pytest.raises(LookupError, match="selections is in none"):
-        imports.level("selections")
-
-
 def test_what_an_import_names_is_found():
     found = imports.imports()
-    assert "spaces" in found["architecture"] and "runtime.seeds" in found["architecture"]
-    assert "runtime.strategy" in found["run"]  # inside a function
+    assert "spaces" in found["models.architecture"] and "runtime.seeds" in found["models.architecture"]
+    assert "genotypes.derive" in found["extend"]  # not at the top of the module
     assert all(targets <= MODULES.keys() for targets in found.values())
+
+
+def test_few_modules_are_at_the_root():
+    assert len(list((imports.ROOT / imports.PACKAGE).glob("*.py"))) <= ROOM
+
+
+def public(text):
+    """The public classes and the public functions of a module's text."""
+    body = [node for node in ast.parse(text).body if not getattr(node, "name", "_").startswith("_")]
+    classes = [node.name for node in body if isinstance(node, ast.ClassDef)]
+    return classes, [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def bears(name, text):
+    """Whether a module's name is its class's.
+
+    A module that has one public class and no public function has the class's name in small letters with _, or
+    words from the beginning or the end of that name: `BatchNorm` is in batch_norm.py, batch.py or norm.py.
+    """
+    classes, functions = public(text)
+    if len(classes) != 1 or functions:
+        return True
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", classes[0]).lower()
+    return f"{words}_".startswith(f"{name}_") or f"_{words}".endswith(f"_{name}")
+
+
+def test_the_file_of_a_class_bears_its_name():
+    stems = {module: path.stem for module, path in MODULES.items() if path.stem != "__init__"}
+    assert [m for m, stem in stems.items() if not bears(stem, MODULES[m].read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "right"),
+    [
+        ("batch_norm", "class BatchNorm: pass", True),
+        ("norm", "class BatchNorm: pass", True),
+        ("batch", "class BatchNorm: pass\nclass _Other: pass", True),
+        ("atch", "class BatchNorm: pass", False),
+        ("layer", "class BatchNorm: pass", False),
+        ("layer", "class BatchNorm: pass\ndef _private(): pass", False),
+        ("layer", "class BatchNorm: pass\ndef make(): pass", True),
+        ("layer", "class BatchNorm: pass\nclass Cell: pass", True),
+        ("pc_darts", "class PCDarts: pass", True),
+    ],
+)
+def test_names_that_a_file_may_have(name, text, right):
+    assert bears(name, text) == right
+
+
+def test_no_two_public_classes_have_one_name():
+    places = collections.defaultdict(list)
+    for module, path in MODULES.items():
+        for name in public(path.read_text(encoding="utf-8"))[0]:
+            places[name].append(module)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_a_modules_name_says_something():
+    assert [module for module in MODULES if SAY_NOTHING & set(module.split("."))] == []
 
 
 @pytest.mark.parametrize(
@@ -111,6 +175,8 @@ def test_what_the_walks_name_is_there():
     assert [name for name in named if not exists(name) and name not in config.NAMES] == []
 
 
-@pytest.mark.parametrize("name", ["stages.searched", "supernet.Supernet.sing", "nowhere.at_all", "supernet"])
+@pytest.mark.parametrize(
+    "name", ["stages.searched", "models.supernet.Supernet.sing", "nowhere.at_all", "models.supernet"]
+)
 def test_what_is_not_there_is_noticed(name):
     assert not exists(name)

@@ -1,4 +1,4 @@
-"""examples/own_operation, shortened: a space and an operation of one's own through all stages."""
+"""examples/own_operation, shortened: its space and its operation go through all stages."""
 
 import json
 import runpy
@@ -48,7 +48,7 @@ def run_of(config):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A work directory after search, both selections and training; each from the config that it records."""
+    """Search, select twice and train in a work directory, each from the config that it records."""
     workdir = str(tmp_path_factory.mktemp("own"))
     config = example()
     config.update_from_flattened_dict(SHORT)

@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -46,8 +47,9 @@ def test_every_program_is_installed_under_its_name():
         module, _, function = target.partition(":")
         assert module == f"tf_darts.cli.{name.removeprefix('tf-darts-').replace('-', '_')}"
         assert importlib.util.find_spec(module) and function == "main"
-    launched = {path.name for path in (ROOT / "bin").iterdir() if "launch tf_darts" in path.read_text()}
-    assert launched == modules - NOT_INSTALLED
+    launch = (ROOT / "bin" / "launch").read_text()  # what links to it reads the same, and so do copies
+    named = {path.name for path in (ROOT / "bin").iterdir() if path.is_file() and path.read_text() == launch}
+    assert named == (modules - NOT_INSTALLED) | {"launch"}
 
 
 def test_the_script_that_pip_makes_of_a_program_tells_its_flags():
@@ -70,18 +72,57 @@ def test_the_version_stands_in_one_place_and_is_the_newest_of_the_changelog():
     assert citation == {"version": newest[1], "date-released": newest[2]}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-tpu.txt", "requirements-tpu-check.txt"])
+def pins_of(name):
+    """Versions by package, of one requirements file."""
+    lines = [line for line in (ROOT / name).read_text().splitlines() if re.match(r"\w", line)]
+    found = [re.match(r"([\w.-]+)==([\w.]+)", line) for line in lines]
+    return {canonicalize_name(match[1]): match[2] for match in found}
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-tpu.txt"])
 def test_requirements_pin_all_that_the_package_asks_for(name):
-    lines = (ROOT / name).read_text().splitlines()
-    found = [re.match(r"([\w.-]+)==([\w.]+)", line) for line in lines if re.match(r"\w", line)]
-    pins = {canonicalize_name(match[1]): match[2] for match in found}
+    pins = pins_of(name)
     if "tensorflow-tpu" in pins:  # the newest that there is for TPUs
         pins["tensorflow"] = "2.21"
     for dependency in map(Requirement, PROJECT["dependencies"]):
         assert dependency.specifier.contains(pins[canonicalize_name(dependency.name)]), dependency
 
 
-@pytest.mark.parametrize("name", ["", "-dev", "-docs", "-ray", "-nats-bench"])
+@pytest.mark.parametrize("extra", ["dev", "docs"])
+def test_what_bin_sets_up_has_the_extra_of_that_name(extra):
+    text, pins = (ROOT / f"requirements-{extra}.txt").read_text(), pins_of(f"requirements-{extra}.txt")
+    wanted = {canonicalize_name(r.name): r for r in map(Requirement, PROJECT["optional-dependencies"][extra])}
+    assert all(requirement.specifier.contains(pins[name]) for name, requirement in wanted.items())
+    direct = text.partition("\n# What those need in turn.")[0]
+    assert set(re.findall(r"^([\w.-]+)==", direct, re.M)) == set(wanted)
+
+
+def test_an_extra_that_a_message_or_a_page_names_is_there():
+    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "tf_darts").rglob("*.py")]
+    named = {
+        name for path in files for name in re.findall(r"pip install -e ['\"]\.\[(.*?)\]", path.read_text())
+    }
+    assert named == set(PROJECT["optional-dependencies"]) - {"dev", "docs"}
+
+
+def test_github_tests_the_pythons_that_the_package_names():
+    named = {c.rpartition(" ")[2] for c in PROJECT["classifiers"] if "Python ::" in c}
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    for job in ("test", "wheel"):
+        assert set(jobs[job]["strategy"]["matrix"]["python"]) == named
+    commands = {name: [step.get("run") for step in job["steps"]] for name, job in jobs.items()}
+    assert "bin/test" in commands["test"] and "bin/docs" in commands["docs"]
+
+
+def test_what_runs_before_a_commit_is_in_bin_test_too():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    stages = (ROOT / "bin" / "test").read_text()
+    commands = [hook["entry"].partition(" -m ")[2].partition(" --")[0] for hook in repository["hooks"]]
+    assert commands == ["ruff check", "ruff format", "codespell_lib", "mypy"]
+    assert all(f'"$PYTHON_BIN" -m {command} ' in stages for command in commands)
+
+
+@pytest.mark.parametrize("name", ["", "-dev", "-docs"])
 def test_pins_have_hashes(name):
     text = (ROOT / f"requirements{name}.txt").read_text().replace("\\\n", "")
     pins = [line for line in text.splitlines() if line and not line.startswith(("#", "-r"))]
@@ -147,6 +188,7 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(built, sources):
     assert license_text == (ROOT / "LICENSE").read_text()
     assert metadata["Version"] == tf_darts.__version__ and metadata["License-Expression"] == "Apache-2.0"
     expected = {path.relative_to(sources).as_posix() for path in (sources / "tf_darts").rglob("*.*")}
+    assert "tf_darts/py.typed" in expected
     expected |= {f"tf_darts/configs/{path.name}" for path in (sources / "configs").glob("*.py")}
     assert {name for name in names if not name.startswith(about)} == expected
     # From one such warning on, a build leaves out files that it should have.

@@ -10,12 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+MADE = {  # pages of the site by the file of the root that they are made of
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changes.md",
+}
+PAGES = [*(ROOT / name for name in MADE), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_every_page_is_in_the_navigation():
     listed = re.findall(r"^ +- (?:\w+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
-    assert sorted(listed) == sorted({path.name for path in PAGES[2:]} | {"index.md", "changes.md"})
+    assert sorted(listed) == sorted(MADE.get(path.name, path.name) for path in PAGES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -40,7 +40,7 @@ def check(space: str) -> None:
     config.search.batch_size = BATCH
     config = config_lib.validate(config)
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    setup = search_setup.make(config, spaces.get(space), sources.load(config.data, 0), strategy)
+    setup = search_setup.set_up(config, spaces.get(space), sources.load(config.data, 0), strategy)
 
     def batches(step):
         return setup.train.fresh_batch("train", step, BATCH), setup.valid.fresh_batch("valid", step, BATCH)

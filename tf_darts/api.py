@@ -22,20 +22,17 @@ from typing import Any
 import keras
 import ml_collections
 import numpy as np
-import tensorflow as tf
 
 from tf_darts import config as config_lib
-from tf_darts import spaces, stages
-from tf_darts.data import sources, user_data
+from tf_darts import stages
+from tf_darts.data import user_data
 from tf_darts.data.array_file import images_of
 from tf_darts.data.user_data import Given
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build
-from tf_darts.export.sample import Data
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
-from tf_darts.runtime import strategy
-from tf_darts.spaces import Space
+from tf_darts.session import Session
 from tf_darts.training import trained_network as trained_lib
 from tf_darts.workdir import stage_folders
 from tf_darts.workdir.records import read_json, read_lines
@@ -46,33 +43,24 @@ Config = ml_collections.ConfigDict | Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """A config with its work directory, and what the stages need made of it.
+    """A session in its work directory.
 
     Attributes:
-      config: valid.
+      session: config, space, devices and data.
       workdir: the work directory.
       temporary: keeps it, where it is a temporary one.
     """
 
-    config: ml_collections.ConfigDict
+    session: Session
     workdir: pathlib.Path
     temporary: tempfile.TemporaryDirectory | None = dataclasses.field(repr=False)
 
-    @functools.cached_property
-    def space(self) -> Space:
-        return spaces.of(self.config)
-
-    @functools.cached_property
-    def data(self) -> Data:
-        return sources.load(self.config.data, self.config.seed)
-
-    @functools.cached_property
-    def strategy(self) -> tf.distribute.Strategy:
-        return strategy.start(self.config.runtime)
-
     def with_config(self, config: Config | None) -> "_Run":
-        """The same with other values of some fields."""
-        return self if not config else dataclasses.replace(self, config=_laid_over(self.config, config))
+        """Return the same with other values of some fields."""
+        if not config:
+            return self
+        changed = self.session.with_config(_laid_over(self.session.config, config))
+        return dataclasses.replace(self, session=changed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +113,7 @@ class Selected:
     @property
     def text(self) -> str:
         """The genotype's published text form."""
-        return self.genotype.to_text(self.run.space)
+        return self.genotype.to_text(self.run.session.space)
 
     @property
     def decisions(self) -> list[dict[str, Any]]:
@@ -160,7 +148,7 @@ class Trained:
     @functools.cached_property
     def model(self) -> keras.Model:
         """A functional Keras model: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
-        return build.keras_model(self._trained, self.run.data)
+        return build.keras_model(self._trained, self.run.session.data)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, classes] of images, uint8 or float in [0, 1], [N, H, W, C] or [N, H, W].
@@ -168,7 +156,7 @@ class Trained:
         Raises:
           UserError: the images are of another shape than those of the training, or no images.
         """
-        images, shape = images_of("images", np.asarray(images)), self.run.data.image_shape
+        images, shape = images_of("images", np.asarray(images)), self.run.session.data.image_shape
         if images.shape[1:] != tuple(shape):
             raise UserError(f"images are of shape {images.shape[1:]}; allowed: {tuple(shape)}")
         return self.model.predict(images, verbose=0)
@@ -184,11 +172,11 @@ class Trained:
           options: check_images and representative_images, as `export.build.export`.
         """
         folder = pathlib.Path(folder or self.workdir / "export" / self.folder.name)
-        return build.export(self._trained, self.run.data, folder, formats, **options)
+        return build.export(self._trained, self.run.session.data, folder, formats, **options)
 
     @property
     def _trained(self) -> trained_lib.TrainedNetwork:
-        return trained_lib.read(str(self.workdir), self.folder.name, self.run.config)
+        return trained_lib.read(str(self.workdir), self.folder.name, self.run.session.config)
 
 
 def search(
@@ -214,7 +202,7 @@ def search(
       UserError: something given is of no use; the message names it and says what is allowed.
     """
     run = _started(data, test, config, workdir, class_names)
-    return Searched(run, stages.search(run, str(run.workdir)))
+    return Searched(run, stages.search(run.session, str(run.workdir)))
 
 
 def select(searched: Searched, method: str | None = None, *, config: Config | None = None) -> Selected:
@@ -230,7 +218,7 @@ def select(searched: Searched, method: str | None = None, *, config: Config | No
     """
     chosen = {} if method is None else {"selection.method": method, "selection.name": ""}
     run = searched.run.with_config({**chosen, **(config or {})})
-    folder, genotype = stages.select(run, str(run.workdir))
+    folder, genotype = stages.select(run.session, str(run.workdir))
     return Selected(run, folder, genotype)
 
 
@@ -268,12 +256,12 @@ def train(
             if value is not None:
                 raise UserError(f"{argument} is given with what was selected; allowed: only with a genotype")
         run, genotype = what.run.with_config(config), what.genotype
-        name = name or stage_folders.selection_name(run.config)
+        name = name or stage_folders.selection_name(run.session.config)
     else:
         run = _started(data, test, config, workdir, class_names)
-        genotype = genotype_lib.read(what, run.space) if isinstance(what, str) else what
+        genotype = genotype_lib.read(what, run.session.space) if isinstance(what, str) else what
         name = name or "given"
-    folder, result = stages.train(run, str(run.workdir), name, genotype, callbacks)
+    folder, result = stages.train(run.session, str(run.workdir), name, genotype, callbacks)
     return Trained(run, folder, result)
 
 
@@ -302,7 +290,7 @@ def _started(
     if data is not None:
         path = user_data.keep(workdir, data, test, class_names, checked.data.test_fraction, checked.seed)
         checked = _laid_over(checked, {"data.source": "npz", "data.path": str(path)})
-    return _Run(checked, workdir, temporary)
+    return _Run(Session(checked), workdir, temporary)
 
 
 def _laid_over(config: ml_collections.ConfigDict, values: Config) -> ml_collections.ConfigDict:

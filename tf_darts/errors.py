@@ -13,7 +13,7 @@ class UserError(ValueError):
 
 
 def show(value: Any, longest: int = 80) -> str:
-    """`repr` for messages: short, on one line, and never failing."""
+    """Return `repr` for a message: short, on one line, and never failing."""
     try:
         shown = repr(value)
     except (ValueError, RecursionError):  # Integers of thousands of digits; very deep lists.
@@ -22,12 +22,12 @@ def show(value: Any, longest: int = 80) -> str:
 
 
 def show_path(path: Any) -> str:
-    """A path for messages: whole, unless it is longer than any that a file system takes."""
+    """Return a path for a message: whole, unless it is longer than any that a file system takes."""
     return show(path, longest=1024)
 
 
 def first_line(error: Exception) -> str:
-    """What an error says first, without TensorFlow's notes for programmers; else its kind."""
+    """Return the first line of an error's text, without TensorFlow's notes for programmers; else its kind."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     line = re.sub(r"\{\{function_node [^}]*\}\} ?", "", line)  # nothing to a reader
     return line if len(line) <= 400 else f"{line[:200]} ... {line[-200:]}"

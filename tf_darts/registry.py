@@ -22,7 +22,7 @@ from tf_darts.errors import UserError
 
 
 class Registry(dict[str, Any]):
-    """A dictionary of names that says which there are.
+    """A dictionary of names; the message about an unknown name says which there are.
 
     Args:
       field: what a name is the value of, for messages: `search.method`, or `operation`.
@@ -38,15 +38,15 @@ class Registry(dict[str, Any]):
         self.built_in = frozenset(entries)
 
     def register(self, name: str, entry: Any) -> Any:
-        """Adds an entry and gives it back.
+        """Add an entry and return it.
 
         Args:
           name: letters, digits and _.
           entry: the thing, or where it is: "module:attribute" or "FILE.py:attribute".
 
         Raises:
-          UserError: the name is none or is another entry's, or the entry leads to no module or file. (To
-            replace an entry, assign to it as in any dictionary.)
+          UserError: the name is not an identifier or is another entry's, or the entry leads to no module or
+            file. (To replace an entry, assign to it as in any dictionary.)
         """
         if not isinstance(name, str) or not name.isidentifier() or not name.isascii():
             raise UserError(
@@ -65,20 +65,20 @@ class Registry(dict[str, Any]):
         return entry
 
     def check(self, name: str, place: str = "") -> None:
-        """Checks that there is an entry.
+        """Check that there is an entry.
 
         Args:
           name: the name.
-          place: where it stands, as the beginning of the message; by default the registry's field.
+          place: where the name stands, as the beginning of the message; by default the registry's field.
 
         Raises:
-          UserError: there is none; the message names the nearest, or all.
+          UserError: there is none; the message names the nearest entry, or all.
         """
         if name not in self:
             raise UserError(f"{place or self.field}: {name!r} is not known; {hint(name, self)}")
 
     def load(self, name: str) -> Any:
-        """The thing of this name.
+        """Return the thing of this name, imported if need be.
 
         Raises:
           UserError: there is no entry, or what it names cannot be imported.
@@ -97,14 +97,14 @@ class Registry(dict[str, Any]):
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or all that are allowed."""
+    """Return the end of a message about an unknown name: the nearest known one, or all that are allowed."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}"
 
 
 def check_reference(reference: str) -> None:
-    """Checks that a module or file is there. Nothing is imported but the packages around the module.
+    """Check that a module or file is there. Nothing is imported but the packages around the module.
 
     Args:
       reference: "module:attribute" or "FILE.py:attribute".
@@ -129,7 +129,7 @@ def check_reference(reference: str) -> None:
 
 @functools.cache
 def load_reference(reference: str) -> Any:
-    """What "module:attribute" or "FILE.py:attribute" stands for.
+    """Import and return what "module:attribute" or "FILE.py:attribute" stands for.
 
     Raises:
       ImportError: there is no such module, file or attribute, or the module fails as it is imported.
@@ -149,7 +149,7 @@ def load_reference(reference: str) -> Any:
 
 
 def absolute(reference: str) -> str:
-    """The same reference from any folder: a file's path made absolute."""
+    """Return the reference as it holds from any folder: a file's path made absolute."""
     module, _, attribute = reference.rpartition(":")
     if not _is_file(module):
         return reference
@@ -161,12 +161,14 @@ def _is_file(module: str) -> bool:
 
 
 def _module_of(path: str) -> ModuleType:
-    """The module of a file, executed once however often and by whichever path it is asked for."""
+    """Return the module of a file, executed once however often and by whichever path it is asked for."""
     path = os.path.realpath(path)
     stem = os.path.splitext(os.path.basename(path))[0]
     name = f"{stem}_{hashlib.sha256(path.encode()).hexdigest()[:8]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"no Python file {path!r}")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # before it runs: a dataclass looks its module up there
         try:
@@ -305,7 +307,6 @@ ANALYSES = Registry(
         "strength": "tf_darts.analysis.strength:run",
         "shuffle": "tf_darts.analysis.shuffle:run",
         "skip_share": "tf_darts.analysis.skip_share:run",
-        "proposition_1": "tf_darts.analysis.proposition_1:run",
         "hessian": "tf_darts.analysis.hessian:run",
     },
 )

@@ -1,10 +1,13 @@
-"""What the stages of a program work with: config, space, devices and data, made in one place.
+"""What the stages work with: config, space, devices and data, each made once.
 
-TensorFlow is imported when a run is made, not before, so that programs answer --help at once.
+TensorFlow is imported when devices or data are asked for, not before, so that programs answer --help at once.
 """
+
+from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 
@@ -12,40 +15,92 @@ from tf_darts import spaces
 from tf_darts.errors import UserError
 from tf_darts.runtime import cluster, preemption
 from tf_darts.runtime.quiet import quiet_start
-from tf_darts.workdir import worker_folder
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from tf_darts.data.image_data import ImageData
+    from tf_darts.data.image_stream import StreamedData
 
 
 class Session:
-    """A program's config, space, strategy and data: checked in this order, before anything is written.
+    """A config with its space, devices and data; `with_config` shares what is made of the same settings.
+
+    Args:
+      config: a valid config.
+
+    Attributes:
+      config: the config.
+      space: the search space.
+      checked: set-ups that were checked and not made yet, by what they depend on (`stages`).
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict):
+        self.config, self.space = config, spaces.of(config)
+        self.checked: dict[str, Any] = {}
+        self._made: dict[str, Any] = {}
+
+    def with_config(self, config: ml_collections.ConfigDict) -> Session:
+        """Return a session with another valid config."""
+        other = Session(config)
+        other.checked, other._made = self.checked, self._made
+        return other
+
+    @property
+    def strategy(self) -> tf.distribute.Strategy:
+        """Where steps run; set up at the first use."""
+        key = f"runtime: {self.config.runtime.to_dict()}"
+        if key not in self._made:
+            from tf_darts.runtime import strategy
+
+            self._made[key] = strategy.start(self.config.runtime)
+        return self._made[key]
+
+    @property
+    def data(self) -> ImageData | StreamedData:
+        """The data; loaded at the first use."""
+        key = f"data: {self.config.data.to_dict()} {self.config.seed}"
+        if key not in self._made:
+            from tf_darts.data import sources
+
+            self._made[key] = sources.load(self.config.data, self.config.seed)
+        return self._made[key]
+
+
+def start(config: ml_collections.ConfigDict, workdir: str | None = None) -> tuple[Session, str]:
+    """Start the session of a program: set up the devices and load the data, before anything is written.
 
     Args:
       config: a valid config.
       workdir: the work directory, for programs that several processes can run together; None for others.
 
-    Attributes:
-      workdir: what stands for the work directory in this process.
+    Returns:
+      The session, and what stands for the work directory in this process ("" where there is none).
+
+    Raises:
+      UserError: the devices or the data are not there or of no use.
     """
+    several = config.runtime.strategy == "multi_worker"
+    if several and workdir is None:
+        raise UserError(
+            "config: runtime.strategy is 'multi_worker', for a program of one process; allowed:"
+            " one_device, mirrored, tpu"
+        )
+    here = cluster.of_environment() if several else None
+    session = Session(config)
+    with quiet_start():
+        from tf_darts.data import sources  # noqa: F401  what it imports talks as well
+        from tf_darts.runtime import workers
+        from tf_darts.workdir import worker_folder
 
-    def __init__(self, config: ml_collections.ConfigDict, workdir: str | None = None):
-        self.config, self.workdir = config, workdir
-        self.space = spaces.of(config)
-        several = config.runtime.strategy == "multi_worker"
-        if several and workdir is None:
-            raise UserError(
-                "config: runtime.strategy is 'multi_worker', for a program of one process; allowed:"
-                " one_device, mirrored, tpu"
-            )
-        here = cluster.of_environment() if several else None
-        with quiet_start():
-            from tf_darts.data import sources
-            from tf_darts.runtime import strategy, workers
-
-            self.strategy = strategy.start(config.runtime)  # first: the data may use TensorFlow
-        self.data = sources.load(config.data, config.seed)
-        if workdir is not None:
-            preemption.watch()
-        if several:
-            workers.work_together(self.strategy)
-            self.workdir = worker_folder.own_workdir(workdir, here, self.strategy)
-            if not here.is_chief:
-                sys.stdout = open(os.devnull, "w")  # noqa: SIM115  until the process ends
+        strategy = session.strategy  # first: the data may use TensorFlow
+    session.data  # noqa: B018 - loaded now
+    if workdir is None:
+        return session, ""
+    preemption.watch()
+    if here is not None:
+        workers.work_together(strategy)
+        workdir = worker_folder.own_workdir(workdir, here, strategy)
+        if not here.is_chief:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  until the process ends
+    return session, workdir

@@ -1,9 +1,9 @@
-"""The library on images of one's own, cell by cell; notebooks open this file as it is (Jupytext, VS Code).
+"""The library on your own images, cell by cell. Notebooks open this file as it is (Jupytext, VS Code).
 
     python examples/library/own_dataset.py
 
-The images are scikit-learn's digits, as a `tf.data.Dataset` and as arrays. A few minutes on two CPU cores;
-results are in runs/library, and run again it finds them there.
+The images are scikit-learn's digits, as a `tf.data.Dataset` and as arrays. It takes a few minutes on two CPU
+cores. Results are in runs/library; a second run finds them there.
 """
 
 # %% Images and labels: a dataset of pairs, or two arrays
@@ -20,7 +20,7 @@ x_train, x_test, y_train, y_test = model_selection.train_test_split(
 )
 train = tf.data.Dataset.from_tensor_slices((x_train, y_train)).batch(100)
 
-# %% Search: fields that differ from the published settings (tf_darts/config.py lists all)
+# %% Search: fields that differ from the published settings (tf_darts/config/fields.py lists all)
 settings = {
     "space": "nas_bench_201",
     "data": {"crop_padding": 1, "flip": False},
@@ -45,7 +45,7 @@ for method, choice in selected.items():
 first = selected["perturbation"].decisions[0]
 print(first["edge_name"], {probe["operation"]: probe["accuracy"] for probe in first["probes"]})
 
-# %% Train the one, with Keras's callbacks
+# %% Train the second one, with Keras's callbacks
 stop_early = keras.callbacks.EarlyStopping(monitor="val_loss", patience=5)
 trained = api.train(selected["perturbation"], callbacks=[stop_early])
 print(f"test accuracy {trained.test_accuracy:.3f} after {trained.result['epochs']} epochs")

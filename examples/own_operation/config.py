@@ -1,20 +1,20 @@
-"""A search space of one's own, with an operation of one's own, on scikit-learn's digits.
+"""Your own search space, with your own operation, on scikit-learn's digits.
 
     bin/run --config=examples/own_operation/config.py --workdir=runs/own_operation
 
-Cells as in DARTS, but of two nodes; among the candidates is the operation of squeeze_excite.py, which stands
-beside this file. About two minutes on two CPU cores.
+The cells are those of DARTS with two nodes. One of the candidates is the operation of squeeze_excite.py, in
+this folder. The run takes about two minutes on two CPU cores.
 """
 
 import pathlib
 
-from tf_darts import config as config_lib
+from tf_darts import extend
 
 FOLDER = pathlib.Path(__file__).parent
 
 
 def get_config():
-    config = config_lib.default()
+    config = extend.default_config()
     config.extensions.operations = {"squeeze_excite": f"{FOLDER / 'squeeze_excite.py'}:SqueezeExcite"}
     config.space = "custom"
     config.custom_space.nodes = 2

@@ -1,4 +1,4 @@
-"""A candidate operation of one's own: a depthwise separable convolution with a gate for each channel.
+"""Your own candidate operation: a depthwise separable convolution with a gate for each channel.
 
 Squeeze and excitation (Hu, Shen and Sun, CVPR 2018): the mean of each channel goes through two small layers,
 whose output, between 0 and 1, multiplies the channel.
@@ -6,9 +6,7 @@ whose output, between 0 and 1, multiplies the channel.
 
 import tensorflow as tf
 
-from tf_darts.layers import primitives
-from tf_darts.layers.node_output import NodeOutput
-from tf_darts.layers.operation import Operation
+from tf_darts.extend import NodeOutput, Operation, primitives
 
 
 class SqueezeExcite(Operation):

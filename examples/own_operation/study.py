@@ -2,21 +2,21 @@
 
     bin/study --config=examples/own_operation/study.py --output=runs/own_study
 
-What is selected is trained from scratch, and compared seed by seed with what perturbation selects without the
-operation. About twenty minutes on two CPU cores.
+The study trains every selected network from scratch. It compares each, seed by seed, with the network that
+perturbation selects without the operation. It takes about twenty minutes on two CPU cores.
 """
 
 import pathlib
 import runpy
 
-from tf_darts.study import settings
+from tf_darts import extend
 
 FOLDER = pathlib.Path(__file__).parent
 OWN = "squeeze_excite"
 
 
 def get_config():
-    config = settings.default()
+    config = extend.default_study()
     config.base = runpy.run_path(str(FOLDER / "config.py"))["get_config"]()
     candidates = config.base.custom_space.candidates
     others = {t: tuple(name for name in names if name != OWN) for t, names in candidates.items()}

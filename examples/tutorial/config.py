@@ -1,13 +1,13 @@
-"""Settings for a small folder of small images (docs/tutorial.md); what differs from the published ones.
+"""Settings for a small folder of small images (docs/tutorial.md), where they differ from the published ones.
 
 bin/search --config=examples/tutorial/config.py --data_dir=FOLDER --workdir=runs/tutorial
 """
 
-from tf_darts import config as config_lib
+from tf_darts import extend
 
 
 def get_config():
-    config = config_lib.default()
+    config = extend.default_config()
     config.space = "nas_bench_201"
     config.data.source = "folder"
     config.data.image_size = 8  # images are resized to this

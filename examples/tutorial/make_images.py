@@ -1,6 +1,7 @@
-"""Makes a small folder of images by class, for the tutorial: python examples/tutorial/make_images.py FOLDER.
+"""Make a small folder of images by class, for the tutorial: python examples/tutorial/make_images.py FOLDER.
 
-The threes, fives and eights among scikit-learn's handwritten digits, 8x8 pixels, as FOLDER/CLASS/NUMBER.png.
+It writes the threes, fives and eights among scikit-learn's handwritten digits, 8x8 pixels, as
+FOLDER/CLASS/NUMBER.png.
 """
 
 import pathlib

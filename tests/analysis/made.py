@@ -10,7 +10,7 @@ from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201
 
 
 def search(workdir, space=tiny.SPACE, **fields):
-    """Searches the tiny space in `workdir`/search; gives the setup as the search left it."""
+    """Search the tiny space in `workdir`/search; return the setup as the search left it."""
     (workdir / "search").mkdir(parents=True)
     made = tiny.setup(tiny.config(**fields), space)
     search_loop.run(made, workdir / "search")
@@ -22,7 +22,7 @@ ONE_CELL = dataclasses.replace(NAS_BENCH_201, stacking=tiny.SPACE.stacking)
 
 
 def study(name, workdir, of=tiny.SPACE, table=None, **fields):
-    """A study of it, with a supernet of its own, in the space `of`."""
+    """Return an analysis of it, with a supernet of its own, in the space `of`."""
     settings = tiny.config(**fields)
     start = functools.cache(lambda: tiny.setup(settings, of))
     return AnalysisRun(name, workdir, settings, of, table, start)

@@ -9,7 +9,7 @@ from tf_darts.analysis import measures
 
 
 def rows(*edges, allowed=lambda o: True):
-    """Rows of operations; each edge is (values of `a`, values of `b`)."""
+    """Return rows of operations; each edge is (values of `a`, values of `b`)."""
     return [
         {
             "cell_type": "normal",

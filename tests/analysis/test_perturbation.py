@@ -28,7 +28,7 @@ def text():
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    """A supernet of NAS-Bench-201's cell that is saved as if searched."""
+    """Save a supernet of NAS-Bench-201's cell as if searched."""
     folder = tmp_path_factory.mktemp("unsearched")
     tiny.save_unsearched(folder / "search", made.ONE_CELL, **NB201)
     return folder
@@ -40,7 +40,7 @@ def study(workdir, table=None, **fields):
 
 @pytest.fixture(scope="module")
 def analysed(workdir, text):
-    """The analysis of three of its edges with a table, what it left, and the text."""
+    """Return the analysis of three of its edges with a table, what it left, and the text."""
     done = study(workdir, NasBench201.parse(text), analysis__edges="0,2,5", report__table="made.csv.gz")
     said = perturbation.run(done)
     return done, done.result(), said

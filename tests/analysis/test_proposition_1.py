@@ -1,6 +1,9 @@
-"""The closed form against a search for the minimum, and trained alphas against the closed form."""
+"""examples/analyses: the closed form is the minimum, and trained alphas come to the closed form."""
 
 import dataclasses
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +12,12 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from tests.analysis import made
-from tf_darts.analysis import proposition_1
+from tf_darts import config as config_lib
+from tf_darts import registry
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "analyses"
+# The module as a config's `extensions.analyses` leads to it.
+proposition_1 = sys.modules[registry.load_reference(f"{FOLDER / 'proposition_1.py'}:run").__module__]
 
 
 @settings(deadline=None)
@@ -71,7 +79,12 @@ def test_in_a_cell_skip_gains_along_the_chain_and_errors_are_not_independent(out
         assert abs(outcome.proposition - outcome.trained) > 0.05
 
 
-def test_the_analysis_needs_no_search_and_trains_once(tmp_path, monkeypatch):
+@pytest.fixture
+def registered(registries):
+    config_lib.validate(runpy.run_path(str(FOLDER / "config.py"))["get_config"]())
+
+
+def test_the_analysis_trains_once(registered, tmp_path, monkeypatch):
     row = proposition_1.Outcome(0.5, 0.25, 0.01, 0.66, 0.669, 0.667, 1e-5)
     trained = []
 
@@ -91,3 +104,16 @@ def test_the_analysis_needs_no_search_and_trains_once(tmp_path, monkeypatch):
     assert first == again and len(trained) == 2
     assert before == {path: path.read_bytes() for path in folder.iterdir()}
     assert "0.123" in first and first.count("0.667") == 4
+
+
+@pytest.mark.slow
+def test_the_program_runs_it_without_a_search_and_continues(programs, tmp_path):
+    command = ("analyze", f"--config={FOLDER / 'config.py'}", "--analysis=proposition_1", "--workdir=runs")
+    first = programs.call(*command, cwd=tmp_path)
+    assert first.status == 0, first.err
+    assert "cell, edge 3" in first.out
+    assert not (tmp_path / "runs" / "search").exists()
+    result = (tmp_path / "runs" / "analysis" / "proposition_1" / "result.json").read_bytes()
+    again = programs.call(*command, cwd=tmp_path)
+    assert (again.status, again.out) == (0, first.out)
+    assert (tmp_path / "runs" / "analysis" / "proposition_1" / "result.json").read_bytes() == result

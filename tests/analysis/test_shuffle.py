@@ -1,4 +1,4 @@
-"""Exchanges: they change what they say and nothing else, and are what moving the layers by hand gives."""
+"""Exchanges: they change what they say and nothing else, as moving the layers by hand does."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ FIELDS = {"search__cells": 2, "search__alpha_scale": 1.0}  # two cells of one ty
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    """A supernet of the tiny space with statistics that differ from layer to layer, saved as if searched."""
+    """Save a supernet of the tiny space as if searched; its statistics differ from layer to layer."""
     folder = tmp_path_factory.mktemp("unsearched")
     setup = tiny.setup(tiny.config(**FIELDS))
     draw = np.random.default_rng(0)

@@ -21,7 +21,7 @@ def test_the_gap_is_the_mean_over_edges_of_known_weights():
 
 
 def write(workdir, alphas, decisions=(), **more):
-    """A search whose rows have these alphas, [edges, operations] after each epoch."""
+    """Write a search whose rows have these alphas, [edges, operations] after each epoch."""
     folder = workdir / "search"
     folder.mkdir(parents=True)
     rows = []

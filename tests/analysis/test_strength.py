@@ -29,7 +29,7 @@ FIELDS = {
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """A work directory with a supernet that is saved as if searched, and the setup it was saved from."""
+    """Return a work directory with a supernet saved as if searched, and the setup it was saved from."""
     folder = tmp_path_factory.mktemp("searched")
     return folder, tiny.save_unsearched(folder / "search", **FIELDS)
 
@@ -45,14 +45,14 @@ def study(workdir, **fields):
 
 @pytest.fixture(scope="module")
 def analysed(searched):
-    """The whole analysis, and the alpha that the supernet had when it ended."""
+    """Return the whole analysis, and the alpha that the supernet had when it ended."""
     done = study(searched[0])
     said = strength.run(done)
     return done, done.result(), said, done.setup.bilevel.architecture.alpha["normal"].numpy()
 
 
 def by_hand(workdir, edge, operation):
-    """Validation accuracy after each epoch of a supernet with this edge decided, trained eagerly."""
+    """Return validation accuracies by epoch of a supernet with this edge decided, trained eagerly."""
     setup = study(workdir).setup
     bilevel = setup.bilevel
     bilevel.architecture.decide_operation("normal", edge, operation)

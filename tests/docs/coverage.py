@@ -62,7 +62,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "from tf_darts import api": FromPage("tests/test_library.py"),
         "bin/run --config=configs/recommended_small.py": Runs(),
         "bin/select --workdir=runs/mine --table=": Runs(),
-        "pip install -r requirements-nats-bench.txt": Checked(
+        'pip install -e ".[nats-bench]"': Checked(
             "NATS-Bench's file of 2 GB; tests/nas_bench/test_convert_nats_bench.py converts a made one"
         ),
         "bin/study --config=configs/study_nas_bench_201.py": Runs(NO_JOBS),
@@ -80,7 +80,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         ),
         "TF_CONFIG=": Checked("two machines; tests/test_multi_worker.py has two processes"),
     },
-    "contributing.md": {
+    "CONTRIBUTING.md": {
         "bin/test ": Checked("bin/test runs this; tests/test_site.py builds the site"),
         "# tf_darts/data/stripes.py": FromPage("tests/test_docs.py"),
         ".venv/bin/python -m build ": Checked("tests/test_release.py builds and installs"),
@@ -110,7 +110,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
     "methods.md": {"bin/search ": Runs()},
     "paper.md": {"bin/search ": Runs(), "ROWS=": Runs(NO_JOBS)},
     "performance.md": {
-        "pip install -r requirements-peer.txt": Checked(
+        'pip install -e ".[peer]"': Checked(
             "hours, and PyTorch; tests/benchmark/test_program.py measures a small case"
         ),
         "bin/benchmark ": Checked("a GPU, and PyTorch; tests/benchmark/test_device.py"),

@@ -11,7 +11,7 @@ MEAN, STD = np.array([0.4, 0.5, 0.6], np.float32), np.array([0.2, 0.25, 0.3], np
 
 
 def make(space, genotype, channels=4, cells=1, classes=5) -> Network:
-    """A network of drawn weights."""
+    """Make a network of drawn weights."""
     network, rng = Network(space, genotype, channels, cells, classes), np.random.default_rng(0)
     for variable in network.variables:
         if variable.name in ("moving_variance", "gamma"):
@@ -26,7 +26,7 @@ def images(count=6, side=8) -> np.ndarray:
 
 
 def logits(network: Network, batch: np.ndarray) -> np.ndarray:
-    """What the network itself makes of images."""
+    """Return the network's own logits of images."""
     return network(Transform(MEAN, STD).test(batch), training=False)[0].numpy()
 
 
@@ -35,6 +35,6 @@ def exported(network: Network, side=8) -> keras.Model:
 
 
 def exported_logits(model: keras.Model, batch: np.ndarray) -> np.ndarray:
-    """The same of an exported model: what its softmax gets."""
+    """Return an exported model's logits: what its softmax gets."""
     before = keras.Model(model.inputs[0], model.get_layer("head_classifier").output)
     return before(batch).numpy()

@@ -1,4 +1,6 @@
-"""Files are read in a fresh process; a model that gives other answers is found out."""
+"""Files are read in a fresh process; a model with other answers is found out."""
+
+import zipfile
 
 import keras
 import numpy as np
@@ -15,8 +17,7 @@ from tf_darts.registry import OPERATIONS
 
 OWN = """
 import tensorflow as tf
-from tf_darts.layers import primitives
-from tf_darts.layers.base import Operation
+from tf_darts.extend import Operation, primitives
 
 class Gate(Operation):
     def __init__(self, channels, stride=1, **kwargs):
@@ -33,7 +34,7 @@ class Gate(Operation):
 
 @pytest.fixture
 def own(tmp_path, registries):
-    """A network whose edges are an operation of the user's own, in a file; and its model."""
+    """Return a network whose edges are an operation of the user's own, in a file; and its model."""
     (tmp_path / "own.py").write_text(OWN)
     OPERATIONS.register("gate", f"{tmp_path / 'own.py'}:Gate")
     row = (("skip_connect", "gate"),) * 5
@@ -75,6 +76,23 @@ def test_a_users_own_operation_is_part_of_every_file_and_only_keras_needs_its_co
         assert list(finding.latency) == ["2"] and finding.latency["2"]["median_seconds"] > 0
     with pytest.raises(UserError, match="keras: cannot be read in a fresh process: .*OwnOperation"):
         compared(network, {"keras": paths["keras"]}, {"keras": []}, monkeypatch)
+
+
+def test_a_keras_file_of_version_1_0_is_read(own, tmp_path):
+    _, model = own
+    (new,) = written(model, tmp_path, "keras").values()
+    old = tmp_path / "old.keras"
+    with zipfile.ZipFile(new) as ours, zipfile.ZipFile(old, "w") as theirs:
+        for name in ours.namelist():
+            content = ours.read(name)
+            if name == "config.json":
+                assert content.count(b"tf_darts>OwnOperation") == 9  # three edges in each of three cells
+                content = content.replace(b"tf_darts.export.operation_layer", b"tf_darts.export.own_layer")
+                content = content.replace(b'"OperationLayer"', b'"OwnOperation"')
+                assert b"operation_layer" not in content and b"OperationLayer" not in content
+            theirs.writestr(name, content)
+    images = random_network.images(2)
+    np.testing.assert_array_equal(keras.models.load_model(old)(images), model(images))
 
 
 @pytest.mark.slow

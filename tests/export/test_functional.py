@@ -15,7 +15,7 @@ from tf_darts.spaces import space
 
 
 def space_of(names, **fields):
-    """Cells as in DARTS with two nodes, and these candidates everywhere."""
+    """Return a space of cells as in DARTS with two nodes, and these candidates everywhere."""
     stacking, nodes = spaces.get("darts").stacking, 2
     row = (("none", *names),) * len(space.edges_of(2, nodes))
     candidates = {"normal": row, "reduce": row}

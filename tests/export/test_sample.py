@@ -13,7 +13,7 @@ from tf_darts.export.predicting import Classifier
 
 @pytest.fixture(scope="module")
 def streamed(tmp_path_factory):
-    """A folder of three classes of eight images, each of one grey value, and the data set that it is."""
+    """Write a folder of three classes of eight images, each of one grey value; return its data set too."""
     folder, values = tmp_path_factory.mktemp("images"), {}
     for part in ("train", "test"):
         for label, name in enumerate("abc"):

@@ -31,7 +31,7 @@ def child(space: str, steps: int, deterministic: bool) -> None:
     config.runtime.deterministic = deterministic
     config = config_lib.validate(config)
     data = sources.load(config.data, config.seed)
-    setup = search_setup.make(config, spaces.of(config), data, strategy.start(config.runtime))
+    setup = search_setup.set_up(config, spaces.of(config), data, strategy.start(config.runtime))
     compiled, _ = tiny.search_steps(setup)
     compiled(0, 1)  # traces
     begun, cpu = time.monotonic(), time.process_time()

@@ -135,7 +135,7 @@ def one_step(config):
     """
     space = spaces.of(config)
     data = sources.load(config.data, config.seed)
-    setup = search_setup.make(config, space, data, tiny.one_device())
+    setup = search_setup.set_up(config, space, data, tiny.one_device())
     tf.config.run_functions_eagerly(True)
     try:
         steps, _ = tiny.search_steps(setup)

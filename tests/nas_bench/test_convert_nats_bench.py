@@ -146,7 +146,7 @@ def test_sources_that_are_no_use(create, message):
 
 def test_the_package_itself():
     """The same figures, out of the benchmark's own classes; no file is read."""
-    nats_bench = pytest.importorskip("nats_bench", reason="requirements-nats-bench.txt is not installed")
+    nats_bench = pytest.importorskip("nats_bench", reason="NATS-Bench is not installed: the extra nats-bench")
     made = NatsBench()
     contents = {"meta_archs": TEXTS, "evaluated_indexes": list(range(len(TEXTS))), "arch2infos": {}}
     # In the package's own terms: which sets a model is evaluated on, and what they are to us.
@@ -253,5 +253,5 @@ def test_what_the_program_refuses(program, package, tmp_path, source, output, me
 def test_without_the_package_it_says_how_to_get_it(program, monkeypatch, tmp_path):
     (tmp_path / "archive").mkdir()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="nats_bench is missing; run: pip install -r requirements-nats-bench"):
+    with pytest.raises(UserError, match=r"nats_bench is missing; run: pip install -e '\.\[nats-bench\]'"):
         program("archive", "new.csv.gz")

@@ -169,7 +169,7 @@ def test_a_row_has_the_published_settings(row):
 
 
 def errors(text):
-    """Figures of a table typed as in the paper: a line a row, `space data_set` and the columns."""
+    """Return figures of a table typed as in the paper: a line a row, `space data_set` and the columns."""
     return [
         (line.split()[:2], [float(value) for value in line.split()[2:]]) for line in text.split("\n") if line
     ]

@@ -48,7 +48,7 @@ class Browser:
             self._call(f"{domain}.enable")
 
     def open(self, address: str, width: int = 1200, height: int = 900, dark: bool = False) -> None:
-        """Opens a page and waits until it is loaded; `console` is then what it said meanwhile.
+        """Open a page and wait until it is loaded; `console` is then what it said meanwhile.
 
         Args:
           address: its URL.
@@ -67,20 +67,20 @@ class Browser:
             self._read()
 
     def run(self, script: str) -> Any:
-        """The value of a JavaScript expression in the page, after what it promises."""
+        """Return the value of a JavaScript expression in the page, after what it promises."""
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def wait_for(self, script: str, seconds: float = 60.0) -> None:
-        """Waits until an expression is true."""
+        """Wait until an expression is true."""
         until = time.monotonic() + seconds
         while not self.run(script):
             assert time.monotonic() < until, f"not true after {seconds} s: {script}"
             time.sleep(0.5)
 
     def picture(self, path: pathlib.Path, whole: bool = False) -> None:
-        """Leaves what is seen as a PNG file; with `whole` the page to its end."""
+        """Write what is seen as a PNG file; with `whole` the page to its end."""
         answer = self._call("Page.captureScreenshot", captureBeyondViewport=whole, **self._clip(whole))
         path.write_bytes(base64.b64decode(answer["data"]))
 
@@ -91,12 +91,12 @@ class Browser:
         return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 
     def printed(self, path: pathlib.Path) -> None:
-        """Leaves the page as it is printed, a PDF file of A4 pages."""
+        """Write the page as it is printed, a PDF file of A4 pages."""
         answer = self._call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=False)
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def close(self) -> None:
-        """Ends the browser."""
+        """End the browser."""
         self._session = None
         self._call("Browser.close")
         self._process.wait(timeout=_SECONDS)
@@ -117,7 +117,7 @@ class Browser:
                 return message["result"]
 
     def _read(self) -> dict[str, Any]:
-        """The next message; what the page says and that it is loaded is remembered."""
+        """Return the next message; remember what the page says and that it is loaded."""
         while b"\0" not in self._buffer:
             assert select.select([self._answers], [], [], _SECONDS)[0], "the browser does not answer"
             got = os.read(self._answers, 1 << 16)

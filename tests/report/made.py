@@ -28,7 +28,7 @@ def write_lines(path, rows):
 
 
 def config(**fields):
-    """A small valid config."""
+    """Return a small valid config."""
     made = config_lib.default()
     made.space, made.data.source = "nas_bench_201", "digits"
     made.search.epochs, made.training.epochs = EPOCHS, 2
@@ -39,7 +39,7 @@ def config(**fields):
 
 
 def workdir(folder, accuracies=None, trained=True, mistakes=True, **fields):
-    """Writes a work directory; gives its config.
+    """Write a work directory; return its config.
 
     Args:
       folder: where.
@@ -81,7 +81,7 @@ def workdir(folder, accuracies=None, trained=True, mistakes=True, **fields):
 
 
 def decisions(weights, rng):
-    """Rows of decisions on all edges, and the operations that they keep."""
+    """Return rows of decisions on all edges, and the operations that they keep."""
     rows, chosen = [], []
     for edge in range(len(SPACE.edges)):
         names = SPACE.candidates["normal"][edge]
@@ -125,7 +125,7 @@ def decisions(weights, rng):
 
 
 def training(folder, genotype, accuracy, rng, mistakes):
-    """A finished training."""
+    """Write a finished training."""
     rows = []
     for epoch in range(2):
         rows.append({"step": epoch + 1, "epoch": epoch, "train_loss": 1.0, "train_accuracy": 0.5})

@@ -12,7 +12,7 @@ PANELS = "[...document.querySelectorAll('main>section')].map(e => e.id)"
 
 
 def opened(browser, folder, page, width, dark=False):
-    """Opens a page and gives what holds of every one of ours."""
+    """Open a page and check what holds of every one of ours."""
     (folder / "page.html").write_text(page)
     browser.open((folder / "page.html").as_uri(), width, dark=dark)
     assert browser.console == []

@@ -47,7 +47,7 @@ class Checker(html.parser.HTMLParser):
 
 
 def check_page(text):
-    """Well formed, self-contained; gives the texts of it."""
+    """Check that a page is well formed and self-contained; return its texts."""
     checker = Checker(text)
     assert len(checker.ids) == len(set(checker.ids))
     for target in re.findall(r'(?:xlink:href="|href="|url\()#([^")]*)', text):

@@ -1,10 +1,14 @@
 """What a person sees while it runs."""
 
 import io
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
+from tests.forking import ROOT
 from tf_darts.runtime import progress as progress_lib
 from tf_darts.runtime.progress import Progress, duration
 
@@ -102,19 +106,57 @@ def test_on_a_terminal_the_display_renews_itself(clock, on_terminal, capsys):
     assert [line.split(maxsplit=1) for line in second[1:]] == [["now", "b"], ["genotype", "so far |none~0|"]]
 
 
-def test_lines_of_their_own_stand_above_the_display(clock, on_terminal, capsys):
+def screen_of(terminal):
+    """What a person sees: the lines, after all movements of the cursor and erasures."""
+    lines, row = [""], 0
+    for code in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|.", terminal.getvalue(), re.DOTALL):
+        if code == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif code == "\x1b[1A":
+            row -= 1
+        elif code == "\x1b[2K":
+            lines[row] = ""
+        elif not code.startswith("\x1b") and code != "\r":  # colours; columns do not matter after an erasure
+            lines[row] += code
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def test_lines_of_their_own_stand_above_the_display(clock, on_terminal, monkeypatch):
+    terminal = on_terminal()
+    monkeypatch.setattr(progress_lib.sys, "stdout", terminal)
+    progress = Progress("search", 4)
+    progress.note("last decision", "3<-0: skip_connect")
+    progress.update(1, "a")
+    progress.say("decided once")
+    clock.now += 1
+    progress.update(2, "b")
+    print("another's line")
+    progress.say("decided twice")
+    clock.now += 1
+    progress.update(3, "c")
+    said, (bar, *below) = screen_of(terminal)[:3], screen_of(terminal)[3:]
+    assert said == ["decided once", "another's line", "decided twice"]
+    assert bar.startswith("search ") and bar.endswith(" 3/4 (75 %), ETA 0:01")
+    assert below == ["now           c", "last decision 3<-0: skip_connect"]
+    clock.now += 1
+    progress.update(4, "d")
+    assert screen_of(terminal) == [*said, "search: 4/4 (100 %), ETA 0:00, d"]  # what stays
+
+
+def test_what_others_print_goes_where_standard_output_goes(clock, on_terminal, capsys):
     terminal = on_terminal()
     progress = Progress("search", 4)
     progress.update(1, "a")
-    progress.say("decided")
-    assert capsys.readouterr().out == "decided\n"
-    clock.now += 1
-    progress.update(3, "b")
-    clock.now += 1
-    lines_of(terminal)
-    progress.update(4, "c")
-    assert lines_of(terminal)[-1] == "search: 4/4 (100 %), ETA 0:00, c"  # what stays
-    assert progress._display._live is None
+    print("to a file")
+    progress.close()
+    assert capsys.readouterr().out == "to a file\n" and "file" not in terminal.getvalue()
+
+
+def test_a_name_is_shown_as_it_is(clock, on_terminal):
+    terminal = on_terminal()
+    Progress("train [bold]", 4).update(1, "[/]")
+    assert screen_of(terminal)[0].startswith("train [bold] ") and screen_of(terminal)[1] == "now [/]"
 
 
 def test_the_cursor_comes_back_even_if_nothing_is_closed(clock, on_terminal, monkeypatch):
@@ -149,6 +191,18 @@ def test_a_terminal_that_cannot_renew_lines_gets_plain_ones(clock, on_terminal, 
     progress.note("genotype so far", "|none~0|")
     progress.update(1, "a")
     assert terminal.getvalue() == "search: 1/4 (25 %), ETA ?, a\n"
+
+
+def test_without_a_terminal_rich_is_not_imported():
+    program = """
+import sys
+from tf_darts.runtime.progress import Progress
+Progress("search", 4).update(1)
+assert "rich" not in sys.modules
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stderr == "search: 1/4 (25 %), ETA ?\n"
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

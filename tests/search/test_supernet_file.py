@@ -184,7 +184,7 @@ def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("searched")
     run = run_of()
     search = stages.search(run, str(folder))
-    setup = stages.search_setup.make(run.config, run.space, run.data, run.strategy)
+    setup = stages.search_setup.set_up(run.config, run.space, run.data, run.strategy)
     checkpoints.load_from(
         search,
         supernet=setup.bilevel.supernet,

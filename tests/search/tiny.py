@@ -98,13 +98,13 @@ def two_replicas():
 
 def setup(settings, space=SPACE, strategy=None):
     """A supernet with its data, as the programs make it."""
-    return search_setup.make(settings, space, data(settings), strategy or one_device())
+    return search_setup.set_up(settings, space, data(settings), strategy or one_device())
 
 
 def run(settings, space=SPACE, images=None):
     """What a program makes of its flags, for `stages`: on one of the devices that tests have."""
     images = data(settings) if images is None else images
-    return types.SimpleNamespace(config=settings, space=space, data=images, strategy=one_device())
+    return types.SimpleNamespace(config=settings, space=space, data=images, strategy=one_device(), checked={})
 
 
 def save_unsearched(folder, of=SPACE, **fields):

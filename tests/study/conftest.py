@@ -16,7 +16,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"
 
 @pytest.fixture(scope="session")
 def table_path(tmp_path_factory):
-    """The file of a made table."""
+    """Write a made table; return its file."""
     path = tmp_path_factory.mktemp("tables") / "made.csv.gz"
     table_file.write(path, table_text())
     return path

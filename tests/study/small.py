@@ -28,7 +28,7 @@ def get_config():
 
 
 def small():
-    """Its config."""
+    """Return the study's config."""
     scope = {}
     exec(CONFIG, scope)
     return scope["get_config"]()

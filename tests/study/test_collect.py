@@ -35,7 +35,7 @@ def write(path, content):
 
 
 def architecture_of(seed, method="darts", space=SPACE, config=None):
-    """An architecture whose alpha is drawn, with the method's way to weigh."""
+    """Return an architecture whose alpha is drawn, with the method's way to weigh."""
     made = METHODS.load(method)(config or settings.validate(small()).jobs[0].config, space)
     return Architecture(space, 1.0, seed, made.normalise, made.weighs_edges)
 
@@ -52,7 +52,7 @@ def study(table_path):
 
 
 def comparison(measure, value, same):
-    """A comparison as an analysis leaves it; value None: not defined."""
+    """Return a comparison as an analysis leaves it; value None: not defined."""
     found = {kind: {"value": value and value / n} for n, kind in enumerate(("spearman", "kendall"), 1)}
     return {
         "measure": measure,
@@ -67,7 +67,7 @@ def comparison(measure, value, same):
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory, study, table):
-    """Work directories of all jobs but for one selection of the last; every genotype is another."""
+    """Write work directories of all jobs but for one selection of the last; every genotype is another."""
     output = Output(tmp_path_factory.mktemp("study"))
     output.record(study)
     numbers = itertools.count(100, 7)
@@ -106,7 +106,7 @@ def output(tmp_path_factory, study, table):
 
 @pytest.fixture(scope="module")
 def text(study, output):
-    """The report; all files are in the output folder."""
+    """Write all files into the output folder; return the report."""
     tables = Tables()
     for job in study.jobs:
         tables.of(job)

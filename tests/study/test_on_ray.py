@@ -10,7 +10,7 @@ from tf_darts.study.output import Output
 
 
 def test_ray_runs_jobs(tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed: requirements-ray.txt")
+    pytest.importorskip("ray", reason="Ray is not installed: the extra ray")
     from tf_darts.study import on_ray
 
     output = Output(tmp_path / "out")
@@ -28,4 +28,4 @@ def test_without_ray_that_is_said_at_once(call, tmp_path):
     (tmp_path / "config.py").write_text(CONFIG)
     status, out, err = call(tmp_path, "--config=config.py", "--output=out", "--engine=ray")
     assert (status, out) == (2, "") and not (tmp_path / "out").exists()
-    assert err == "error: --engine=ray: Ray is missing; run: pip install -r requirements-ray.txt\n"
+    assert err == "error: --engine=ray: Ray is missing; run: pip install -e '.[ray]'\n"

@@ -18,14 +18,14 @@ MORE = ("--config.trains=('random',)", "--config.analyses=('perturbation',)")
 
 
 def files(folder):
-    """Contents by path, but for what any run of a job changes."""
+    """Return contents by path, but for what any run of a job changes."""
     return {
         path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
 
 
 def kill(program, name, ready):
-    """Kills a job's process once a file is there; fails if the program ends before."""
+    """Kill a job's process once a file is there; fail if the program ends before."""
     while program.poll() is None:
         for process in psutil.Process(program.pid).children():
             if ready.exists() and process.is_running() and name in process.cmdline():
@@ -36,14 +36,14 @@ def kill(program, name, ready):
 
 
 def begun(folder, table_path):
-    """The arguments of a study whose config lies in a folder now."""
+    """Write a study's config into a folder; return its arguments."""
     (folder / "config.py").write_text(CONFIG)
     return "--config=config.py", "--output=out", f"--table={table_path}", SEED
 
 
 @pytest.fixture(scope="module")
 def done(call, table_path, tmp_path_factory):
-    """A folder with the study, what it said, and its arguments."""
+    """Return a folder with the study, what it said, and its arguments."""
     folder = tmp_path_factory.mktemp("study")
     arguments = begun(folder, table_path)
     status, out, err = call(folder, *arguments)

@@ -21,7 +21,7 @@ def changed(**fields):
 
 
 def replaced(name, value):
-    """The small study with a field replaced, not added to, and no baseline that it might take away."""
+    """Return the small study with a field replaced, not added to, and no baseline that it might take away."""
     return small().to_dict() | {"baseline": "", name: value}
 
 

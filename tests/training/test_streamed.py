@@ -167,7 +167,7 @@ def test_a_search_holds_its_images_in_memory(folder):
     settings = config(folder)
     data = sources.load(settings.data, 0)
     with pytest.raises(UserError, match="data.stream is True; allowed: False where a supernet is searched"):
-        search_setup.make(settings, SPACE, data, tiny.one_device())
+        search_setup.set_up(settings, SPACE, data, tiny.one_device())
 
 
 def test_images_that_do_not_fit_the_network(folder):

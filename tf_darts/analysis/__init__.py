@@ -1,1 +1,8 @@
-"""What a searched supernet says about the paper's claims."""
+"""Analyses: measure the paper's claims on a searched supernet."""
+
+from typing import TYPE_CHECKING
+
+from tf_darts.runtime import moved
+
+if not TYPE_CHECKING:  # a type checker need not accept names of version 1.0
+    __getattr__ = moved.names_of(__name__)

@@ -1,4 +1,4 @@
-"""What an analysis is given, and how it leaves its results."""
+"""One analysis of one work directory: what it is given, and how it leaves its results."""
 
 import functools
 import json
@@ -16,7 +16,8 @@ from tf_darts.registry import ANALYSIS_READS, NEEDS_NO_SEARCH
 from tf_darts.search.setup import SearchSetup
 from tf_darts.spaces import Space
 from tf_darts.workdir import checkpoints as checkpoints_lib
-from tf_darts.workdir import tensorboard_texts
+from tf_darts.workdir import decisions, tensorboard_texts
+from tf_darts.workdir.decisions import Decision
 from tf_darts.workdir.events import Events
 from tf_darts.workdir.files import write_atomically
 from tf_darts.workdir.records import SCHEMA_VERSION, JsonLines, read_json, read_lines, write_json
@@ -34,7 +35,7 @@ class AnalysisRun:
       config: the whole config.
       space: the search space.
       table: NAS-Bench-201's, or None.
-      start: makes the supernet with its data, and gives the same one at every call; called when it is needed.
+      start: returns the supernet with its data, the same one at every call; called when it is needed.
 
     Raises:
       UserError: the analysis was begun there with another config.
@@ -78,7 +79,7 @@ class AnalysisRun:
         return self._start()
 
     def load(self) -> None:
-        """Reads weights, alpha and masks of the search again."""
+        """Load weights, alpha and masks as the search left them."""
         bilevel = self._start().bilevel
         checkpoints_lib.load_from(
             self.search_folder, supernet=bilevel.supernet, architecture=bilevel.architecture
@@ -86,15 +87,15 @@ class AnalysisRun:
         bilevel.architecture.compact()
 
     def of(self, name: str) -> "AnalysisRun":
-        """Another analysis of the same work directory and supernet."""
+        """Return another analysis of the same work directory and supernet."""
         return AnalysisRun(name, self._workdir, self.config, self.space, self.table, self._start)
 
     def lines(self, name: str) -> JsonLines:
-        """A file of rows in the folder; all that were written whole are kept."""
+        """Open a file of rows in the folder; keep every row that was written whole."""
         return JsonLines(self.folder / name, keep=lambda row: True)
 
     def searched_epochs(self) -> list[dict]:
-        """Rows of metrics.jsonl of the search's finished epochs.
+        """Return the rows of the search's metrics.jsonl that end an epoch.
 
         Raises:
           UserError: there are none.
@@ -105,19 +106,19 @@ class AnalysisRun:
             raise UserError(f"--workdir: {path} has no row of a finished epoch")
         return epochs
 
-    def search_decisions(self) -> list[dict]:
-        """Rows of the search's own decisions.jsonl, in order; none where its method makes none."""
-        return read_lines(self.search_folder / "decisions.jsonl")
+    def search_decisions(self) -> list[Decision]:
+        """Return the search's own decisions, in order; none where its method makes none."""
+        return decisions.read(self.search_folder)
 
     def result(self) -> dict | None:
-        """What `leave` left, or None."""
+        """Return what `leave` wrote, or None."""
         path = self.folder / "result.json"
         return read_json(path) if path.exists() else None
 
     def leave(
         self, result: dict, figures: Mapping[str, Figure], curves: Mapping[str, Curve] | None = None
     ) -> None:
-        """Writes result.json, pictures, and the same as TensorBoard events; nothing where nothing is new.
+        """Write result.json, pictures, and both as TensorBoard events; write nothing if nothing is new.
 
         Args:
           result: content of result.json.
@@ -140,7 +141,7 @@ class AnalysisRun:
         write_json(self.folder / "result.json", result)  # last: it says that the rest is there
 
     def tell(self, text: str) -> None:
-        """Leaves what a program prints of it, for TensorBoard and for bin/report."""
+        """Write what a program prints of the analysis, for TensorBoard and for bin/report."""
         path = self.folder / "summary.txt"
         if path.exists() and path.read_text(encoding="utf-8") == f"{text}\n":
             return

@@ -1,4 +1,4 @@
-"""Which edges an analysis takes."""
+"""The edges that an analysis measures."""
 
 from tf_darts.errors import UserError
 from tf_darts.spaces import Space
@@ -7,7 +7,7 @@ Place = tuple[str, int]  # cell type, index of the edge
 
 
 def parse(space: Space, text: str) -> list[Place]:
-    """The edges that `analysis.edges` names, in the space's order; all of the space for an empty text.
+    """Return the edges that `analysis.edges` names, in the space's order; all edges for an empty text.
 
     Args:
       space: the search space.
@@ -39,7 +39,7 @@ def parse(space: Space, text: str) -> list[Place]:
 
 
 def undecided(space: Space, text: str, open_edges: dict[str, list[int]]) -> list[Place]:
-    """The same, less those that the search itself has decided (or that have one candidate).
+    """Return the named edges that still have several open operations.
 
     Args:
       space: the search space.

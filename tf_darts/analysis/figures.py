@@ -23,7 +23,7 @@ def new(width: float, height: float) -> Figure:
 
 
 def _grid(figure: Figure, number: int):
-    """Axes for so many pictures; those left over are hidden."""
+    """Return axes for this number of pictures; hide those left over."""
     columns = min(_COLUMNS, number)
     axes = figure.subplots(math.ceil(number / columns), columns, squeeze=False).ravel()
     for spare in axes[number:]:
@@ -32,7 +32,7 @@ def _grid(figure: Figure, number: int):
 
 
 def bars(rows: Sequence[dict], left: str, right: str) -> Figure:
-    """For every edge two bars per operation: one measure on the left axis, another on the right one."""
+    """Draw for every edge two bars per operation: one measure on the left axis, another on the right one."""
     edges = measures.by_edge(rows)
     columns = min(_COLUMNS, len(edges))
     figure = new(3.4 * columns, 2.5 * math.ceil(len(edges) / columns) + 0.5)
@@ -57,7 +57,7 @@ def bars(rows: Sequence[dict], left: str, right: str) -> Figure:
 
 
 def chosen(rows: Sequence[dict], by: Sequence[str]) -> Figure:
-    """The best operation of every edge by each measure; those with weights of their own in another colour."""
+    """Draw a table of the best operation of every edge by each measure; those with weights are darker."""
     edges = measures.by_edge([row for row in rows if row["allowed"]])
     names = [[measures.best(of_edge, measure)["operation"] for measure in by] for of_edge in edges.values()]
     figure = new(2.2 + 1.9 * len(by), 1.3 + 0.32 * len(edges))
@@ -76,7 +76,7 @@ def chosen(rows: Sequence[dict], by: Sequence[str]) -> Figure:
 
 
 def scatter(rows: Sequence[dict], pairs: Sequence[tuple[str, str]], compared: Sequence[dict]) -> Figure:
-    """Each operation as a point for each pair of measures, a colour for each edge."""
+    """Draw a scatter for each pair of measures: a point per operation, a colour per edge."""
     columns = min(_COLUMNS, len(pairs))
     figure = new(3.4 * columns, 3.0 * math.ceil(len(pairs) / columns))
     edges = measures.by_edge([row for row in rows if row["allowed"]])

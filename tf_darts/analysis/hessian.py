@@ -20,7 +20,7 @@ from tf_darts.search.early_stopping import METRIC, alpha_entries, eigenvalues, h
 
 
 def run(study: AnalysisRun) -> str:
-    """Measures; leaves its rows, result.json and a picture; gives the eigenvalues as text."""
+    """Measure the eigenvalues, write rows, result.json and a picture, and return the eigenvalues as text."""
     config = study.config
     epochs = [(row["finished_epoch"], row[METRIC]) for row in study.searched_epochs() if METRIC in row]
     entries = alpha_entries(study.setup)
@@ -43,7 +43,7 @@ def run(study: AnalysisRun) -> str:
 
 
 def spectra(study: AnalysisRun, entries: int) -> tuple[list[float], list[list[float]]]:
-    """All eigenvalues, ascending: of the Hessian averaged over the batches, and of each batch's own.
+    """Return all eigenvalues, ascending: of the Hessian averaged over the batches, and of each batch's own.
 
     The matrices are computed row by row and kept in matrices.jsonl.
     """
@@ -65,7 +65,7 @@ def spectra(study: AnalysisRun, entries: int) -> tuple[list[float], list[list[fl
 
 
 def extremes(study: AnalysisRun, entries: int) -> tuple[list[float], list[list[float]]]:
-    """The smallest and the largest eigenvalue of the same matrices, without computing them (Lanczos).
+    """Return the smallest and largest eigenvalue of each Hessian of `spectra`, without its matrix (Lanczos).
 
     They are kept in extremes.jsonl.
     """

@@ -1,4 +1,4 @@
-"""How well one measure of operations agrees with another: rank correlations, and the best of every edge.
+"""Agreement of two measures of operations: rank correlations, and the best operation of every edge.
 
 Selection compares operations within an edge, so that correlations are taken within each edge and then
 averaged; over all edges together (pooled) they also count what edges have in common, which no selection
@@ -47,7 +47,7 @@ class Interval:
 
 
 def correlation(kind: str, x: np.ndarray, y: np.ndarray) -> tuple[float | None, float | None]:
-    """A rank correlation and its p-value; None where one of the two is constant."""
+    """Return a rank correlation and its p-value; None where one of the two is constant."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None, None
     found = CORRELATIONS[kind](x, y)
@@ -56,10 +56,10 @@ def correlation(kind: str, x: np.ndarray, y: np.ndarray) -> tuple[float | None, 
 
 
 def fisher(kind: str, value: float | None, number: int) -> Interval:
-    """Interval of a rank correlation by Fisher's transformation.
+    """Return the confidence interval of a rank correlation, by Fisher's transformation.
 
     The variance is (1 + r^2/2)/(n - 3) for Spearman's (Bonett and Wright, 2000) and 0.437/(n - 4) for
-    Kendall's (Fieller et al., 1957). None for too few operations and for perfect order.
+    Kendall's (Fieller et al., 1957). No interval for too few operations and for perfect order.
 
     Args:
       kind: of the correlation.
@@ -75,7 +75,7 @@ def fisher(kind: str, value: float | None, number: int) -> Interval:
 
 
 def over_edges(edges: Sequence, statistic: Callable[[Sequence], float | None], seed: int) -> Interval:
-    """A statistic of all edges, with a percentile bootstrap interval over the edges.
+    """Compute a statistic of all edges, with a percentile bootstrap interval over the edges.
 
     Args:
       edges: what the statistic takes of every edge.
@@ -103,7 +103,7 @@ def over_edges(edges: Sequence, statistic: Callable[[Sequence], float | None], s
 
 
 def mean_within(kind: str, pairs: Pairs, seed: int) -> Interval:
-    """Mean of the edges' own correlations, those left out that are not defined."""
+    """Return the mean of the edges' own correlations; leave out those that are not defined."""
 
     def mean(values: Sequence[float | None]) -> float | None:
         defined = [value for value in values if value is not None]
@@ -113,7 +113,7 @@ def mean_within(kind: str, pairs: Pairs, seed: int) -> Interval:
 
 
 def pooled(kind: str, pairs: Pairs, seed: int) -> Interval:
-    """The correlation over all operations of all edges together."""
+    """Return the correlation over all operations of all edges together."""
 
     def together(chosen: Pairs) -> float | None:
         return correlation(kind, *(np.concatenate(column) for column in zip(*chosen, strict=True)))[0]
@@ -122,7 +122,7 @@ def pooled(kind: str, pairs: Pairs, seed: int) -> Interval:
 
 
 def by_edge(rows: Sequence[dict]) -> dict[tuple[str, int], list[dict]]:
-    """Rows of operations, by cell type and edge."""
+    """Group rows of operations by cell type and edge."""
     edges: dict[tuple[str, int], list[dict]] = {}
     for row in rows:
         edges.setdefault((row["cell_type"], row["edge"]), []).append(row)
@@ -130,12 +130,12 @@ def by_edge(rows: Sequence[dict]) -> dict[tuple[str, int], list[dict]]:
 
 
 def best(rows: Sequence[dict], measure: str) -> dict:
-    """The operation of an edge with the largest measure; of equal ones the first."""
+    """Return the operation of an edge with the largest measure; of equal ones the first."""
     return max(rows, key=lambda row: row[measure])
 
 
 def compare(rows: Sequence[dict], measure: str, against: str, seed: int) -> dict:
-    """How well a measure orders operations as another one does.
+    """Compare the order of operations by one measure with their order by another.
 
     Args:
       rows: one per operation, with `cell_type`, `edge`, `edge_name`, `operation`, `allowed` (whether a
@@ -147,7 +147,7 @@ def compare(rows: Sequence[dict], measure: str, against: str, seed: int) -> dict
     Returns:
       For result.json: by edge the correlations with p-values and Fisher intervals, and the best operation by
       each measure; over all edges the mean within edges and the pooled correlation with bootstrap intervals;
-      the number of edges where the best operation is the same, what chance would give, and how much of
+      the number of edges where the best operation is the same, the number by chance, and how much of
       `against` is lost on average by choosing by `measure`.
     """
     edges = by_edge([row for row in rows if row["allowed"]])
@@ -182,7 +182,7 @@ def compare(rows: Sequence[dict], measure: str, against: str, seed: int) -> dict
 
 
 def summary(comparisons: Sequence[dict]) -> str:
-    """The comparisons as a plain text table: a line each, joined by newlines."""
+    """Format the comparisons as a plain text table: a line each, joined by newlines."""
     rows = []
     for found in comparisons:
         within, all_edges = found["within_edges"], found["pooled"]

@@ -1,4 +1,4 @@
-"""Alpha beside the effect of removing each operation, and beside its true strength: the cheap yardsticks.
+"""Compare alpha with the effect of removing each operation, and with its true strength.
 
 Every operation of every edge is removed once from the searched supernet, as perturbation-based selection
 would begin (paper, section 4.1), and nothing is decided or trained. With a NAS-Bench-201 table the true
@@ -15,7 +15,7 @@ from tf_darts.analysis.edges import Place
 from tf_darts.genotypes.derive import candidates_of
 from tf_darts.runtime.progress import Progress
 from tf_darts.selection.probe import Prober
-from tf_darts.selection.probe_pass import PURPOSE
+from tf_darts.selection.probe_steps import PURPOSE
 
 PAIRS = (
     ("mixing_weight", "perturbation"),
@@ -27,13 +27,13 @@ PAIRS = (
 
 
 def run(study: AnalysisRun) -> str:
-    """Measures, compares, leaves probes.jsonl, result.json and pictures; gives the comparisons as text."""
+    """Measure, compare, write probes.jsonl, result.json and pictures; return the comparisons as text."""
     rows = rows_of(study, measure(study, places(study)))
     return report(study, rows, PAIRS, {})
 
 
 def places(study: AnalysisRun) -> list[Place]:
-    """The edges that the config names, of those that the search left undecided.
+    """Return the edges that the config names, of those that the search left undecided.
 
     Raises:
       UserError: see `edges.undecided`.
@@ -47,7 +47,7 @@ def places(study: AnalysisRun) -> list[Place]:
 
 
 def measure(study: AnalysisRun, wanted: Iterable[Place]) -> list[dict]:
-    """Probes every operation of some edges; what probes.jsonl already holds is not probed again.
+    """Probe every operation of some edges; do not probe again what probes.jsonl already holds.
 
     All probes, and the pass of the whole supernet that they are compared with, see the same images in the
     same order and augmentation, with batch statistics.
@@ -103,7 +103,7 @@ def measure(study: AnalysisRun, wanted: Iterable[Place]) -> list[dict]:
 
 
 def rows_of(study: AnalysisRun, measured: Sequence[dict]) -> list[dict]:
-    """A row for each operation, with its measures, as `measures.compare` takes them.
+    """Return a row for each operation with its measures, as `measures.compare` takes them.
 
     `perturbation` is by how much accuracy (0 to 1) falls without the operation, `perturbation_loss` by how
     much the cross-entropy rises; `true_strength` is in percent, and only there with a table.
@@ -130,11 +130,11 @@ def rows_of(study: AnalysisRun, measured: Sequence[dict]) -> list[dict]:
 
 
 def report(study: AnalysisRun, rows: list[dict], pairs: Sequence[tuple[str, str]], curves: dict) -> str:
-    """Leaves result.json and pictures of measured operations; gives the comparisons as text.
+    """Write result.json and pictures of measured operations; return the comparisons as text.
 
     Args:
       study: whose folder they go to.
-      rows: as `rows_of` gives them, perhaps with more measures.
+      rows: as `rows_of` returns them, perhaps with more measures.
       pairs: what is compared (a measure, and what it is judged by), where rows have both.
       curves: for TensorBoard.
     """

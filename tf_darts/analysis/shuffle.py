@@ -44,7 +44,7 @@ PAPER = {"VGG": (92.69, 9.83, 0.33), "ResNet": (93.86, 83.20, 2.03), "DARTS supe
 
 
 def run(study: AnalysisRun) -> str:
-    """Scores all exchanges; leaves draws.jsonl, result.json and a picture; gives the accuracies as text."""
+    """Score all exchanges, write draws.jsonl, result.json and a picture; return the accuracies as text."""
     lines = study.lines("draws.jsonl")
     done = {(row["kind"], row["draw"]): row for row in lines.rows}
     wanted = [("none", 0)]
@@ -112,7 +112,7 @@ class Shuffler:
         self._evaluators = {name: self._evaluator(name == "batch") for name in STATISTICS}
 
     def exchange(self, kind: str, rng: np.random.Generator) -> list:
-        """Makes an exchange, in place of any earlier one.
+        """Make an exchange, in place of any earlier one.
 
         Args:
           kind: one of `KINDS`, or "none".
@@ -146,7 +146,7 @@ class Shuffler:
         return moved
 
     def score(self) -> dict[str, dict]:
-        """The test scores, for each of `STATISTICS`."""
+        """Return the test scores, for each of `STATISTICS`."""
         return {name: evaluate().row() for name, evaluate in self._evaluators.items()}
 
     def _evaluator(self, batch_statistics: bool) -> Evaluator:
@@ -162,7 +162,7 @@ class Shuffler:
         )
 
     def forward(self, images: tf.Tensor, batch_statistics: bool) -> tf.Tensor:
-        """Logits [B, classes] with every cell's own rows of mixing weights; running statistics stay."""
+        """Return logits [B, classes] with each cell's own rows of mixing weights; keep running statistics."""
         supernet, weights = self._supernet, self._setup.bilevel.architecture.mixing_weights()
         rows, cell_inputs = self._rows.read_value(), []
         for i, block in enumerate(supernet.body.layout):
@@ -186,7 +186,7 @@ Draw = Callable[[Space, Layout, Architecture, np.random.Generator], tuple[dict[i
 
 
 def edge_groups(space: Space, block: Block, open_edges: np.ndarray | None = None) -> list[list[int]]:
-    """Edges of a cell that can change places, in groups of several.
+    """Return the edges of a cell that can change places, in groups of several.
 
     Args:
       space: the search space.
@@ -202,7 +202,7 @@ def edge_groups(space: Space, block: Block, open_edges: np.ndarray | None = None
 
 
 def stages(layout: Layout) -> list[list[int]]:
-    """Cells in a row of one type and width, in groups of several."""
+    """Return the cells in a row of one type and width, in groups of several."""
     groups: list[list[int]] = []
     for i, block in enumerate(layout):
         if block.cell_type is None:
@@ -261,7 +261,7 @@ KINDS: dict[str, tuple[Draw, bool]] = {
 
 
 def _draws_of(kind: str) -> str:
-    """Kinds that draw in the same way draw the same, so that they can be compared draw by draw."""
+    """Return what a kind's draws are seeded by: kinds that draw in the same way draw the same."""
     return KINDS[kind][0].__name__ if kind in KINDS else kind
 
 

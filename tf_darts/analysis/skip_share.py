@@ -30,7 +30,7 @@ COLUMNS = ("epoch", "step", *CURVES, "genotype")
 
 
 def run(study: AnalysisRun) -> str:
-    """Reads the search; leaves epochs.csv, result.json and a picture; gives first and last epoch as text."""
+    """Read the search, write epochs.csv, result.json and a picture; return some epochs as text."""
     method = study.config.search.method
     if method in UNTRAINED_ALPHA:
         raise UserError(
@@ -56,7 +56,7 @@ def run(study: AnalysisRun) -> str:
 
 
 def epochs(study: AnalysisRun) -> list[dict]:
-    """For every finished epoch of the search its number (from 1), what alpha says, and accuracies (0 to 1).
+    """Return a row per finished epoch: its number (from 1), what alpha says, and accuracies (0 to 1).
 
     Raises:
       UserError: rows lack alpha's entries.
@@ -81,7 +81,7 @@ def epochs(study: AnalysisRun) -> list[dict]:
 
 
 def read(architecture: Architecture, logged: dict) -> None:
-    """Sets alpha to what an epoch's row of metrics.jsonl says.
+    """Set alpha to what an epoch's row of metrics.jsonl says.
 
     Raises:
       UserError: the row lacks an entry.
@@ -96,7 +96,7 @@ def read(architecture: Architecture, logged: dict) -> None:
 
 
 def gap(space: Space, probabilities: dict[str, np.ndarray]) -> float | None:
-    """Mixing weight of the skip connection less the largest of an operation with weights of its own.
+    """Return the skip connection's mixing weight minus the largest of an operation with weights.
 
     Args:
       space: the search space.

@@ -1,4 +1,4 @@
-"""Operation strength, the paper's yardstick: accuracy of the supernet with one edge cut down to an operation.
+"""Operation strength, the paper's measure: accuracy of the supernet with one edge reduced to an operation.
 
 "Discretization accuracy at convergence" (paper, section 3.1, figures 1 and 2): the edge is discretised to
 the operation, the supernet is trained until it converges again, and its validation accuracy is taken.
@@ -32,7 +32,7 @@ PAIRS = (
 
 
 def run(study: AnalysisRun) -> str:
-    """Trains, compares, leaves training.jsonl, result.json and pictures; gives the comparisons as text.
+    """Train, compare, write training.jsonl, result.json and pictures; return the comparisons as text.
 
     Probes are those of the analysis `perturbation`, in its folder.
     """
@@ -49,7 +49,7 @@ def run(study: AnalysisRun) -> str:
 
 
 def train(study: AnalysisRun, wanted: Sequence[tuple[str, int, int]]) -> list[list[float]]:
-    """Trains the supernet once for every operation, continuing what the folder holds.
+    """Train the supernet once for every operation, continuing what the folder holds.
 
     Args:
       study: the analysis.
@@ -124,7 +124,7 @@ def train(study: AnalysisRun, wanted: Sequence[tuple[str, int, int]]) -> list[li
 
 
 def _start(study: AnalysisRun, place: tuple[str, int, int]) -> None:
-    """The searched supernet with one edge decided, and an optimiser that has done nothing."""
+    """Load the searched supernet, decide one edge, and reset the optimiser."""
     study.load()
     bilevel = study.setup.bilevel
     bilevel.architecture.decide_operation(*place)

@@ -20,7 +20,7 @@ flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
-    """Analyses, and prints what came of it and where it is."""
+    """Analyse; print the results and where they are."""
     if not _ANALYSIS.value:
         raise UserError(f"--analysis: missing; give one or several of {', '.join(ANALYSES)}")
     workdir = shared_flags.workdir()
@@ -29,10 +29,9 @@ def program() -> None:
         ANALYSES.check(name)
     table = nas_bench_201.of_config(config)
     with quiet_start():
-        from tf_darts import stages
+        from tf_darts.analysis import analyses
 
-    studies = stages.studies(_ANALYSIS.value, workdir, config, table)
-    for name, study in studies.items():
+    for name, study in analyses.prepare(_ANALYSIS.value, workdir, config, table).items():
         with quiet_start():
             analysis = ANALYSES.load(name)
         with lock.held(workdir):
@@ -42,7 +41,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program, recorded=True)
 
 

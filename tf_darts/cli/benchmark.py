@@ -18,7 +18,7 @@ _CONFIG = config_flags.DEFINE_config_file(
     " tf_darts/tools/benchmark/settings.py lists them.",
 )
 _PEER = flags.DEFINE_enum(
-    "peer", "none", ["none", "pytorch"], "What to compare with; pytorch needs requirements-peer.txt."
+    "peer", "none", ["none", "pytorch"], "What to compare with; pytorch needs the extra `peer`."
 )
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for result.json, table.md and plot.png; what was measured there is kept."
@@ -29,7 +29,7 @@ _SCALING = flags.DEFINE_bool(
 
 
 def program() -> None:
-    """Measures, and prints the tables and where the files are."""
+    """Measure; print the tables and where the files are."""
     if _CONFIG.value is None:
         raise UserError("--config: missing; give a config file, for example --config=configs/benchmark.py")
     config = settings.validate(_CONFIG.value.copy_and_resolve_references())
@@ -37,7 +37,7 @@ def program() -> None:
         raise UserError("--output: missing; give the folder for the results")
     peer = _PEER.value == "pytorch"
     if peer and importlib.util.find_spec("torch") is None:
-        raise UserError("--peer=pytorch: PyTorch is missing; run: pip install -r requirements-peer.txt")
+        raise UserError("--peer=pytorch: PyTorch is missing; run: pip install -e '.[peer]'")
     from tf_darts.tools.benchmark import run
 
     folder = pathlib.Path(_OUTPUT.value).expanduser()
@@ -49,7 +49,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     entry.run(program, settings.names(), settings.unknown, example="configs/benchmark.py")
 
 

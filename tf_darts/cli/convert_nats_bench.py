@@ -20,13 +20,13 @@ _SOURCE = flags.DEFINE_string(
     None,
     "NATS-Bench's topology search space: the unpacked folder NATS-tss-v1_0-3ffb9-simple, or the file"
     " NATS-tss-v1_0-3ffb9.pickle.pbz2, which is held in memory whole. Only one whose origin you trust: the"
-    " package nats_bench (requirements-nats-bench.txt) unpickles it, which runs what is in it.",
+    " package nats_bench (the extra `nats-bench`) unpickles it, which runs what is in it.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The table's file, as nb201.csv.gz; a new one.")
 
 
 def program() -> None:
-    """Converts, and says what is there now and how it is used."""
+    """Convert; print what is there now and how it is used."""
     source, output = (os.path.expanduser(flag.value or "") for flag in (_SOURCE, _OUTPUT))
     if not source:
         raise UserError("--source: missing; give a folder or file of NATS-Bench's topology search space")
@@ -40,7 +40,7 @@ def program() -> None:
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise UserError(f"--output: {output!r}; allowed: a file in a folder that exists and can be written")
     if importlib.util.find_spec("nats_bench") is None:
-        raise UserError("--source: nats_bench is missing; run: pip install -r requirements-nats-bench.txt")
+        raise UserError("--source: nats_bench is missing; run: pip install -e '.[nats-bench]'")
     import nats_bench
 
     from tf_darts.nas_bench.convert_nats_bench import convert
@@ -55,7 +55,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program)
 
 

@@ -1,6 +1,6 @@
 """How every program starts: flags parsed, and errors as one line with exit status 2.
 
-It defines no flags; the programs, and what they share (`common.py`), do.
+It defines no flags; the programs, and what they share (`shared_flags.py`), do.
 """
 
 import os
@@ -25,12 +25,12 @@ def run(
     example: str,
     recorded: bool = False,
 ) -> None:
-    """Parses the flags and runs a program.
+    """Parse the flags and run a program.
 
     Args:
       program: what is run; its `UserError` becomes one line.
       fields: those that --config.FIELD may set.
-      unknown: the message about a field that is none of them.
+      unknown: returns the message about a field that is none of them.
       example: a config file, for the message about a missing one.
       recorded: whether the config of --workdir serves where --config is left out.
     """
@@ -54,7 +54,7 @@ def run(
 
 
 def _tell_flags_of(module: ModuleType) -> None:
-    """Has --help tell a program's flags also where the main module is the script that pip made for it."""
+    """Make --help show a program's flags also where the main module is the script that pip made for it."""
     main = sys.modules["__main__"]
     if module is not main:
         main.__doc__ = module.__doc__
@@ -63,7 +63,7 @@ def _tell_flags_of(module: ModuleType) -> None:
 
 
 def _parse(argv: list[str], fields: Sequence[str], unknown: Callable[[str], str], example: str) -> list[str]:
-    """Parses the flags; whatever is wrong with them or with the config file is one line."""
+    """Parse the flags; whatever is wrong with them or with the config file is one line."""
     try:
         argv = [*argv[:1], *with_config_file(argv[1:])]
         _check_config_flags(argv[1:], fields, unknown, example)
@@ -82,7 +82,7 @@ def _parse(argv: list[str], fields: Sequence[str], unknown: Callable[[str], str]
 
 
 def with_config_file(arguments: list[str]) -> list[str]:
-    """The arguments, with the path of the file where --config names one that came with tf_darts."""
+    """Return the arguments, with the file's path where --config names one that came with tf_darts."""
     found = list(arguments)
     for i, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
@@ -96,7 +96,7 @@ def with_config_file(arguments: list[str]) -> list[str]:
 
 
 def with_recorded_config(arguments: list[str]) -> list[str]:
-    """The arguments, with the config of --workdir first where there is no --config."""
+    """Return the arguments, with the config of --workdir first where there is no --config."""
     given = dict(_given(arguments))
     if "config" in given or not given.get("workdir"):
         return arguments
@@ -106,7 +106,7 @@ def with_recorded_config(arguments: list[str]) -> list[str]:
 def _check_config_flags(
     arguments: list[str], fields: Sequence[str], unknown: Callable[[str], str], example: str
 ) -> None:
-    """Checks what the flag library would report obscurely: a missing config file, an unknown field."""
+    """Check what the flag library would report obscurely: a missing config file, an unknown field."""
     given = list(_given(arguments))
     has_config = "config" in dict(given)
     for name, value in given:
@@ -121,7 +121,7 @@ def _check_config_flags(
 
 
 def _given(arguments: list[str]) -> Iterator[tuple[str, str]]:
-    """Names of the flags, without dashes, each with what stands behind = or, where there is none, next."""
+    """Yield the names of the flags, without dashes, each with its value: behind =, or the next argument."""
     for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, value = argument.partition("=")
         if argument.startswith("-"):
@@ -129,7 +129,7 @@ def _given(arguments: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _origin(error: BaseException) -> BaseException:
-    """The `UserError` of a config file's own: the flag library makes another of it, with a traceback."""
+    """Return a config file's own `UserError`: the flag library makes another of it, with a traceback."""
     while isinstance(error.__context__, UserError):
         error = error.__context__
     return error

@@ -29,7 +29,7 @@ flags.adopt_module_key_flags(trained)  # --help lists the shared flags too
 
 
 def program() -> int:
-    """Exports, and prints what was found; exit status 1 if a file does not give the network's answers."""
+    """Export; print what was found; return 1 if a file does not have the network's answers."""
     unknown = [name for name in _FORMATS.value if name not in FILES]
     if unknown or not _FORMATS.value:
         raise UserError(
@@ -55,7 +55,7 @@ def program() -> int:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program, recorded=True)
 
 

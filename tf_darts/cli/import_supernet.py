@@ -11,7 +11,7 @@ from absl import flags
 from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
 from tf_darts.runtime import command
-from tf_darts.session import Session
+from tf_darts.session import start
 
 _FILE = flags.DEFINE_string(
     "file", None, "The supernet as an .npz file; docs/import.md says how to make one."
@@ -20,17 +20,17 @@ flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
-    """Makes a work directory whose search is finished, and says what the supernet reaches."""
+    """Make a work directory whose search is finished; print what the supernet reaches."""
     if not _FILE.value:
         raise UserError("--file: missing; give the .npz file of a supernet")
     path = os.path.expanduser(_FILE.value)
     if not os.path.isfile(path):
         raise UserError(f"--file: {path!r}: no such file")
     config, workdir = shared_flags.load_config(), shared_flags.workdir()
-    run = Session(config)
+    session, _ = start(config)
     from tf_darts import stages
 
-    folder, values = stages.import_supernet(run, workdir, path)
+    folder, values = stages.import_supernet(session, workdir, path)
     print(f"The supernet is in {folder} (alpha in {folder / 'result.json'}).")
     for name, half in (("valid", "validation half"), ("test", "test set")):
         if f"evaluation/{name}_accuracy" in values:
@@ -39,7 +39,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program)
 
 

@@ -24,7 +24,7 @@ _MARKDOWN = flags.DEFINE_bool("markdown", False, "Print the rows as a Markdown t
 
 
 def program() -> None:
-    """Prints what the flags ask for."""
+    """Print what the flags ask for."""
     rows = _chosen()
     if _MARKDOWN.value:
         print(as_markdown(rows))
@@ -54,7 +54,7 @@ def _chosen() -> list[PaperRow]:
 
 
 def describe(row: PaperRow) -> str:
-    """A row, its figures and its commands, in lines."""
+    """Format a row, its figures and its commands, in lines."""
     title = f"{row.name}: {row.label}, {DATA_SETS[row.data_set].label}, space {row.space}"
     figures = [f"    {_figure(figure)}" for figure in row.figures] or ["    no published figure"]
     return "\n".join([title, *figures, *(f"    {command}" for command in row.commands())])
@@ -70,13 +70,13 @@ def _figure(figure: Figure) -> str:
 
 
 def as_markdown(rows: Sequence[PaperRow]) -> str:
-    """The rows as a Markdown table: name, method, published figures with their places."""
+    """Format rows as a Markdown table: name, method, published figures with their places."""
     cells = [(f"`{row.name}`", row.label, "; ".join(map(_figure, row.figures)) or "-") for row in rows]
     return markdown(("row", "method", "published"), cells, texts=3)
 
 
 def describe_config(path: pathlib.Path) -> str:
-    """What the docstring of a config file says: its first line, and how it is run."""
+    """Return what the docstring of a config file says: its first line, and how it is run."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     text = re.sub(r"\bbin/(\w+)", lambda found: command.of(found[1]), text)
     first, *rest = text.splitlines()
@@ -89,7 +89,7 @@ def _no_fields(name: str) -> str:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     entry.run(program, (), _no_fields, example="configs/quickstart.py")
 
 

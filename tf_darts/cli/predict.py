@@ -18,7 +18,7 @@ flags.adopt_module_key_flags(trained)  # --help lists the shared flags too
 
 
 def program() -> None:
-    """Prints a line for each image: the most probable classes and their probabilities."""
+    """Print a line for each image: the most probable classes and their probabilities."""
     if not _IMAGES.value:
         raise UserError("--image: missing; give an image file, or a folder of them")
     with quiet_start():
@@ -47,7 +47,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program, recorded=True)
 
 

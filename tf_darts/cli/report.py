@@ -23,7 +23,7 @@ _BASELINE = flags.DEFINE_string(
 
 
 def program() -> None:
-    """Writes one page."""
+    """Write one page."""
     if bool(_WORKDIR.value) == bool(_COMPARE.value):
         raise UserError("--workdir and --compare: allowed: one of them, a work directory or several")
     if _WORKDIR.value and _BASELINE.value is not None:
@@ -48,7 +48,7 @@ def program() -> None:
 
 
 def workdirs(names: list[str]) -> list[str]:
-    """The work directories that names and patterns stand for, each once.
+    """Return the work directories that names and patterns stand for, each once.
 
     Raises:
       UserError: one of them is none, or there is only one.
@@ -66,7 +66,7 @@ def workdirs(names: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     entry.run(program, [], lambda name: f"--config.{name}: bin/report takes no config", example="")
 
 

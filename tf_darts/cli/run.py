@@ -12,41 +12,41 @@ from tf_darts.cli import shared_flags
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.registry import UNTRAINED_ALPHA
 from tf_darts.runtime import command
-from tf_darts.session import Session
+from tf_darts.session import start
 
 _TABLE = shared_flags.table_flag()
 flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
-    """Runs all stages; prints the comparison and where its picture is."""
+    """Run all stages; print the comparison and where its picture is."""
     config, workdir = shared_flags.load_config(table=_TABLE.value), shared_flags.workdir()
     table = nas_bench_201.of_config(config)
-    run = Session(config, workdir)
+    session, own_workdir = start(config, workdir)
     from tf_darts import stages
     from tf_darts.plots.cell_diagram import save_genotype_picture
     from tf_darts.plots.table import NetworkRow, comparison_table
     from tf_darts.report import page, true_accuracy, workdir_contents, workdir_page
 
-    stages.check(run)
-    stages.search(run, run.workdir)
+    stages.check(session)
+    stages.search(session, own_workdir)
     # Alpha that was never trained has no magnitude to select by.
     methods = ["perturbation"] if config.search.method in UNTRAINED_ALPHA else ["magnitude", "perturbation"]
     genotypes, entries, rows = {}, {}, []
     for method in methods:
-        run.config = shared_flags.with_method(config, method)
-        folder, genotypes[method] = stages.select(run, run.workdir)
+        chosen = session.with_config(shared_flags.with_method(config, method))
+        folder, genotypes[method] = stages.select(chosen, own_workdir)
         if table is not None:
-            entries[method] = stages.look_up(table, config.report.table, folder, genotypes[method])
+            entries[method] = nas_bench_201.look_up(table, config.report.table, folder, genotypes[method])
     for method, genotype in genotypes.items():
-        run.config = shared_flags.with_method(config, method)
-        _, result = stages.train(run, run.workdir, method, genotype)
+        chosen = session.with_config(shared_flags.with_method(config, method))
+        _, result = stages.train(chosen, own_workdir, method, genotype)
         rows.append(NetworkRow(method, result["genotype"], result["parameters"], result["test_accuracy"]))
-    picture = pathlib.Path(run.workdir) / "report" / "genotypes.png"
+    picture = pathlib.Path(own_workdir) / "report" / "genotypes.png"
     picture.parent.mkdir(exist_ok=True)
-    save_genotype_picture(picture, run.space, genotypes)
+    save_genotype_picture(picture, session.space, genotypes)
     report = picture.with_name("index.html")
-    page.write(report, workdir_page.make(workdir_contents.read(run.workdir)))
+    page.write(report, workdir_page.make(workdir_contents.read(own_workdir)))
     print()
     print(comparison_table(rows))
     if table is not None:
@@ -58,7 +58,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program)
 
 

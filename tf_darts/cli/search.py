@@ -7,26 +7,26 @@ from absl import flags
 from tf_darts.cli import shared_flags
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.runtime import command
-from tf_darts.session import Session
+from tf_darts.session import start
 
 _TABLE = shared_flags.table_flag()
 flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
-    """Searches and says where the supernet is."""
+    """Search; print where the supernet is."""
     config, workdir = shared_flags.load_config(table=_TABLE.value), shared_flags.workdir()
     nas_bench_201.of_config(config)  # not used here; checked now, rather than after the search
-    run = Session(config, workdir)
+    session, own_workdir = start(config, workdir)
     from tf_darts import stages
 
-    folder = stages.search(run, run.workdir)
+    folder = stages.search(session, own_workdir)
     print(f"The searched supernet is in {folder} (alpha in {folder / 'result.json'}).")
     print(f"Next: {command.of('select')} --workdir={shlex.quote(workdir)}")
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program)
 
 

@@ -7,27 +7,27 @@ from absl import flags
 from tf_darts.cli import shared_flags
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.runtime import command
-from tf_darts.session import Session
+from tf_darts.session import start
 
 _METHOD, _TABLE = shared_flags.method_flag(), shared_flags.table_flag()
 flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
-    """Selects and prints the genotype."""
+    """Select; print the genotype."""
     workdir = shared_flags.workdir()
     config = shared_flags.with_method(shared_flags.load_config(table=_TABLE.value), _METHOD.value)
     method = config.selection.method
     table = nas_bench_201.of_config(config)
-    run = Session(config, workdir)
+    session, own_workdir = start(config, workdir)
     from tf_darts import stages
     from tf_darts.report import true_accuracy
 
-    folder, genotype = stages.select(run, run.workdir)
-    print(f"{method} selects {genotype.to_text(run.space)}")
+    folder, genotype = stages.select(session, own_workdir)
+    print(f"{method} selects {genotype.to_text(session.space)}")
     print(f"It is in {folder / 'genotype.json'}; every decision is in {folder / 'decisions.jsonl'}.")
     if table is not None:
-        entry = stages.look_up(table, config.report.table, folder, genotype)
+        entry = nas_bench_201.look_up(table, config.report.table, folder, genotype)
         print(true_accuracy.entry_table(entry, table))
         print(f"These figures are in {folder / 'table.json'}.")
     chosen = f"--selection={config.selection.name}" if config.selection.name else f"--method={method}"
@@ -35,7 +35,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program, recorded=True)
 
 

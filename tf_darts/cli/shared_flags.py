@@ -36,7 +36,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 
 
 def load_config(table: str | None = None) -> ml_collections.ConfigDict:
-    """The valid config that the flags give.
+    """Return the valid config that the flags describe.
 
     Args:
       table: the value of --table, if the program has it.
@@ -65,7 +65,7 @@ def load_config(table: str | None = None) -> ml_collections.ConfigDict:
 
 
 def workdir() -> str:
-    """The value of --workdir.
+    """Return the value of --workdir.
 
     Raises:
       UserError: it is missing, a file, or a name that TensorFlow cannot find checkpoints under.
@@ -78,19 +78,19 @@ def workdir() -> str:
 
 
 def method_flag() -> flags.FlagHolder:
-    """A flag --method that stands for --config.selection.method."""
+    """Define a flag --method that stands for --config.selection.method."""
     return flags.DEFINE_string(
         "method", None, f"The same as --config.selection.method: one of {', '.join(SELECTIONS)}."
     )
 
 
 def table_flag() -> flags.FlagHolder:
-    """A flag --table that stands for --config.report.table."""
+    """Define a flag --table that stands for --config.report.table."""
     return flags.DEFINE_string("table", None, "The same as --config.report.table: the NAS-Bench-201 table.")
 
 
 def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_collections.ConfigDict:
-    """A valid copy of the config with another selection method (None: the same)."""
+    """Return a valid copy of the config with another selection method (None: the same)."""
     config = ml_collections.ConfigDict(config.to_dict())
     if method not in (None, config.selection.method):
         config.selection.method, config.selection.name = method, ""  # a name belongs to one selection
@@ -104,7 +104,7 @@ def _unknown_field(name: str) -> str:
 
 
 def run(program: Callable[[], int | None], recorded: bool = False) -> None:
-    """Runs a program: parses flags, and turns a `UserError` into one line and exit status 2.
+    """Run a program: parse flags, and turn a `UserError` into one line and exit status 2.
 
     Args:
       program: what is run.

@@ -37,12 +37,12 @@ _SLURM = flags.DEFINE_string(
     "slurm", None, "Only write this file: a SLURM array script that runs what is not finished."
 )
 _ENGINE = flags.DEFINE_enum(
-    "engine", "local", list(engine.ENGINES), "What runs the jobs; ray needs requirements-ray.txt."
+    "engine", "local", list(engine.ENGINES), "What runs the jobs; ray needs the extra `ray`."
 )
 
 
 def _study(output: Output) -> Study:
-    """The valid study that the flags give, or the one that the output folder holds."""
+    """Return the valid study that the flags describe, or the one that the output folder holds."""
     changes = {"data": {"path": _DATA_DIR.value}, "report": {"table": _TABLE.value}}
     if _CONFIG.value is not None:
         config = _CONFIG.value.copy_and_resolve_references().to_dict()
@@ -58,13 +58,13 @@ def _study(output: Output) -> Study:
 
 
 def program() -> int:
-    """Runs what is not finished and collects; gives the exit status."""
+    """Run what is not finished and collect; return the exit status."""
     if not _OUTPUT.value:
         raise UserError("--output: missing; give the folder for the results")
     if _COLLECT.value and _SLURM.value is not None:
         raise UserError("--collect and --slurm: allowed: one of them")
     if _ENGINE.value == "ray" and importlib.util.find_spec("ray") is None:
-        raise UserError("--engine=ray: Ray is missing; run: pip install -r requirements-ray.txt")
+        raise UserError("--engine=ray: Ray is missing; run: pip install -e '.[ray]'")
     output = Output(_OUTPUT.value)
     if _COLLECT.value and not output.folder.is_dir():
         raise UserError(f"--output: {_OUTPUT.value!r} is no folder; allowed: with --collect, that of a study")
@@ -100,7 +100,7 @@ def _write_slurm(left: list[str], output: Output, needed: float) -> int:
 
 
 def _run(left: list[str], output: Output, study: Study) -> int:
-    """Runs jobs; gives the number of those that failed."""
+    """Run jobs; return the number of those that failed."""
     failures, size = [], study.config["jobs"]
 
     def say(line: str) -> None:
@@ -130,7 +130,7 @@ def _collect(study: Study, output: Output, tables: Tables) -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     entry.run(program, settings.names(), settings.unknown, example="configs/study_digits.py")
 
 

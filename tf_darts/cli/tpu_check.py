@@ -46,7 +46,7 @@ _BATCHES = flags.DEFINE_list(
 
 
 def program() -> int:
-    """Checks; prints where the report is. The exit status is 1 where something did not compile."""
+    """Check; print where the report is. The exit status is 1 where something did not compile."""
     if not _OUTPUT.value:
         raise UserError("--output: missing; give the folder for the results")
     for name, given, allowed in (
@@ -102,7 +102,7 @@ def program() -> int:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     entry.run(program, (), lambda name: f"--config.{name}: bin/tpu_check takes no config", example="")
 
 

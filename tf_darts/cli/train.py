@@ -14,7 +14,7 @@ from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
 from tf_darts.runtime import command
 from tf_darts.runtime.quiet import quiet_start
-from tf_darts.session import Session
+from tf_darts.session import start
 from tf_darts.workdir import stage_folders
 
 _METHOD = shared_flags.method_flag()
@@ -34,7 +34,7 @@ flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def program() -> None:
-    """Trains and prints the test accuracy."""
+    """Train; print the test accuracy."""
     whose = {"--method": _METHOD, "--selection": _SELECTION, "--genotype": _GENOTYPE}
     given = [name for name, flag in whose.items() if flag.value is not None]
     if len(given) > 1:
@@ -59,8 +59,8 @@ def program() -> None:
         from tf_darts import stages
     if _GENOTYPE.value is None:
         genotype = stages.selected(workdir, config, space)
-    run = Session(config, workdir)
-    folder, result = stages.train(run, run.workdir, name, genotype)
+    session, own_workdir = start(config, workdir)
+    folder, result = stages.train(session, own_workdir, name, genotype)
     print(
         f"Test accuracy {100 * result['test_accuracy']:.2f} % after the last epoch"
         f" (best {100 * result['best_test_accuracy']:.2f} %), {result['parameters']:,} parameters."
@@ -74,7 +74,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program, recorded=True)
 
 

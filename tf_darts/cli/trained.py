@@ -22,7 +22,7 @@ flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 
 
 def load() -> tuple[TrainedNetwork, Data]:
-    """The trained network that the flags name, and the data that it was trained on.
+    """Load the trained network that the flags name, and the data that it was trained on.
 
     Raises:
       UserError: there is none, or the data are not where they were.

@@ -24,7 +24,7 @@ _SPACE = flags.DEFINE_multi_string(
 
 
 def program() -> int:
-    """Compares and prints a table per file and the verdict; gives the exit status."""
+    """Compare; print a table per file and the verdict; return the exit status."""
     files, names = _FILE.value, _SPACE.value
     if not files:
         raise UserError("--file: missing; give an .npz of reference values")
@@ -54,7 +54,7 @@ def program() -> int:
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program."""
     shared_flags.run(program)
 
 

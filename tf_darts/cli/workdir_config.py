@@ -13,7 +13,7 @@ from tf_darts.workdir.records import recorded_config
 
 
 def get_config(workdir: str) -> ml_collections.ConfigDict:
-    """The config that a work directory was started with.
+    """Return the config that a work directory was started with.
 
     Raises:
       UserError: there is none there, or this version does not allow it.

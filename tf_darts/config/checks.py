@@ -1,4 +1,4 @@
-"""Settings that contradict each other, or that nothing reads beside the others: refused before any work."""
+"""Checks of settings against each other: contradictions, and what nothing reads beside the others."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -40,7 +40,7 @@ READ_WITH: dict[str, dict[str, Collection[Any]]] = {
 
 
 def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
-    """Checks fields that are each allowed against each other.
+    """Check fields that are each allowed against each other.
 
     Args:
       config: every field, each of its type and allowed for itself.
@@ -66,7 +66,7 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
 
 
 def _check_read(config: ml_collections.ConfigDict, fields: Fields) -> None:
-    """Checks that no field is set which nothing reads, as `READ_WITH` says."""
+    """Check that no field is set which nothing reads, as `READ_WITH` says."""
     for name, others in READ_WITH.items():
         if any(_reads(value_of(config, other), values) for other, values in others.items()):
             continue
@@ -82,7 +82,7 @@ def _check_read(config: ml_collections.ConfigDict, fields: Fields) -> None:
 
 
 def _reads(value: Any, values: Collection[Any]) -> bool:
-    """Whether a value is one of those; a search method of the user's own may read what it likes."""
+    """Return whether a value is one of those; a search method of the user's own may read what it likes."""
     own = isinstance(value, str) and value in registry.METHODS and value not in registry.METHODS.built_in
     return own or value in values
 
@@ -111,7 +111,7 @@ def _check_data(data: ml_collections.ConfigDict) -> None:
 
 
 def last_epoch_field(search: ml_collections.ConfigDict) -> str:
-    """Name of the field of `search` that says how many epochs are searched."""
+    """Return the name of the field of `search` that says how many epochs are searched."""
     return "stop_after" if search.stop_after else "epochs"
 
 

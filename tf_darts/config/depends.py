@@ -10,7 +10,7 @@ BUDGET_FIELDS = ("max_parameters", "max_multiply_adds")  # of the config, in the
 
 
 def of_budget(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Fields of other sections that a selection depends on where the config sets a budget."""
+    """Return the fields of other sections that a selection depends on where the config sets a budget."""
     if not any(config.selection[name] for name in BUDGET_FIELDS):
         return {}
     names = ["channels", "cells"]
@@ -20,7 +20,7 @@ def of_budget(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def of_deciding_search(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Fields of other sections that a search depends on: those of the budget, where it decides within it."""
+    """Return the fields of other sections that a search depends on: the budget's, if it decides within it."""
     network = of_budget(config)
     if config.search.method not in DECIDING_METHODS or not network:
         return {}
@@ -28,11 +28,11 @@ def of_deciding_search(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def search_sections(config: ml_collections.ConfigDict) -> tuple[str, ...]:
-    """Sections that the result of a search depends on."""
+    """Return the sections that the result of a search depends on."""
     own = [s for s, users in METHOD_SECTIONS.items() if config.search.method in users]
     return ("data", "search", "early_stopping", *own)
 
 
 def supernets_of(config: ml_collections.ConfigDict) -> int:
-    """How many supernets a config's selection looks at."""
+    """Return how many supernets a config's selection looks at."""
     return config.selection.supernets if config.selection.method in TAKES_SEVERAL else 1

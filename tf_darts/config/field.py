@@ -46,49 +46,49 @@ class OneOf:
 
 
 def integer_field(default: int, doc: str, least: int = 0) -> Field:
-    """A field for integers from `least` on."""
+    """Make a field for integers from `least` on."""
     return Field(default, doc, f"an integer of at least {least}", lambda v: v >= least)
 
 
 def number_field(default: float, doc: str, low: float = 0.0, high: float = float("inf")) -> Field:
-    """A field for finite numbers from `low` to `high`."""
+    """Make a field for finite numbers from `low` to `high`."""
     allowed = f"a number from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
     return Field(default, doc, allowed, lambda v: low <= v <= high and math.isfinite(v))
 
 
 def one_of_field(default: str, doc: str, *names: str) -> Field:
-    """A field for one of some names."""
+    """Make a field for one of some names."""
     return Field(default, doc, "one of " + ", ".join(names), lambda v: v in names, names=names)
 
 
 def name_field(registry: Registry, default: str, doc: str) -> Field:
-    """A name that is looked up when a config is checked."""
+    """Make a field for a name of a registry, which is looked up when a config is checked."""
     return Field(default, doc, OneOf(registry), lambda v: v in registry, names=registry)
 
 
 def flag_field(default: bool, doc: str) -> Field:
-    """A field that is on or off."""
+    """Make a field that is on or off."""
     return Field(default, doc, "True or False", lambda v: True)
 
 
 def text_field(default: str, doc: str) -> Field:
-    """A field for a text."""
+    """Make a field for a text."""
     return Field(default, doc, "a text", lambda v: True)
 
 
 def tuple_field(kind: type, doc: str, allowed: str) -> Field:
-    """A field for a tuple of things of one kind, by default of none."""
+    """Make a field for a tuple of things of one kind, by default an empty one."""
     return Field((), doc, allowed, lambda v: all(type(item) is kind for item in v))
 
 
 def value_of(config: ml_collections.ConfigDict, name: str) -> Any:
-    """The value of a field by its whole name, as `seed` or `search.epochs`."""
+    """Return the value of a field by its whole name, as `seed` or `search.epochs`."""
     section, _, field = name.rpartition(".")
     return config[section][field] if section else config[field]
 
 
 def checked(name: str, value: Any, field: Field) -> Any:
-    """A value as the field has it.
+    """Check a value and return it as the field has it.
 
     Args:
       name: of the field, for messages.
@@ -113,6 +113,6 @@ def checked(name: str, value: Any, field: Field) -> Any:
 
 
 def _nearest(value: Any, field: Field) -> str:
-    """The name that may have been meant, for the end of a message; nothing where none is near."""
+    """Return the name that may have been meant, for the end of a message; nothing where none is near."""
     near = difflib.get_close_matches(value, field.names, n=1) if isinstance(value, str) else []
     return f"; did you mean {near[0]}?" if near else ""

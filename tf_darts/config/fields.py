@@ -28,7 +28,7 @@ from tf_darts.registry import CRITERIA, EXTENSIBLE, SELECTIONS, Registry
 
 
 def _extension(entries: Registry) -> Field:
-    """A field for what a user adds to a registry: names, and where the things are."""
+    """Make a field for what a user adds to a registry: names, and where the things are."""
     allowed = "a dictionary of names and 'module:attribute' or 'FILE.py:attribute'"
 
     def plain(value: Any) -> dict[str, str] | None:
@@ -339,7 +339,7 @@ NAMES = tuple(f"{section}.{name}" if section else name for section, group in FIE
 
 
 def default() -> ml_collections.ConfigDict:
-    """The published settings for the DARTS space on CIFAR-10, as a config that the caller may change."""
+    """Return the published settings for the DARTS space on CIFAR-10, a config that the caller may change."""
     config = ml_collections.ConfigDict()
     for section, group in FIELDS.items():
         values = {name: _initial(field) for name, field in group.items()}
@@ -351,7 +351,7 @@ def default() -> ml_collections.ConfigDict:
 
 
 def _initial(field: Field) -> Any:
-    """A field's default; where there is none, a place for a value of any type."""
+    """Return a field's default; where there is none, a place for a value of any type."""
     return ml_collections.config_dict.placeholder(object) if field.default is None else field.default
 
 
@@ -360,7 +360,7 @@ def _unknown(name: str, known: Sequence[str]) -> UserError:
 
 
 def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Checks a config whole, before any device is touched.
+    """Check a whole config, before any device is touched.
 
     Args:
       config: a config as a file in `configs/` returns it, with overrides applied.
@@ -396,7 +396,7 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 
 def _extend(extensions: ml_collections.ConfigDict) -> None:
-    """Adds what a config names to the registries."""
+    """Add what a config names to the registries."""
     for field, entries in extensions.items():
         for name, entry in entries.items():
             try:
@@ -406,7 +406,7 @@ def _extend(extensions: ml_collections.ConfigDict) -> None:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Fields in which two configs (as plain nested dictionaries) differ, as `name: old -> new`."""
+    """Return the fields in which two configs (plain nested dictionaries) differ, as `name: old -> new`."""
     found = []
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key), new.get(key)

@@ -19,15 +19,15 @@ FOLDER = (_PACKAGE if INSTALLED else _PACKAGE.parent) / "configs"
 
 
 def names() -> list[str]:
-    """The names of the files, without `.py`."""
+    """Return the names of the files, without `.py`."""
     return sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
 def find(path: str) -> str:
-    """The file that is meant by a path.
+    """Find the file that a path means.
 
     Args:
-      path: of any file; `configs/quickstart.py` is that of this folder, else the one of tf_darts.
+      path: of any file; `configs/quickstart.py` is that of the current folder, else the one of tf_darts.
 
     Returns:
       A path; the same if there is no such file anywhere.
@@ -40,7 +40,7 @@ def find(path: str) -> str:
 
 
 def load(name: str, *arguments: str) -> ml_collections.ConfigDict:
-    """The config of a file that came with tf_darts, made anew at each call.
+    """Make the config of a file that came with tf_darts, anew at each call.
 
     Args:
       name: as `quickstart` for `configs/quickstart.py`.

@@ -14,7 +14,7 @@ MOST_CLASSES = 65536  # beyond it the labels are surely something else, and the 
 
 
 def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
-    """Reads `data.path`, a .npz file with x_train, y_train, x_test, y_test and maybe class_names.
+    """Read `data.path`, a .npz file with x_train, y_train, x_test, y_test and maybe class_names.
 
     Images are [N, H, W, C] or [N, H, W] (one channel), uint8 or floats in [0, 1]; labels are
     integers [N] from 0 on. Without class_names there are as many classes as the largest label says.
@@ -41,7 +41,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
-    """All arrays of the file that matter, by key."""
+    """Return all arrays of the file that matter, by key."""
     allowed = f"a .npz file with the keys {', '.join(KEYS)}"
     full = os.path.expanduser(path)
     if not os.path.isfile(full):
@@ -64,7 +64,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
 
 
 def images_of(name: str, images: np.ndarray) -> np.ndarray:
-    """Images as uint8 [N, H, W, C].
+    """Check images and return them as uint8 [N, H, W, C].
 
     Args:
       name: what they are called in messages.
@@ -87,7 +87,7 @@ def images_of(name: str, images: np.ndarray) -> np.ndarray:
 
 
 def labels_of(name: str, labels: np.ndarray) -> np.ndarray:
-    """Labels [N] from 0 on, as they are.
+    """Check labels and return them as they are: integers [N] from 0 on.
 
     Raises:
       UserError: another shape, no integers, or values that are surely something else.

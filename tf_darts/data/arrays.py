@@ -23,24 +23,24 @@ class Arrays(NamedTuple):
 
 
 def bad(field: str, value: Any, fault: str, allowed: str) -> UserError:
-    """The error for a field whose value has the right type but does not lead to usable images."""
+    """Make the error for a field whose value has the right type but does not lead to usable images."""
     return UserError(f"config: {field} is {value!r}: {fault}; allowed: {allowed}")
 
 
 def some(items: list[str], most: int = 10) -> str:
-    """A comma-separated list, cut short after `most` items."""
+    """Join items with commas, cut short after `most` of them."""
     rest = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + rest
 
 
 def without_images(labels: np.ndarray, class_names: tuple[str, ...]) -> list[str]:
-    """Names of the classes that no label is of."""
+    """Return the names of the classes that have no label."""
     present = np.bincount(labels, minlength=len(class_names)) > 0
     return [name for name, there in zip(class_names, present, strict=True) if not there]
 
 
 def held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Splits image indices at random into training and test, with equal class shares in both.
+    """Split image indices at random into training and test, with equal class shares in both.
 
     Args:
       labels: integer [N].

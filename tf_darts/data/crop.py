@@ -31,14 +31,19 @@ class Crop:
     hue_jitter: float = 0.0
 
     def train(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """JPEG or PNG (string scalar) -> uint8 [side, side, 3]; seed: int32 [2]."""
+        """Cut, resize and colour at random: JPEG or PNG (string scalar) -> uint8 [side, side, 3].
+
+        Args:
+          encoded: string scalar.
+          seed: int32 [2].
+        """
         image = tf.image.resize(_random_part(encoded, _folded(seed, BOX)), [self.side] * 2, antialias=True)
         if self.color_jitter or self.hue_jitter:
             image = self._jittered(tf.clip_by_value(image, 0.0, 255.0), seed)
         return _pixels(image, self.side)
 
     def test(self, encoded: tf.Tensor) -> tf.Tensor:
-        """JPEG or PNG (string scalar) -> uint8 [side, side, 3]."""
+        """Resize and cut the centre out: JPEG or PNG (string scalar) -> uint8 [side, side, 3]."""
         image = _decoded(encoded)
         shape = tf.shape(image)[:2]
         shorter = tf.reduce_min(shape)
@@ -47,7 +52,7 @@ class Crop:
         return _pixels(tf.image.resize_with_crop_or_pad(image, self.side, self.side), self.side)
 
     def _jittered(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """The four changes in random order; image: float32 [side, side, 3], 0 to 255."""
+        """Make the four changes in random order; image: float32 [side, side, 3], 0 to 255."""
 
         def factor(kind: int) -> tf.Tensor:
             return _uniform(seed, kind, 1.0 - self.color_jitter, 1.0 + self.color_jitter)
@@ -82,12 +87,12 @@ def _uniform(seed: tf.Tensor, kind: int, low: float, high: float) -> tf.Tensor:
 
 
 def _decoded(encoded: tf.Tensor) -> tf.Tensor:
-    """uint8 [H, W, 3]."""
+    """Decode a whole image: uint8 [H, W, 3]."""
     return tf.io.decode_image(encoded, 3, expand_animations=False)
 
 
 def _random_part(encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """uint8 [h, w, 3]; of a JPEG, only that part is decoded."""
+    """Decode a random part: uint8 [h, w, 3]; of a JPEG, only that part is decoded."""
 
     def box(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -115,6 +120,6 @@ def _random_part(encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _pixels(image: tf.Tensor, side: int) -> tf.Tensor:
-    """Float [side, side, 3], 0 to 255, as uint8 with a static shape."""
+    """Round floats [side, side, 3], 0 to 255, to uint8 with a static shape."""
     rounded = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
     return tf.ensure_shape(rounded, [side, side, 3])

@@ -12,12 +12,12 @@ ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # of 
 
 
 def names_in(folder: str) -> list[str]:
-    """Names of the visible image files of a folder, sorted."""
+    """Return the names of the visible image files of a folder, sorted."""
     return sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES) and name[0] != ".")
 
 
 def decode(path: str, shape: Sequence[int]) -> np.ndarray:
-    """The image in a file as uint8 [H, W, C], resized where it has another size.
+    """Decode the image in a file to uint8 [H, W, C], resized where it has another size.
 
     Args:
       path: a file, 8-bit PNG or JPEG.

@@ -25,7 +25,7 @@ class _Listing(NamedTuple):
 
 
 def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
-    """Reads `data.path`: train/CLASS/* and test/CLASS/*, or CLASS/* that is split by the seed.
+    """Read `data.path`: train/CLASS/* and test/CLASS/*, or CLASS/* that is split by the seed.
 
     Images become RGB squares of `data.image_size`. Within each part their order is shuffled by the seed:
     in the order of the folders, the first so many images (or a half "in file order") would hold only the
@@ -37,16 +37,16 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
     """
     root, parts, class_names = _parts(data, seed)
     unreadable: list[str] = []
-    arrays = []
-    for files, labels in parts:
-        arrays += [_decode(files, data.image_size, root, unreadable), labels]
+    (x_train, y_train), (x_test, y_test) = (
+        (_decode(files, data.image_size, root, unreadable), labels) for files, labels in parts
+    )
     if unreadable:
         raise bad("data.path", data.path, f"cannot read {some(unreadable)}", "8-bit .png and .jpg images")
-    return Arrays(*arrays, class_names=class_names)
+    return Arrays(x_train, y_train, x_test, y_test, class_names)
 
 
 def files(data: ml_collections.ConfigDict, seed: int) -> tuple[Files, Files, tuple[str, ...]]:
-    """The same as files that are read and decoded later, and the class names.
+    """List the images of `data.path` as files that are read and decoded later, and the class names.
 
     Raises:
       UserError: as `load`, but for images that cannot be read.
@@ -61,7 +61,7 @@ _Part = tuple[list[str], np.ndarray]
 
 
 def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part], tuple[str, ...]]:
-    """The folder, files and labels of its training and test part, and class names."""
+    """Return the folder, files and labels of its training and test part, and class names."""
     root = os.path.expanduser(data.path)
     if not os.path.isdir(root):
         raise bad("data.path", data.path, "no such folder", LAYOUTS)
@@ -90,12 +90,12 @@ def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part]
 
 
 def _folders(path: str) -> list[str]:
-    """Names of the visible sub-folders, sorted."""
+    """Return the names of the visible sub-folders, sorted."""
     return sorted(e.name for e in os.scandir(path) if e.is_dir() and not e.name.startswith("."))
 
 
 def _list(path: str, root: str) -> _Listing:
-    """The image files below root/CLASS/; `path` is data.path, for errors."""
+    """List the image files below root/CLASS/; `path` is data.path, for errors."""
     names = _folders(root)
     if len(names) < 2:
         fault = f"{root} has {len(names)} class folders"
@@ -112,7 +112,7 @@ def _list(path: str, root: str) -> _Listing:
 
 
 def _inside(path: str, file: str) -> str:
-    """The file, unless it is a link that leads out of data.path."""
+    """Return the file; fail if it is a link that leads out of data.path."""
     target = os.path.realpath(file)
     if not target.startswith(os.path.join(os.path.realpath(os.path.expanduser(path)), "")):
         raise bad("data.path", path, f"{file} leads to {target}", "files in the folder, no links out of it")
@@ -120,7 +120,7 @@ def _inside(path: str, file: str) -> str:
 
 
 def _decode(files: list[str], side: int, root: str, unreadable: list[str]) -> np.ndarray:
-    """The images as uint8 [N, side, side, 3]; names of those that fail are appended to `unreadable`."""
+    """Decode images to uint8 [N, side, side, 3]; append the names of those that fail to `unreadable`."""
     images = np.zeros((len(files), side, side, 3), np.uint8)
     for k, file in enumerate(files):
         try:

@@ -10,6 +10,7 @@ import math
 
 import ml_collections
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tf_darts.data.image_data import ImageData
@@ -49,19 +50,19 @@ class ImageSet:
         self._seed = seed
 
     def first(self, count: int) -> "ImageSet":
-        """A set of the first `count` of these images."""
+        """Return the set of the first `count` of these images."""
         part = copy.copy(self)
         part.size = min(count, self.size)
         return part
 
     def with_cutout(self, length: int) -> "ImageSet":
-        """The same images, their training transform with a cutout square of this side, pixels."""
+        """Return the set of the same images whose training transform blanks a square of this side, pixels."""
         cut = copy.copy(self)
         cut._transform = dataclasses.replace(self._transform, cutout_length=length)
         return cut
 
     def batches(self, batch_size: int) -> tuple[int, int]:
-        """Number of full batches in a pass, and the number of images left for a last, shorter one."""
+        """Return the number of full batches in a pass, and of images left for a last, smaller one."""
         return divmod(self.size, batch_size)
 
     def fresh_batch(
@@ -72,7 +73,7 @@ class ImageSet:
         replicas: int = 1,
         replica: tf.Tensor | int = 0,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The first images of a permutation drawn for this step alone, with the training transform.
+        """Draw a batch: the first images of a permutation for this step alone, with the training transform.
 
         Args:
           purpose: what the batch is for; batches for different purposes are independent.
@@ -111,7 +112,7 @@ class ImageSet:
         replicas: int = 1,
         replica: tf.Tensor | int = 0,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One batch of a pass over the set, in which every image comes once.
+        """Return one batch of a pass over the set, in which every image comes once.
 
         Args:
           purpose: what the pass is for; passes for different purposes are independent.
@@ -150,7 +151,7 @@ class ImageSet:
         return self._transform.train(images, seed, count, offset), labels
 
     def _shuffled(self, purpose: str, step: tf.Tensor | int, count: int) -> tf.Tensor:
-        """The first `count` indices of the permutation for (purpose, step): int32 [count].
+        """Draw the first `count` indices of the permutation for (purpose, step): int32 [count].
 
         The images are ordered by random keys. tf.random.experimental.stateless_shuffle would do the same,
         but XLA cannot compile it, and of a fresh batch's permutation only the start is needed.
@@ -164,8 +165,8 @@ class ImageSet:
         return images, tf.gather(self._labels, indices)
 
 
-def held(value, dtype: tf.DType) -> tf.Tensor | tf.Variable:
-    """A value that stays on the devices of the current strategy.
+def held(value: npt.ArrayLike, dtype: tf.DType) -> tf.Tensor | tf.Variable:
+    """Put a value where it stays: on the devices of the current strategy.
 
     A constant is one device's: replicas on a TPU or on several GPUs would be sent it at every step, so that
     each has it in a variable. Those on CPUs share the memory.
@@ -178,14 +179,14 @@ def held(value, dtype: tf.DType) -> tf.Tensor | tf.Variable:
 
 
 def _share(count: int, replicas: int) -> int:
-    """Images of a global batch for each replica."""
+    """Return how many images of a global batch each replica has."""
     if count < 1 or count % replicas:
         raise ValueError(f"a global batch of {count} images cannot be shared by {replicas} replicas")
     return count // replicas
 
 
 def whole_sets(data: ImageData, transform: Transform, seed: int) -> tuple[ImageSet, ImageSet]:
-    """All training and all test images, with one transform and seed."""
+    """Make the sets of all training and of all test images, with one transform and seed."""
     train, test = (
         ImageSet(images, labels, transform, seed)
         for images, labels in ((data.x_train, data.y_train), (data.x_test, data.y_test))
@@ -196,7 +197,7 @@ def whole_sets(data: ImageData, transform: Transform, seed: int) -> tuple[ImageS
 def halves(
     data: ImageData, config_data: ml_collections.ConfigDict, seed: int, transform: Transform
 ) -> tuple[ImageSet, ImageSet]:
-    """Splits the training images for the search.
+    """Split the training images for the search.
 
     Args:
       data: the data set.

@@ -2,7 +2,7 @@
 
 As with images on the device, a batch is a function of (seed, purpose, pass, place in the pass): a run is
 continued at any batch, and every draw is made for the global batch. Crops and colours are drawn on the host
-(`crop.py`), mirroring, normalisation and cutout on the device (`augment.py`).
+(`crop.py`), mirroring, normalisation and cutout on the device (`transform.py`).
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from tf_darts.data.transform import Transform
 from tf_darts.runtime import seeds
 
 # Of ImageNet's training images, in the scale [0, 1], as in the authors' release.
-MEAN = np.float32([0.485, 0.456, 0.406])
-STD = np.float32([0.229, 0.224, 0.225])
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 class Encoded(Protocol):
@@ -33,7 +33,15 @@ class Encoded(Protocol):
     size: int
 
     def read(self, seed: int | None, skip: int) -> tf.data.Dataset:
-        """Elements (string scalar, int32 scalar), shuffled by the seed if there is one, without the first."""
+        """Read images and labels.
+
+        Args:
+          seed: of the order; None: the order of the set.
+          skip: how many of the first are left out.
+
+        Returns:
+          Elements (string scalar, int32 scalar).
+        """
 
 
 class Files:
@@ -44,7 +52,7 @@ class Files:
         self._paths, self._labels = list(paths), labels
 
     def read(self, seed: int | None, skip: int) -> tf.data.Dataset:
-        """As `Encoded.read`."""
+        """Read images and labels; as `Encoded.read`."""
         order = np.arange(self.size) if seed is None else np.random.default_rng(seed).permutation(self.size)
         paths, labels = self._tensors
         return tf.data.Dataset.from_tensor_slices(order[skip:]).map(
@@ -90,8 +98,9 @@ class StreamedData:
         return self.crop.side, self.crop.side, 3
 
     def sets(self, transform: Transform, seed: int) -> tuple["ImageStream", "ImageStream"]:
-        """The training and the test images as sets that batches are drawn from."""
-        return tuple(ImageStream(part, self.crop, transform, seed) for part in (self.train, self.test))
+        """Make the sets that batches of training and of test images are drawn from."""
+        train, test = (ImageStream(part, self.crop, transform, seed) for part in (self.train, self.test))
+        return train, test
 
 
 class ImageStream:
@@ -111,7 +120,7 @@ class ImageStream:
     def batches(
         self, purpose: str, pass_index: int, first: int, batch_size: int, augment: bool
     ) -> tf.data.Dataset:
-        """The batches of a pass from the given one on.
+        """Decode the batches of a pass, from the given one on.
 
         Args:
           purpose: what the pass is for; passes for different purposes are independent.
@@ -152,7 +161,7 @@ class ImageStream:
         offset: tf.Tensor,
         augment: bool,
     ) -> tf.Tensor:
-        """On the device: mirroring and cutout, or neither, and normalisation.
+        """Mirror, normalise and cut out, on the device; or normalise alone.
 
         Args:
           images: uint8 [B, side, side, 3], a part of a batch.

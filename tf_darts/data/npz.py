@@ -27,7 +27,7 @@ DAMAGED = (
 
 
 def read(path: str) -> dict[str, np.ndarray]:
-    """All arrays of a file, by name.
+    """Read all arrays of a file, by name.
 
     Raises:
       UserError: it is missing, damaged, holds one array or a pickle, or something else.

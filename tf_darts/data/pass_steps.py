@@ -1,6 +1,6 @@
 """Compiled steps of whole passes over images on the device, or that the host decodes for each batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,7 @@ BatchStep = Callable[[tf.Tensor, tf.Tensor, Batch], dict[str, tf.Tensor]]
 
 
 def divided(size: int, batch_size: int, replicas: int) -> tuple[int, int]:
-    """Full batches in a pass over `size` images, and the images of a last, smaller one.
+    """Return the number of full batches in a pass over `size` images, and of images in a last, smaller one.
 
     Raises:
       UserError: there are fewer images than replicas.
@@ -40,10 +40,10 @@ class PassSteps:
       strategy: where it runs.
       size: images in the set.
       batch_size: global batch.
-      make_step: gives the step for a global batch of so many images.
+      make_step: makes the step for a global batch of so many images.
       metrics: names of the metrics that steps return.
       steps_per_call: steps per call from the host.
-      make_shape: gives the shape of each metric for a global batch of so many images.
+      make_shape: returns the shape of each metric for a global batch of so many images.
       guard: as `Steps`.
 
     Raises:
@@ -85,7 +85,7 @@ class PassSteps:
         replica: tf.Tensor,
         augment: bool = True,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A replica's part of the batch of a step, for `make_step`.
+        """Return a replica's part of the batch of a step, for `make_step`.
 
         Args:
           images: the set that passes go over.
@@ -111,12 +111,12 @@ class PassSteps:
         )
 
     def __call__(self, number: int) -> tuple[dict[str, np.ndarray], int]:
-        """Runs some steps from this one on, none beyond its pass; gives their metrics and how many."""
+        """Run some steps from this one on, none beyond its pass; return their metrics and their number."""
         within = number % self.per_pass
-        if within < self._full:
-            count = min(self._steps_per_call, self._full - within)
-            return self.full_steps(number, count), count
-        return self._rest_steps(number, 1), 1
+        if self._rest_steps is not None and within == self._full:
+            return self._rest_steps(number, 1), 1
+        count = min(self._steps_per_call, self._full - within)
+        return self.full_steps(number, count), count
 
 
 class StreamedSteps:
@@ -131,7 +131,7 @@ class StreamedSteps:
       purpose: what the passes are for.
       augment: whether images are augmented and their order is shuffled, or neither.
       batch_size: global batch.
-      make_step: gives the step for a global batch of so many images.
+      make_step: makes the step for a global batch of so many images.
       metrics: names of the metrics that steps return.
       guard: as `Steps`.
 
@@ -157,12 +157,15 @@ class StreamedSteps:
         self._batches = lambda number: images.batches(
             purpose, number // self.per_pass, number % self.per_pass, batch_size, augment
         )
-        self._next, self._iterator = -1, iter(())
+        self._next = -1
+        self._iterator: Iterator[Batch] = iter(())
 
         def steps(count: int) -> Steps:
             step, share = make_step(count), count // replicas
 
-            def of_part(number: tf.Tensor, replica: tf.Tensor, pixels: tf.Tensor, labels: tf.Tensor):
+            def of_part(
+                number: tf.Tensor, replica: tf.Tensor, pixels: tf.Tensor, labels: tf.Tensor
+            ) -> dict[str, tf.Tensor]:
                 offset = replica * share
                 pixels = tf.slice(pixels, [offset, 0, 0, 0], [share, *pixels.shape[1:]])
                 batch = images.finish(pixels, purpose, number, count, offset, augment)
@@ -174,7 +177,7 @@ class StreamedSteps:
         self._rest_steps = steps(rest) if rest else None
 
     def __call__(self, number: int) -> tuple[dict[str, np.ndarray], int]:
-        """Runs this step; gives its metrics, and 1.
+        """Run this step; return its metrics, and 1.
 
         Raises:
           UserError: an image cannot be read or decoded; or as `Steps`.
@@ -189,8 +192,9 @@ class StreamedSteps:
         except (tf.errors.NotFoundError, tf.errors.PermissionDeniedError, StopIteration) as error:
             raise _unreadable(error) from error
         self._next = number + 1
-        steps = self._full_steps if within < self._full else self._rest_steps
-        return steps(number, 1, batch), 1
+        if self._rest_steps is not None and within == self._full:
+            return self._rest_steps(number, 1, batch), 1
+        return self._full_steps(number, 1, batch), 1
 
 
 def _unreadable(error: Exception) -> UserError:
@@ -211,11 +215,11 @@ def over(
     steps_per_call: int,
     guard: Guard | None = None,
 ) -> PassSteps | StreamedSteps:
-    """Steps of passes over a set, wherever its images are; arguments as of the two classes."""
+    """Make the steps of passes over a set, wherever its images are; arguments as of the two classes."""
     if isinstance(images, ImageStream):
         return StreamedSteps(strategy, images, purpose, augment, batch_size, make_step, metrics, guard)
 
-    def with_batch(count: int):
+    def with_batch(count: int) -> Step:
         step = make_step(count)
 
         def whole(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -1,7 +1,7 @@
 """Where images come from: one function for every `data.source`, and one kind of result.
 
-A new source is a function `(config.data, seed) -> Arrays`, an entry in `SOURCES`, and its name in
-`config.py`.
+A new source is a function `(config.data, seed) -> Arrays`, an entry in `tf_darts.registry.SOURCES`, and its
+name in `tf_darts.config.fields`.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ PATIENCE = 30.0  # seconds of reading after which it is said
 
 
 def digits(data: ml_collections.ConfigDict, seed: int) -> Arrays:
-    """The 1,797 handwritten digits of scikit-learn, 8x8x1, with `data.test_fraction` of them held out."""
+    """Return the 1,797 digits of scikit-learn, 8x8x1, with `data.test_fraction` of them held out."""
     digits = datasets.load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]  # 17 grey levels, 0 to 16
     train, test = held_out(digits.target, data.test_fraction, seed)
@@ -32,7 +32,7 @@ def digits(data: ml_collections.ConfigDict, seed: int) -> Arrays:
 
 
 def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData:
-    """Loads the data set that the config names.
+    """Load the data set that the config names.
 
     Args:
       data: `config.data`, validated.
@@ -49,7 +49,8 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
     if data.stream:
         crop = Crop(data.image_size, data.test_resize, data.color_jitter, data.hue_jitter)
         with _patient(data):
-            return StreamedData(*STREAMS.load(data.source)(data, seed), crop)
+            train, test, class_names = STREAMS.load(data.source)(data, seed)
+        return StreamedData(train, test, class_names, crop)
     with _patient(data):
         arrays = SOURCES.load(data.source)(data, seed)
     _check(data, arrays)
@@ -69,7 +70,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
 
 @contextlib.contextmanager
 def _patient(data: ml_collections.ConfigDict) -> Iterator[None]:
-    """Says so where reading stalls, as it does on a network that is gone."""
+    """Say so where reading stalls, as it does on a network that is gone."""
     where = data.path or data.name
 
     def say() -> None:
@@ -85,7 +86,7 @@ def _patient(data: ml_collections.ConfigDict) -> Iterator[None]:
 
 
 def averaged(images: np.ndarray, factor: int) -> np.ndarray:
-    """Images uint8 [N, H, W, C] with factor x factor pixels averaged into one, rounded to whole numbers.
+    """Average factor x factor pixels of uint8 images [N, H, W, C] into one, rounded to whole numbers.
 
     Raises:
       UserError: `factor`, which is data.downscale, does not divide height and width.
@@ -102,7 +103,7 @@ def averaged(images: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _check(data: ml_collections.ConfigDict, arrays: Arrays) -> None:
-    """What has to hold whatever the source is."""
+    """Check what has to hold whatever the source is."""
     field = {"digits": "data.source", "tfds": "data.name"}.get(data.source, "data.path")
     value = data[field.removeprefix("data.")]
     for part in ("train", "test"):

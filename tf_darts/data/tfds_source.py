@@ -19,7 +19,7 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
-    """Reads the splits "train" and `data.test_split` of the data set `data.name`, in file order.
+    """Read the splits "train" and `data.test_split` of the data set `data.name`, in file order.
 
     With `data.path` the data set must lie prepared below that folder, in any version (the newest is
     taken), and the network is never tried. Without it, the default folder of tfds is used, and what it
@@ -37,11 +37,11 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
     names = getattr(found.info.features["label"], "names", None)
     if names is None:
         names = [str(k) for k in range(1 + max(int(y.max()) for y in (train[1], test[1])))]
-    return Arrays(*train, *test, class_names=tuple(names))
+    return Arrays(*train, *test, tuple(names))
 
 
 def builder(data: ml_collections.ConfigDict) -> Any:
-    """The tfds builder of a classification data set with the splits that the config names.
+    """Return the tfds builder of a classification data set with the splits that the config names.
 
     Raises:
       UserError: the data set is not there, not known, or has not what it must.
@@ -62,7 +62,7 @@ def builder(data: ml_collections.ConfigDict) -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars, no notes in the log; what tfds prints goes to standard error."""
+    """Keep tfds from progress bars and notes in the log; what it prints goes to standard error."""
     import tensorflow_datasets as tfds  # slow to import, and only this source needs it
 
     verbosity = logging.get_verbosity()
@@ -76,7 +76,7 @@ def quiet() -> Iterator[None]:
 
 
 def _prepared(data: ml_collections.ConfigDict) -> Any:
-    """The tfds builder of the data set below data.path.
+    """Return the tfds builder of the data set below data.path.
 
     It is made from the folder itself, not by name: so old versions and data sets that tfds does not know
     can be read, and nothing is looked up elsewhere.
@@ -120,7 +120,7 @@ def _folders(path: str) -> list[str]:
 
 
 def _versions(path: str, version: str | None) -> list[str]:
-    """Version folders in `path` that are fully prepared (tfds writes dataset_info.json last)."""
+    """Return the version folders in `path` that are fully prepared (tfds writes dataset_info.json last)."""
     return [
         name
         for name in _folders(path)
@@ -131,7 +131,7 @@ def _versions(path: str, version: str | None) -> list[str]:
 
 
 def _downloaded(data: ml_collections.ConfigDict) -> Any:
-    """The tfds builder of the data set in the default place, downloaded if it is not there."""
+    """Return the tfds builder of the data set in the default place, downloaded if it is not there."""
     import tensorflow_datasets as tfds
 
     allowed = "an image classification data set of tfds"
@@ -150,7 +150,7 @@ def _downloaded(data: ml_collections.ConfigDict) -> Any:
 
 
 def _line(error: Exception) -> str:
-    """An exception in one line: its message up to the first line break, or its type."""
+    """Return an exception in one line: its message up to the first line break, or its type."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -159,8 +159,10 @@ def _unreadable(data: ml_collections.ConfigDict, error: Exception) -> UserError:
     return bad("data.path", data.path, fault, "a data directory that tfds prepared, undamaged")
 
 
-def _read(data: ml_collections.ConfigDict, builder: Any, split: str, limit: int) -> tuple:
-    """One split, or its first `limit` images: uint8 [N, H, W, C] and integer labels [N]."""
+def _read(
+    data: ml_collections.ConfigDict, builder: Any, split: str, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read a split, or its first `limit` images: uint8 [N, H, W, C] and integer labels [N]."""
     import tensorflow_datasets as tfds
 
     shape = builder.info.features["image"].shape

@@ -22,7 +22,7 @@ class Records:
             self.size, self._split = limit, f"{split}[:{limit}]"
 
     def read(self, seed: int | None, skip: int) -> tf.data.Dataset:
-        """As `stream.Encoded.read`; shuffled are the files, and images within `BUFFER`."""
+        """Read images as `image_stream.Encoded.read`; shuffle the files, and the images within `BUFFER`."""
         import tensorflow_datasets as tfds  # slow to import, and only this source needs it
 
         options = tf.data.Options()
@@ -43,7 +43,7 @@ class Records:
 
 
 def parts(data: ml_collections.ConfigDict, seed: int) -> tuple[Records, Records, tuple[str, ...]]:
-    """Training images, test images and class names of `data.name`.
+    """Return the training images, the test images and the class names of `data.name`.
 
     Raises:
       UserError: as `tfds_source.load`.
@@ -55,8 +55,8 @@ def parts(data: ml_collections.ConfigDict, seed: int) -> tuple[Records, Records,
     if names is None:
         fault = "its labels have no names"
         raise bad("data.name", data.name, fault, "with data.stream, a data set that names its classes")
-    records = (
+    train, test = (
         Records(builder, split, limit)
         for split, limit in (("train", data.limit_train), (data.test_split, data.limit_test))
     )
-    return *records, tuple(names)
+    return train, test, tuple(names)

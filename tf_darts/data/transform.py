@@ -34,7 +34,7 @@ class Transform:
     def train(
         self, images: tf.Tensor, seed: tf.Tensor, total: int | None = None, offset: tf.Tensor | int = 0
     ) -> tf.Tensor:
-        """Random crop and flip, each drawn per image, then normalisation, then cutout.
+        """Crop and flip at random, each drawn per image, then normalise, then cut out.
 
         The images may be a slice of a larger batch: the draws are then made for the whole batch and the
         slice's part of them is used, so that a batch does not depend on how it is shared out.
@@ -52,7 +52,7 @@ class Transform:
         total = batch if total is None else total
 
         def draw(kind: int, below: int) -> tf.Tensor:
-            """Uniform int32 [B, 1] in [0, below), one for each image."""
+            """Draw uniform int32 [B, 1] in [0, below), one for each image."""
             kind_seed = tf.random.experimental.stateless_fold_in(seed, kind, alg="philox")
             drawn = tf.random.stateless_uniform([total], kind_seed, 0, below, tf.int32, alg="philox")
             return tf.slice(drawn, [tf.cast(offset, tf.int32)], [batch])[:, None]
@@ -77,7 +77,7 @@ class Transform:
         return out
 
     def test(self, images: tf.Tensor) -> tf.Tensor:
-        """Normalisation only.
+        """Normalise images, and nothing else.
 
         Args:
           images: uint8 [B, H, W, C].
@@ -92,6 +92,6 @@ class Transform:
 
 
 def _covered(centre: tf.Tensor, size: int, length: int) -> tf.Tensor:
-    """Which of `size` pixels lie in [centre - length // 2, + length): bool [B, size], centre [B, 1]."""
+    """Find which of `size` pixels lie in [centre - length // 2, + length): bool [B, size], centre [B, 1]."""
     distance = tf.range(size)[None] - (centre - length // 2)
     return (distance >= 0) & (distance < length)

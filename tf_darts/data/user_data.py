@@ -8,6 +8,7 @@ import os
 import pathlib
 import secrets
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +17,7 @@ from tf_darts.data import array_file, npz
 from tf_darts.data.arrays import held_out
 from tf_darts.errors import UserError
 
-Given = tuple[np.ndarray, np.ndarray] | tf.data.Dataset
+Given: TypeAlias = tuple[np.ndarray, np.ndarray] | tf.data.Dataset
 """Images and labels: two arrays, or a dataset of such pairs, batched or not."""
 
 NAME = "data.npz"
@@ -30,7 +31,7 @@ def keep(
     test_fraction: float,
     seed: int,
 ) -> pathlib.Path:
-    """Writes the images into a folder, unless they are there; gives the file, of source `npz`.
+    """Write the images into a folder, unless they are there; return the file, of source `npz`.
 
     Args:
       folder: the work directory, made if need be.
@@ -77,7 +78,7 @@ def keep(
 
 
 def _arrays(given: Given, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images as uint8 [N, H, W, C] and labels as int64 [N]."""
+    """Return images as uint8 [N, H, W, C] and labels as int64 [N]."""
     if isinstance(given, tf.data.Dataset):
         images, labels = _of_dataset(given, what)
     else:
@@ -94,7 +95,7 @@ def _arrays(given: Given, what: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _of_dataset(dataset: tf.data.Dataset, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """All elements of a dataset as two arrays."""
+    """Return all elements of a dataset as two arrays."""
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise UserError(f"{what}: the dataset has no end; allowed: one pass over the images (without repeat)")
     spec = dataset.element_spec

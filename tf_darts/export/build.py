@@ -29,13 +29,13 @@ from tf_darts.workdir.stage_folder import versions
 
 @contextlib.contextmanager
 def on_cpu() -> Iterator[None]:
-    """Networks are read and exported on a CPU: its convolutions are of full float32 precision everywhere."""
+    """Read and export networks on a CPU: its convolutions are of full float32 precision everywhere."""
     with tf.distribute.OneDeviceStrategy("/cpu:0").scope(), tf.device("/cpu:0"):
         yield
 
 
 def probabilities(network: Network, data: Data, images: np.ndarray) -> np.ndarray:
-    """A trained network's answers, float32 [N, classes], on images uint8 [N, H, W, C]."""
+    """Return a trained network's answers, float32 [N, classes], on images uint8 [N, H, W, C]."""
     transform = Transform(data.mean, data.std)
 
     @tf.function(reduce_retracing=True)
@@ -55,7 +55,7 @@ def export(
     representative_images: int = 200,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Writes files of a trained network, has them checked in a fresh process, and writes the model card.
+    """Write files of a trained network, check them in a fresh process, and write the model card.
 
     All of it appears at once, in the place of an earlier export.
 
@@ -130,13 +130,13 @@ def export(
 
 
 def keras_model(trained: TrainedNetwork, data: Data) -> keras.Model:
-    """The model of the Keras file: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
+    """Return the model of the Keras file: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
     with on_cpu():
         return functional(trained.network(data), data.image_shape, data.mean, data.std)
 
 
 def check_folder(folder: pathlib.Path) -> None:
-    """Checks that an export may be put somewhere.
+    """Check that an export may be put in a folder.
 
     Raises:
       UserError: something else is there.
@@ -149,7 +149,7 @@ def check_folder(folder: pathlib.Path) -> None:
 
 
 def _size(trained: TrainedNetwork, network: Network, data: Data) -> dict[str, int]:
-    """The network's size, for the model card."""
+    """Return the network's size, for the model card."""
     return {
         "channels": trained.config.training.channels,
         "cells": trained.config.training.cells,
@@ -159,13 +159,13 @@ def _size(trained: TrainedNetwork, network: Network, data: Data) -> dict[str, in
 
 
 def _bytes(path: pathlib.Path) -> int:
-    """Size of a file, or of all files of a folder."""
+    """Return the size of a file, or of all files of a folder, bytes."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _replace(folder: pathlib.Path, new: pathlib.Path) -> None:
-    """Puts a folder in the place of another; a kill leaves one of them whole."""
+    """Put a folder in the place of another; a kill leaves one of them whole."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

@@ -14,7 +14,7 @@ JSON, TEXT = "model_card.json", "model_card.md"
 
 
 def about(trained: TrainedNetwork, data: sample.Data) -> dict[str, Any]:
-    """What the card says about data, genotype and training."""
+    """Return what the card says about data, genotype and training."""
     config, result = trained.config, trained.result
     height, width, channels = data.image_shape
     return {
@@ -47,7 +47,7 @@ def about(trained: TrainedNetwork, data: sample.Data) -> dict[str, Any]:
 
 
 def text(content: dict[str, Any]) -> str:
-    """The card as Markdown."""
+    """Return the card as Markdown."""
     data, network, checked = content["data"], content["network"], content["checked"]
     image, machine, training = data["image"], content["machine"], content["training"]
     side = f"{image['height']}x{image['width']}x{image['channels']}"
@@ -93,7 +93,7 @@ def text(content: dict[str, Any]) -> str:
 
 
 def _arithmetic(precision: str) -> str:
-    """What the network was trained in, and what the files compute in."""
+    """Say what the network was trained in, and what the files compute in."""
     if precision == "float32":
         return "trained in float32; the files compute in it, but for int8"
     return (

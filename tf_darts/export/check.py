@@ -1,4 +1,4 @@
-"""Whether exported files give the trained network's answers, seen from a process that has no tf_darts."""
+"""The check of exported files against the trained network's answers, in a process that has no tf_darts."""
 
 import dataclasses
 import json
@@ -45,7 +45,7 @@ def compare(
     labels: np.ndarray,
     expected: np.ndarray,
 ) -> dict[str, Finding]:
-    """Reads files in a fresh process and compares their answers.
+    """Read files in a fresh process and compare their answers.
 
     Args:
       paths: the files, by the name of the format.
@@ -73,7 +73,7 @@ def compare(
 def _ask(
     folder: pathlib.Path, paths: dict[str, pathlib.Path], imports: Iterable[str], images: np.ndarray
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Has the answers written into a folder; gives the latencies."""
+    """Write the answers of models into a folder, by a fresh process; return the latencies."""
     job = {
         "models": {name: str(path.absolute()) for name, path in paths.items()},
         "imports": list(imports),

@@ -1,4 +1,4 @@
-"""What writes the file of each format."""
+"""Writers of the file of each format."""
 
 import contextlib
 import io
@@ -14,13 +14,13 @@ from tf_darts.export.reload import SIGNATURE
 
 
 def write_keras(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
-    """One Keras file, for `keras.models.load_model`."""
+    """Write one Keras file, for `keras.models.load_model`."""
     del examples
     model.save(path)
 
 
 def write_saved_model(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
-    """A SavedModel with the signature `classify`, which is also the one that is served by default."""
+    """Write a SavedModel with the signature `classify`, which is also the one that is served by default."""
     del examples
     module = _module(model, tf.uint8)
     signatures = dict.fromkeys((SIGNATURE, "serving_default"), module.classify)
@@ -28,13 +28,13 @@ def write_saved_model(model: keras.Model, path: pathlib.Path, examples: np.ndarr
 
 
 def write_tflite(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
-    """A TFLite file that computes in float32."""
+    """Write a TFLite file that computes in float32."""
     del examples
     path.write_bytes(_converted(_converter(model, tf.uint8)))
 
 
 def write_tflite_int8(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
-    """A TFLite file that computes in int8, quantised to what the examples make of each tensor.
+    """Write a TFLite file that computes in int8, quantised by each tensor's range on the examples.
 
     Pixels go in as they are (scale 1, zero point 0), and probabilities come out as float32.
 
@@ -64,7 +64,7 @@ WRITERS: dict[str, Callable[[keras.Model, pathlib.Path, np.ndarray], None]] = {
 
 
 def _module(model: keras.Model, pixels: tf.DType) -> tf.Module:
-    """The model with its signature: images -> probabilities and class."""
+    """Return the model with its signature: images -> probabilities and class."""
     shape = [None, *model.input_shape[1:]]
     # In two parts, since the model itself would take other pixels than uint8 for uint8 first.
     normalise = model.get_layer(NORMALISATION)

@@ -20,7 +20,7 @@ NORMALISATION = "normalisation"  # name of the layer that takes the pixels
 def functional(
     network: Network, image_shape: Sequence[int], mean: np.ndarray, std: np.ndarray
 ) -> keras.Model:
-    """The model uint8 images [B, H, W, C] -> probabilities float32 [B, classes].
+    """Build the model uint8 images [B, H, W, C] -> probabilities float32 [B, classes].
 
     The network is taken as it is outside of training: running statistics, no drop path, no auxiliary head.
 
@@ -55,7 +55,7 @@ def functional(
 
 
 def _cell(cell: Cell, inputs: list[NodeOutput], stock: Stock) -> keras.KerasTensor:
-    """A cell's output, as `Cell.call` computes it."""
+    """Build a cell's output, as `Cell.call` computes it."""
     nodes = list(inputs)
     if cell.preprocess:
         nodes = [

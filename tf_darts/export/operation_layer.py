@@ -13,7 +13,7 @@ from tf_darts.layers.operation import Operation
 from tf_darts.registry import OPERATIONS
 
 
-@keras.saving.register_keras_serializable("tf_darts")
+@keras.saving.register_keras_serializable("tf_darts", name="OwnOperation")  # as version 1.0 has it in files
 class OperationLayer(keras.layers.Layer):
     """An operation that is not built in, as it computes outside of training.
 
@@ -40,7 +40,7 @@ class OperationLayer(keras.layers.Layer):
 
     @classmethod
     def of(cls, operation: Operation, name: str) -> "OperationLayer":
-        """A layer with the weights of an operation."""
+        """Make a layer with the weights of an operation."""
         reference = OPERATIONS[operation.name]
         made = cls(
             operation.name,
@@ -62,3 +62,8 @@ class OperationLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | self._made_from
+
+
+@keras.saving.register_keras_serializable("tf_darts", name="OwnOperation")  # as version 1.0 has it in files
+class OwnOperation(OperationLayer):
+    """The layer as Keras files of version 1.0 name it: Keras looks for weights by the name of the class."""

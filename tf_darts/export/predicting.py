@@ -38,7 +38,7 @@ class Classifier:
     class_names: tuple[str, ...]
 
     def classify(self, files: Sequence[str]) -> np.ndarray:
-        """Probabilities float32 [files, classes] of image files, of any size.
+        """Return probabilities float32 [files, classes] of image files, of any size.
 
         Raises:
           UserError: a file is no image; or the model takes neither grey values nor colours.
@@ -57,7 +57,7 @@ class Classifier:
         return self.answer(averaged(np.stack(images), self.downscale))
 
     def _pixels(self, file: str) -> np.ndarray:
-        """A file's image as those of the training's test set were made."""
+        """Read a file's image as those of the training's test set were made."""
         height, width, channels = self.shape
         shape = height * self.downscale, width * self.downscale, channels
         if self.test_resize:
@@ -67,7 +67,7 @@ class Classifier:
 
 
 def of_trained(trained: TrainedNetwork, data: Data) -> Classifier:
-    """The network of a work directory."""
+    """Return a classifier from the network of a work directory."""
 
     def answer(images: np.ndarray) -> np.ndarray:
         with build.on_cpu():
@@ -79,7 +79,7 @@ def of_trained(trained: TrainedNetwork, data: Data) -> Classifier:
 
 
 def of_export(path: str) -> Classifier:
-    """A model that bin/export wrote.
+    """Return a classifier from a model that bin/export wrote.
 
     Args:
       path: the folder of an export, of which the first file of `FILES` is taken, or one of the files in it.
@@ -111,7 +111,7 @@ def of_export(path: str) -> Classifier:
 
 
 def image_files(names: Sequence[str]) -> list[str]:
-    """The files that some names of files and folders stand for; of a folder, its images by name.
+    """Return the files that some names of files and folders stand for; of a folder, its images by name.
 
     Raises:
       UserError: no such file, or a folder without images.

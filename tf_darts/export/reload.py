@@ -31,7 +31,7 @@ WARM_UP, REPEATS, SECONDS = 3, 50, 2.0  # calls before timing; calls timed, fewe
 
 
 def load(path: str | pathlib.Path) -> Model:
-    """The model of a Keras or TFLite file or of a SavedModel's folder, by its name.
+    """Load the model of a Keras or TFLite file or of a SavedModel's folder, by its name.
 
     Raises:
       OSError, ValueError: it cannot be read.
@@ -96,14 +96,14 @@ def _cores() -> int:
 
 
 def answers_of(model: Model, images: np.ndarray) -> Answers:
-    """A model's answers on any number of images."""
+    """Return a model's answers on any number of images."""
     parts = [model(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
     probabilities, classes = zip(*parts, strict=True)
     return np.concatenate(probabilities), np.concatenate(classes)
 
 
 def latency(model: Model, images: np.ndarray) -> dict[str, float]:
-    """Median seconds that a call with these images takes, and how many calls it is of."""
+    """Return the median seconds that a call with these images takes, and how many calls it is of."""
     for _ in range(WARM_UP):
         model(images)
     taken, start = [], time.perf_counter()
@@ -115,7 +115,7 @@ def latency(model: Model, images: np.ndarray) -> dict[str, float]:
 
 
 def main(folder: pathlib.Path) -> None:
-    """Does what FOLDER/job.json asks for."""
+    """Do what FOLDER/job.json asks for."""
     job = json.loads((folder / "job.json").read_text())
     if not job["imports"]:
         sys.modules["tf_darts"] = None  # an import of it now fails, wherever it is installed

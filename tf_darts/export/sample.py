@@ -11,19 +11,19 @@ Data = ImageData | StreamedData
 
 
 def size_of_test(data: Data) -> int:
-    """Number of test images."""
+    """Return the number of test images."""
     return data.test.size if isinstance(data, StreamedData) else len(data.x_test)
 
 
 def of_test(data: Data, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Some test images, uint8 [N, H, W, C], and their labels, int32 [N]; count 0: all."""
+    """Return some test images, uint8 [N, H, W, C], and their labels, int32 [N]; count 0: all."""
     if isinstance(data, StreamedData):
         return _decoded(data, data.test, count or data.test.size)
     return data.x_test[: count or None], data.y_test[: count or None]
 
 
 def of_train(data: Data, count: int) -> np.ndarray:
-    """Some training images, as they are without augmentation: uint8 [N, H, W, C]."""
+    """Return some training images, as they are without augmentation: uint8 [N, H, W, C]."""
     return _decoded(data, data.train, count)[0] if isinstance(data, StreamedData) else data.x_train[:count]
 
 

@@ -32,11 +32,11 @@ class Stock:
         self.place = place
 
     def within(self, name: str) -> "Stock":
-        """The same for a part of this place."""
+        """Return a maker of layers for a part of this place."""
         return Stock(f"{self.place}_{name}")
 
     def conv(self, x: Tensor, kernel: keras.Variable, name: str, stride: int = 1) -> Tensor:
-        """Convolution with symmetric padding; `kernel` is [kh, kw, C_in, C_out]."""
+        """Apply a convolution with symmetric padding; `kernel` is [kh, kw, C_in, C_out]."""
         high, wide = kernel.shape[:2]
         layer = keras.layers.Conv2D(
             kernel.shape[-1], (high, wide), stride, _padding(stride), use_bias=False, name=self._named(name)
@@ -46,7 +46,7 @@ class Stock:
     def depthwise(
         self, x: Tensor, kernel: keras.Variable, name: str, stride: int = 1, dilation: int = 1
     ) -> Tensor:
-        """Depthwise convolution with symmetric padding; `kernel` is [k, k, C, 1]."""
+        """Apply a depthwise convolution with symmetric padding; `kernel` is [k, k, C, 1]."""
         size = kernel.shape[0]
         layer = keras.layers.DepthwiseConv2D(
             size, stride, _padding(stride), dilation_rate=dilation, use_bias=False, name=self._named(name)
@@ -54,7 +54,7 @@ class Stock:
         return self._applied(layer, _padded(x, size, size, stride), kernel)
 
     def norm(self, x: Tensor, norm: BatchNorm, name: str) -> Tensor:
-        """Batch normalisation with the running estimates."""
+        """Apply batch normalisation with the running estimates."""
         layer = keras.layers.BatchNormalization(
             momentum=BATCH_NORM_MOMENTUM,
             epsilon=BATCH_NORM_EPSILON,
@@ -66,7 +66,7 @@ class Stock:
         return self._applied(layer, x, *affine, norm.moving_mean, norm.moving_variance)
 
     def dense(self, x: Tensor, classifier: keras.layers.Dense, name: str) -> Tensor:
-        """The classifier."""
+        """Apply the classifier."""
         layer = keras.layers.Dense(classifier.units, name=self._named(name))
         return self._applied(layer, x, classifier.kernel, classifier.bias)
 
@@ -84,30 +84,30 @@ def _padding(stride: int) -> str:
 
 
 def _padded(x: Tensor, high: int, wide: int, stride: int) -> Tensor:
-    """At stride 2 Keras's "same" pads on one side only: padded here as PyTorch does."""
+    """Pad as PyTorch does at stride 2, where Keras's "same" pads on one side only."""
     rows, columns = (high - 1) // 2, (wide - 1) // 2
     return x if stride == 1 or not (rows or columns) else keras.layers.ZeroPadding2D((rows, columns))(x)
 
 
 def relu(x: Tensor) -> Tensor:
-    """ReLU; as a function, so that the edges of a node share it (`NodeOutput.then`)."""
+    """Apply ReLU; a function, so that the edges of a node share it (`NodeOutput.then`)."""
     return keras.layers.ReLU()(x)
 
 
 def subsample(x: Tensor, stride: int | tuple[int, int] = 2, offset: int = 0) -> Tensor:
-    """Every second pixel, starting with the first or from `offset`: a pooling over single pixels."""
+    """Take every second pixel, starting with the first or from `offset`: a pooling over single pixels."""
     if offset:
         x = keras.layers.Cropping2D(((offset, 0), (offset, 0)))(x)
     return keras.layers.MaxPooling2D(1, stride)(x)
 
 
 def max_pool(x: Tensor) -> Tensor:
-    """3x3 max pooling of stride 1."""
+    """Apply 3x3 max pooling of stride 1."""
     return keras.layers.MaxPooling2D(3, 1, "same")(x)
 
 
 def avg_pool(x: Tensor) -> Tensor:
-    """3x3 average pooling of stride 1 without padding in the divisor."""
+    """Apply 3x3 average pooling of stride 1 without padding in the divisor."""
     return keras.layers.AveragePooling2D(3, 1, "same")(x)
 
 
@@ -192,7 +192,7 @@ def _keras_layer(operation: KerasOperation, node: NodeOutput, stock: Stock) -> T
 
 
 def write_stem(stem: Stem | ImageNetStem, images: Tensor, stock: Stock, inputs: int) -> list[Tensor]:
-    """A stem: what the first cell has as its inputs, of which there are `inputs`."""
+    """Write a stem; return the first cell's inputs, of which there are `inputs`."""
     if isinstance(stem, ImageNetStem):
         x = stock.norm(stock.conv(images, stem.conv_1, "conv_1", 2), stem.norm_1, "norm_1")
         first = stock.norm(stock.conv(relu(x), stem.conv_2, "conv_2", 2), stem.norm_2, "norm_2")
@@ -218,9 +218,9 @@ _WRITTEN: dict[type, Callable[[Any, NodeOutput, Stock], Tensor]] = {
 
 
 def write(operation: Operation, node: NodeOutput, stock: Stock) -> Tensor:
-    """An operation of a trained network in Keras's own layers, as it computes outside of training.
+    """Write an operation of a trained network in Keras's own layers, as it computes outside of training.
 
-    A user's own operation becomes an `OwnOperation`, which needs tf_darts where the Keras file is read.
+    A user's own operation becomes an `OperationLayer`, which needs tf_darts where the Keras file is read.
 
     Args:
       operation: the operation, with its weights.

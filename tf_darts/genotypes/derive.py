@@ -10,7 +10,7 @@ from tf_darts.spaces import Space
 
 
 def candidates_of(space: Space, cell_type: str, edge: int) -> list[int]:
-    """Operations of an edge that a genotype may hold: all, or all but `none`.
+    """Return the operations of an edge that a genotype may hold: all, or all but `none`.
 
     An edge whose only candidate is `none` keeps it.
     """
@@ -20,7 +20,7 @@ def candidates_of(space: Space, cell_type: str, edge: int) -> list[int]:
 
 
 def candidates_mask(space: Space, cell_type: str) -> np.ndarray:
-    """The same of all edges: bool [edges, operations]."""
+    """Return which operations of each edge a genotype may hold, bool [edges, operations]."""
     mask = np.zeros((len(space.edges), space.num_operations), bool)
     for edge in range(len(space.edges)):
         mask[edge, candidates_of(space, cell_type, edge)] = True
@@ -28,7 +28,7 @@ def candidates_mask(space: Space, cell_type: str) -> np.ndarray:
 
 
 def check_finite(space: Space, mixing_weights: Mapping[str, np.ndarray]) -> None:
-    """Checks that a genotype can be read from mixing weights.
+    """Check that a genotype can be read from mixing weights.
 
     Raises:
       UserError: one is not finite; the message names its edge.
@@ -43,7 +43,7 @@ def check_finite(space: Space, mixing_weights: Mapping[str, np.ndarray]) -> None
 
 
 def read_genotype(space: Space, mixing_weights: dict[str, np.ndarray]) -> Genotype:
-    """The genotype that DARTS reads from mixing weights.
+    """Return the genotype that DARTS reads from mixing weights.
 
     For each node, edges rank by their largest weight among the operations allowed, ties to the lower
     edge; the best are kept, listed by rank; each keeps its best operation, ties to the lower index.
@@ -55,14 +55,13 @@ def read_genotype(space: Space, mixing_weights: dict[str, np.ndarray]) -> Genoty
       mixing_weights: float [edges, operations] per cell type.
 
     Raises:
-      UserError: one is not finite; the largest of them would be any.
+      UserError: one is not finite: no weight is then the largest.
     """
     check_finite(space, mixing_weights)
     cells = {}
     for cell_type, weights in mixing_weights.items():
-        allowed = [candidates_of(space, cell_type, e) for e in range(len(space.edges))]
-        best = [max(allowed[e], key=lambda o, e=e: weights[e, o]) for e in range(len(space.edges))]
-        choices = []
+        best = [_largest(row, candidates_of(space, cell_type, e)) for e, row in enumerate(weights)]
+        choices: list[Choice] = []
         for node in space.targets:
             edges = list(space.incoming(node))
             if space.kept_edges is not None:
@@ -73,3 +72,8 @@ def read_genotype(space: Space, mixing_weights: dict[str, np.ndarray]) -> Genoty
             ]
         cells[cell_type] = tuple(choices)
     return Genotype(space.name, cells)
+
+
+def _largest(weights: np.ndarray, allowed: list[int]) -> int:
+    """Return the allowed operation of the largest weight, of equals the first."""
+    return max(allowed, key=lambda operation: weights[operation])

@@ -44,7 +44,7 @@ class Genotype:
     cells: dict[str, tuple[Choice, ...]]
 
     def to_text(self, space: Space | None = None) -> str:
-        """The published text form.
+        """Return the published text form.
 
         Args:
           space: the genotype's space; needed only where it is not one of `spaces.SPACES`.
@@ -57,7 +57,7 @@ class Genotype:
         return forms.of(space).write(_entries(self), space)
 
     def to_json(self, space: Space | None = None) -> str:
-        """JSON with the keys schema_version, space, cells and text; arguments and errors as `to_text`."""
+        """Return JSON with the keys schema_version, space, cells, text; arguments and errors as `to_text`."""
         text = self.to_text(space)
         # By hand, since json.dumps would put every number of every edge on a line of its own.
         cells = []
@@ -73,7 +73,7 @@ class Genotype:
 
     @staticmethod
     def from_json(text: str, space: Space | None = None) -> "Genotype":
-        """The genotype that `to_json` wrote.
+        """Read the JSON that `to_json` wrote.
 
         Args:
           text: JSON.
@@ -110,7 +110,7 @@ class Genotype:
 
 
 def from_text(text: str, space: Space) -> Genotype:
-    """The genotype of a published text form.
+    """Parse a published text form.
 
     Args:
       text: the form of the space's stacking; any whitespace. It is parsed and never executed.
@@ -129,7 +129,7 @@ def from_text(text: str, space: Space) -> Genotype:
 
 
 def validate(genotype: Genotype, space: Space) -> None:
-    """Checks that `genotype` is an architecture of `space`.
+    """Check that `genotype` is an architecture of `space`.
 
     Raises:
       UserError: other cell types; a node with the wrong number of edges, with an edge twice or from a
@@ -147,7 +147,7 @@ def validate(genotype: Genotype, space: Space) -> None:
 
 
 def save(path: str | os.PathLike, genotype: Genotype, space: Space | None = None) -> None:
-    """Writes the JSON form; the file appears whole or not at all.
+    """Write the JSON form; the file appears whole or not at all.
 
     Raises:
       UserError: the genotype is not one of its space, or the file cannot be written.
@@ -156,7 +156,7 @@ def save(path: str | os.PathLike, genotype: Genotype, space: Space | None = None
 
 
 def load(path: str | os.PathLike, space: Space | None = None) -> Genotype:
-    """Reads the file that `save` wrote, or, where `space` is given, a file that holds a text form.
+    """Read the file that `save` wrote, or, where `space` is given, a file that holds a text form.
 
     Raises:
       UserError: no such file, or what is in it is not a genotype (of `space`, if given).
@@ -179,7 +179,7 @@ def load(path: str | os.PathLike, space: Space | None = None) -> Genotype:
 
 
 def read(value: str, space: Space | None = None) -> Genotype:
-    """The genotype that a flag names: a text form (or JSON) itself, or else the path of a file with one.
+    """Read the genotype that a flag names: a text form (or JSON) itself, or else the path of a file with one.
 
     Args:
       value: the flag's value.
@@ -215,14 +215,14 @@ def _looks_like_genotype(text: str) -> bool:
 
 
 def _parse(text: str, space: Space | None) -> Genotype:
-    """The genotype of a JSON or text form."""
+    """Parse a JSON or text form."""
     forms.check_text(text)
     if text.lstrip().startswith("{"):
         return Genotype.from_json(text, space)
-    if space is None and _looks_like_genotype(text):
-        raise forms.error("a text form does not name its space; name the space, or use the JSON form")
     if not _looks_like_genotype(text):
         raise forms.error(f"neither JSON nor a text form: {show(text[:40])}")
+    if space is None:
+        raise forms.error("a text form does not name its space; name the space, or use the JSON form")
     return from_text(text, space)
 
 
@@ -237,8 +237,8 @@ def _validate_cell(cell_type: str, choices: Any, space: Space) -> None:
         if not isinstance(choice.operation, str):
             raise forms.error(f"{place}: operation has to be a text, not {show(choice.operation)}")
         if choice.target not in space.targets:
-            allowed = ", ".join(map(str, space.targets))
-            raise forms.error(f"{place}: node {show(choice.target)} is not a target; allowed: {allowed}")
+            nodes = ", ".join(map(str, space.targets))
+            raise forms.error(f"{place}: node {show(choice.target)} is not a target; allowed: {nodes}")
         if not 0 <= choice.source < choice.target:
             raise forms.error(
                 f"{cell_type} node {choice.target}: source {show(choice.source)} is not an earlier"

@@ -28,8 +28,8 @@ class Form:
     """A text form.
 
     Attributes:
-      write: from valid cells, by cell type, to text.
-      read: from text to cells; checks the syntax and the number of entries where the form depends on
+      write: makes text of valid cells, by cell type.
+      read: makes cells of text; checks the syntax and the number of entries where the form depends on
         it, not that the entries are those of a genotype. Raises UserError.
     """
 
@@ -38,7 +38,7 @@ class Form:
 
 
 def of(space: Space) -> Form:
-    """The text form of the space's stacking.
+    """Return the text form of the space's stacking.
 
     Raises:
       UserError: there is none.
@@ -71,9 +71,9 @@ def _read_darts(text: str, space: Space) -> dict[str, list[Entry]]:
     expected = [name for cell in space.cell_types for name in (cell, f"{cell}_concat")]
     if call.args or len(call.keywords) != len(keywords) or set(keywords) != set(expected):
         raise error(f"text Genotype(...) has to name exactly {', '.join(expected)}, each once")
-    # The form gives no target nodes: so many consecutive pairs belong to each node in turn.
+    # The form does not name target nodes: so many consecutive pairs belong to each node in turn.
     targets = [node for node in space.targets for _ in range(space.keeps(node))]
-    cells = {}
+    cells: dict[str, list[Entry]] = {}
     for cell_type in space.cell_types:
         pairs = _literal(keywords[cell_type], f"text, {cell_type}")
         if not isinstance(pairs, list | tuple) or len(pairs) != len(targets):
@@ -93,7 +93,7 @@ def _read_darts(text: str, space: Space) -> dict[str, list[Entry]]:
 
 
 def _check_concat(node: ast.expr, place: str, space: Space) -> None:
-    """Accepts `range(a, b)` or a list of the space's output nodes, and nothing else."""
+    """Check that this is `range(a, b)` or a list of the space's output nodes, and nothing else."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
         bounds = [_literal(argument, place) for argument in node.args]
         largest = space.input_nodes + space.nodes
@@ -153,17 +153,17 @@ _FORMS = {
 
 
 def error(message: str) -> UserError:
-    """A `UserError` about a genotype."""
+    """Make a `UserError` about a genotype."""
     return UserError(f"genotype: {message}")
 
 
 def is_int(value: Any) -> bool:
-    """Whether `value` is an integer; True and False are not."""
+    """Return whether `value` is an integer; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_text(text: Any) -> None:
-    """Raises UserError unless `text` is a str of a genotype's size."""
+    """Check that `text` is a str of a genotype's size; else raise UserError."""
     if not isinstance(text, str):
         raise error(f"a text is needed, not {show(text)}")
     if len(text) > MAX_LENGTH:
@@ -171,7 +171,7 @@ def check_text(text: Any) -> None:
 
 
 def parse_expression(text: str) -> ast.expr:
-    """The syntax tree of a Python expression; any failure is a UserError with line and column."""
+    """Return the syntax tree of a Python expression; any failure is a UserError with line and column."""
     check_text(text)
     try:
         with warnings.catch_warnings():
@@ -187,7 +187,7 @@ def parse_expression(text: str) -> ast.expr:
 
 
 def _literal(node: ast.expr, place: str) -> Any:
-    """The value of a syntax tree that holds nothing but literals."""
+    """Return the value of a syntax tree that holds nothing but literals."""
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -195,7 +195,7 @@ def _literal(node: ast.expr, place: str) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text in which no key stands twice; any failure is a UserError."""
+    """Return the value of a JSON text in which no key stands twice; any failure is a UserError."""
     check_text(text)
     try:
         return json.loads(text, object_pairs_hook=_unique_keys)
@@ -216,7 +216,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def object_with(value: Any, place: str, keys: Sequence[str]) -> dict[str, Any]:
-    """`value` if it is a JSON object with exactly these keys; else a UserError that names `place`."""
+    """Return `value` if it is a JSON object with these keys alone; else raise a UserError with `place`."""
     if not isinstance(value, dict):
         raise error(f"{place} has to be an object, not {show(value)}")
     for key in keys:

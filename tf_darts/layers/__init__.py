@@ -1,1 +1,1 @@
-"""Keras layers: operations, edges, cells."""
+"""Keras layers: operations, edges, cells, and the body and head of a network."""

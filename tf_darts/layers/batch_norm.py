@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,12 +27,16 @@ _OWN: contextvars.ContextVar[bool] = contextvars.ContextVar("own statistics", de
 
 
 def synchronized_batch_norms(wanted: bool = True) -> contextlib.AbstractContextManager[None]:
-    """Batch norms made in this normalise, in training, by the statistics of the global batch (if wanted)."""
+    """Let batch norms made in this block normalise, in training, by the statistics of the global batch.
+
+    Args:
+      wanted: False: by those of each replica's own images.
+    """
     return holding(_SYNCHRONIZED, wanted)
 
 
 def own_statistics() -> contextlib.AbstractContextManager[None]:
-    """In passes traced in this, every replica has a batch of its own, and its statistics are that batch's."""
+    """Let every replica normalise, in passes traced in this block, by the statistics of its own batch."""
     return holding(_OWN, True)
 
 
@@ -46,14 +51,15 @@ class BatchNorm(Layer):
     estimates normalise.
     """
 
-    def __init__(self, channels: int, affine: bool, **kwargs):
+    def __init__(self, channels: int, affine: bool, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels, self.affine = channels, affine
         self.synchronized = _SYNCHRONIZED.get()
-        self.gamma = self.beta = None
         if affine:
             self.gamma = self.add_weight(name="gamma", shape=(channels,), initializer="ones")
             self.beta = self.add_weight(name="beta", shape=(channels,), initializer="zeros")
+        else:
+            self.gamma = self.beta = None
         self.moving_mean = self._running("moving_mean", "zeros")
         self.moving_variance = self._running("moving_variance", "ones")
 
@@ -72,7 +78,7 @@ class BatchNorm(Layer):
         )
 
     def call(self, x: tf.Tensor, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """Normalises x [B, H, W, C]; statistics are float32 whatever the type of x.
+        """Normalise x [B, H, W, C]; statistics are float32 whatever the type of x.
 
         Args:
           x: [B, H, W, C].
@@ -112,7 +118,7 @@ class BatchNorm(Layer):
         return self.synchronized and several and not _OWN.get()
 
     def _over_replicas(self, x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-        """Training with the statistics of all replicas' images, which are as many on each."""
+        """Normalise with the statistics of all replicas' images, which are as many on each."""
         context = tf.distribute.get_replica_context()
         whole = tf.cast(x, tf.float32)
         moments = [tf.reduce_mean(whole, [0, 1, 2]), tf.reduce_mean(tf.square(whole), [0, 1, 2])]

@@ -1,11 +1,12 @@
 """Stem, cells and head: what a supernet and the network of a genotype have in common."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from tf_darts.errors import UserError
-from tf_darts.layers.cell import Cell, EdgeLayer
+from tf_darts.layers.cell import Cell, EdgeInputs, EdgeLayer
 from tf_darts.layers.head import Head
 from tf_darts.layers.layer import Layer
 from tf_darts.layers.node_output import NodeOutput
@@ -15,6 +16,9 @@ from tf_darts.layers.residual_block import ResidualBlock
 from tf_darts.layers.stem import ImageNetStem, Stem
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
+
+# One entry per block: one entry per edge of a cell, None for a block without edges.
+CellInputs = Sequence[EdgeInputs | None]
 
 
 class Body(Layer):
@@ -26,7 +30,7 @@ class Body(Layer):
       cells: depth, as the space's stacking counts it.
       channels_in: channels of the images.
       affine: whether the batch norms of cells are affine.
-      make_edges: called with (block, width, seed); gives the edges of one cell.
+      make_edges: called with (block, width, seed); returns the edges of one cell.
       seed: of the initial weights.
       activations: type of what flows between layers, "float32" or "bfloat16".
     """
@@ -41,7 +45,7 @@ class Body(Layer):
         make_edges: Callable[[Block, int, int], Sequence[EdgeLayer]],
         seed: int,
         activations: str = "float32",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.activations = activations
@@ -50,13 +54,13 @@ class Body(Layer):
         stem_width = stacking.stem_multiplier * channels
         make_stem = ImageNetStem if stacking.stem_reductions else Stem
         self.stem = make_stem(stem_width, channels_in, seed=fold(seed, "stem"), name="stem")
-        self.blocks = []
+        self.blocks: list[Layer] = []
         # Width and "came from a reduction" of the blocks' outputs so far, the two latest last.
         history = [(stem_width, False), (stem_width, bool(stacking.stem_reductions))]
         for i, block in enumerate(self.layout):
             width, block_seed = block.width * channels, fold(seed, "block", i)
             if block.cell_type is None:
-                layer = ResidualBlock(width, history[-1][0], block_seed, name=f"block_{i}")
+                layer: Layer = ResidualBlock(width, history[-1][0], block_seed, name=f"block_{i}")
                 output = width
             else:
                 preprocess = _preprocess(history, width, affine, block_seed) if stacking.preprocess else []
@@ -67,21 +71,23 @@ class Body(Layer):
             history = [history[-1], (output, block.reduction)]
         self.channels_out = history[-1][0]
 
-    def call(self, images: tf.Tensor, cell_inputs, training: bool = False) -> list[NodeOutput]:
-        """images [B, H, W, channels_in]; cell_inputs: one entry per block -> the output of every block."""
+    def call(self, images: tf.Tensor, cell_inputs: CellInputs, training: bool = False) -> list[NodeOutput]:
+        """Return the output of every block for images [B, H, W, channels_in]."""
         outputs = self.start(images, training)
         self.extend(outputs, cell_inputs, range(len(cell_inputs)), training)
         return outputs[self.space.input_nodes :]
 
     def start(self, images: tf.Tensor, training: bool) -> list[NodeOutput]:
-        """What the first block has as the outputs of the blocks before it: the stem's."""
+        """Return what the first block takes as the outputs of the blocks before it: the stem's outputs."""
         outputs = self.stem(tf.cast(images, self.activations), training=training)
         if self.space.stacking.stem_reductions:
             return [NodeOutput(x) for x in outputs]
         return [NodeOutput(outputs)] * self.space.input_nodes
 
-    def extend(self, outputs: list[NodeOutput], cell_inputs, blocks: range, training: bool) -> None:
-        """Appends the outputs of these blocks to those of the blocks before them (the latest last)."""
+    def extend(
+        self, outputs: list[NodeOutput], cell_inputs: CellInputs, blocks: range, training: bool
+    ) -> None:
+        """Append the outputs of these blocks to those of the blocks before them (the latest last)."""
         for i in blocks:
             layer = self.blocks[i]
             if self.layout[i].cell_type is None:
@@ -93,7 +99,7 @@ class Body(Layer):
 
 
 def check_images(space: Space, cells: int, image_shape: Sequence[int]) -> None:
-    """Checks that images can be halved as often as the layout does.
+    """Check that images can be halved as often as the layout does.
 
     Raises:
       UserError: height or width is not divisible.
@@ -107,8 +113,8 @@ def check_images(space: Space, cells: int, image_shape: Sequence[int]) -> None:
         )
 
 
-def _preprocess(history, width: int, affine: bool, seed: int) -> list[Operation]:
-    """Layers that bring the outputs of the two blocks before to this cell's width and size."""
+def _preprocess(history: list[tuple[int, bool]], width: int, affine: bool, seed: int) -> list[Operation]:
+    """Make the layers that bring the outputs of the two blocks before to this cell's width and size."""
     (width_0, _), (width_1, reduced) = history
     kind = FactorizedReduce if reduced else ReluConvBN
     arguments = [(kind, width_0), (ReluConvBN, width_1)]
@@ -135,7 +141,7 @@ def body_and_head(
     seed: int,
     activations: str,
 ) -> tuple[Body, Head]:
-    """What supernet and network consist of; arguments as of `Body`, and the number of logits."""
+    """Make what supernet and network consist of; arguments as of `Body`, and the number of logits."""
     body = Body(
         space,
         channels,

@@ -1,5 +1,7 @@
 """A decided edge: one operation (networks of a genotype)."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tf_darts.layers import operations
@@ -11,17 +13,17 @@ from tf_darts.layers.operation import Operation, apply_operation
 class ChosenOp(NodeLayer):
     """One operation, with drop path in training unless it is the identity."""
 
-    def __init__(self, operation: str, channels: int, stride: int, seed: int, **kwargs):
+    def __init__(self, operation: str, channels: int, stride: int, seed: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.operation = operations.make(operation, channels, stride, affine=True, seed=seed)
 
     @property
     def operations(self) -> list[Operation]:
-        """The operation in a list, as a mixed edge has its own."""
+        """The operation in a list, as those of a `MixedOp`."""
         return [self.operation]
 
     def call(self, node: NodeOutput, keep: tf.Tensor | None, training: bool = False) -> tf.Tensor:
-        """x [B, H, W, C]; keep [B, 1, 1, 1] holds 0 or 1/(1-p) per image, or None: no drop path."""
+        """Apply the operation; keep [B, 1, 1, 1] holds 0 or 1/(1-p) per image, or None: no drop path."""
         y = apply_operation(self.operation, node, training=training)
         if keep is None or self.operation.is_identity:
             return y

@@ -1,11 +1,12 @@
 """Constants of a graph, each made once."""
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 
-def constant(value, dtype: tf.DType = tf.float32) -> tf.Tensor:
-    """A constant tensor; the same one wherever the same graph asks for the same value.
+def constant(value: npt.ArrayLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Return a constant tensor; the same one wherever the same graph asks for the same value.
 
     Sizes, shapes, ones and zeros recur in every operation of a supernet: as nodes of their own they were a
     third of its graph.

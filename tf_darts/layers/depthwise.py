@@ -29,7 +29,7 @@ _KERNEL_GRADIENTS: contextvars.ContextVar[bool] = contextvars.ContextVar("kernel
 
 
 def no_kernel_gradients() -> contextlib.AbstractContextManager[None]:
-    """While a forward pass is recorded in this, its gradients with respect to depthwise kernels are left out.
+    """Leave out the gradients with respect to depthwise kernels of forward passes recorded in this block.
 
     They would not be computed where nobody asks for them, but they would be in the graph.
     """
@@ -37,12 +37,12 @@ def no_kernel_gradients() -> contextlib.AbstractContextManager[None]:
 
 
 def plain(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
-    """TensorFlow's own formulation and gradients."""
+    """Convolve by TensorFlow's own formulation, with its gradients."""
     return tf.nn.depthwise_conv2d(x, kernel, _STRIDES, "SAME", dilations=[dilation, dilation])
 
 
 def by_threes(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
-    """The formulation for CPUs; the plain one where it is as fast, or sizes or the build do not allow it."""
+    """Convolve as is fastest on CPUs; `plain` where that is as fast, or sizes or the build allow no other."""
     size, width = kernel.shape[0], x.shape[2]
     steps = [dilation * j for j in range(1, size // 2 + 1)]
     if size == 1 or (size == 3 and dilation == 1):
@@ -53,7 +53,7 @@ def by_threes(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
     wanted = _KERNEL_GRADIENTS.get()
 
     @tf.custom_gradient
-    def convolve(x: tf.Tensor, kernel: tf.Tensor):
+    def convolve(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
             of_kernel = _kernel_gradient(x, dy, size, dilation, steps) if wanted else None
             return _input_gradient(dy, kernel, dilation), of_kernel
@@ -82,7 +82,7 @@ def _shape(x: tf.Tensor) -> tf.Tensor:
 
 
 def _kernel_gradient(x: tf.Tensor, dy: tf.Tensor, size: int, dilation: int, steps: list[int]) -> tf.Tensor:
-    """The gradient with respect to a kernel [size, size, C, 1], three columns at a time."""
+    """Compute the gradient with respect to a kernel [size, size, C, 1], three columns at a time."""
     threes = [_three_columns(x, dy, size, dilation, step) for step in steps]
     # Outermost columns first: (-2s, 0, 2s), (-s, 0, s) -> -2s, -s, 0, s, 2s.
     number, one = len(threes), constant(1, tf.int32)
@@ -98,7 +98,7 @@ def _kernel_gradient(x: tf.Tensor, dy: tf.Tensor, size: int, dilation: int, step
 
 
 def _three_columns(x: tf.Tensor, dy: tf.Tensor, size: int, dilation: int, step: int) -> tf.Tensor:
-    """Columns -step, 0 and step of the gradient, with all rows between: [dilation*(size-1)+1, 3, C, 1]."""
+    """Compute columns -step, 0, step of the gradient, all rows between: [dilation*(size-1)+1, 3, C, 1]."""
     batch, height, width, channels = x.shape
     high = dilation * (size - 1) + 1
     if step > 1:  # `step` neighbours are seen as one pixel
@@ -122,9 +122,9 @@ def _three_columns(x: tf.Tensor, dy: tf.Tensor, size: int, dilation: int, step: 
 
 @functools.cache
 def _dilates() -> bool:
-    """Whether TensorFlow's operation dilates on this CPU.
+    """Try whether TensorFlow's operation dilates on this CPU.
 
-    Without oneDNN, which TensorFlow leaves off on older processors, it refuses to or ignores the dilation.
+    Without oneDNN, which TensorFlow leaves off on older processors, it fails or ignores the dilation.
     """
     with tf.init_scope(), tf.device("cpu"):
         x = tf.reshape(tf.range(8.0 * 8 * 16), [1, 8, 8, 16])
@@ -144,7 +144,7 @@ FORMULATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]] = {
 
 
 def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Tensor:
-    """Depthwise convolution of stride 1, padding dilation*(k-1)/2, as is fastest where it runs.
+    """Convolve each channel with stride 1 and padding dilation*(k-1)/2, as is fastest where it runs.
 
     Args:
       x: [B, H, W, C].

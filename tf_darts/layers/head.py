@@ -1,5 +1,7 @@
 """The head: pooling and the classifier."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -12,7 +14,7 @@ from tf_darts.runtime.seeds import fold
 class Head(Operation):
     """(BN and ReLU,) global average pooling and the classifier: [B, H, W, C] -> logits [B, classes]."""
 
-    def __init__(self, channels: int, classes: int, batch_norm: bool, **kwargs):
+    def __init__(self, channels: int, classes: int, batch_norm: bool, **kwargs: Any):
         super().__init__(channels, affine=True, **kwargs)
         self.norm = self.batch_norm("norm", channels) if batch_norm else None
         self.classifier = classifier(channels, classes, self.seed)
@@ -28,7 +30,7 @@ class Head(Operation):
 
 
 def classifier(channels: int, classes: int, seed: int) -> keras.layers.Dense:
-    """A dense layer channels -> classes with PyTorch's initial weights; logits are float32."""
+    """Make a dense layer channels -> classes with PyTorch's initial weights; logits are float32."""
     layer = keras.layers.Dense(
         classes,
         kernel_initializer=uniform_fan_in(channels, fold(seed, "classifier", "kernel")),

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import random
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from tf_darts.registry import OPERATIONS
 SIDE = 8  # of the images that an operation is tried on
 
 Factory = Callable[[int, int, bool], keras.layers.Layer]
-"""Gives the layer for (channels, stride, affine)."""
+"""Makes the layer for (channels, stride, affine)."""
 
 
 class KerasOperation(Operation):
@@ -31,17 +32,17 @@ class KerasOperation(Operation):
     unknown height and width. What it draws at random, initial weights included, is a function of the seed.
 
     Args:
-      factory: called with (channels, stride, affine); gives the layer.
+      factory: called with (channels, stride, affine); returns the layer.
       channels: C, channels in and out.
       stride: 1 or 2.
     """
 
     def __init__(
         self,
-        factory: Callable[[int, int, bool], keras.layers.Layer],
+        factory: Factory,
         channels: int,
         stride: int = 1,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(channels, stride, **kwargs)
         with _seeded(self.seed):
@@ -55,14 +56,14 @@ class KerasOperation(Operation):
 
 
 def keras_operation(factory: Factory) -> Callable[..., KerasOperation]:
-    """Makes a function (channels, stride, affine) -> Keras layer an operation that can be registered.
+    """Turn a function (channels, stride, affine) -> Keras layer into an operation that can be registered.
 
     `affine` says whether batch norms should have scale and offset: not in a supernet, where the mixing weight
     takes their place (DARTS, section 3.1.1).
     """
 
     @functools.wraps(factory, updated=())
-    def make(channels: int, stride: int, **kwargs) -> KerasOperation:
+    def make(channels: int, stride: int, **kwargs: Any) -> KerasOperation:
         return KerasOperation(factory, channels, stride, **kwargs)
 
     return make
@@ -70,7 +71,7 @@ def keras_operation(factory: Factory) -> Callable[..., KerasOperation]:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Keras takes seeds of initializers and dropout from Python's generator: seeded here, then put back."""
+    """Seed Python's generator, from which Keras takes seeds of initializers and dropout, and put it back."""
     state = random.getstate()
     random.seed(seed)
     try:
@@ -80,7 +81,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def check(names: Iterable[str], channels: int, affine: bool) -> None:
-    """Tries the operations that are not built in, before long work is built on them.
+    """Try the operations that are not built in, before long work is built on them.
 
     Args:
       names: of operations.
@@ -88,7 +89,7 @@ def check(names: Iterable[str], channels: int, affine: bool) -> None:
       affine: whether as in a network (True) or as in a supernet.
 
     Raises:
-      UserError: one fails, gives another shape or type, makes variables when it is called, or does not
+      UserError: one fails, returns another shape or type, makes variables when it is called, or does not
         multiply with its mixing weight.
     """
     for name in sorted(set(names) - OPERATIONS.built_in):
@@ -105,7 +106,7 @@ def check(names: Iterable[str], channels: int, affine: bool) -> None:
 
 
 def _problem(operation: Operation, channels: int, stride: int) -> str:
-    """What is wrong with an operation; empty if nothing is."""
+    """Return what is wrong with an operation; empty if nothing is."""
     if not isinstance(operation, Operation):
         return f"is a {type(operation).__name__}; allowed: an Operation (for a Keras layer: keras_operation)"
     x = tf.constant(np.random.default_rng(0).normal(size=(2, SIDE, SIDE, channels)), tf.float32)

@@ -1,5 +1,7 @@
 """The bases of all layers, and the initial weights of PyTorch."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -7,7 +9,7 @@ from tf_darts.layers.node_output import NodeOutput
 
 
 def uniform_fan_in(fan_in: int, seed: int) -> keras.initializers.Initializer:
-    """U(-b, b) with b = 1/sqrt(fan_in): PyTorch's default for convolutions, dense kernels and biases."""
+    """Make U(-b, b), b = 1/sqrt(fan_in): PyTorch's default for convolutions, dense kernels and biases."""
     bound = fan_in**-0.5
     return keras.initializers.RandomUniform(-bound, bound, seed=seed)
 
@@ -20,7 +22,7 @@ class Layer(keras.layers.Layer):
     every input to the type of the layer's variables.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.built = True
 
@@ -28,6 +30,6 @@ class Layer(keras.layers.Layer):
 class NodeLayer(Layer):
     """A layer that is called with a node's output: a `NodeOutput`, or a tensor of which one is made."""
 
-    def __call__(self, node: NodeOutput | tf.Tensor, **kwargs) -> tf.Tensor:
+    def __call__(self, node: NodeOutput | tf.Tensor, **kwargs: Any) -> tf.Tensor:
         # By name, because Keras lets nothing but tensors be given by position.
         return super().__call__(node=node if isinstance(node, NodeOutput) else NodeOutput(node), **kwargs)

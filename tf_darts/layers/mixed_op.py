@@ -1,6 +1,7 @@
-"""The two kinds of edge: mixed (all candidate operations, supernet) and chosen (one operation, network)."""
+"""An edge of the supernet: the weighted sum of all its candidate operations."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -33,7 +34,7 @@ class MixedOp(NodeLayer):
         batch_norm_after: Collection[str],
         seed: int,
         partial_channels: int = 1,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.stride, self.partial_channels = stride, partial_channels
@@ -52,7 +53,7 @@ class MixedOp(NodeLayer):
     def call(
         self, node: NodeOutput, mixing_weights: Sequence[tf.Tensor | None], training: bool = False
     ) -> tf.Tensor:
-        """The weighted sum, [B, H/stride, W/stride, C].
+        """Compute the weighted sum, [B, H/stride, W/stride, C].
 
         Args:
           node: output of the edge's source, [B, H, W, C].
@@ -68,14 +69,14 @@ class MixedOp(NodeLayer):
     def parts(
         self, node: NodeOutput, mixing_weights: Sequence[tf.Tensor | None], training: bool = False
     ) -> list[tf.Tensor | None]:
-        """What the output consists of, for `combine`.
+        """Compute what the output consists of, for `combine`.
 
         Returns:
           For each operation its weighted output, or None where it adds nothing; then, where channels pass
           the operations by, these.
         """
         node, beside = self._split(node)
-        parts = []
+        parts: list[tf.Tensor | None] = []
         for operation, norm, weight in zip(self.operations, self.norms, mixing_weights, strict=False):
             if weight is None or operation.is_zero:
                 parts.append(None)
@@ -94,17 +95,17 @@ class MixedOp(NodeLayer):
         return parts
 
     def combine(self, parts: Sequence[tf.Tensor | None]) -> tf.Tensor:
-        """The output made of `parts`, of which at least one is there: [B, H/stride, W/stride, C]."""
+        """Sum `parts`, of which at least one is there, to the output: [B, H/stride, W/stride, C]."""
         if self.partial_channels == 1:
             return tf.add_n([y for y in parts if y is not None])
-        *mixed, beside = parts
-        mixed = [y for y in mixed if y is not None]
+        mixed = [y for y in parts[:-1] if y is not None]
+        beside: tf.Tensor = parts[-1]
         # An edge that mixes nothing but `none` still lets the other channels pass.
         first = tf.add_n(mixed) if mixed else tf.zeros_like(beside[..., : self.mixed_channels])
         return primitives.shuffle_channels(tf.concat([first, beside], -1), self.partial_channels)
 
     def _split(self, node: NodeOutput) -> tuple[NodeOutput, NodeOutput | None]:
-        """The channels that go through the operations, and those that pass them by."""
+        """Return the channels that go through the operations, and those that pass them by."""
         if self.partial_channels == 1:
             return node, None
         return node.then(_channels, 0, self.mixed_channels), node.then(_channels, self.mixed_channels, None)

@@ -1,6 +1,6 @@
 """A node's output, and what its outgoing edges share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import tensorflow as tf
 
@@ -22,8 +22,8 @@ class NodeOutput:
         self.x = x
         self._derived: dict[tuple, NodeOutput] = {}
 
-    def then(self, function: Callable[..., tf.Tensor], *arguments) -> "NodeOutput":
-        """function(x, *arguments), computed at the first call with this function and these arguments."""
+    def then(self, function: Callable[..., tf.Tensor], *arguments: Hashable) -> "NodeOutput":
+        """Return function(x, *arguments), computed at the first call with this function and arguments."""
         key = (function, arguments)
         if key not in self._derived:
             self._derived[key] = NodeOutput(function(self.x, *arguments))

@@ -1,6 +1,7 @@
 """What every operation is made of: seeded kernels as PyTorch initialises them, and batch norm."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -34,16 +35,16 @@ class Operation(NodeLayer):
     keeps = 2
     keeps_of_node = False
 
-    def __init__(self, channels: int, stride: int = 1, affine: bool = False, seed: int = 0, **kwargs):
+    def __init__(self, channels: int, stride: int = 1, affine: bool = False, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels, self.stride, self.affine, self.seed = channels, stride, affine, seed
 
     def weigh(self, y: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
-        """weight * y, or y where there is no weight."""
+        """Return weight * y, or y where there is no weight."""
         return y if weight is None else tf.cast(weight, y.dtype) * y
 
     def kernel(self, name: str, high: int, wide: int, channels_in: int, channels_out: int) -> keras.Variable:
-        """A convolution kernel [high, wide, channels_in, channels_out]."""
+        """Make a convolution kernel [high, wide, channels_in, channels_out]."""
         fan_in = high * wide * channels_in
         initializer = uniform_fan_in(fan_in, fold(self.seed, name))
         return self.add_weight(
@@ -51,15 +52,15 @@ class Operation(NodeLayer):
         )
 
     def depthwise_kernel(self, name: str, size: int, channels: int) -> keras.Variable:
-        """A depthwise kernel [size, size, channels, 1]; its fan-in is size*size, one channel's window."""
+        """Make a depthwise kernel [size, size, channels, 1]; its fan-in is size*size, a channel's window."""
         initializer = uniform_fan_in(size * size, fold(self.seed, name))
         return self.add_weight(name=name, shape=(size, size, channels, 1), initializer=initializer)
 
     def multiply_adds(self, positions: int) -> int:
-        """Multiply-adds for one image: each kernel is used once per position of the output.
+        """Count the multiply-adds for one image: each kernel is used once per position of the output.
 
         Kernels are the trainable variables of four dimensions. An operation that uses its variables otherwise
-        says here what it takes.
+        overrides this.
 
         Args:
           positions: height x width of the output, pixels.
@@ -68,7 +69,7 @@ class Operation(NodeLayer):
         return positions * sum(math.prod(kernel.shape) for kernel in kernels)
 
     def batch_norm(self, name: str, channels: int, affine: bool | None = None) -> "BatchNorm":
-        """A batch norm of this operation, affine as the operation is unless said otherwise."""
+        """Make a batch norm of this operation, affine as the operation is unless said otherwise."""
         return BatchNorm(channels, affine=self.affine if affine is None else affine, name=name)
 
     @property
@@ -77,8 +78,8 @@ class Operation(NodeLayer):
         return self.stride == 2
 
 
-def apply_operation(operation: Operation, node: NodeOutput, **more) -> tf.Tensor:
-    """operation(node); one that is not built in works in float32, whatever the type of the others."""
+def apply_operation(operation: Operation, node: NodeOutput, **more: Any) -> tf.Tensor:
+    """Call operation(node, **more); one that is not built in works in float32, whatever the others' type."""
     if operation.name in OPERATIONS.built_in or node.x.dtype == tf.float32:
         return operation(node, **more)
     return tf.cast(operation(node.then(_as_float32), **more), node.x.dtype)

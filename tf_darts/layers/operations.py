@@ -1,10 +1,11 @@
 """The candidate operations, by name: a Keras layer each (algorithm: paper, section 2; DARTS, section 3).
 
-Every operation maps [B, H, W, C] to [B, H/stride, W/stride, C]. The names are in `tf_darts.operation_names`;
-`OPERATIONS.register` adds one (docs/extending.md).
+Every operation maps [B, H, W, C] to [B, H/stride, W/stride, C]. Their names are in
+`tf_darts.registry.OPERATIONS`, whose `register` adds one (docs/extending.md).
 """
 
 from functools import partial
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,7 +32,7 @@ class Noise(Operation):
 
     keeps = 1
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         # Counts the draws, so that each one is new and a resumed run draws on where it was.
         self.draws = self.add_weight(
@@ -70,7 +71,7 @@ class FactorizedReduce(Operation):
 
     keeps = 3
 
-    def __init__(self, channels: int, stride: int = 2, channels_in: int | None = None, **kwargs):
+    def __init__(self, channels: int, stride: int = 2, channels_in: int | None = None, **kwargs: Any):
         super().__init__(channels, 2, **kwargs)
         channels_in = channels_in or channels
         self.conv_1 = self.kernel("conv_1", 1, 1, channels_in, channels // 2)
@@ -89,8 +90,8 @@ class FactorizedReduce(Operation):
         return self.norm(tf.concat(halves, -1), weight=weight, training=training)
 
 
-def skip_connect(channels: int, stride: int = 1, **kwargs) -> Operation:
-    """Identity at stride 1, a factorized reduction at stride 2."""
+def skip_connect(channels: int, stride: int = 1, **kwargs: Any) -> Operation:
+    """Make an identity at stride 1, a factorized reduction at stride 2."""
     return Identity(channels, stride, **kwargs) if stride == 1 else FactorizedReduce(channels, **kwargs)
 
 
@@ -120,7 +121,7 @@ class ReluConvBN(Operation):
     keeps = 1
 
     def __init__(
-        self, channels: int, stride: int = 1, size: int = 1, channels_in: int | None = None, **kwargs
+        self, channels: int, stride: int = 1, size: int = 1, channels_in: int | None = None, **kwargs: Any
     ):
         super().__init__(channels, stride, **kwargs)
         self.conv = self.kernel("conv", size, size, channels_in or channels, channels)
@@ -136,7 +137,7 @@ class SeparableConv(Operation):
 
     keeps = 5
 
-    def __init__(self, channels: int, stride: int = 1, size: int = 3, **kwargs):
+    def __init__(self, channels: int, stride: int = 1, size: int = 3, **kwargs: Any):
         super().__init__(channels, stride, **kwargs)
         self.depthwise_1 = self.depthwise_kernel("depthwise_1", size, channels)
         self.pointwise_1 = self.kernel("pointwise_1", 1, 1, channels, channels)
@@ -157,7 +158,7 @@ class DilatedConv(Operation):
 
     keeps = 2
 
-    def __init__(self, channels: int, stride: int = 1, size: int = 3, **kwargs):
+    def __init__(self, channels: int, stride: int = 1, size: int = 3, **kwargs: Any):
         super().__init__(channels, stride, **kwargs)
         self.depthwise = self.depthwise_kernel("depthwise", size, channels)
         self.pointwise = self.kernel("pointwise", 1, 1, channels, channels)
@@ -177,7 +178,7 @@ class Conv1x7And7x1(Operation):
 
     keeps = 2
 
-    def __init__(self, channels: int, stride: int = 1, **kwargs):
+    def __init__(self, channels: int, stride: int = 1, **kwargs: Any):
         super().__init__(channels, stride, **kwargs)
         self.conv_1x7 = self.kernel("conv_1x7", 1, 7, channels, channels)
         self.conv_7x1 = self.kernel("conv_7x1", 7, 1, channels, channels)
@@ -205,7 +206,7 @@ nor_conv_3x3 = partial(ReluConvBN, size=3)
 
 
 def make(name: str, channels: int, stride: int, affine: bool, seed: int) -> Operation:
-    """The operation of this name as a layer; its weights are functions of the seed alone.
+    """Make the operation of this name as a layer; its weights are functions of the seed alone.
 
     Raises:
       UserError: there is none of this name, or its module cannot be imported.
@@ -214,5 +215,5 @@ def make(name: str, channels: int, stride: int, affine: bool, seed: int) -> Oper
 
 
 def has_weights(name: str) -> bool:
-    """Whether the operation of this name has weights to train in a supernet, at stride 1."""
+    """Return whether the operation of this name has weights to train in a supernet, at stride 1."""
     return bool(make(name, 2, 1, affine=False, seed=0).trainable_variables)

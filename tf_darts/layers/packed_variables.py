@@ -16,7 +16,7 @@ import tensorflow as tf
 
 
 def _over_replicas(variable: keras.Variable) -> tuple[str, str]:
-    """Aggregation and synchronization; a statistic that says nothing of replicas is as one of `BatchNorm`."""
+    """Return aggregation and synchronization; a statistic that says nothing of them is as a `BatchNorm`'s."""
     if not variable.trainable and variable.aggregation == "none":
         return "mean", "on_read"
     return variable.aggregation, variable.synchronization
@@ -69,7 +69,7 @@ class PackedVariables:
         return id(variable) in self._places
 
     def unpacked(self) -> keras.StatelessScope:
-        """A scope in which the variables have their current values; assigning to one is only noted there."""
+        """Return a scope in which the variables have their current values; it only notes what is assigned."""
         parts = [
             pair
             for packed, group in self.members
@@ -79,10 +79,10 @@ class PackedVariables:
         return keras.StatelessScope(parts, initialize_variables=False)
 
     def keep(self, scope: keras.StatelessScope, statistics: bool = True) -> None:
-        """Writes what was assigned in the scope, outside of it.
+        """Write what was assigned in the scope to the variables outside of it.
 
         Args:
-          scope: what `unpacked` gave.
+          scope: what `unpacked` returned.
           statistics: whether packed variables are written (running statistics); others always are.
         """
         for variable in self.others:
@@ -96,7 +96,7 @@ class PackedVariables:
                 packed.assign(tf.reshape(tf.stack(now), packed.shape))
 
     def parts(self, values: list[tf.Tensor]) -> list[tuple[keras.Variable, tf.Tensor]]:
-        """Each trainable variable with its part of values (gradients, say) of the packed trainable ones."""
+        """Return each trainable variable with its part of `values` (gradients, say) of the packed ones."""
         trained = [group for packed, group in self.members if packed.trainable]
         return [
             pair
@@ -105,12 +105,12 @@ class PackedVariables:
         ]
 
     def read(self, variable: keras.Variable) -> np.ndarray:
-        """The current value of a variable."""
+        """Return the current value of a variable."""
         packed, i = self._places[id(variable)]
         return packed.numpy()[i].reshape(variable.shape)
 
     def write(self, values: list[tuple[keras.Variable, np.ndarray]]) -> None:
-        """Sets variables."""
+        """Set variables."""
         new = {id(packed): packed.numpy().copy() for packed, _ in self.members}
         for variable, value in values:
             packed, i = self._places[id(variable)]
@@ -120,5 +120,5 @@ class PackedVariables:
 
 
 def _parts(rows: tf.Tensor, group: list[keras.Variable]) -> list[tf.Tensor]:
-    """The rows [number, size], each in the shape of its variable."""
+    """Return the rows [number, size], each in the shape of its variable."""
     return tf.unstack(tf.reshape(rows, [len(group), *group[0].shape]))

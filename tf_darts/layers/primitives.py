@@ -16,7 +16,7 @@ def _pad(x: tf.Tensor, size: int, value: float = 0.0) -> tf.Tensor:
 
 
 def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
-    """Convolution, padding (k-1)/2 on each side; `kernel` is [kh, kw, C_in, C_out], kh and kw odd."""
+    """Convolve with padding (k-1)/2 on each side; `kernel` is [kh, kw, C_in, C_out], kh and kw odd."""
     kernel = tf.cast(kernel, x.dtype)
     if stride == 1:
         return tf.nn.conv2d(x, kernel, 1, "SAME")
@@ -27,7 +27,7 @@ def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
 
 
 def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1) -> tf.Tensor:
-    """Depthwise convolution, padding dilation*(k-1)/2; `kernel` is [k, k, C, 1].
+    """Convolve each channel with padding dilation*(k-1)/2; `kernel` is [k, k, C, 1].
 
     At stride 2 there is no dilation: TensorFlow's kernel returns wrong values for the pair on CPU without
     saying so. What is wanted then equals an undilated convolution of every second pixel (`subsample`).
@@ -42,7 +42,7 @@ def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: i
 
 
 def subsample(x: tf.Tensor, offset: int = 0) -> tf.Tensor:
-    """Every second pixel, starting with the first (or from `offset`, 0 or 1, in both directions)."""
+    """Take every second pixel, starting with the first (or from `offset`, 0 or 1, in both directions)."""
     _, height, width, channels = x.shape
     if height % 2 or width % 2:
         return x[:, offset::2, offset::2, :]
@@ -55,19 +55,19 @@ def subsample(x: tf.Tensor, offset: int = 0) -> tf.Tensor:
 
 
 def zeros(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
-    """Zeros of the shape and type that an operation of this stride makes of x."""
+    """Return zeros of the shape and type that an operation of this stride makes of x."""
     return tf.zeros_like(subsample(x) if stride == 2 else x)
 
 
 def max_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
-    """3x3 max pooling; padding never wins."""
+    """Pool 3x3 windows by their maximum; padding never wins."""
     if stride == 1:
         return tf.nn.max_pool2d(x, 3, 1, "SAME")
     return tf.nn.max_pool2d(_pad(x, 1, x.dtype.min), 3, stride, "VALID")
 
 
 def avg_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
-    """3x3 average pooling; padding does not count in the divisor (4 at corners, 6 at borders)."""
+    """Average 3x3 windows; padding does not count in the divisor (4 at corners, 6 at borders)."""
     if stride == 1:
         return tf.nn.avg_pool2d(x, 3, 1, "SAME")
     sums = 9.0 * tf.nn.avg_pool2d(_pad(x, 1), 3, stride, "VALID")
@@ -76,13 +76,13 @@ def avg_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
 
 
 def _pixels_in_window(size: int, stride: int) -> np.ndarray:
-    """How many of the 3 positions of each window lie inside a line of `size` pixels padded by 1."""
+    """Count how many of the 3 positions of each window lie inside a line of `size` pixels padded by 1."""
     centres = np.arange(0, size, stride)
     return (np.minimum(centres + 1, size - 1) - np.maximum(centres - 1, 0) + 1).astype(np.float32)
 
 
 def shuffle_channels(x: tf.Tensor, groups: int) -> tf.Tensor:
-    """Channel c of group g becomes channel c * groups + g, [B, H, W, C] (ShuffleNet, section 3.1)."""
+    """Move channel c of group g to channel c * groups + g, [B, H, W, C] (ShuffleNet, section 3.1)."""
     _, height, width, channels = x.shape
     apart = tf.reshape(x, [-1, height, width, groups, channels // groups])
     return tf.reshape(tf.transpose(apart, [0, 1, 2, 4, 3]), [-1, height, width, channels])

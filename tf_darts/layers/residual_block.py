@@ -1,5 +1,7 @@
 """The fixed reduction between the stages of NAS-Bench-201."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tf_darts.layers import primitives
@@ -12,7 +14,7 @@ from tf_darts.runtime.seeds import fold
 class ResidualBlock(Operation):
     """The fixed reduction of NAS-Bench-201: two 3x3 ReLU-conv-BN, plus 2x2 average pooling and 1x1 conv."""
 
-    def __init__(self, channels: int, channels_in: int, seed: int, **kwargs):
+    def __init__(self, channels: int, channels_in: int, seed: int, **kwargs: Any):
         super().__init__(channels, stride=2, affine=True, seed=seed, **kwargs)
         self.conv_a = ReluConvBN(
             channels, 2, 3, channels_in, affine=True, seed=fold(seed, "conv_a"), name="conv_a"

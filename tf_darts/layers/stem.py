@@ -1,6 +1,7 @@
 """What images go through before the first cell."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -12,7 +13,7 @@ from tf_darts.layers.operation import Operation
 class Stem(Operation):
     """3x3 convolution and affine BN, without ReLU."""
 
-    def __init__(self, channels: int, channels_in: int, **kwargs):
+    def __init__(self, channels: int, channels_in: int, **kwargs: Any):
         super().__init__(channels, affine=True, **kwargs)
         self.conv = self.kernel("conv", 3, 3, channels_in, channels)
         self.norm = self.batch_norm("norm", channels)
@@ -27,7 +28,7 @@ class ImageNetStem(Operation):
     [B, H, W, channels_in] -> [B, H/4, W/4, C] and [B, H/8, W/8, C], the inputs of the first cell.
     """
 
-    def __init__(self, channels: int, channels_in: int, **kwargs):
+    def __init__(self, channels: int, channels_in: int, **kwargs: Any):
         super().__init__(channels, stride=8, affine=True, **kwargs)
         half = channels // 2
         self.conv_1 = self.kernel("conv_1", 3, 3, channels_in, half)

@@ -1,13 +1,13 @@
-"""The architecture's state: alpha, what is still open, what is being probed, and the mixing weights.
+"""The architecture's state: alpha, what is still open, and the mixing weights.
 
-Everything is a variable, so that a decision or a probe changes values and never the graph. One formula
-gives the mixing weights in every state:
+Everything is a variable, so that a decision changes values and never the graph. One formula gives the mixing
+weights in every state:
 
-    open edge * probe mask * softmax(alpha over the open operations of the edge)
+    open edge * softmax(alpha over the open operations of the edge)
 
 An undecided edge has all its candidates open: the plain softmax of DARTS. A decided edge has one open
 operation: its row is exactly one-hot, and the gradient to alpha is exactly zero. A removed edge's row
-is zero. A probe zeroes one entry (or one row) without renormalising the others.
+is zero.
 
 A search method may put another function in the place of the softmax (`normalise`), and have every edge
 weighted against the node's other edges too (`weighs_edges`, PC-DARTS).
@@ -52,7 +52,6 @@ class Architecture(tf.Module):
       alpha: {cell type: float32 [edges, operations]}, trainable.
       open_operations: {cell type: bool [edges, operations]}; False where an edge has no such candidate.
       open_edges: {cell type: bool [edges]}.
-      probe_mask: {cell type: float32 [edges, operations]}; 1 except during a probe.
       edge_alpha: {cell type: float32 [edges]}, trainable; empty unless edges are weighed.
       computed: {cell type: bools by edge and operation}; what functions traced from now on compute, see
         `compact`.
@@ -78,7 +77,7 @@ class Architecture(tf.Module):
         super().__init__(name="architecture")
         self.space, self._normalise = space, normalise
         self.edge_alpha: dict[str, tf.Variable] = {}
-        self.alpha, self.open_operations, self.open_edges, self.probe_mask = {}, {}, {}, {}
+        self.alpha, self.open_operations, self.open_edges = {}, {}, {}
         self.computed: Computed = {}
         for cell_type in space.cell_types:
             shape = (len(space.edges), space.num_operations)
@@ -90,10 +89,6 @@ class Architecture(tf.Module):
             self.open_operations[cell_type] = self._variable(exists, f"open_operations/{cell_type}")
             self.open_edges[cell_type] = self._variable(
                 np.ones(len(space.edges), bool), f"open_edges/{cell_type}"
-            )
-            columns = shape[1] + int(weighs_edges)
-            self.probe_mask[cell_type] = self._variable(
-                np.ones((shape[0], columns), np.float32), f"probe_mask/{cell_type}"
             )
             if weighs_edges:
                 draw = tf.random.stateless_normal(
@@ -131,7 +126,7 @@ class Architecture(tf.Module):
             if self.edge_alpha:
                 edge *= self._edge_weights(cell_type)
                 p = tf.concat([p, tf.ones_like(p[:, :1])], -1)
-            weights[cell_type] = p * edge[:, None] * self.probe_mask[cell_type]
+            weights[cell_type] = p * edge[:, None]
         return weights
 
     def current_weights(self) -> dict[str, np.ndarray]:
@@ -186,22 +181,6 @@ class Architecture(tf.Module):
             is_open[~there, 0] = True  # a removed edge needs an open operation all the same, for its softmax
             self.open_operations[cell_type].assign(is_open)
             self.open_edges[cell_type].assign(there)
-
-    def mask_without(self, cell_type: str, edge: int, operation: int | None) -> np.ndarray:
-        """A probe mask without one operation of an edge, or (None) without the edge: [edges, operations]."""
-        mask = np.ones(self.probe_mask[cell_type].shape, np.float32)
-        mask[edge, slice(None) if operation is None else operation] = 0.0
-        return mask
-
-    def probe(self, cell_type: str, edge: int, operation: int | None) -> None:
-        """Removes one operation of an edge, or (None) the whole edge, until the next probe or `end_probe`."""
-        self.end_probe()
-        self.probe_mask[cell_type].assign(self.mask_without(cell_type, edge, operation))
-
-    def end_probe(self) -> None:
-        """Puts back what the last probe removed."""
-        for mask in self.probe_mask.values():
-            mask.assign(tf.ones_like(mask))
 
     def free(self, cell_type: str) -> tf.Tensor:
         """Entries of mixing weights that alpha still moves: bool [edges, operations], in a compiled function.

@@ -12,14 +12,12 @@ import numpy as np
 
 from tf_darts import spaces
 from tf_darts.config.depends import BUDGET_FIELDS
-from tf_darts.data.image_data import ImageData
 from tf_darts.errors import UserError
 from tf_darts.genotypes.derive import candidates_of
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.layers.body import check_images
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.models.genotype_costs import GenotypeCosts, count
-from tf_darts.search.setup import SearchSetup
 from tf_darts.spaces import Space
 
 Keeps = Mapping[str, Collection[int]]  # edges by cell type
@@ -52,11 +50,11 @@ class Budget:
             raise ValueError("a budget without a limit")
 
     def allows(self, genotype: Genotype) -> bool:
-        """Whether the genotype's network fits."""
+        """Return whether the genotype's network fits."""
         return bool((np.int64(self._costs.of(genotype))[self._limited] <= self._limits).all())
 
     def least(self, state: DecisionState) -> list[tuple[int, ...]]:
-        """What the networks that can still be selected cost at least.
+        """Return what the networks that can still be selected cost at least.
 
         Returns:
           The Pareto front of their costs, within the limits or not, each as (parameters, multiply-adds) as
@@ -65,7 +63,7 @@ class Budget:
         return [tuple(point) for point in self._reach(state, self._limited).tolist()]
 
     def fits(self, state: DecisionState, keeps: Keeps | None = None) -> bool:
-        """Whether the decisions that are left can be made so that the network fits.
+        """Return whether the decisions that are left can be made so that the network fits.
 
         Args:
           state: what is open.
@@ -74,7 +72,7 @@ class Budget:
         return len(self._reach(state, self._limited, self._limits, keeps=keeps)) > 0
 
     def allowed_operations(self, state: DecisionState, cell_type: str, edge: int) -> list[bool]:
-        """For each candidate operation of an edge, whether the edge may be decided for it.
+        """Return for each candidate operation of an edge whether the edge may be decided for it.
 
         It may hold one that is too expensive for a genotype, as long as its node can do without the edge.
         """
@@ -90,7 +88,7 @@ class Budget:
     def allowed_removals(
         self, state: DecisionState, cell_type: str, node: int, edges: Sequence[int]
     ) -> list[bool]:
-        """For each of the edges that are left to a node, whether it may be dropped.
+        """Return for each of the edges that are left to a node whether it may be dropped.
 
         Args:
           state: what is open; of the node's input edges only `edges` are taken to be.
@@ -106,7 +104,7 @@ class Budget:
         ]
 
     def check(self, start: DecisionState | None = None, keeps: Keeps | None = None) -> None:
-        """Checks that a genotype of the space fits.
+        """Check that a genotype of the space fits.
 
         Args:
           start: what a search left open; None: everything.
@@ -175,9 +173,9 @@ class Budget:
     ) -> np.ndarray:
         """The front of what a node's input edges cost in all cells of the type.
 
-        A genotype is read from the masks by `genotypes.derive.read_genotype`: an edge that was decided for an operation
-        that no genotype may hold has weight zero, as a dropped one has. In its place the genotype holds the
-        first edge of weight zero, with the first operation that it may hold.
+        `genotypes.derive.read_genotype` reads a genotype from the masks: an edge that was decided for an
+        operation that no genotype may hold has weight zero, as a dropped one has. In its place the genotype
+        holds the first edge of weight zero, with the first operation that it may hold.
         """
         space, costs = self._space, self._costs.edges[cell_type][..., columns]
         incoming, keep = space.incoming(node), space.keeps(node)
@@ -221,7 +219,7 @@ def _sum(a: np.ndarray, b: np.ndarray, limits: np.ndarray | None = None) -> np.n
 def of_config(
     config: ml_collections.ConfigDict, space: Space, classes: int, image_shape: Sequence[int]
 ) -> Budget | None:
-    """The budget that the config sets for the network that it trains, or None: it sets none.
+    """Return the budget that the config sets for the network that it trains; None: it sets none.
 
     Args:
       config: the whole config.
@@ -242,17 +240,3 @@ def of_config(
     budget = Budget(space, costs, *limits)
     budget.check()
     return budget
-
-
-def of_setup(setup: SearchSetup) -> Budget | None:
-    """As `of_config`, for the data that a supernet was set up with."""
-    return of_config(setup.config, setup.space, setup.classes, setup.image_shape)
-
-
-def check(config: ml_collections.ConfigDict, space: Space, data: ImageData) -> None:
-    """Checks, before any work, that a genotype of the space fits the config's budget.
-
-    Raises:
-      UserError: none does, or the images do not fit the network.
-    """
-    of_config(config, space, data.num_classes, data.image_shape)

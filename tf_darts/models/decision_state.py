@@ -1,17 +1,17 @@
-"""What is still open in an architecture, and what recorded decisions make of it.
+"""What is still open in an architecture, and what decisions make of it.
 
-A decision is a row of decisions.jsonl; selection by perturbation leaves them, and SGAS during the search.
+Selection by perturbation decides, and SGAS during the search (`workdir.decisions`).
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
 from tf_darts.genotypes.derive import candidates_mask
 from tf_darts.models.architecture import Architecture
 from tf_darts.spaces import Space
+from tf_darts.workdir.decisions import Decision, OperationDecision, TopologyDecision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DecisionState:
 
     @staticmethod
     def of(architecture: Architecture) -> "DecisionState":
-        """The state of an architecture's masks as they are now."""
+        """Return the state of an architecture's masks as they are now."""
         return DecisionState(
             {t: mask.numpy() for t, mask in architecture.open_operations.items()},
             {t: mask.numpy() for t, mask in architecture.open_edges.items()},
@@ -36,12 +36,15 @@ class DecisionState:
 
     @staticmethod
     def undecided(space: Space) -> "DecisionState":
-        """All edges open, each with all operations that a genotype may hold."""
+        """Return the state with all edges open, each with all operations that a genotype may hold."""
         operations = {t: candidates_mask(space, t) for t in space.cell_types}
         return DecisionState(operations, {t: np.ones(len(space.edges), bool) for t in space.cell_types})
 
     def holdable(self, space: Space) -> "DecisionState":
-        """The same without operations that no genotype may hold; an edge that has no others opens again."""
+        """Return the state without operations that no genotype may hold.
+
+        An edge that has no others opens again.
+        """
         everything = DecisionState.undecided(space).operations
         operations = {}
         for cell_type, mask in self.operations.items():
@@ -50,23 +53,24 @@ class DecisionState:
         return DecisionState(operations, self.edges)
 
     def with_operation(self, cell_type: str, edge: int, operation: int) -> "DecisionState":
-        """The state after an edge is decided for an operation."""
+        """Return the state after an edge is decided for an operation."""
         mask = self.operations[cell_type].copy()
         mask[edge] = False
         mask[edge, operation] = True
         return DecisionState({**self.operations, cell_type: mask}, self.edges)
 
-    def after(self, rows: Iterable[Mapping[str, Any]]) -> "DecisionState":
-        """The state after recorded decisions, rows of decisions.jsonl (`apply` makes them)."""
+    def after(self, decisions: Iterable[Decision]) -> "DecisionState":
+        """Return the state after some decisions (`apply` makes them in an architecture)."""
         state = self
-        for row in rows:
-            if row["kind"] == "operation":
-                state = state.with_operation(row["cell_type"], row["edge"], row["operation"])
-            state = state.without_edges(row["cell_type"], row.get("removed", []))
+        for decision in decisions:
+            if isinstance(decision, OperationDecision):
+                state = state.with_operation(decision.cell_type, decision.edge, decision.operation)
+            if isinstance(decision, OperationDecision | TopologyDecision):
+                state = state.without_edges(decision.cell_type, decision.removed or ())
         return state
 
     def equals(self, other: "DecisionState") -> bool:
-        """Whether the same is open."""
+        """Return whether both states leave the same open."""
         return all(
             np.array_equal(mask, theirs[cell_type])
             for ours, theirs in ((self.operations, other.operations), (self.edges, other.edges))
@@ -74,20 +78,32 @@ class DecisionState:
         )
 
     def without_edges(self, cell_type: str, edges: Iterable[int]) -> "DecisionState":
-        """The state after edges are taken out."""
+        """Return the state after edges are taken out."""
         mask = self.edges[cell_type].copy()
         mask[list(edges)] = False
         return DecisionState(self.operations, {**self.edges, cell_type: mask})
 
 
-def apply(architecture: Architecture, row: dict) -> None:
-    """Writes a recorded decision into the masks; that on an operation may have removed edges too (SGAS)."""
-    if row["kind"] == "operation":
-        architecture.decide_operation(row["cell_type"], row["edge"], row["operation"])
-    architecture.remove_edges(row["cell_type"], row.get("removed", []))
+def apply(architecture: Architecture, decision: Decision) -> None:
+    """Write a decision into the masks of an architecture.
+
+    One on an operation may have removed edges too (SGAS).
+    """
+    if isinstance(decision, OperationDecision):
+        architecture.decide_operation(decision.cell_type, decision.edge, decision.operation)
+    if isinstance(decision, OperationDecision | TopologyDecision):
+        architecture.remove_edges(decision.cell_type, decision.removed or ())
 
 
-def agree(architecture: Architecture, rows: Iterable[dict], start: DecisionState | None = None) -> bool:
-    """Whether the masks are exactly what these decisions make of others (None: a new architecture's)."""
+def agree(
+    architecture: Architecture, decisions: Iterable[Decision], start: DecisionState | None = None
+) -> bool:
+    """Return whether the masks are exactly what these decisions make of a start.
+
+    Args:
+      architecture: whose masks are compared.
+      decisions: in their order.
+      start: what was open before; None: what a new architecture has open.
+    """
     start = start or DecisionState.of(Architecture(architecture.space))
-    return start.after(rows).equals(DecisionState.of(architecture))
+    return start.after(decisions).equals(DecisionState.of(architecture))

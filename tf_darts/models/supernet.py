@@ -7,9 +7,8 @@ import tensorflow as tf
 
 from tf_darts.errors import UserError
 from tf_darts.layers.body import body_and_head
-from tf_darts.layers.cell import Begun, EdgeLayer
+from tf_darts.layers.cell import EdgeLayer
 from tf_darts.layers.mixed_op import MixedOp
-from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.packed_variables import PackedVariables
 from tf_darts.models.architecture import Computed
 from tf_darts.runtime.seeds import fold
@@ -97,7 +96,7 @@ class Supernet(keras.Model):
         computed: Computed | None = None,
         tracks: bool = True,
     ) -> tf.Tensor:
-        """Logits of a batch.
+        """Compute the logits of a batch.
 
         Args:
           images: float [B, H, W, channels_in], normalised.
@@ -110,7 +109,7 @@ class Supernet(keras.Model):
         Returns:
           float32 [B, classes].
         """
-        cell_inputs = self._cell_inputs(mixing_weights, computed)
+        cell_inputs = self.edge_inputs(mixing_weights, computed)
         with self.packed.unpacked() as scope:
             outputs = self.body(images, cell_inputs=cell_inputs, training=training)
             logits = self.head(outputs[-1], training=training)
@@ -118,75 +117,21 @@ class Supernet(keras.Model):
             self.packed.keep(scope, statistics=training)
         return logits
 
-    # A forward pass in two parts, for probes of the edges into one node of a cell type. Running statistics
-    # stay as they are: probes are measured with the batch's own.
-
-    def before_probes(
-        self,
-        cell_type: str,
-        node: int,
-        images: tf.Tensor,
-        mixing_weights: Mapping[str, tf.Tensor],
-        computed: Computed | None = None,
-    ) -> tuple[list[tf.Tensor], Begun | None]:
-        """What is the same for all probes: the pass up to the first cell of the type, and into it.
-
-        Returns:
-          The outputs that the second cell takes of the blocks before the first, and the first cell, begun
-          (None where the supernet has no cell of the type).
-        """
-        cell_inputs, first = self._cell_inputs(mixing_weights, computed), self._first_of(cell_type)
-        with self.packed.unpacked():
-            outputs = self.body.start(images, training=True)
-            self.body.extend(outputs, cell_inputs, range(first), training=True)
-            outputs = outputs[-self.space.input_nodes :]
-            begun = None
-            if first < len(cell_inputs):
-                begun = self.body.blocks[first].before(node, outputs, cell_inputs[first])
-        # The operation noise counts its draws: one more for this batch, in which all probes see the same.
-        for draws in self.packed.others:
-            draws.assign(draws.value + 1)
-        return [output.x for output in outputs], begun
-
-    def probe(
-        self,
-        cell_type: str,
-        mask: tf.Tensor,
-        before: tuple[list[tf.Tensor], Begun | None],
-        mixing_weights: Mapping[str, tf.Tensor],
-        computed: Computed | None = None,
-    ) -> tf.Tensor:
-        """Logits float32 [B, classes] of a probe.
-
-        Args:
-          cell_type: as in `before_probes`.
-          mask: the probe mask of the cell type, float32 [edges, operations]; 1 on edges into other nodes.
-          before: what `before_probes` gave.
-          mixing_weights: without the probe mask.
-          computed: as in `call`.
-        """
-        masked = {**mixing_weights, cell_type: mixing_weights[cell_type] * mask}
-        cell_inputs, first = self._cell_inputs(masked, computed), self._first_of(cell_type)
-        outputs, begun = before
-        nodes = [NodeOutput(x) for x in outputs]
-        with self.packed.unpacked():
-            if begun is not None:
-                nodes.append(NodeOutput(self.body.blocks[first].after(begun, mask, cell_inputs[first])))
-            self.body.extend(nodes, cell_inputs, range(first + 1, len(cell_inputs)), training=True)
-            return self.head(nodes[-1], training=True)
-
-    def _first_of(self, cell_type: str) -> int:
-        """Index of the first block that is a cell of this type; their number where there is none."""
-        types = [block.cell_type for block in self.body.layout]
-        return types.index(cell_type) if cell_type in types else len(types)
-
-    def _cell_inputs(
+    def edge_inputs(
         self, mixing_weights: Mapping[str, tf.Tensor], computed: Computed | None
     ) -> list[list[dict | None] | None]:
-        """What each block's edges are called with: the mixing weight of every operation as a vector [C/K].
+        """Return what each block's edges are called with: every mixing weight as a vector [C/K].
 
-        Vectors, taken apart once for all cells of one type and width: a batch norm takes one as its scale,
-        and a slice for each would be four nodes of the graph.
+        They are made once for all cells of one type and width: a batch norm takes a vector as its scale, and
+        a slice for each would be four nodes of the graph.
+
+        Args:
+          mixing_weights: as in `call`.
+          computed: as in `call`.
+
+        Returns:
+          One entry per block: None for a block without edges, else one entry per edge, None where nothing of
+          the edge is computed.
         """
         of_width = {}
         for block in self.body.layout:

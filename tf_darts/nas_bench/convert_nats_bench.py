@@ -63,7 +63,7 @@ _REOPEN_AFTER = 250
 
 
 def convert(path: str, create: Callable[..., Any]) -> str:
-    """Reads all architectures and checks them.
+    """Read all architectures and check them.
 
     Args:
       path: the folder with one file per architecture, or the one large file (which is held in memory whole).

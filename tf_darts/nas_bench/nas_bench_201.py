@@ -9,7 +9,9 @@ found by its text form, so the one that was selected is the one that is looked u
 import dataclasses
 import functools
 import os
+import pathlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import ml_collections
 import numpy as np
@@ -18,14 +20,16 @@ from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.nas_bench import table_file
+from tf_darts.runtime import moved
 from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201 as SPACE
+from tf_darts.workdir.records import write_json
 
 DATA_SETS = tuple(table_file.PREFIXES)
 SPLITS = tuple(table_file.ACCURACIES)
 
 
 def accuracy_column(data_set: str, split: str) -> str:
-    """Name of the column of accuracies for one of `DATA_SETS` and one of `SPLITS`."""
+    """Return the name of the column of accuracies for one of `DATA_SETS` and one of `SPLITS`."""
     return f"{table_file.PREFIXES[data_set]}_{table_file.ACCURACIES[split]}"
 
 
@@ -86,7 +90,7 @@ class NasBench201:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "NasBench201":
-        """Reads a file (its form is that of `tf_darts.nas_bench.table_file`) and checks it whole.
+        """Read a file (of the form in `tf_darts.nas_bench.table_file`) and check all of it.
 
         Raises:
           UserError: the file is missing, unreadable, or not the whole table; one line that names the place.
@@ -95,7 +99,7 @@ class NasBench201:
 
     @classmethod
     def parse(cls, text: str, name: str = "NAS-Bench-201 table") -> "NasBench201":
-        """The same of an unpacked file; `name` says in messages where the text comes from."""
+        """Read the text of an unpacked file as `load` does; `name` says in messages where it comes from."""
         return cls._of(*table_file.parse(text, name))
 
     @classmethod
@@ -127,7 +131,7 @@ class NasBench201:
         return np.array([known[text] for text in self.texts], np.int8)
 
     def column(self, name: str) -> np.ndarray:
-        """A column of numbers by its name in the file, float64 [15625].
+        """Return a column of numbers by its name in the file, float64 [15625].
 
         Raises:
           UserError: the table has none of this name.
@@ -139,14 +143,14 @@ class NasBench201:
         return self.columns[name]
 
     def _whole(self, name: str) -> np.ndarray:
-        """A column without gaps."""
+        """Return a column, which has to be without gaps."""
         values = self.column(name)
         if np.isnan(values).any():
             raise UserError(f"NAS-Bench-201 table: column {name!r} has gaps; allowed: a column without")
         return values
 
     def index(self, genotype: Genotype) -> int:
-        """The benchmark's index of a genotype, 0 to 15624.
+        """Return the benchmark's index of a genotype, 0 to 15624.
 
         Raises:
           UserError: it is not a genotype of the NAS-Bench-201 space.
@@ -154,11 +158,11 @@ class NasBench201:
         return self._rows[genotype.to_text(SPACE)]
 
     def genotype(self, index: int) -> Genotype:
-        """The genotype of this index, 0 to 15624."""
+        """Return the genotype of this index, 0 to 15624."""
         return genotype_lib.from_text(self.texts[index], SPACE)
 
     def ranks(self, column: str) -> np.ndarray:
-        """The rank of every architecture by a column, int64 [15625]; see `Score.rank`. Gaps come last."""
+        """Return every architecture's rank by a column, int64 [15625] (`TableScore.rank`); gaps come last."""
         return self._ranks_and_best(column)[0]
 
     def _ranks_and_best(self, column: str) -> tuple[np.ndarray, float]:
@@ -169,7 +173,7 @@ class NasBench201:
         return self._ranked[column]
 
     def lookup(self, genotype: Genotype) -> Entry:
-        """What the table says about a genotype.
+        """Look up what the table says about a genotype.
 
         Raises:
           UserError: it is not a genotype of the NAS-Bench-201 space.
@@ -194,7 +198,7 @@ class NasBench201:
         return {d: round(1e6 * float(self.column(f"{prefix}_{cost}")[index])) for d, prefix in prefixes}
 
     def operation_strength(self, column: str) -> np.ndarray:
-        """How good an operation is on an edge: the mean over all architectures that have it there.
+        """Measure how good an operation is on an edge: the mean over all architectures that have it there.
 
         Args:
           column: name of the column that is averaged, an accuracy say.
@@ -211,7 +215,7 @@ class NasBench201:
         return np.stack(sums) / [np.bincount(edge, minlength=kinds) for edge in self.operations.T]
 
     def random_search(self, column: str, budget: int = 1, by: str | None = None) -> Distribution:
-        """What random search reaches: exactly, over all its draws, not for some seeds.
+        """Compute what random search reaches: exactly, over all its draws, not for some seeds.
 
         The search draws `budget` genotypes, uniformly and independently, and keeps the best by one column.
 
@@ -236,7 +240,7 @@ class NasBench201:
 
 
 def of_config(config: ml_collections.ConfigDict) -> NasBench201 | None:
-    """The table that a config names (`plots.table`), if it names one.
+    """Load the table that a config names (`report.table`), if it names one.
 
     Raises:
       UserError: the file is missing, or is not the table.
@@ -247,3 +251,22 @@ def of_config(config: ml_collections.ConfigDict) -> NasBench201 | None:
         return NasBench201.load(config.report.table)
     except UserError as error:
         raise UserError(f"report.table: {error}") from None
+
+
+def look_up(table: NasBench201, path: str, folder: pathlib.Path, genotype: Genotype) -> Entry:
+    """Look a selected genotype up in the table; leave what it says in `folder`/table.json.
+
+    Args:
+      table: the table.
+      path: its file, to be recorded.
+      folder: that of the selection.
+      genotype: what was selected.
+    """
+    entry = table.lookup(genotype)
+    content = {"table": path, "architectures": len(table), **dataclasses.asdict(entry)}
+    write_json(folder / "table.json", content)
+    return entry
+
+
+if not TYPE_CHECKING:  # a type checker need not accept names of version 1.0
+    __getattr__ = moved.names_of(__name__)

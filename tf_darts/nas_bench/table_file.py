@@ -42,7 +42,7 @@ _MOST_BYTES = 1 << 26  # unpacked; the whole table takes five million
 
 @functools.cache
 def architectures() -> dict[str, tuple[int, ...]]:
-    """Every architecture of the space: its text form, and the candidate operation on each of the six edges.
+    """Return every architecture of the space: its text form, and the candidate operation on each edge.
 
     Edges are in the order of `Space.edges`, which is that of the text form; operations are columns of alpha.
     """
@@ -59,7 +59,7 @@ def architectures() -> dict[str, tuple[int, ...]]:
 
 
 def read(path: str | os.PathLike) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Reads and checks a file.
+    """Read and check a file.
 
     Returns:
       The text forms in the order of the rows, and every column of numbers by name, float64 [15625]; nan where
@@ -88,7 +88,7 @@ def read(path: str | os.PathLike) -> tuple[list[str], dict[str, np.ndarray]]:
 
 
 def parse(text: str, name: str) -> tuple[list[str], dict[str, np.ndarray]]:
-    """The same of an unpacked file; `name` stands in messages for where the text comes from."""
+    """Read and check the text of an unpacked file; `name` says in messages where it comes from."""
     try:
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     except csv.Error as error:
@@ -113,16 +113,17 @@ def parse(text: str, name: str) -> tuple[list[str], dict[str, np.ndarray]]:
     columns = {column: _numbers(column, items, name) for column, items in values.items()}
     wrong = np.flatnonzero(columns[INDEX] != np.arange(NUMBER))
     if wrong.size:
-        row = int(wrong[0])
+        first = int(wrong[0])
         raise UserError(
-            f"{name}: line {row + 2}, {INDEX} is {show(values[INDEX][row])};"
-            f" allowed: {row}, the number of the row"
+            f"{name}: line {first + 2}, {INDEX} is {show(values[INDEX][first])};"
+            f" allowed: {first}, the number of the row"
         )
     return texts, columns
 
 
 def _check_architectures(texts: Sequence[str], name: str) -> None:
-    known, lines = architectures(), {}
+    known = architectures()
+    lines: dict[str, int] = {}
     for number, text in enumerate(texts, 2):
         if text not in known:
             form = "a genotype as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
@@ -139,7 +140,7 @@ def _check_architectures(texts: Sequence[str], name: str) -> None:
 
 
 def _numbers(column: str, items: Sequence[str], name: str) -> np.ndarray:
-    """A column as float64; a gap is nan where the column may have gaps."""
+    """Return a column as float64; a gap is nan where the column may have gaps."""
     needed = column in REQUIRED or column == INDEX
     low, high = REQUIRED.get(column, (-math.inf, math.inf))
     numbers = np.array([_number(item) for item in items])
@@ -161,7 +162,7 @@ def _number(item: str) -> float:
 
 
 def csv_text(rows: Iterable[Mapping[str, str | float | None]], columns: Sequence[str]) -> str:
-    """Rows as the text of a file, with the `columns` in this order; None and what a row lacks are gaps.
+    """Return rows as the text of a file with the `columns` in this order; None and what a row lacks are gaps.
 
     Numbers are rounded to six decimals.
     """
@@ -175,7 +176,7 @@ def csv_text(rows: Iterable[Mapping[str, str | float | None]], columns: Sequence
 
 
 def write(path: str | os.PathLike, text: str) -> None:
-    """Writes a file that appears whole or not at all; the same text gives the same bytes.
+    """Write a file that appears whole or not at all; the same text makes the same bytes.
 
     Raises:
       UserError: the folder does not exist or cannot be written.

@@ -8,7 +8,7 @@ Batch = tuple[tf.Tensor, tf.Tensor]  # images float32 [B, H, W, C], labels int32
 def loss_and_correct(
     logits: tf.Tensor, labels: tf.Tensor, total: int, label_smoothing: float = 0.0
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A replica's share of the mean cross-entropy, and its number of correct images.
+    """Return a replica's share of the mean cross-entropy, and its number of correct images.
 
     Args:
       logits: float32 [B, classes].
@@ -27,19 +27,19 @@ def loss_and_correct(
 
 
 def count_correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Number of images whose largest logit is that of their label, int32."""
+    """Count the images whose largest logit is that of their label, int32."""
     return tf.reduce_sum(tf.cast(_hits(logits, labels), tf.int32))
 
 
 def count_in_top(logits: tf.Tensor, labels: tf.Tensor, most: int) -> tf.Tensor:
-    """Number of images whose label is among the `most` largest logits (ties to the label's favour), int32."""
+    """Count the images whose label is among the `most` largest logits (ties in the label's favour), int32."""
     of_label = tf.gather(logits, tf.cast(labels, tf.int32), batch_dims=1)[:, None]
     larger = tf.reduce_sum(tf.cast(logits > of_label, tf.int32), -1)
     return tf.reduce_sum(tf.cast(larger < most, tf.int32))
 
 
 def losses_and_hits(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Each image's cross-entropy (float32 [B]), and whether its largest logit is its label's (bool [B])."""
+    """Return each image's cross-entropy, float32 [B], and whether its label's logit is largest, bool [B]."""
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     return losses, _hits(logits, labels)
 

@@ -5,21 +5,24 @@ the momentum buffer does not contain the learning rate; Adam's epsilon is added 
 Keras's `apply` also clips per replica and sums afterwards; here gradients are first summed over replicas.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import tensorflow as tf
 
 
 def sum_over_replicas(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The gradients of the global batch, on every replica. Call it in replica context."""
+    """Return the gradients of the global batch, on every replica. Call it in replica context."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return gradients
     return context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
 
 
-def _update(variables, function, *arguments) -> None:
-    """Calls function(variable, *arguments of that variable) on every replica's own copies."""
+def _update(variables: Sequence[tf.Variable], function: Callable[..., Any], *arguments: Sequence) -> None:
+    """Call function(variable, *arguments of that variable) on every replica's own copies."""
 
-    def in_cross_replica_context(strategy, *columns):
+    def in_cross_replica_context(strategy: tf.distribute.Strategy, *columns: Sequence) -> None:
         for variable, *rest in zip(variables, *columns, strict=True):
             strategy.extended.update(variable, function, args=tuple(rest), group=False)
 
@@ -27,11 +30,11 @@ def _update(variables, function, *arguments) -> None:
 
 
 def assign(variables: list[tf.Variable], values: list[tf.Tensor]) -> None:
-    """Sets variables on every replica, in replica context, with values that are the same on each."""
+    """Set variables on every replica, in replica context, with values that are the same on each."""
     _update(variables, lambda variable, value: variable.assign(value), values)
 
 
-def _slots(variables, name: str) -> list[tf.Variable]:
+def _slots(variables: Sequence[tf.Variable], name: str) -> list[tf.Variable]:
     return [
         tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False, name=f"{name}/{i}")
         for i, v in enumerate(variables)
@@ -58,7 +61,7 @@ class SGD(tf.Module):
         self.velocity = _slots(variables, "velocity")
 
     def apply(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor | float) -> tf.Tensor:
-        """One update, in replica context, with gradients already summed over replicas.
+        """Update the variables once, in replica context, with gradients already summed over replicas.
 
         Returns:
           The global norm before clipping, float32 scalar.
@@ -67,7 +70,13 @@ class SGD(tf.Module):
         scale = tf.minimum(1.0, self._clip_norm / (norm + 1e-6)) if self._clip_norm else tf.ones([])
         learning_rate = tf.cast(learning_rate, tf.float32)
 
-        def update(variable, gradient, velocity, scale, learning_rate):
+        def update(
+            variable: tf.Variable,
+            gradient: tf.Tensor,
+            velocity: tf.Variable,
+            scale: tf.Tensor,
+            learning_rate: tf.Tensor,
+        ) -> None:
             tf.raw_ops.ResourceApplyMomentum(
                 var=variable.handle,
                 accum=velocity.handle,
@@ -81,7 +90,7 @@ class SGD(tf.Module):
         return norm
 
     def after_step(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor | float) -> list[tf.Tensor]:
-        """Where a step without clipping would take the variables; nothing changes (DARTS, second order)."""
+        """Return where a step without clipping would take the variables (DARTS, second order)."""
         return [
             w - learning_rate * (self._momentum * v + g + self._weight_decay * w)
             for w, v, g in zip(self._variables, self.velocity, gradients, strict=True)
@@ -120,14 +129,21 @@ class Adam(tf.Module):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
-        """One update, in replica context, with gradients already summed over replicas."""
+        """Update the variables once, in replica context, with gradients already summed over replicas."""
         _update([self.step], lambda step: step.assign_add(1))
         t = tf.cast(self.step.read_value(), tf.float32)
         # 1 - b^t with expm1, which keeps its digits where b^t is near 1.
         correction_1 = -tf.math.expm1(t * tf.math.log(self._beta1)) if self._beta1 else tf.ones([])
         correction_2 = -tf.math.expm1(t * tf.math.log(self._beta2)) if self._beta2 else tf.ones([])
 
-        def update(variable, gradient, first, second, correction_1, correction_2):
+        def update(
+            variable: tf.Variable,
+            gradient: tf.Tensor,
+            first: tf.Variable,
+            second: tf.Variable,
+            correction_1: tf.Tensor,
+            correction_2: tf.Tensor,
+        ) -> None:
             d = gradient + self._weight_decay * variable
             m = first.assign(self._beta1 * first + (1.0 - self._beta1) * d)
             s = second.assign(self._beta2 * second + (1.0 - self._beta2) * tf.square(d))

@@ -79,7 +79,7 @@ WITHOUT_FIGURE = (
 
 
 def published() -> list[tuple[tuple[str, str, str], Figure]]:
-    """All figures with their (space, data set, method)."""
+    """Return all figures with their (space, data set, method)."""
     accuracy = "supernet's test accuracy"
     found = [
         (("darts", "cifar10", "shuffle"), Figure("table 1", 88.44, what=accuracy)),

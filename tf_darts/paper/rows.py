@@ -1,4 +1,4 @@
-"""Rows: space, data set and method, with figures, config and commands."""
+"""Rows of the paper's tables: space, data set and method, with figures, config and commands."""
 
 import dataclasses
 import difflib
@@ -57,7 +57,7 @@ class PaperRow:
         return METHODS[self.method].selection is not None and self.space != "nas_bench_201"
 
     def config(self) -> ml_collections.ConfigDict:
-        """The row's config, which the caller may change; the place of the data set is left to --data_dir."""
+        """Return the row's config, which the caller may change; --data_dir has the place of the data set."""
         method, config = METHODS[self.method], settings(self.space, self.data_set)
         config.update(SEARCHES[method.search])
         if method.selection is not None:
@@ -66,7 +66,7 @@ class PaperRow:
         return config
 
     def commands(self) -> tuple[str, ...]:
-        """What is run for the row, in this order; rows of one search share its work directory."""
+        """Return the row's commands, in their order; rows of one search share its work directory."""
         method, data_set = METHODS[self.method], DATA_SETS[self.data_set]
         if data_set.searched_on:
             return self._transfer()
@@ -80,7 +80,7 @@ class PaperRow:
         return search, select, f"{command.of('train')} {shared}"
 
     def _transfer(self) -> tuple[str, ...]:
-        """Commands where a network is trained on another data set than it was found on."""
+        """Return the commands where a network is trained on another data set than it was found on."""
         method, data_set = METHODS[self.method], DATA_SETS[self.data_set]
         before, genotype = (), method.genotype
         if not genotype:
@@ -95,7 +95,7 @@ class PaperRow:
 
 
 def settings(space: str, data_set: str) -> ml_collections.ConfigDict:
-    """The paper's settings for a space and a data set, whatever the method.
+    """Return the paper's settings for a space and a data set, whatever the method.
 
     Args:
       space: a name of `SPACES`.
@@ -124,7 +124,7 @@ ROWS: dict[str, PaperRow] = _rows()
 
 
 def row(name: str) -> PaperRow:
-    """The row of this name.
+    """Return the row of this name.
 
     Raises:
       UserError: there is none; the message names the nearest.

@@ -13,7 +13,7 @@ SEEDS = (0, 1, 2, 3)  # the paper's means, and its best, are over four
 
 
 def of_rows(names: Sequence[str]) -> ml_collections.ConfigDict:
-    """The study that has these rows as selections, the first of them the one that others are compared with.
+    """Return the study that has these rows as selections; the first is the baseline.
 
     Raises:
       UserError: a name is no row's, rows are of several spaces or data sets, or nothing is selected in one.

@@ -31,7 +31,7 @@ from tf_darts.workdir.files import write_atomically
 
 
 def draw_cell(space: Space, cell_type: str, genotype: Genotype, title: str | None = None) -> Figure:
-    """The picture of one cell.
+    """Draw one cell of a genotype.
 
     Args:
       space: the search space.
@@ -51,7 +51,7 @@ def draw_cell(space: Space, cell_type: str, genotype: Genotype, title: str | Non
 
 
 def draw_genotypes(space: Space, genotypes: Genotype | Mapping[str, Genotype]) -> Figure:
-    """The picture of genotypes side by side: a column for each, a row for each cell type.
+    """Draw genotypes side by side: a column for each, a row for each cell type.
 
     Args:
       space: the search space.
@@ -73,7 +73,7 @@ def draw_genotypes(space: Space, genotypes: Genotype | Mapping[str, Genotype]) -
 
 
 def figure_to_png_bytes(figure: Figure, dpi: int = 110) -> bytes:
-    """The figure as a PNG file; the same figure always gives the same bytes."""
+    """Return the figure as a PNG file; the same figure always has the same bytes."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
@@ -83,7 +83,7 @@ def figure_to_png_bytes(figure: Figure, dpi: int = 110) -> bytes:
 def save_genotype_picture(
     path: str | os.PathLike, space: Space, genotypes: Genotype | Mapping[str, Genotype], dpi: int = 110
 ) -> None:
-    """Writes `draw_genotypes` as a PNG file, which appears whole or not at all.
+    """Write the picture of `draw_genotypes` as a PNG file, which appears whole or not at all.
 
     Raises:
       UserError: a genotype is not one of the space, or the file cannot be written.
@@ -92,7 +92,7 @@ def save_genotype_picture(
 
 
 def _draw(space: Space, rows: list[dict[str, tuple[Choice, ...]]]) -> Figure:
-    """Draws a grid of cells, each under its title."""
+    """Draw a grid of cells, each under its title."""
     positions = space.input_nodes + space.nodes + 1
     heights = []
     for cells in rows:

@@ -1,4 +1,4 @@
-"""Where the parts of a cell's picture are: nodes on a line, every edge an arc above it, labels on the arcs.
+"""The parts of a cell's picture: nodes on a line, every edge an arc above it, labels on the arcs.
 
 The arc of an edge is a half ellipse as high as the edge is long, so that arcs between the same nodes
 nest. Labels stand on their arc, at the spot near its top where they disturb least.
@@ -32,7 +32,7 @@ class DrawnEdge(Protocol):
 def cell_axes(
     figure: Figure, space: Space, place: tuple[float, float, float, float], above: float, title: str
 ):
-    """Axes for one cell, in units of the distance between two nodes, with a title."""
+    """Add axes for one cell, with a title; their unit is the distance between two nodes."""
     axes = figure.add_axes(place)
     axes.set_xlim(-0.55, space.input_nodes + space.nodes + 0.55)
     axes.set_ylim(-below(space), above)
@@ -43,17 +43,17 @@ def cell_axes(
 
 
 def below(space: Space) -> float:
-    """Room that a cell needs below its nodes."""
+    """Return the room that a cell needs below its nodes, in distances between nodes."""
     return -BUS + 0.3 if gathers(space) else 0.35
 
 
 def arc_height(span: int) -> float:
-    """Height of the arc over `span` nodes: growing, so that arcs nest, but ever less."""
+    """Return the height of the arc over `span` nodes: it grows, so that arcs nest, but ever less."""
     return 0.66 * span**0.86
 
 
 def edge_arcs(choices: Sequence[DrawnEdge]) -> list[np.ndarray]:
-    """Points of every edge's arc, from the top of its source to the top of its target, float [n, 2].
+    """Return the points of every edge's arc, from its source's top to its target's top, float [n, 2].
 
     Edges leave from the right half of a node and arrive at its left half; longer ones leave further
     left and arrive further right, so that the arcs of one node do not cross each other there.
@@ -76,7 +76,7 @@ def edge_arcs(choices: Sequence[DrawnEdge]) -> list[np.ndarray]:
 
 
 def arrow_head(axes: Axes, tail: np.ndarray, tip: np.ndarray, colour: str) -> None:
-    """The head of an edge's arrow."""
+    """Draw the head of an edge's arrow."""
     style = {
         "arrowstyle": "-|>,head_width=0.22,head_length=0.42",
         "color": colour,
@@ -87,7 +87,7 @@ def arrow_head(axes: Axes, tail: np.ndarray, tip: np.ndarray, colour: str) -> No
 
 
 def draw_nodes(axes: Axes, space: Space) -> None:
-    """The boxes of a cell's inputs, nodes and output."""
+    """Draw the boxes of a cell's inputs, nodes and output."""
     inputs = space.input_nodes
     names = ["input"] if inputs == 1 else [f"$c_{{k-{inputs - i}}}$" for i in range(inputs)]
     for node, name in enumerate(names):
@@ -98,7 +98,7 @@ def draw_nodes(axes: Axes, space: Space) -> None:
 
 
 def draw_box(axes: Axes, x: float, name: str, fill: str) -> None:
-    """The box of a node."""
+    """Draw the box of a node."""
     pad = 0.06
     corner, width, height = (x - HALF_WIDTH + pad, -HALF_HEIGHT + pad), HALF_WIDTH, HALF_HEIGHT
     style = {"boxstyle": f"round,pad={pad}", "facecolor": fill, "edgecolor": INK, "zorder": 5}
@@ -107,12 +107,12 @@ def draw_box(axes: Axes, x: float, name: str, fill: str) -> None:
 
 
 def gathers(space: Space) -> bool:
-    """Whether the output concatenates nodes; otherwise it is the last node itself."""
+    """Return whether the output concatenates nodes; otherwise it is the last node itself."""
     return space.output_nodes != space.targets[-1:]
 
 
 def draw_output_edges(axes: Axes, space: Space) -> None:
-    """What a cell's output is made of: the line that gathers its output nodes, or the arrow from the last."""
+    """Draw what a cell's output is made of: the line that joins its output nodes, or the last one's arrow."""
     output = space.input_nodes + space.nodes
     style = {"color": FAINT, "linewidth": 1.5, "zorder": 1, "solid_capstyle": "round"}
     edge = output - HALF_WIDTH - 0.01
@@ -130,7 +130,7 @@ def draw_output_edges(axes: Axes, space: Space) -> None:
 
 
 def place_labels(axes: Axes, arcs: list[np.ndarray], labels: list[Text]) -> list[np.ndarray]:
-    """Moves each label along its arc to the spot that touches fewest other labels and arcs.
+    """Move each label along its arc to the spot that touches fewest other labels and arcs.
 
     Two sweeps, shortest arc first: those have the least room.
 

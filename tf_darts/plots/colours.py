@@ -1,4 +1,4 @@
-"""Colours of all pictures: those of operations, of text and lines, and what each is on a dark page."""
+"""Colours of all pictures: of operations, text and lines, and the colour of each on a dark page."""
 
 import colorsys
 from collections.abc import Sequence
@@ -54,12 +54,12 @@ DARK = {
 
 
 def kind_of(operation: str) -> tuple[str, str]:
-    """Kind of an operation, for the legend, and its colour."""
+    """Return an operation's kind, for the legend, and its colour."""
     return next((name, colour) for start, name, colour in KINDS if operation.startswith(start))
 
 
 def shades(operations: Sequence[str]) -> dict[str, str]:
-    """A colour for each operation: that of its kind, lighter for the second of a kind, and so on."""
+    """Return a colour for each operation: its kind's, lighter for the second of a kind, and so on."""
     seen: dict[str, int] = {}
     colours = {}
     for name in operations:
@@ -76,7 +76,7 @@ def _lighter(colour: str, steps: int) -> str:
 
 
 def _deeper(colour: str, steps: int) -> str:
-    """On a dark page the second of a kind is nearer to the page, too, which is darker there."""
+    """Return a darker shade of a colour: on a dark page the second of a kind is nearer to the page, too."""
     hue, light, saturation = colorsys.rgb_to_hls(*to_rgb(colour))
     return to_hex(colorsys.hls_to_rgb(hue, light * 0.62**steps, saturation))
 

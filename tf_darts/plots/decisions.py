@@ -1,14 +1,14 @@
 """What a selection's decisions say: what each choice was worth, how close it was, and pictures of it.
 
-Rows are those of decisions.jsonl. The drop of an operation is the accuracy of the supernet less its
-accuracy without the operation. Where both were measured on the same images its interval is that of a paired
+The decisions are those of decisions.jsonl (`workdir.decisions`). The drop of an operation is the accuracy of
+the supernet less its accuracy without the operation. Where both were measured on the same images its interval is that of a paired
 difference; where the whole supernet was not measured, the drop is taken from the probe that lost least, and
 the interval is Wilson's of the probe's own accuracy.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,8 +17,17 @@ from scipy import stats
 from tf_darts.plots.colours import FAINT, INK, SOFT, shades
 from tf_darts.plots.heat_map import new
 from tf_darts.spaces import Space
+from tf_darts.workdir.decisions import (
+    Decision,
+    MagnitudeDecision,
+    OperationDecision,
+    Probe,
+    TopologyDecision,
+)
 
 CONFIDENCE = 0.95
+
+EdgeDecision = OperationDecision | TopologyDecision | MagnitudeDecision
 _Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
 
@@ -80,75 +89,84 @@ class ShownDecision:
     criterion: str
     refused: tuple[str, ...]
 
-    def numbered(self, number: int) -> "ShownDecision":
-        """The same as the decision of this number."""
-        return dataclasses.replace(self, number=number)
-
     @property
     def narrow(self) -> bool:
         """Whether chance may have decided: the lead's interval reaches zero."""
         return self.lead is not None and self.lead <= _Z * (self.lead_error or 0.0)
 
 
-def read(space: Space, rows: Sequence[Mapping]) -> list[ShownDecision]:
-    """The decisions of a file of rows."""
-    return [_read(space, number, row) for number, row in enumerate(rows, 1)]
+def shown_all(space: Space, decisions: Iterable[Decision]) -> list[ShownDecision]:
+    """Return the decisions on edges and nodes as they are shown, numbered from 1 in their order."""
+    about_cells = (d for d in decisions if isinstance(d, EdgeDecision))
+    return [shown(space, number, decision) for number, decision in enumerate(about_cells, 1)]
 
 
-def _read(space: Space, number: int, row: Mapping) -> ShownDecision:
-    topology = row["kind"] == "topology"
-    probes = row["rounds"][-1]["probes"] if row.get("rounds") else row.get("probes", [])
-    kept = set(row["kept_names"]) if topology else {row["chosen"]}
-    weights = row.get("mixing_weights", {})
-    names = [probe["edge_name" if topology else "operation"] for probe in probes] or list(weights)
-    whole = row.get("whole")
-    base = whole["accuracy"] if whole else max((probe["accuracy"] for probe in probes), default=0.0)
+def shown(space: Space, number: int, decision: EdgeDecision) -> ShownDecision:
+    """Return a decision as it is shown.
+
+    Args:
+      space: the search space.
+      number: of the decision, from 1.
+      decision: on an operation, on topology, or by magnitude.
+    """
+    if isinstance(decision, TopologyDecision):
+        probes = decision.rounds[-1].probes if decision.rounds else ()
+        kept, weights = set(decision.kept_names), decision.mixing_weights or {}
+        place, chosen = f"node {decision.node}", ", ".join(decision.kept_names)
+        refused = tuple(str(space.edges[e]) for e in decision.refused)
+    else:
+        probes = decision.probes if isinstance(decision, OperationDecision) else ()
+        kept, weights = {decision.chosen}, decision.mixing_weights
+        place, chosen = f"edge {decision.edge_name}", decision.chosen or "not kept"
+        refused = decision.refused if isinstance(decision, OperationDecision) else ()
+    names = [probe.name for probe in probes] or list(weights)
+    whole = decision.whole if isinstance(decision, OperationDecision) else None
+    base = whole.accuracy if whole else max((probe.accuracy for probe in probes), default=0.0)
     effects = []
-    for place, name in enumerate(names):
+    for i, name in enumerate(names):
         drop = low = high = None
         if probes:
-            drop, low, high = _drop(probes[place], base)
-        weight = weights.get(name)
-        images = probes[place]["images"] if probes else 0
-        effects.append(Effect(name, drop, low, high, weight, name in kept, images))
-    if "lead" in row:
-        lead, error, over = row["lead"]["value"], row["lead"]["error"], row["lead"]["over"]
+            drop, low, high = _drop(probes[i], base)
+        images = probes[i].images if probes else 0
+        effects.append(Effect(name, drop, low, high, weights.get(name), name in kept, images))
+    if isinstance(decision, OperationDecision) and decision.lead is not None:
+        lead, error, over = decision.lead.value, decision.lead.error, decision.lead.over
     else:
         lead, error, over = _lead(probes, [e.chosen for e in effects])
-    refused = row.get("refused", ())
+    by_magnitude = isinstance(decision, MagnitudeDecision)
     return ShownDecision(
         number=number,
-        kind=row["kind"],
-        cell_type=row["cell_type"],
-        place=f"node {row['node']}" if topology else f"edge {row['edge_name']}",
-        chosen=", ".join(row["kept_names"]) if topology else str(row["chosen"] or "not kept"),
+        kind=decision.kind,
+        cell_type=decision.cell_type,
+        place=place,
+        chosen=chosen,
         effects=tuple(effects),
-        supernet=whole["accuracy"] if whole else None,
-        epoch=row.get("epoch"),
+        supernet=whole.accuracy if whole else None,
+        epoch=None if by_magnitude else decision.epoch,
         lead=lead,
         lead_error=error,
         over=over,
-        criterion=row.get("criterion", row["kind"]),
-        refused=tuple(str(space.edges[r]) if topology else str(r) for r in refused),
+        criterion=decision.kind if by_magnitude else decision.criterion,
+        refused=refused,
     )
 
 
-def _drop(probe: Mapping, base: float) -> tuple[float, float, float]:
-    """Drop of accuracy with its interval."""
-    images = probe["images"]
-    if "lost" in probe:  # paired: only the images on which the two differ count
-        lost, gained = probe["lost"], probe["gained"]
+def _drop(probe: Probe, base: float) -> tuple[float, float, float]:
+    """Return the drop of accuracy with its interval."""
+    images = probe.images
+    if probe.lost is not None and probe.gained is not None:  # paired: only images on which the two differ
+        lost, gained = probe.lost, probe.gained
         drop = (lost - gained) / images
         half = _Z * math.sqrt(max((lost + gained) / images - drop**2, 0.0) / images)
         return drop, drop - half, drop + half
-    interval = stats.binomtest(probe["correct"], images).proportion_ci(CONFIDENCE, method="wilson")
-    return base - probe["accuracy"], base - float(interval.high), base - float(interval.low)
+    interval = stats.binomtest(probe.correct, images).proportion_ci(CONFIDENCE, method="wilson")
+    return base - probe.accuracy, base - float(interval.high), base - float(interval.low)
 
 
-def _lead(probes: Sequence[Mapping], chosen: Sequence[bool]) -> tuple[float | None, float | None, str | None]:
-    """How far the kept candidates are ahead of the others in accuracy, and its standard error.
+def _lead(probes: Sequence[Probe], chosen: Sequence[bool]) -> tuple[float | None, float | None, str | None]:
+    """Return how far the kept candidates are ahead of the others in accuracy, its standard error, and whom.
 
-    That of independent accuracies: which images two probes get wrong is not recorded here.
+    The error is that of independent accuracies: which images two probes get wrong is not recorded here.
     """
     if not probes:
         return None, None, None
@@ -156,15 +174,14 @@ def _lead(probes: Sequence[Mapping], chosen: Sequence[bool]) -> tuple[float | No
     others = [p for p, c in zip(probes, chosen, strict=True) if not c]
     if not kept or not others:
         return None, None, None
-    weakest = max(kept, key=lambda p: p["accuracy"])
-    following = min(others, key=lambda p: p["accuracy"])
-    variance = sum(p["accuracy"] * (1.0 - p["accuracy"]) / p["images"] for p in (weakest, following))
-    name = following.get("operation") or following.get("edge_name")
-    return following["accuracy"] - weakest["accuracy"], math.sqrt(variance), name
+    weakest = max(kept, key=lambda p: p.accuracy)
+    following = min(others, key=lambda p: p.accuracy)
+    variance = sum(p.accuracy * (1.0 - p.accuracy) / p.images for p in (weakest, following))
+    return following.accuracy - weakest.accuracy, math.sqrt(variance), following.name
 
 
 def scalars(decision: ShownDecision) -> dict[str, float]:
-    """A decision as numbers by name, for curves."""
+    """Return a decision as numbers by name, for curves."""
     values = {"lead": decision.lead, "supernet_accuracy": decision.supernet}
     if decision.supernet is not None:
         values["drop_of_chosen"] = next((e.drop for e in decision.effects if e.chosen), None)
@@ -172,7 +189,7 @@ def scalars(decision: ShownDecision) -> dict[str, float]:
 
 
 def draw(space: Space, decision: ShownDecision) -> Figure:
-    """Bars of the drops with their intervals, beside the mixing weights; the choice in full colour."""
+    """Draw the drops as bars with their intervals, beside the mixing weights; the choice in full colour."""
     effects = decision.effects
     weighed = any(e.weight is not None for e in effects)
     figure = new(4.4, 1.25 + 0.27 * len(effects))
@@ -191,7 +208,7 @@ def draw(space: Space, decision: ShownDecision) -> Figure:
 
 
 def draw_drops(axes: Axes, space: Space, decision: ShownDecision) -> None:
-    """The bars of the drops alone, percentage points, with names on the left."""
+    """Draw the drops alone as bars, percentage points, with names on the left."""
     effects = decision.effects
     drops = [None if e.drop is None else 100 * e.drop for e in effects]
     _bars(axes, effects, drops, shades(space.operations))

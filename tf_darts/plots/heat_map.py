@@ -15,14 +15,14 @@ _SEQUENTIAL, _DIVERGING = "viridis", "RdBu_r"
 
 
 def new(width: float, height: float) -> Figure:
-    """An empty figure of this size, inches, whose parts make room for each other."""
+    """Return an empty figure of this size, inches, whose parts make room for each other."""
     figure = Figure(figsize=(width, height), facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def alpha_map(space: Space, cell_type: str, alpha: np.ndarray) -> Figure:
-    """alpha with its values.
+    """Draw alpha with its values.
 
     Args:
       space: the search space.
@@ -37,7 +37,7 @@ def alpha_map(space: Space, cell_type: str, alpha: np.ndarray) -> Figure:
 
 
 def weights_map(space: Space, cell_type: str, weights: np.ndarray) -> Figure:
-    """Mixing weights with their values; the colours' scale grows by the square root, the same for all.
+    """Draw mixing weights with their values; the colours' scale grows by the square root, the same for all.
 
     Args:
       space: the search space.
@@ -50,7 +50,7 @@ def weights_map(space: Space, cell_type: str, weights: np.ndarray) -> Figure:
 
 
 def over_epochs(space: Space, cell_type: str, weights: Sequence[np.ndarray], epochs: Sequence[int]) -> Figure:
-    """The mixing weight of every operation over the epochs: a block of rows for every edge.
+    """Draw the mixing weight of every operation over the epochs: a block of rows for every edge.
 
     Args:
       space: the search space.
@@ -105,7 +105,7 @@ def over_epochs(space: Space, cell_type: str, weights: Sequence[np.ndarray], epo
 
 
 def _by_name(space: Space, cell_type: str, values: np.ndarray) -> np.ndarray:
-    """Values by edge and name of the operation, NaN where an edge has no such candidate."""
+    """Return values by edge and name of the operation, NaN where an edge has no such candidate."""
     columns = {name: i for i, name in enumerate(space.operations)}
     named = np.full((len(space.edges), len(columns)), np.nan)
     for e, names in enumerate(space.candidates[cell_type]):
@@ -137,5 +137,5 @@ def _map(space: Space, values: np.ndarray, title: str, colours: str, scale: Norm
 
 
 def _ticks(number: int, most: int = 8) -> list[int]:
-    """Places of at most so many evenly spaced epochs, the last among them."""
+    """Return at most `most` evenly spaced positions among `number` epochs, the last among them."""
     return sorted({round(p) for p in np.linspace(0, number - 1, min(number, most))})

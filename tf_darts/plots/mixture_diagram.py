@@ -33,9 +33,9 @@ _POINTS = 61  # of an outline's side
 def draw_mixture(
     space: Space, cell_type: str, weights: np.ndarray, title: str | None = None, inches: float = INCHES
 ) -> Figure:
-    """The picture of a cell of the supernet.
+    """Draw a cell of the supernet.
 
-    Each edge is labelled with its strongest operation and that one's weight; an edge that is decided is
+    Each edge is labelled with its strongest operation and its weight; an edge that is decided is
     all of one colour, one that is removed is not there.
 
     Args:
@@ -101,7 +101,7 @@ def _draw_edges(
 
 
 def _ribbon(arc: np.ndarray, widths: Sequence[float]) -> list[np.ndarray]:
-    """Outlines of bands of these widths side by side along an arc, together centred on it."""
+    """Return outlines of bands of these widths side by side along an arc, together centred on it."""
     arc = arc[np.linspace(0, len(arc) - 1, _POINTS).round().astype(int)]
     along = np.gradient(arc, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], 1) / np.linalg.norm(along, axis=1, keepdims=True)

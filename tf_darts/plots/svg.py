@@ -31,7 +31,7 @@ class Drawing:
 
 
 def inline(figure: Figure, name: str, label: str) -> Drawing:
-    """The figure as part of a page.
+    """Return the figure as part of a page.
 
     Args:
       figure: the figure; its background is left out.
@@ -55,12 +55,12 @@ def inline(figure: Figure, name: str, label: str) -> Drawing:
 
 
 def themed(svg: str) -> str:
-    """Colours that a dark page has others for, as variables of the page."""
+    """Replace colours that a dark page has others for by variables of the page."""
     return re.sub(r"#[0-9a-f]{6}\b", lambda m: _variable(m[0]) if m[0] in DARK else m[0], svg)
 
 
 def styles() -> str:
-    """The variables, as a style sheet: light, and dark where the reader's system is."""
+    """Return a style sheet with the variables: light, and dark where the reader's system is."""
     light = "".join(f"{_name(colour)}:{colour};" for colour in DARK)
     dark = "".join(f"{_name(colour)}:{other};" for colour, other in DARK.items())
     return (

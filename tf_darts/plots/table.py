@@ -1,4 +1,4 @@
-"""The closing table of a run: what each selection method found and how well it trains."""
+"""Text tables: the closing table of a run, aligned columns, and Markdown."""
 
 import dataclasses
 import re
@@ -27,7 +27,7 @@ _RIGHT = (1, 2)  # the numbers
 
 
 def comparison_table(rows: Sequence[NetworkRow], width: int = 100) -> str:
-    """A plain text table with a line per architecture.
+    """Return a plain text table with a line per architecture.
 
     Genotypes stand in a column of their own if the table then fits `width` characters; otherwise on
     lines of their own under their row, broken only between entries so that they can be copied.
@@ -63,7 +63,7 @@ def _percent(value: float | None) -> str:
 def aligned_lines(
     headings: Sequence[str], cells: Sequence[Sequence[str]], right: Collection[int]
 ) -> list[str]:
-    """Heading, rule and rows with aligned columns: texts to the left, columns `right` to the right."""
+    """Return heading, rule and rows with aligned columns: texts to the left, columns `right` to the right."""
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     lines = []
     for row in (headings, ["-" * width for width in widths], *cells):
@@ -76,7 +76,7 @@ def aligned_lines(
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 2) -> str:
-    """A Markdown table, aligned so that it can be read as it is; the first columns, `texts`, are texts."""
+    """Return a Markdown table with aligned columns; the first `texts` columns are text, the rest numbers."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -91,7 +91,7 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], texts: int 
 
 
 def _wrap(genotype: str, width: int) -> list[str]:
-    """Breaks a genotype after `),` or `],` only: never inside a pair."""
+    """Break a genotype after `),` or `],` only: never inside a pair."""
     lines = [""]
     for part in re.split(r"(?<=[\])],) ", genotype):
         if lines[-1] and len(lines[-1]) + 1 + len(part) > width:

@@ -1,1 +1,1 @@
-"""Pictures and tables."""
+"""Pages: the report of a work directory, and the comparison of several."""

@@ -31,7 +31,7 @@ _SHOWN = 12  # genotypes drawn
 
 
 def make(records: Sequence[WorkdirContents], baseline: str | None, path: pathlib.Path) -> str:
-    """The page, as HTML.
+    """Return the page, as HTML.
 
     Args:
       records: what the work directories hold.
@@ -80,7 +80,7 @@ def make(records: Sequence[WorkdirContents], baseline: str | None, path: pathlib
 
 
 def labels_of(records: Sequence[WorkdirContents]) -> list[str]:
-    """A name for the search of each record: its method, and whatever else differs among the configs."""
+    """Return a name for each record's search: its method, and whatever else differs among the configs."""
     differing = [name for name in _differing_fields(records) if not name.startswith("training.")]
     names = ["search.method", *(name for name in differing if name != "search.method")]
     return [
@@ -105,7 +105,7 @@ def _flat(record: WorkdirContents) -> dict[str, Any]:
 
 
 def _differing_fields(records: Sequence[WorkdirContents]) -> list[str]:
-    """Fields in which configs differ, but for those that make no other method."""
+    """Return the fields in which configs differ, without those that make no other method."""
     flat = [_flat(record) for record in records]
     names = dict.fromkeys(name for fields in flat for name in fields)
     ignored = ("selection.method", "selection.name")  # a selection is named by its folder
@@ -125,7 +125,7 @@ def _differing(records: Sequence[WorkdirContents], labels: Sequence[str]) -> Htm
 
 
 def rows_of(record: WorkdirContents, label: str) -> list[dict[str, Any]]:
-    """A row for every genotype of a work directory, as `study.summary` takes them; accuracies in percent."""
+    """Return a row per genotype of a work directory, as `study.summary` takes them; accuracies in percent."""
     rows = []
     for name, genotype in record.genotypes.items():
         training = record.trainings.get(name)
@@ -151,7 +151,7 @@ def rows_of(record: WorkdirContents, label: str) -> list[dict[str, Any]]:
 
 
 def _measure(name: str, groups: Sequence[Group]) -> dict[str, Any]:
-    """A measure's table and picture; empty where there is nothing of it."""
+    """Return a measure's table and picture; empty without results of it."""
     if not groups:
         return {}
     rows = []
@@ -192,14 +192,14 @@ def _differences(name: str, groups: Sequence[Group]) -> dict[str, svg.Drawing]:
 
 
 def _of_differences(group: Group) -> Group:
-    """A group of the differences, to be drawn."""
+    """Return a group of the differences, to be drawn."""
     return Group(
         group.search, group.selection, group.measure, group.differences, group.difference, "", {}, None
     )
 
 
 def _draw(groups: Sequence[Group], zero: bool = False, label: str = "%") -> Figure:
-    """A line of points for each group: seeds, mean and interval."""
+    """Draw a line of points for each group: seeds, mean and interval."""
     figure = new(4.6, 0.75 + 0.38 * len(groups))
     axes = figure.subplots()
     for place, group in enumerate(groups):
@@ -234,7 +234,7 @@ def _interval(found: Statistics, sign: str = "") -> str:
 def _runs(
     records: Sequence[WorkdirContents], labels: Sequence[str], rows: Sequence[dict], path: pathlib.Path
 ) -> list[dict[str, Any]]:
-    """For every work directory what stands in its line, with a link to its own page where there is one."""
+    """Return each work directory's line, with a link to its own page if there is one."""
     found = []
     for record, label in zip(records, labels, strict=True):
         own = record.workdir / "report" / "index.html"
@@ -260,7 +260,7 @@ def _runs(
 
 
 def _genotypes(records: Sequence[WorkdirContents], rows: Sequence[dict]) -> dict[str, Any]:
-    """What was selected, as texts; and pictures, as long as they are few."""
+    """Return what was selected, as texts and, for the first few, pictures."""
     spaces = {str(record.workdir): record.space for record in records}
     listed, drawn = [], []
     for row in rows:

@@ -45,7 +45,7 @@ class Chart:
 
 
 def of_search(steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]]) -> list[Chart]:
-    """The charts of a search; those that there is nothing for are left out."""
+    """Return the charts of a search, without those that would be empty."""
     charts = [
         Chart(
             "Accuracy of the supernet",
@@ -94,7 +94,7 @@ def of_search(steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, 
 
 
 def of_trainings(trainings: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
-    """Accuracy and loss of networks that are trained from scratch, by name."""
+    """Return the charts of accuracy and loss of networks trained from scratch, by name."""
     curves: dict[str, list[Curve]] = {"accuracy": [], "loss": []}
     for name, rows in trainings.items():
         steps = [row for row in rows if "finished_epoch" not in row]
@@ -111,7 +111,7 @@ def of_trainings(trainings: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[C
 
 
 def draw(chart: Chart) -> Figure:
-    """The chart, for a page that may be as narrow as a phone."""
+    """Draw a chart for a page that may be as narrow as a phone."""
     figure = new(4.4, 2.9)
     axes = figure.subplots()
     pairs = sum(curve.dashed for curve in chart.curves) > 0
@@ -138,7 +138,7 @@ def draw(chart: Chart) -> Figure:
 
 
 def plain_axes(axes: Axes) -> None:
-    """Light axes: a grid across, no frame."""
+    """Make axes light: a grid across, no frame."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(SOFT)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
@@ -149,7 +149,7 @@ def plain_axes(axes: Axes) -> None:
 def _of_steps(
     steps: Sequence[Mapping[str, Any]], names: Mapping[str, str], factor: float = 1.0
 ) -> list[Curve]:
-    """Means of so many steps that the curve has at most `_POINTS` points, by epochs done."""
+    """Return curves of steps by epochs done, averaged so that each has at most `_POINTS` points."""
     if not steps:
         return []
     per_epoch = max(np.bincount([row["epoch"] for row in steps]))

@@ -24,7 +24,7 @@ class HtmlTable:
       headings: of its columns.
       rows: of texts.
       right: columns of numbers.
-      narrow: what a cell says that is to be marked.
+      narrow: the text of cells that are to be marked.
     """
 
     headings: Sequence[str]
@@ -46,7 +46,7 @@ def _environment() -> jinja2.Environment:
 def render(
     template: str, title: str, subtitle: str, sections: Sequence[tuple[str, str]], **content: Any
 ) -> str:
-    """A page.
+    """Render a page.
 
     Args:
       template: name of a file in templates/.
@@ -70,6 +70,6 @@ def render(
 
 
 def write(path: pathlib.Path, page: str) -> None:
-    """Writes a page, whole or not at all."""
+    """Write a page, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, page.encode())

@@ -1,4 +1,4 @@
-"""alpha against what an operation is worth, edge by edge, from a selection's own decisions."""
+"""Alpha against what an operation is worth, edge by edge, from a selection's own decisions."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _COLUMNS = 3
 
 
 def rows_of(space: Space, decisions: Sequence[ShownDecision]) -> list[dict]:
-    """A row for every operation that was probed, as `analysis.measures` takes them.
+    """Return a row for every operation that was probed, as `analysis.measures` takes them.
 
     `perturbation` is the accuracy (0 to 1) lost without the operation, at the time of its edge's decision.
     """
@@ -73,7 +73,7 @@ class StrengthAgreement:
 
 
 def compare(rows: Sequence[dict]) -> StrengthAgreement:
-    """The agreement over these rows; operations that no genotype may hold are left out."""
+    """Compute the agreement over these rows, without operations that no genotype may hold."""
     edges = measures.by_edge([row for row in rows if row["allowed"]])
     edges = {place: found for place, found in edges.items() if len(found) > 1}
     spearman, same = {}, 0
@@ -89,7 +89,7 @@ def compare(rows: Sequence[dict]) -> StrengthAgreement:
 
 
 def draw(space: Space, rows: Sequence[dict], agreement: StrengthAgreement) -> Figure:
-    """A small scatter for every edge: mixing weight across, accuracy lost upwards, the choice ringed."""
+    """Draw a small scatter for every edge: mixing weight across, accuracy lost upwards, the choice ringed."""
     edges, colours = measures.by_edge(rows), shades(space.operations)
     columns = min(_COLUMNS, len(edges))
     lines = -(-len(edges) // columns)

@@ -9,7 +9,7 @@ _COMPARED = "test"  # the split of `comparison`
 
 
 def entry_table(entry: Entry, table: NasBench201) -> str:
-    """All figures of one genotype: a line per data set and split; lines joined by newlines."""
+    """Format all figures of one genotype: a line per data set and split; lines joined by newlines."""
     rows = []
     for data_set in DATA_SETS:
         for split in SPLITS:
@@ -26,7 +26,7 @@ def entry_table(entry: Entry, table: NasBench201) -> str:
 
 
 def comparison(entries: Mapping[str, Entry], table: NasBench201) -> str:
-    """A line per selection method, and one for a genotype drawn at random; lines joined by newlines.
+    """Format a line per selection method, and one for a genotype drawn at random; joined by newlines.
 
     Args:
       entries: what the table says, by method.

@@ -15,7 +15,8 @@ from tf_darts import spaces
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.spaces import Space
-from tf_darts.workdir import seconds
+from tf_darts.workdir import decisions, seconds
+from tf_darts.workdir.decisions import Decision
 from tf_darts.workdir.records import read_json, recorded_config
 from tf_darts.workdir.stage_folders import SEARCH, supernet_folder
 
@@ -45,7 +46,7 @@ class StageContents:
       result: content of result.json; empty: not there.
       memory: content of memory.json; empty: not there.
       rows: of metrics.jsonl.
-      decisions: rows of decisions.jsonl.
+      decisions: of decisions.jsonl.
       folder: where it is.
     """
 
@@ -54,12 +55,12 @@ class StageContents:
     result: dict[str, Any]
     memory: dict[str, Any]
     rows: list[dict[str, Any]]
-    decisions: list[dict[str, Any]]
+    decisions: list[Decision]
     folder: pathlib.Path
 
     @classmethod
     def read(cls, workdir: pathlib.Path, name: str) -> "StageContents":
-        """Reads a folder, which may lack any of the files.
+        """Read a folder, which may lack any of the files.
 
         Raises:
           UserError: a file is damaged.
@@ -71,7 +72,7 @@ class StageContents:
             _json(folder / "result.json"),
             _json(folder / "memory.json"),
             _lines(folder / "metrics.jsonl"),
-            _lines(folder / "decisions.jsonl"),
+            decisions.of_rows(_lines(folder / decisions.NAME), folder / decisions.NAME),
             folder,
         )
 
@@ -86,7 +87,7 @@ class StageContents:
         return [row for row in self.rows if "finished_epoch" in row]
 
     def picture(self, name: str) -> Picture | None:
-        """A PNG file of the folder; None: not there."""
+        """Return a PNG file of the folder; None if it is not there."""
         path = self.folder / f"{name}.png"
         if not path.exists():
             return None
@@ -96,7 +97,7 @@ class StageContents:
         return Picture(address, round(_PIXELS * inches))
 
     def file(self, name: str) -> dict[str, Any]:
-        """Content of another JSON file; empty: not there."""
+        """Return the content of another JSON file; empty if it is not there."""
         return _json(self.folder / name)
 
 
@@ -129,7 +130,7 @@ class WorkdirContents:
     analyses: dict[str, StageContents]
 
     def genotype_of_training(self, name: str) -> Genotype | None:
-        """What a training trained, where it is known."""
+        """Return the genotype that a training trained; None if it is not known."""
         text = self.trainings[name].result.get("genotype")
         return genotype_lib.from_text(text, self.space) if text else self.genotypes.get(name)
 
@@ -141,13 +142,13 @@ class WorkdirContents:
         return [stage for stage in found if stage.folder.exists()]
 
     def probed(self, selection: str) -> list[StageContents]:
-        """The searches whose supernets a selection looks at."""
+        """Return the searches whose supernets a selection probes."""
         config = self.selections[selection].file("config.json").get("config", {})
         return [self.search, *self.further][: config.get("selection", {}).get("supernets", 1)]
 
 
 def read(workdir: str | pathlib.Path) -> WorkdirContents:
-    """Reads a work directory.
+    """Read a work directory.
 
     Raises:
       UserError: it is none, or a file in it is damaged.
@@ -192,7 +193,7 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Rows of a file that may be written to just now: a last line that is not whole is left out."""
+    """Read the rows of a file that may be growing: leave out a last line that is not whole."""
     rows = []
     if path.exists():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

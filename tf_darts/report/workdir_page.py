@@ -24,12 +24,12 @@ _INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 
 
 def make(record: WorkdirContents) -> str:
-    """The page, as HTML."""
+    """Return the page, as HTML."""
     config, space = record.config, record.space
     decided = [
-        _decided(record, name, decisions.read(space, stage.decisions))
+        _decided(record, name, made)
         for name, stage in record.selections.items()
-        if stage.decisions and "cell_type" in stage.decisions[0]
+        if (made := decisions.shown_all(space, stage.decisions))
     ]
     weights = of_epochs(config, space, record.search.epochs, record.search.decisions)
     content = {
@@ -80,7 +80,7 @@ def _data(record: WorkdirContents) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """A share as a percentage; a dash where it is not known."""
+    """Format a share (0 to 1) as a percentage; a dash if it is not known."""
     return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
@@ -128,7 +128,7 @@ def _summary(record: WorkdirContents, decided: list[dict]) -> dict[str, Any]:
 
 
 def _results(record: WorkdirContents) -> HtmlTable:
-    """A row for every architecture that was selected or trained."""
+    """Return a table with a row for every architecture that was selected or trained."""
     rows, true = [], "true accuracy (CIFAR-10)"
     names = dict.fromkeys([*record.genotypes, *record.trainings])
     for name in names:
@@ -248,7 +248,7 @@ def _decided(record: WorkdirContents, name: str, made: list[ShownDecision]) -> d
 
 
 def _order(made: list[ShownDecision]) -> HtmlTable:
-    """The decisions in their order."""
+    """Return a table of the decisions in their order."""
     rows = []
     for d in made:
         lead = "-"
@@ -288,7 +288,7 @@ def _order(made: list[ShownDecision]) -> HtmlTable:
 
 
 def _weight(decision: ShownDecision) -> str:
-    """The mixing weight of what was kept, and the largest of the others."""
+    """Format the mixing weight of what was kept, and the largest of the others."""
     kept = [e.weight for e in decision.effects if e.chosen and e.weight is not None]
     others = [e for e in decision.effects if not e.chosen and e.weight is not None]
     if len(kept) != 1 or not others:

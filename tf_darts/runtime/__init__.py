@@ -1,1 +1,1 @@
-"""Strategy, compiled steps, checkpoints, work directory, progress."""
+"""Devices, strategies, compiled steps, random draws, seeds, progress: nothing of work directories."""

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from tf_darts.errors import UserError
 
@@ -37,7 +38,7 @@ class Cluster:
 
 
 def of_environment(environment: Mapping[str, str] = os.environ) -> Cluster:
-    """What TF_CONFIG says.
+    """Read which processes TF_CONFIG lists, and which of them this is.
 
     Raises:
       UserError: it is missing, or not as above.
@@ -62,8 +63,9 @@ def of_environment(environment: Mapping[str, str] = os.environ) -> Cluster:
             raise UserError(f"TF_CONFIG: cluster.{name} is {addresses!r}; allowed: a list of host:port")
     if len(cluster.get("chief", [""])) > 1:
         raise UserError(f"TF_CONFIG: cluster.chief is {cluster['chief']!r}; allowed: one address")
-    task = found.get("task")
-    kind, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
+    task: Any = found.get("task")
+    kind: Any = task.get("type") if isinstance(task, dict) else None
+    index: Any = task.get("index") if isinstance(task, dict) else None
     # The index may be a text, which TensorFlow takes too.
     if kind not in cluster or not str(index).isdecimal() or int(index) >= len(cluster[kind]):
         raise UserError(
@@ -77,5 +79,5 @@ def of_environment(environment: Mapping[str, str] = os.environ) -> Cluster:
     return Cluster(addresses, ordered.index((kind, int(index))))
 
 
-def _is_address(value) -> bool:
+def _is_address(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[^\s/]+:\d{1,5}", value) is not None

@@ -8,7 +8,7 @@ from tf_darts.config import files
 
 
 def text() -> str:
-    """As `bin/search --config=...` where it is one of the programs; else what Python was given."""
+    """Return this process's command, as `bin/search --config=...` if it is one of the programs."""
     started = pathlib.Path(sys.argv[0])
     if started.parent.name == "cli" and started.suffix == ".py":
         name = of(started.stem)
@@ -18,7 +18,7 @@ def text() -> str:
 
 
 def of(name: str) -> str:
-    """How one of the programs is called: `bin/select` in a checkout, else `tf-darts-select`, as installed."""
+    """Return how a program is called: `bin/select` in a checkout, else `tf-darts-select`, as installed."""
     if not files.INSTALLED:
         return f"bin/{name}"
     return name if name == "tensorboard" else f"tf-darts-{name.replace('_', '-')}"

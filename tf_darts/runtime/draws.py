@@ -2,7 +2,7 @@
 
 TensorFlow's stateless integers agree everywhere, its stateless floats do not: XLA makes other floats of
 the same bits, so that a step drawn on a TPU would be another one than on a CPU. Here floats are made of
-integers in one place. `uniform` gives bit for bit what `tf.random.stateless_uniform` gives on a CPU;
+integers in one place. `uniform` draws bit for bit what `tf.random.stateless_uniform` draws on a CPU;
 `normal` and `gamma` agree to the rounding of logarithms and sines.
 """
 
@@ -18,11 +18,11 @@ GAMMA_TRIES = 16  # each is accepted with more than 95 %: all fail once in 1e21 
 def uniform(
     shape: Sequence[int] | tf.TensorShape | tf.Tensor, seed: tf.Tensor, low: float = 0.0, high: float = 1.0
 ) -> tf.Tensor:
-    """Uniform in [low, high), in steps of (high - low) / 2^23.
+    """Draw uniformly from [low, high), in steps of (high - low) / 2^23.
 
     Args:
       shape: of the result.
-      seed: int32 [2], as `seeds.draw_seed` gives it.
+      seed: int32 [2], as `seeds.draw_seed` returns it.
       low: least value.
       high: upper bound.
 
@@ -36,7 +36,7 @@ def uniform(
 
 
 def normal(shape: Sequence[int] | tf.TensorShape | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Standard normal (Box and Muller, 1958), float32; arguments as for `uniform`."""
+    """Draw standard normal numbers (Box and Muller, 1958), float32; arguments as for `uniform`."""
     shape = tf.convert_to_tensor(shape, tf.int32)
     count = tf.reduce_prod(shape)
     u = uniform(tf.stack([(count + 1) // 2, 2]), seed)
@@ -48,7 +48,7 @@ def normal(shape: Sequence[int] | tf.TensorShape | tf.Tensor, seed: tf.Tensor) -
 
 @tf.custom_gradient
 def gamma(alpha: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Gamma draws of rate 1, differentiable in alpha (Marsaglia and Tsang, 2000; Figurnov et al., 2018).
+    """Draw Gamma(alpha) of rate 1, differentiable in alpha (Marsaglia, Tsang, 2000; Figurnov et al., 2018).
 
     A fixed number of proposals takes the place of a loop: XLA has no operation for it.
 

@@ -12,7 +12,7 @@ SKIPPED = "skipped"  # the metric: 1 where a step was undone
 
 
 class Guard:
-    """Undoes steps, so that what follows is as if they had not been, but for their place in the draws.
+    """Undoes steps: all goes on as if they had not been made, but for the random draws that they used up.
 
     Args:
       most: steps one after the other that may be undone.
@@ -24,11 +24,11 @@ class Guard:
         self.most, self._state, self._trained = most, list(state), list(trained)
 
     def snapshot(self, strategy: tf.distribute.Strategy) -> Sequence:
-        """The state before a step, of every replica."""
+        """Return the state before a step, of every replica."""
         return strategy.run(lambda: [tf.identity(v) for v in self._state])
 
     def settle(self, strategy: tf.distribute.Strategy, before: Sequence, row: tf.Tensor) -> tf.Tensor:
-        """Puts the state back if a metric of the step or what it trained is not finite.
+        """Put the state back if a metric of the step or what it trained is not finite.
 
         Args:
           strategy: where the step ran.
@@ -51,12 +51,12 @@ class Guard:
 
 
 def counted(skipped: int) -> dict[str, int]:
-    """What a result says of skipped steps: how many, where there are any."""
+    """Return what a result says of skipped steps: how many, if there are any."""
     return {"skipped_steps": skipped} if skipped else {}
 
 
 def check(first: int, columns: Mapping[str, np.ndarray], most: int, in_a_row: int) -> int:
-    """Checks the metrics of some steps.
+    """Check the metrics of some steps.
 
     Args:
       first: number of the first step, from 0.

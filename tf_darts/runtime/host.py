@@ -11,17 +11,17 @@ from typing import Any
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Return how many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory() -> int:
-    """Memory of the machine, bytes."""
+    """Return the memory of the machine, bytes."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def available_memory() -> int:
-    """Memory that this process may use, bytes: the machine's, or its container's if that is less."""
+    """Return the memory that this process may use, bytes: the machine's, or its container's if less."""
     least = memory()
     with contextlib.suppress(OSError, ValueError):  # no container, or without a limit
         least = min(least, int(pathlib.Path("/sys/fs/cgroup/memory.max").read_text()))
@@ -29,19 +29,19 @@ def available_memory() -> int:
 
 
 def peak_memory() -> int:
-    """The most memory that this process has had in RAM at a time, bytes."""
+    """Return the most memory that this process has had in RAM at a time, bytes."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else 1024 * used
 
 
 def held_memory() -> int:
-    """Memory that this process has now, in RAM and swapped out, bytes; on Linux alone."""
+    """Return the memory that this process has now, in RAM and swapped out, bytes; on Linux alone."""
     status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8")
     return 1024 * sum(map(int, re.findall(r"^Vm(?:RSS|Swap):\s+(\d+) kB$", status, re.MULTILINE)))
 
 
 def about() -> dict[str, Any]:
-    """The processor, the cores of it that this process may use, the memory in bytes, and the system."""
+    """Return the processor, its cores that this process may use, the memory in bytes, and the system."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()

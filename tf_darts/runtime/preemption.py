@@ -8,6 +8,7 @@ processes all leave together, at the same step, whichever was asked.
 import signal
 import sys
 import threading
+from types import FrameType
 from typing import NoReturn
 
 STATUS = 128 + signal.SIGTERM
@@ -16,11 +17,11 @@ _asked = threading.Event()
 
 
 def watch() -> None:
-    """Has SIGTERM ask from now on; for a program's main thread."""
+    """Take SIGTERM as a request to leave, from now on; for a program's main thread."""
     signal.signal(signal.SIGTERM, _on_signal)
 
 
-def _on_signal(number: int, frame) -> None:
+def _on_signal(number: int, frame: FrameType | None) -> None:
     if _asked.is_set():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
@@ -29,11 +30,11 @@ def _on_signal(number: int, frame) -> None:
 
 
 def asked() -> bool:
-    """Whether this process was asked to leave."""
+    """Return whether this process was asked to leave."""
     return _asked.is_set()
 
 
 def leave() -> NoReturn:
-    """Ends the program; everything is saved."""
+    """End the program; everything is saved."""
     print("ended by SIGTERM; the same command continues from here", file=sys.stderr, flush=True)
     sys.exit(STATUS)

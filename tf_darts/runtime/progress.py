@@ -1,23 +1,27 @@
 """How far long work has come, when it will end, and what it has found so far.
 
-On a terminal a display of a few lines that renews itself; else plain lines, seldom; with `be_quiet` nothing.
+On a terminal rich's progress display, with facts below it; else plain lines, seldom; with `be_quiet` nothing.
 """
 
 import atexit
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import rich.progress
 
 _quiet = False
 
 
 def be_quiet(quiet: bool = True) -> None:
-    """Whether all progress of this process is kept back; results and errors are not."""
+    """Keep back all progress of this process, or no longer; results and errors are said anyhow."""
     global _quiet
     _quiet = quiet
 
 
 def duration(seconds: float) -> str:
-    """As 0:42, 12:05 or 3:07:00."""
+    """Return seconds as 0:42, 12:05 or 3:07:00."""
     minutes, seconds = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
@@ -40,14 +44,14 @@ class Progress:
         self._begun, self._paced = done, None
         self._shown = float("-inf")
         self._facts: dict[str, str] = {}
-        self._display = _display()
+        self._display = _display(name, total)
 
     def note(self, name: str, value: str) -> None:
-        """A line for the display, until another of the same name: the last decision, say."""
+        """Set a line of the display, until another of the same name: the last decision, say."""
         self._facts[name] = value
 
     def update(self, done: int, text: str = "") -> None:
-        """Says that `done` units are finished; prints if enough time has passed or all is done."""
+        """Say that `done` units are finished; prints if enough time has passed or all is done."""
         now = time.monotonic()
         if self._paced is None and done > self._begun:
             self._paced = (done, now)
@@ -57,71 +61,62 @@ class Progress:
         self._shown = now
         first, started = self._paced or (done, now)
         left = duration((now - started) / (done - first) * (self._total - done)) if done > first else "?"
-        count = f"{done}/{self._total} ({100 * done // self._total} %)"
+        count = f"{done}/{self._total} ({100 * done // self._total} %), ETA {left}"
         if self._display is not None and done < self._total:
-            self._display.show(self._name, done, self._total, f"{count}, ETA {left}", text, self._facts)
+            if not self._display.live.is_started:
+                self._display.live.start()
+                atexit.register(self.close)  # it hides the cursor
+            facts = ({"now": text} if text else {}) | self._facts
+            (task,) = self._display.task_ids
+            self._display.update(task, completed=done, count=count, facts=facts, refresh=True)
             return
         self.close()
-        line = f"{self._name}: {count}, ETA {left}"
+        line = f"{self._name}: {count}"
         sys.stderr.write(f"{line}, {text}\n" if text else f"{line}\n")
         sys.stderr.flush()
 
     def say(self, text: str) -> None:
-        """Prints a line of its own."""
+        """Print a line of its own."""
         if not _quiet:
             self.close()
             print(text, flush=True)
 
     def close(self) -> None:
-        """Takes the display away; the next update brings it back."""
-        if self._display is not None:
+        """Take the display away; the next update brings it back."""
+        if self._display is not None and self._display.live.is_started:
             self._display.stop()
+            atexit.unregister(self.close)
+            self._display = _display(self._name, self._total)  # rich's erases lines above it if restarted
 
 
-def _display() -> "_Display | None":
-    """The display, or None where standard error is no terminal that can renew lines."""
+def _display(name: str, total: int) -> "rich.progress.Progress | None":
+    """Return rich's display, or None where standard error is no terminal that can renew lines."""
     if _quiet or not sys.stderr.isatty():
         return None
-    display = _Display()
+    from rich.console import Console  # only where there is a terminal: it takes time to import
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    class Display(Progress):
+        """The bar, with the count beside it, and the facts below."""
+
+        def get_renderables(self):
+            yield from super().get_renderables()
+            for task in self.tasks:
+                facts = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 1))
+                for name, value in task.fields["facts"].items():
+                    facts.add_row(Text(name, style="dim"), Text(value))
+                yield facts
+
+    display = Display(
+        TextColumn("{task.description}", style="bold", markup=False),
+        BarColumn(24),
+        TextColumn("{task.fields[count]}", markup=False),
+        console=Console(file=sys.stderr, highlight=False),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # else what is printed would not go where standard output does
+    )
+    display.add_task(name, total=total)
     return display if display.console.is_interactive else None
-
-
-class _Display:
-    """Lines at the end of a terminal that renew themselves; what else is printed goes above them."""
-
-    def __init__(self):
-        from rich.console import Console  # only where there is a terminal: it takes time to import
-
-        self.console = Console(file=sys.stderr, highlight=False)
-        self._live = None
-
-    def show(self, name: str, done: int, total: int, count: str, text: str, facts: dict[str, str]) -> None:
-        """Shows a bar with the count beside it, the text below, and the facts below that."""
-        from rich.console import Group
-        from rich.live import Live
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        head = Table.grid(padding=(0, 1))
-        head.add_row(Text(name, style="bold"), ProgressBar(total, done, width=24), Text(count))
-        below = Table.grid(padding=(0, 1))
-        below.add_column(no_wrap=True)
-        below.add_column(overflow="fold")
-        if text:
-            below.add_row(Text("now", style="dim"), Text(text))
-        for fact, value in facts.items():
-            below.add_row(Text(fact, style="dim"), Text(value))
-        lines = Group(head, below)
-        if self._live is None:
-            self._live = Live(lines, console=self.console, auto_refresh=False, transient=True)
-            self._live.start()
-            atexit.register(self.stop)  # it hides the cursor
-        self._live.update(lines, refresh=True)
-
-    def stop(self) -> None:
-        """Takes the lines away."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-            atexit.unregister(self.stop)

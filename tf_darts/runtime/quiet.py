@@ -13,7 +13,7 @@ from tf_darts.errors import UserError
 
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """Keeps back what TensorFlow's C++ code writes as it starts, unless starting fails or --verbosity is set.
+    """Keep back what TensorFlow's C++ code writes as it starts, unless starting fails or --verbosity is set.
 
     It says that it found no GPU and which libraries it uses, at every start and at every log level.
     """

@@ -10,9 +10,10 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def holding(variable: contextvars.ContextVar[T], value: T) -> Iterator[None]:
-    """The variable has the value in this block.
+    """Set the variable to the value for this block.
 
-    Not an attribute of some object: each replica is traced by a thread of its own, and they take turns.
+    A context variable, not an attribute of some object: each replica is traced by a thread of its own, and
+    they take turns.
     """
     token = variable.set(value)
     try:

@@ -1,6 +1,6 @@
 """Every random draw is a function of (seed, purpose, step): stateless, so a run can be continued anywhere.
 
-`fold` gives Python integers (initial weights, NumPy generators); `draw_seed` gives the seed tensor of a
+`fold` returns Python integers (initial weights, NumPy generators); `draw_seed` the seed tensor of a
 TensorFlow stateless operation inside a compiled step.
 """
 
@@ -10,13 +10,13 @@ import tensorflow as tf
 
 
 def fold(seed: int, *purpose: str | int) -> int:
-    """A seed in [0, 2**31) for one purpose; equal arguments give equal seeds on every machine."""
+    """Return a seed in [0, 2**31) for one purpose; equal arguments have equal seeds on every machine."""
     text = "/".join([str(seed), *map(str, purpose)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") & 0x7FFFFFFF
 
 
 def draw_seed(seed: int, purpose: str, step: tf.Tensor | int) -> tf.Tensor:
-    """The seed of a stateless draw.
+    """Return the seed of a stateless draw.
 
     Args:
       seed: the run's seed.

@@ -62,7 +62,7 @@ class Steps:
         self._run = run
 
     def __call__(self, first: int, count: int, given: Sequence[tf.Tensor] = ()) -> dict[str, np.ndarray]:
-        """Runs steps first .. first+count-1, each given the same; gives each metric, float32 [count, *shape].
+        """Run steps first .. first+count-1, each given the same; return each metric, float32 [count, *shape].
 
         Raises:
           UserError: one is not finite, and there is no guard, or it has undone as many as it may.
@@ -74,7 +74,7 @@ class Steps:
 
 
 def in_place(values: tf.Tensor, replica: tf.Tensor, replicas: int) -> tf.Tensor:
-    """A replica's images among zeros, so that the sum over replicas has every image's value in its place.
+    """Put a replica's values among zeros, so that the sum over replicas has every image's in its place.
 
     Args:
       values: [..., images of the replica].

@@ -18,7 +18,7 @@ ACTIVATIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
 
 
 def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
-    """Sets TensorFlow up and makes the strategy under which everything runs.
+    """Set TensorFlow up and make the strategy under which everything runs.
 
     Nothing may have run in TensorFlow before where several machines or a TPU are connected to.
 
@@ -44,7 +44,7 @@ def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
 
 
 def _devices() -> list[str]:
-    """The GPUs of this machine, or its CPUs if it has none."""
+    """Return the GPUs of this machine, or its CPUs if it has none."""
     accelerators = [d.name for d in tf.config.list_logical_devices("GPU")]
     return accelerators or [d.name for d in tf.config.list_logical_devices("CPU")]
 
@@ -102,14 +102,14 @@ _ASSUMED: contextvars.ContextVar[str | None] = contextvars.ContextVar("assumed d
 
 
 def assumed_device_type(kind: str) -> contextlib.AbstractContextManager[None]:
-    """Has what is built and traced in this suit such a device, which need not be there."""
+    """Have what is built and traced in this block suit such a device, which need not be there."""
     return holding(_ASSUMED, kind)
 
 
 def device_type(strategy: tf.distribute.Strategy | None = None) -> str:
-    """The kind of the devices of a strategy (None: the current one): "CPU", "GPU" or "TPU"."""
-    if strategy is None and _ASSUMED.get():
-        return _ASSUMED.get()
+    """Return the kind of a strategy's devices (None: the current one): "CPU", "GPU" or "TPU"."""
+    if strategy is None and (assumed := _ASSUMED.get()):
+        return assumed
     if strategy is None and not tf.distribute.has_strategy():
         return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     strategy = strategy or tf.distribute.get_strategy()
@@ -117,7 +117,7 @@ def device_type(strategy: tf.distribute.Strategy | None = None) -> str:
 
 
 def prepare() -> None:
-    """What every process sets before TensorFlow runs anything; it decides the last bits of results.
+    """Set what every process sets before TensorFlow runs anything; it decides the last bits of results.
 
     No graph optimiser: the graph of a supernet is large and already lean, so that it takes longer than it
     saves, and it changes the order of sums.
@@ -143,7 +143,7 @@ def prepare() -> None:
 
 
 def mirrored(devices: list[str]) -> tf.distribute.MirroredStrategy:
-    """Replicas on these devices.
+    """Make the strategy with a replica on each of these devices.
 
     On CPUs gradients are summed on one of them: TensorFlow's collective operations take two strategies of
     one process, which is what a notebook or a test may have, for the same.
@@ -167,7 +167,7 @@ def _split_cpu(count: int) -> None:
 
 
 def check_batch(name: str, batch_size: int, images: int, replicas: int) -> None:
-    """Checks that a global batch can be drawn and divided.
+    """Check that a global batch can be drawn and divided.
 
     Args:
       name: the config field, for the message.

@@ -5,6 +5,7 @@ nothing else in a stage has to know of it: it resumes from the same files, and w
 """
 
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -13,22 +14,22 @@ _together: list[tf.distribute.Strategy] = []
 
 
 def work_together(strategy: tf.distribute.Strategy) -> None:
-    """Has `anywhere` ask all processes from now on."""
+    """Have `anywhere` ask all processes from now on."""
     _together[:] = [strategy]
 
 
 def anywhere(flag: bool) -> bool:
-    """Whether the flag is set in any process; all have to ask at the same place."""
+    """Return whether the flag is set in any process; all have to ask at the same place."""
     return sum_over_workers(int(flag), _together[0]) > 0 if _together else flag
 
 
 def sum_over_workers(value: int, strategy: tf.distribute.Strategy) -> int:
-    """The sum of what all replicas have; every process has to ask for it."""
+    """Return the sum of what all replicas have; every process has to ask for it."""
     return int(_sum(strategy)(tf.constant(value, tf.int64)))
 
 
 @functools.cache
-def _sum(strategy: tf.distribute.Strategy):
+def _sum(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
     @tf.function
     def total(own: tf.Tensor) -> tf.Tensor:
         return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, args=(own,)), axis=None)

@@ -9,20 +9,19 @@ import numpy as np
 from tf_darts.data.image_data import ImageData
 from tf_darts.errors import UserError
 from tf_darts.models import torch_weights
+from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop, pictures, supernet_file
 from tf_darts.search.alpha_summary import describe
 from tf_darts.search.setup import SearchSetup
 from tf_darts.spaces import Space
-from tf_darts.workdir import tensorboard_texts
-from tf_darts.workdir.checkpoints import Checkpoints
-from tf_darts.workdir.metrics import Metrics
 from tf_darts.workdir.records import as_json, finish
+from tf_darts.workdir.stage_run import StageRun
 
 
 def check(
     config: ml_collections.ConfigDict, space: Space, data: ImageData, arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Checks that a file's supernet has the sizes that the config and the data say.
+    """Check that a file's supernet has the sizes that the config and the data say.
 
     Raises:
       UserError: it has not, or is of another space.
@@ -40,7 +39,7 @@ def check(
 
 
 def run(setup: SearchSetup, folder: pathlib.Path, origin: dict[str, str]) -> dict[str, float]:
-    """Makes the folder of a finished search; gives what its evaluation measured.
+    """Make the folder of a finished search; return what its evaluation measured.
 
     Args:
       setup: as a search has it, with the imported supernet and alpha.
@@ -50,14 +49,13 @@ def run(setup: SearchSetup, folder: pathlib.Path, origin: dict[str, str]) -> dic
     values = describe(setup.bilevel.architecture)
     if setup.config.search.evaluate_every:
         values |= loop.evaluation(setup)()
-    metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "search")
-    tensorboard_texts.begin(metrics, setup.config)
-    metrics.epoch(0, 0, values)
-    pictures.histograms(metrics, setup.bilevel.architecture, 0)
-    pictures.pictures(metrics, setup.bilevel.architecture, 0, "as imported")
-    metrics.close()
-    Checkpoints(folder, 0.0, ("step",), **setup.state()).save(step=0)
-    finish(
-        folder / "result.json", as_json({"imported": origin, **loop.result(setup, 0, metrics.epochs, None)})
-    )
+    stage = StageRun(folder, setup.config, "search", setup.state())
+    stage.begin(Progress(folder.name, total=0))
+    stage.metrics.epoch(0, 0, values)
+    pictures.histograms(stage.metrics, setup.bilevel.architecture, 0)
+    pictures.pictures(stage.metrics, setup.bilevel.architecture, 0, "as imported")
+    stage.close()
+    stage.save()
+    content = {"imported": origin, **loop.result(setup, 0, stage.metrics.epochs, None)}
+    finish(folder / "result.json", as_json(content))
     return values

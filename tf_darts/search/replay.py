@@ -10,6 +10,7 @@ from tf_darts.models.architecture import Architecture
 from tf_darts.registry import METHODS
 from tf_darts.search.alpha_summary import recall
 from tf_darts.spaces import Space
+from tf_darts.workdir.decisions import Decision, OperationDecision, TopologyDecision
 
 Row = Mapping[str, float]
 
@@ -18,41 +19,41 @@ def replayed(
     config: ml_collections.ConfigDict,
     space: Space,
     epochs: Sequence[Row],
-    decisions: Sequence[Mapping],
+    decisions: Sequence[Decision],
     read: Callable[[Architecture, Row], None] = recall,
 ) -> Iterator[tuple[Row, Architecture]]:
-    """The architecture as it was after every epoch, with what a progressive method had decided by then.
+    """Yield the architecture as it was after every epoch, with what a progressive method had decided by then.
 
     Args:
       config: of the search.
       space: its space.
       epochs: rows of metrics.jsonl of finished epochs.
-      decisions: rows of the search's own decisions.jsonl.
+      decisions: the search's own.
       read: sets alpha to what an epoch's row says.
 
     Yields:
       Each row, and the same architecture at that time.
     """
     architecture = METHODS.load(config.search.method)(config, space).architecture()
-    left = list(decisions)
+    left = [d for d in decisions if isinstance(d, OperationDecision | TopologyDecision)]
     for row in epochs:
         # An epoch's row is written before its decisions are made.
-        while left and left[0]["epoch"] < row["finished_epoch"]:
+        while left and left[0].epoch < row["finished_epoch"]:
             decision_state.apply(architecture, left.pop(0))
         read(architecture, row)
         yield row, architecture
 
 
 def of_epochs(
-    config: ml_collections.ConfigDict, space: Space, epochs: Sequence[Row], decisions: Sequence[Mapping]
+    config: ml_collections.ConfigDict, space: Space, epochs: Sequence[Row], decisions: Sequence[Decision]
 ) -> dict[int, dict[str, np.ndarray]]:
-    """The mixing weights after every epoch.
+    """Return the mixing weights after every epoch.
 
     Args:
       config: of the search.
       space: its space.
       epochs: rows of metrics.jsonl of finished epochs; those without alpha are left out.
-      decisions: rows of the search's own decisions.jsonl.
+      decisions: the search's own.
 
     Returns:
       By the epoch's number, from 1, for each cell type float [edges, operations or more].

@@ -1,4 +1,4 @@
-"""What search and selection have in common: the data halves, the supernet, and its evaluation."""
+"""What search and selection have in common: the supernet, the halves of the data, and the evaluation."""
 
 import dataclasses
 import pathlib
@@ -13,7 +13,9 @@ from tf_darts.errors import UserError
 from tf_darts.layers import keras_operation
 from tf_darts.layers.batch_norm import synchronized_batch_norms
 from tf_darts.layers.body import check_images
+from tf_darts.models import budget as budget_lib
 from tf_darts.models import memory
+from tf_darts.models.budget import Budget
 from tf_darts.models.evaluator import Evaluator
 from tf_darts.models.supernet import Supernet
 from tf_darts.registry import METHODS
@@ -35,6 +37,7 @@ class SearchSetup:
       space: the search space.
       strategy: where steps run.
       method: the search method.
+      budget: what a selected network has to keep to; None: no budget.
       train: the half that fits the weights.
       valid: the half that fits alpha and scores probes.
       test: the test set.
@@ -50,6 +53,7 @@ class SearchSetup:
     space: Space
     strategy: tf.distribute.Strategy
     method: Method
+    budget: Budget | None
     train: ImageSet
     valid: ImageSet
     test: ImageSet
@@ -60,7 +64,7 @@ class SearchSetup:
     others: dict[pathlib.Path, "SearchSetup"] = dataclasses.field(default_factory=dict)
 
     def state(self) -> dict[str, object]:
-        """What a checkpoint of the search or the selection holds, by name."""
+        """Return what a checkpoint of the search or the selection holds, by name."""
         return {
             "supernet": self.bilevel.supernet,
             "architecture": self.bilevel.architecture,
@@ -69,7 +73,7 @@ class SearchSetup:
         }
 
     def guard(self) -> Guard | None:
-        """What undoes steps of search and fine-tuning that are not finite, if the config has any undone."""
+        """Return what undoes steps that are not finite (search, fine-tuning); None: they end the stage."""
         most, bilevel = self.config.runtime.skipped_steps, self.bilevel
         if not most:
             return None
@@ -78,7 +82,7 @@ class SearchSetup:
         return Guard(most, state, [*bilevel.weights, *bilevel.alphas.values()])
 
     def probe_images(self) -> ImageSet:
-        """The validation images that probes see: `selection.probe_images` of them, or all."""
+        """Return the validation images that probes see: `selection.probe_images` of them, or all."""
         count = self.config.selection.probe_images
         return self.valid.first(count) if count else self.valid
 
@@ -90,9 +94,14 @@ class SearchSetup:
     def evaluator(
         self, images: ImageSet, purpose: str, training: bool, augment: bool, batch_size: int | None = None
     ) -> Evaluator:
-        """Passes of the supernet over a set, with running (False) or batch statistics (True).
+        """Return what evaluates the supernet on a set of images.
 
-        In global batches of `batch_size` images, or (None) of as many as in the search.
+        Args:
+          images: the set.
+          purpose: for the order and the augmentation of each pass.
+          training: whether batch norms use the batch's statistics, or the running ones.
+          augment: whether images are augmented and their order is shuffled, or neither.
+          batch_size: images in a global batch; None: as many as in the search.
         """
         return Evaluator(
             self.strategy,
@@ -105,12 +114,37 @@ class SearchSetup:
         )
 
 
-def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, replicas: int) -> None:
-    """Checks that the data can be searched on with this config.
+@dataclasses.dataclass(frozen=True)
+class CheckedSearch:
+    """What `check` has made for a set-up of a supernet: `make` goes on from it.
+
+    Attributes:
+      config: the whole config.
+      space: the search space.
+      method: the search method.
+      budget: what a selected network has to keep to; None: no budget.
+      needed_memory: what a bilevel step is estimated to need, bytes.
+    """
+
+    config: ml_collections.ConfigDict
+    space: Space
+    method: Method
+    budget: Budget | None
+    needed_memory: float
+
+
+def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, replicas: int) -> CheckedSearch:
+    """Check that a supernet can be searched, or selected from, on the data with this config.
+
+    Args:
+      config: the whole config, valid.
+      space: the search space.
+      data: the data.
+      replicas: that share a batch.
 
     Raises:
       UserError: the batch does not fit the halves or the replicas, or the images the reductions, or a step
-        the memory; or an operation of the user's own does not do what one must.
+        the memory; no genotype fits the budget; or an operation of the user's own does not do what one must.
     """
     if config.data.stream:
         raise UserError(
@@ -120,6 +154,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
     train = int(config.data.train_fraction * len(data.x_train) + 1e-9)  # as `halves` rounds
     smaller = min(train, len(data.x_train) - train)
     method = METHODS.load(config.search.method)(config, space)
+    method.budget = budget_lib.of_config(config, space, data.num_classes, data.image_shape)
     method.check(data)
     for batch in sorted({method.batch_size(epoch) for epoch in range(method.epochs)}):
         grown = batch != config.search.batch_size
@@ -127,35 +162,30 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
         check_batch(name if grown else "search.batch_size", batch, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
     keras_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
-    needed, available = needed_memory(config, space, data.image_shape), host.available_memory()
+    search, available = config.search, host.available_memory()
+    needed = memory.estimate(
+        space, search.channels, search.cells, search.batch_size, data.image_shape, method.partial_channels
+    )
     if config.runtime.strategy != "tpu" and device_type() == "CPU" and needed > available:
         raise UserError(
-            f"config: search.batch_size is {config.search.batch_size} and search.channels"
-            f" {config.search.channels}: a step needs about {memory.gigabytes(needed)} of memory;"
-            f" allowed: what fits in the {memory.gigabytes(available)} of this machine"
+            f"config: search.batch_size is {search.batch_size} and search.channels {search.channels}: a step"
+            f" needs about {memory.gigabytes(needed)} of memory; allowed: what fits in the"
+            f" {memory.gigabytes(available)} of this machine"
         )
+    return CheckedSearch(config, space, method, method.budget, needed)
 
 
-def needed_memory(config: ml_collections.ConfigDict, space: Space, image_shape: tuple[int, ...]) -> float:
-    """What a bilevel step of this config is estimated to need, bytes."""
-    search = config.search
-    partial = METHODS.load(search.method)(config, space).partial_channels
-    return memory.estimate(space, search.channels, search.cells, search.batch_size, image_shape, partial)
+def make(checked: CheckedSearch, data: ImageData, strategy: tf.distribute.Strategy) -> SearchSetup:
+    """Build a supernet with its data; weights and alpha start as the seed says.
 
-
-def make(
-    config: ml_collections.ConfigDict, space: Space, data: ImageData, strategy: tf.distribute.Strategy
-) -> SearchSetup:
-    """Builds everything from a valid config; weights and alpha start as the seed says.
-
-    Raises:
-      UserError: the batch does not fit the halves or the replicas.
+    Args:
+      checked: from `check`, with the same data and as many replicas.
+      data: the data.
+      strategy: where steps run.
     """
-    search = config.search
-    check(config, space, data, strategy.num_replicas_in_sync)
-    method = METHODS.load(search.method)(config, space)
+    config, space, method = checked.config, checked.space, checked.method
+    search, runtime = config.search, config.runtime
     transform = Transform(data.mean, data.std, config.data.crop_padding, config.data.flip)
-    runtime = config.runtime
     with strategy.scope(), synchronized_batch_norms(runtime.sync_batch_norm):
         supernet = Supernet(
             space,
@@ -171,6 +201,34 @@ def make(
         bilevel = Bilevel.create(supernet, architecture, search)
         train, valid = halves(data, config.data, config.seed, transform)
         test = ImageSet(data.x_test, data.y_test, transform, config.seed)
-    needed = needed_memory(config, space, data.image_shape)
-    classes, shape = data.num_classes, tuple(data.image_shape)
-    return SearchSetup(config, space, strategy, method, train, valid, test, bilevel, needed, classes, shape)
+    return SearchSetup(
+        config=config,
+        space=space,
+        strategy=strategy,
+        method=method,
+        budget=checked.budget,
+        train=train,
+        valid=valid,
+        test=test,
+        bilevel=bilevel,
+        needed_memory=checked.needed_memory,
+        classes=data.num_classes,
+        image_shape=tuple(data.image_shape),
+    )
+
+
+def set_up(
+    config: ml_collections.ConfigDict, space: Space, data: ImageData, strategy: tf.distribute.Strategy
+) -> SearchSetup:
+    """Check, and build a supernet with its data.
+
+    Args:
+      config: the whole config, valid.
+      space: the search space.
+      data: the data.
+      strategy: where steps run.
+
+    Raises:
+      UserError: as `check`.
+    """
+    return make(check(config, space, data, strategy.num_replicas_in_sync), data, strategy)

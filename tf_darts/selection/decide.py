@@ -1,12 +1,12 @@
-"""Perturbation-based selection (paper, section 5 and algorithm 1).
+"""One decision of perturbation-based selection (paper, section 5).
 
-Take an edge, remove each operation in turn and measure the supernet's validation accuracy without it; keep
-the operation whose removal hurts most; fine-tune; take the next edge. Then choose each node's input edges
-the same way. Every measurement is kept.
+On an edge: remove each operation in turn, measure the supernet's validation accuracy without it, and keep the
+operation whose removal hurts most. On a node: choose its input edges the same way. Every measurement is kept.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from tf_darts.genotypes.derive import candidates_of
 from tf_darts.models.architecture import Architecture
@@ -14,19 +14,22 @@ from tf_darts.models.budget import Budget
 from tf_darts.models.decision_state import DecisionState, apply
 from tf_darts.models.evaluator import Score
 from tf_darts.registry import CRITERIA, MAGNITUDE, RACEABLE
-from tf_darts.selection.probe import Removal, Scorer, Seen
+from tf_darts.selection.probe import Scorer, Seen
+from tf_darts.selection.probe_pass import Removal
 from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.spaces import Space
+from tf_darts.workdir.decisions import Decision, Lead, OperationDecision, Probe, Round, TopologyDecision
+
+Decided = OperationDecision | TopologyDecision
 
 # (space, cell type, edge) -> for each operation, whether it may be kept.
 Allow = Callable[[Space, str, int], list[bool]]
 
 
-def refusals(choices: Sequence, allowed: Sequence[bool]) -> dict[str, list]:
-    """What the budget refused, for decisions.jsonl: nothing where it refused nothing."""
-    refused = [choice for choice, may in zip(choices, allowed, strict=True) if not may]
-    return {"refused": refused} if refused else {}
+def refusals(choices: Sequence[str], allowed: Sequence[bool]) -> tuple[str, ...]:
+    """Return the choices that are not allowed."""
+    return tuple(choice for choice, may in zip(choices, allowed, strict=True) if not may)
 
 
 class Decider:
@@ -41,7 +44,7 @@ class Decider:
       allow: which operations may be kept; None: all.
       at_once: whether masks stay as they are and an edge's rivals are judged in one round, so that all
         decisions come from one supernet (one-shot selection); `apply` makes them then.
-      rows: rows of the decisions before, for topology by magnitude, and for what they leave of the budget.
+      decisions: those made before, for topology by magnitude, and for what they leave of the budget.
       budget: refuses choices, which are measured all the same, but not made; None: all may be made.
       measures_whole: whether an edge's probes are scored beside the supernet as it is; no decision depends
         on it.
@@ -56,7 +59,7 @@ class Decider:
         topology_criterion: str | None = None,
         allow: Allow | None = None,
         at_once: bool = False,
-        rows: Iterable[dict] = (),
+        decisions: Iterable[Decision] = (),
         budget: Budget | None = None,
         measures_whole: bool = False,
     ):
@@ -70,17 +73,23 @@ class Decider:
         # The weight that a decided edge's operation had when it was decided, by cell type and edge.
         self._weights: dict[tuple[str, int], float] = {}
         self._budget = budget
-        self._waiting: list[dict] = []  # decisions that are not in the masks yet
-        for row in rows:
-            self._remember(row)
+        self._waiting: list[Decision] = []  # decisions that are not in the masks yet
+        for decision in decisions:
+            self._remember(decision)
 
     def decide(
         self,
         planned: PlannedDecision,
         first_pass: int,
         each_call: Callable[[int], None] = lambda batches: None,
-    ) -> dict:
-        """Makes one decision, changes the masks, and gives the row for decisions.jsonl."""
+    ) -> Decided:
+        """Make one decision and change the masks.
+
+        Args:
+          planned: what is decided.
+          first_pass: number of the pass over the images that the first probes see.
+          each_call: told after each call how many batches of probes it did.
+        """
         self._each_call = each_call
         criterion = self._criteria[planned.kind]
         make = {
@@ -90,30 +99,28 @@ class Decider:
             ("topology", False): self._topology,
         }[planned.kind, criterion == MAGNITUDE]
         racing = self._racing_confidence and criterion != MAGNITUDE
-        row = {
-            "kind": planned.kind,
+        about = {
             "event": planned.event,
             "epoch": planned.epoch,
             "cell_type": planned.cell_type,
             "criterion": criterion,
-            **({"racing_confidence": self._racing_confidence} if racing else {}),
-            **make(planned.cell_type, planned.place, first_pass),
+            "racing_confidence": self._racing_confidence if racing else None,
         }
-        if planned.kind == "operation":  # as it was before the decision
-            row["mixing_weights"] = self._mixing_weights(planned.cell_type, planned.place)
-        self._remember(row)
+        decision = make(about, planned.cell_type, planned.place, first_pass)
+        self._remember(decision)
         if not self._at_once:
-            apply(self._architecture, row)
-        return row
+            apply(self._architecture, decision)
+        return decision
 
-    def _remember(self, row: dict) -> None:
+    def _remember(self, decision: Decision) -> None:
         if self._at_once:
-            self._waiting.append(row)
-        if row["kind"] == "operation":
-            weights, space = row["mixing_weights"], self._architecture.space
-            names = space.candidates[row["cell_type"]][row["edge"]]
-            judged = [names[o] for o in candidates_of(space, row["cell_type"], row["edge"])]
-            self._weights[row["cell_type"], row["edge"]] = max(weights[name] for name in judged)
+            self._waiting.append(decision)
+        if isinstance(decision, OperationDecision):
+            space = self._architecture.space
+            names = space.candidates[decision.cell_type][decision.edge]
+            judged = [names[o] for o in candidates_of(space, decision.cell_type, decision.edge)]
+            weight = max(decision.mixing_weights[name] for name in judged)
+            self._weights[decision.cell_type, decision.edge] = weight
 
     def _mixing_weights(self, cell_type: str, edge: int) -> dict[str, float]:
         names = self._architecture.space.candidates[cell_type][edge]
@@ -144,34 +151,38 @@ class Decider:
         """What all decisions so far leave open."""
         return DecisionState.of(self._architecture).after(self._waiting)
 
-    def _allowed(self, cell_type: str, edge: int) -> tuple[list[bool], dict]:
-        """For each operation of an edge, whether it may be kept; and for the row what the budget refuses."""
+    def _allowed(self, cell_type: str, edge: int) -> tuple[list[bool], tuple[str, ...]]:
+        """Return for each operation of an edge whether it may be kept, and what the budget refuses."""
         space = self._architecture.space
         names = space.candidates[cell_type][edge]
         allowed = self._allow(space, cell_type, edge) if self._allow else [True] * len(names)
         if self._budget is None:
-            return allowed, {}
+            return allowed, ()
         within = self._budget.allowed_operations(self._state(), cell_type, edge)
         return [a and b for a, b in zip(allowed, within, strict=True)], refusals(names, within)
 
     def _droppable(self, cell_type: str, node: int, left: list[int]) -> list[bool]:
-        """For each input edge that a node has left, whether it may be dropped."""
+        """Return for each input edge that a node has left whether it may be dropped."""
         if self._budget is None:
             return [True] * len(left)
         return self._budget.allowed_removals(self._state(), cell_type, node, left)
 
-    def _drop(self, cell_type: str, node: int, order: list[int], count: int) -> tuple[list[int], dict]:
-        """Drops so many of a node's edges, the first in this order that may be; for the row, what may not."""
+    def _drop(
+        self, cell_type: str, node: int, order: list[int], count: int
+    ) -> tuple[list[int], tuple[int, ...]]:
+        """Drop so many of a node's edges, the first in this order that may be; return them and the others."""
         left, dropped, refused = list(order), [], set()
         for _ in range(count):
             allowed = dict(zip(left, self._droppable(cell_type, node, left), strict=True))
             refused.update(e for e in left if not allowed[e])
             dropped.append(next(e for e in left if allowed[e]))
             left.remove(dropped[-1])
-        return dropped, {"refused": sorted(refused)} if refused else {}
+        return dropped, tuple(sorted(refused))
 
-    def _kept(self, cell_type: str, edge: int, importance: list[float], allowed: list[bool]) -> dict:
-        """The most important operation that may be kept; on a tie the earlier one."""
+    def _kept(
+        self, cell_type: str, edge: int, importance: list[float], allowed: list[bool]
+    ) -> dict[str, Any]:
+        """Return the most important operation that may be kept; on a tie the earlier one."""
         space = self._architecture.space
         names = space.candidates[cell_type][edge]
         best = max((o for o, a in enumerate(allowed) if a), key=lambda o: importance[o])
@@ -180,49 +191,57 @@ class Decider:
             "edge_name": str(space.edges[edge]),
             "operation": best,
             "chosen": names[best],
+            "mixing_weights": self._mixing_weights(cell_type, edge),  # as they are before the decision
         }
 
-    def _operation(self, cell_type: str, edge: int, number: int) -> dict:
-        """Probes every operation of an edge."""
+    def _operation(self, about: dict[str, Any], cell_type: str, edge: int, number: int) -> OperationDecision:
+        """Probe every operation of an edge."""
         names = self._architecture.space.candidates[cell_type][edge]
         removals = [(edge, o) for o in range(len(names))]
         allowed, refused = self._allowed(cell_type, edge)
         scores, importance = self._score("operation", cell_type, removals, number, allowed)
-        probes = [{"operation": name, **score.row()} for name, score in zip(names, scores, strict=True)]
-        row = {**self._kept(cell_type, edge, importance, allowed), **refused, "probes": probes}
+        kept = self._kept(cell_type, edge, importance, allowed)
+        measured: dict[str, Any] = {}
+        pairs: list[dict[str, int]] = [{} for _ in names]
         if self._measures_whole:
-            for probe, seen in zip(probes, self._seen, strict=True):
-                probe["lost"], probe["gained"] = seen.pairs(self._whole)
-            row["whole"] = self._whole.score().row()
-            row |= self._lead(row["operation"], names, importance, allowed)
-        return row
+            for pair, seen in zip(pairs, self._seen, strict=True):
+                pair["lost"], pair["gained"] = seen.pairs(self._whole)
+            measured["whole"] = Probe(**self._whole.score().row())
+            measured["lead"] = self._lead(kept["operation"], names, importance, allowed)
+        probes = [
+            Probe(operation=name, **score.row(), **pair)
+            for name, score, pair in zip(names, scores, pairs, strict=True)
+        ]
+        return OperationDecision(**about, **kept, refused=refused, probes=tuple(probes), **measured)
 
-    def _lead(self, best: int, names: Sequence[str], importance: list[float], allowed: list[bool]) -> dict:
-        """By how much the operation that is kept is ahead of the next, image by image; for the row."""
+    def _lead(
+        self, best: int, names: Sequence[str], importance: list[float], allowed: list[bool]
+    ) -> Lead | None:
+        """Return by how much the operation that is kept is ahead of the next, image by image."""
         criterion = self._criteria["operation"]
         others = [o for o, may in enumerate(allowed) if may and o != best and math.isfinite(importance[o])]
         if criterion not in RACEABLE or not others:
-            return {}
+            return None
         following = max(others, key=lambda o: importance[o])
         ahead = self._seen[best].values(criterion) - self._seen[following].values(criterion)
         if criterion == "accuracy":  # the less is right without it, the better it is
             ahead = -ahead
         error = float(ahead.std(ddof=1, dtype="float64")) / math.sqrt(len(ahead)) if len(ahead) > 1 else None
-        return {
-            "lead": {"over": names[following], "value": float(ahead.mean(dtype="float64")), "error": error}
-        }
+        return Lead(over=names[following], value=float(ahead.mean(dtype="float64")), error=error)
 
-    def _operation_by_magnitude(self, cell_type: str, edge: int, number: int) -> dict:
-        """The largest mixing weight, `none` left out where a genotype of the space holds none."""
+    def _operation_by_magnitude(
+        self, about: dict[str, Any], cell_type: str, edge: int, number: int
+    ) -> OperationDecision:
+        """Take the largest mixing weight, `none` left out where a genotype of the space holds none."""
         space = self._architecture.space
         weights = list(self._mixing_weights(cell_type, edge).values())
         judged = candidates_of(space, cell_type, edge)
         importance = [w if o in judged else -math.inf for o, w in enumerate(weights)]
         allowed, refused = self._allowed(cell_type, edge)
-        return {**self._kept(cell_type, edge, importance, allowed), **refused}
+        return OperationDecision(**about, **self._kept(cell_type, edge, importance, allowed), refused=refused)
 
-    def _topology(self, cell_type: str, node: int, number: int) -> dict:
-        """Drops the least needed input edge of a node until as many are left as a genotype keeps.
+    def _topology(self, about: dict[str, Any], cell_type: str, node: int, number: int) -> TopologyDecision:
+        """Drop the least needed input edge of a node until as many are left as a genotype keeps.
 
         Edges dropped in earlier rounds stay in the supernet until the node is decided, as in the authors'
         release; each round sees the images in a new order. On a tie the later edge is dropped.
@@ -238,15 +257,18 @@ class Decider:
             count = len(left) - space.kept_edges if self._at_once else 1
             removed, refused = self._drop(cell_type, node, [left[i] for i in order], count)
             probes = [
-                {"edge": e, "edge_name": str(space.edges[e]), **score.row()}
+                Probe(edge=e, edge_name=str(space.edges[e]), **score.row())
                 for e, score in zip(left, scores, strict=True)
             ]
-            rounds.append({"probes": probes, "removed": removed, **refused})
+            rounds.append(Round(probes=tuple(probes), removed=tuple(removed), refused=refused))
             left = [e for e in left if e not in removed]
-        return {"rounds": rounds, **self._kept_edges(node, left, [e for r in rounds for e in r["removed"]])}
+        dropped = [e for r in rounds for e in r.removed]
+        return TopologyDecision(**about, rounds=tuple(rounds), **self._kept_edges(node, left, dropped))
 
-    def _topology_by_magnitude(self, cell_type: str, node: int, number: int) -> dict:
-        """The edges whose operation had the largest mixing weight when it was decided.
+    def _topology_by_magnitude(
+        self, about: dict[str, Any], cell_type: str, node: int, number: int
+    ) -> TopologyDecision:
+        """Keep the edges whose operation had the largest mixing weight when it was decided.
 
         The paper does not say how its ablation decides topology; ties go to the lower edge.
         """
@@ -261,12 +283,14 @@ class Decider:
         dropped, refused = self._drop(cell_type, node, ranked[::-1], count)
         left, removed = sorted(set(ranked) - set(dropped)), [e for e in ranked if e in dropped]
         named = {str(space.edges[e]): weight for e, weight in weights.items()}
-        return {"mixing_weights": named, **refused, **self._kept_edges(node, left, removed)}
+        return TopologyDecision(
+            **about, mixing_weights=named, refused=refused, **self._kept_edges(node, left, removed)
+        )
 
     def _open_edges(self, cell_type: str, node: int) -> list[int]:
         is_open = self._architecture.open_edges[cell_type].numpy()
         return [e for e in self._architecture.space.incoming(node) if is_open[e]]
 
-    def _kept_edges(self, node: int, left: list[int], removed: list[int]) -> dict:
+    def _kept_edges(self, node: int, left: list[int], removed: list[int]) -> dict[str, Any]:
         names = [str(self._architecture.space.edges[e]) for e in left]
-        return {"node": node, "removed": removed, "kept": left, "kept_names": names}
+        return {"node": node, "removed": tuple(removed), "kept": tuple(left), "kept_names": tuple(names)}

@@ -94,8 +94,8 @@ def _disturbance(setup: SearchSetup) -> Callable[[tf.Tensor], Disturb | None]:
     if not selection.noise_radius and not selection.drop_path:
         return lambda number: None
     masks = {
-        t: droppable(setup.bilevel.supernet, t, mask.shape[-1])
-        for t, mask in setup.bilevel.architecture.probe_mask.items()
+        t: droppable(setup.bilevel.supernet, t, len(rows[0]))
+        for t, rows in setup.bilevel.architecture.computed.items()
     }
 
     def disturb(number: tf.Tensor, weights: MixingWeights) -> MixingWeights:

@@ -9,32 +9,37 @@ import numpy as np
 from tf_darts.genotypes.derive import check_finite, read_genotype
 from tf_darts.genotypes.genotype import Choice, Genotype
 from tf_darts.models.architecture import Architecture
-from tf_darts.models.budget import Budget, of_setup
+from tf_darts.models.budget import Budget
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.search.setup import SearchSetup
 from tf_darts.selection.pictures import show_alone
 from tf_darts.spaces import Space
-from tf_darts.workdir.records import JsonLines
+from tf_darts.workdir.decisions import DecisionsFile, MagnitudeDecision
 
 
 def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
-    """Selects from the searched supernet; leaves decisions.jsonl."""
-    selected = select(setup.bilevel.architecture, of_setup(setup))
-    JsonLines(folder / "decisions.jsonl").append(*selected.decisions)
+    """Select from the searched supernet; leave decisions.jsonl."""
+    selected = select(setup.bilevel.architecture, setup.budget)
+    DecisionsFile(folder).append(*selected.decisions)
     show_alone(setup, folder, selected.genotype)
     return selected.genotype
 
 
 @dataclasses.dataclass(frozen=True)
 class MagnitudeSelection:
-    """A genotype and, per decision, the row that `decisions.jsonl` keeps."""
+    """A genotype and, for every edge, what was found.
+
+    Attributes:
+      genotype: the genotype.
+      decisions: one for every edge.
+    """
 
     genotype: Genotype
-    decisions: list[dict]
+    decisions: list[MagnitudeDecision]
 
 
 def select(architecture: Architecture, budget: Budget | None = None) -> MagnitudeSelection:
-    """Selects by magnitude, within a budget if there is one; every edge is recorded with its weights.
+    """Select by magnitude, within a budget if there is one; every edge is recorded with its weights.
 
     Raises:
       UserError: what the search decided does not fit the budget.
@@ -52,14 +57,13 @@ def select(architecture: Architecture, budget: Budget | None = None) -> Magnitud
         for e, edge in enumerate(space.edges):
             names = space.candidates[cell_type][e]
             decisions.append(
-                {
-                    "kind": "magnitude",
-                    "cell_type": cell_type,
-                    "edge": e,
-                    "edge_name": str(edge),
-                    "mixing_weights": {n: float(w) for n, w in zip(names, rows[e], strict=False)},
-                    "chosen": kept.get((edge.target, edge.source)),
-                }
+                MagnitudeDecision(
+                    cell_type=cell_type,
+                    edge=e,
+                    edge_name=str(edge),
+                    mixing_weights={n: float(w) for n, w in zip(names, rows[e], strict=False)},
+                    chosen=kept.get((edge.target, edge.source)),
+                )
             )
     return MagnitudeSelection(genotype, decisions)
 
@@ -67,7 +71,7 @@ def select(architecture: Architecture, budget: Budget | None = None) -> Magnitud
 def magnitude_within(
     budget: Budget, space: Space, weights: Mapping[str, np.ndarray], start: DecisionState | None = None
 ) -> Genotype:
-    """The genotype that is read from mixing weights within a budget.
+    """Return the genotype that is read from mixing weights within a budget.
 
     Edges are decided in order of their largest weight, the most certain first, each for the operation of
     largest weight that is allowed; then nodes, in the same order, each dropping the allowed edge of smallest

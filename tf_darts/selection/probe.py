@@ -1,8 +1,7 @@
 """Probes: the supernet's score on the validation half with one operation or edge left out.
 
 The probes of a decision see the same images in the same batches. A batch is drawn once for all of them, and
-what does not depend on the edges into the decision's node is computed once: the blocks before the first cell
-of the type, and in this cell all but that node and those after it.
+what is the same for all of them is computed once (`selection.probe_pass`).
 """
 
 import abc
@@ -17,11 +16,11 @@ from tf_darts.models.evaluator import Score
 from tf_darts.optim.losses import losses_and_hits
 from tf_darts.runtime import preemption, workers
 from tf_darts.search.setup import SearchSetup
-from tf_darts.selection.probe_pass import ProbeSteps
+from tf_darts.selection.probe_pass import Removal, mask_without, probe_logits, shared_pass
+from tf_darts.selection.probe_steps import ProbeSteps
 from tf_darts.selection.racing import Race
 
 LOOKS = 16  # at a race, in a pass: more of them find less, as the error is shared out among them
-Removal = tuple[int, int | None]  # an edge, and one of its operations or None: the whole edge
 
 
 class Scorer(abc.ABC):
@@ -88,8 +87,8 @@ class Prober(Scorer):
         space = setup.space
         # As many as one decision can have, and the whole; fewer are evaluated where it has fewer.
         most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets)) + 1
-        masks = setup.bilevel.architecture.probe_mask.values()
-        shape = (most, *next(iter(masks)).shape)  # the same for all cell types
+        rows = next(iter(setup.bilevel.architecture.computed.values()))
+        shape = (most, len(rows), len(rows[0]))  # the same for all cell types
         with setup.strategy.scope():
             self._masks = tf.Variable(tf.ones(shape), trainable=False, name="probe_masks")
             self._count = tf.Variable(most, trainable=False, dtype=tf.int32, name="probes")
@@ -114,7 +113,7 @@ class Prober(Scorer):
         while done < steps.per_pass and running:
             masks = np.ones(self._masks.shape, np.float32)
             for place, i in enumerate(running):
-                masks[place] = architecture.mask_without(cell_type, *removals[i])
+                masks[place] = mask_without(architecture, cell_type, *removals[i])
             self._masks.assign(masks)  # all: an assignment to a slice reaches one replica only
             self._count.assign(len(running + whole))
             rows, count = steps(pass_index, done)
@@ -142,11 +141,11 @@ class Prober(Scorer):
 
         def scores(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             weights, computed = architecture.mixing_weights(), architecture.computed
-            before = supernet.before_probes(cell_type, node, images, weights, computed)
+            shared = shared_pass(supernet, cell_type, node, images, weights, computed)
             masks = self._masks.read_value()
 
             def probe(i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray):
-                logits = supernet.probe(cell_type, masks[i], before, weights, computed)
+                logits = probe_logits(supernet, cell_type, masks[i], shared, weights, computed)
                 loss, hit = losses_and_hits(logits, labels)
                 return i + 1, correct.write(i, tf.cast(hit, tf.float32)), losses.write(i, loss)
 

@@ -1,100 +1,162 @@
-"""Compiled passes of probes: whole batches, a different one on each replica.
+"""The forward pass of a probe: the supernet with one operation or one edge left out.
 
-Probes are scored with batch statistics, so that a score depends on which images make a batch. Shared out
-among replicas a batch would be several smaller ones; instead every replica takes whole batches, and scores
-are those of one device however many replicas there are.
+The probes of a decision differ in the edges into one node of one cell type. What is the same for all of them
+is computed once for a batch (`shared_pass`): the blocks before the first cell of the type, and in this cell
+all but the node and those after it. The rest is computed for each (`probe_logits`). Batch norms use the
+batch's statistics, and running statistics stay as they are.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from tf_darts.data.image_set import ImageSet
-from tf_darts.layers.batch_norm import own_statistics
-from tf_darts.runtime.steps import Steps, in_place
+from tf_darts.layers.cell import Cell, EdgeInputs
+from tf_darts.layers.node_output import NodeOutput
+from tf_darts.models.architecture import Architecture, Computed
+from tf_darts.models.supernet import Supernet
 
-PURPOSE = "selection/probe"
-METRICS = ("correct", "loss")
-
-# A batch, images and labels -> whether each image is correct and its loss, both float32 [probes, images].
-Scores = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Removal = tuple[int, int | None]  # an edge, and one of its operations or None: the whole edge
 
 
-class ProbeSteps:
-    """Steps of a pass over the probe images, a batch on each replica in each of them.
+def mask_without(architecture: Architecture, cell_type: str, edge: int, operation: int | None) -> np.ndarray:
+    """Return a probe mask: float32, of the shape of the cell type's mixing weights, 1 but where it removes.
 
     Args:
-      strategy: where it runs.
-      images: the images.
-      batch_size: images in a batch; the last one of a pass may be smaller and is compiled apart.
-      scores: called in replica context.
-      probes: rows of what `scores` gives.
-      steps_per_call: steps per call from the host.
-      augment: whether images are augmented and their order is shuffled, or neither.
+      architecture: whose mixing weights it is for.
+      cell_type: the cell type.
+      edge: the edge.
+      operation: what is removed of it; None: the whole edge.
+    """
+    rows = architecture.computed[cell_type]
+    mask = np.ones((len(rows), len(rows[0])), np.float32)
+    mask[edge, slice(None) if operation is None else operation] = 0.0
+    return mask
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedCell:
+    """The pass of the first cell of a type, as far as it is the same for all probes.
 
     Attributes:
-      per_pass: batches in a pass.
-      calls: calls that a pass takes.
-      full_steps: the steps of full batches; None where there are none.
+      node: the node whose input edges the probes differ in.
+      nodes: the nodes before it.
+      known: what other edges from those nodes add to later ones, by index of the edge.
+      parts: for each edge into the node, the weighted outputs of its operations.
     """
 
-    def __init__(
-        self,
-        strategy: tf.distribute.Strategy,
-        images: ImageSet,
-        batch_size: int,
-        scores: Scores,
-        probes: int,
-        steps_per_call: int,
-        augment: bool,
-    ):
-        self._full, rest = images.batches(batch_size)
-        self._replicas, self._batch_size = strategy.num_replicas_in_sync, batch_size
-        self._steps_per_call = steps_per_call
-        self._steps = -(-self._full // self._replicas)  # for the full batches of a pass
-        self.per_pass = self._full + (1 if rest else 0)
-        self.calls = -(-self._steps // steps_per_call) + (1 if rest else 0)
+    node: int
+    nodes: list[NodeOutput]
+    known: dict[int, tf.Tensor]
+    parts: dict[int, list[tf.Tensor | None]]
 
-        def score(pass_index: tf.Tensor, batch: tf.Tensor, count: int) -> list[tf.Tensor]:
-            with own_statistics():
-                taken = images.pass_batch(PURPOSE, pass_index, batch, batch_size, count, augment, augment)
-                return list(scores(*taken))
 
-        def full(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-            batch = number % self._steps * self._replicas + replica
-            # Where the last step has fewer batches than replicas, some do another one again, for nothing.
-            found = score(number // self._steps, tf.minimum(batch, self._full - 1), batch_size)
-            return {n: in_place(v, replica, self._replicas) for n, v in zip(METRICS, found, strict=True)}
+@dataclasses.dataclass(frozen=True)
+class SharedPass:
+    """A batch's pass up to the first cell of a type, and into it.
 
-        def last(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-            found = score(number, tf.constant(self._full), rest)  # on all replicas, and of one it is taken
-            return {n: tf.where(replica == 0, v, 0.0) for n, v in zip(METRICS, found, strict=True)}
+    Attributes:
+      outputs: what the second cell takes of the blocks before the first, [B, H, W, C] each.
+      cell: the first cell; None where the supernet has no cell of the type.
+    """
 
-        self.full_steps = self._last_step = None
-        if self._full:
-            shape = (probes, self._replicas * batch_size)
-            self.full_steps = Steps(strategy, full, METRICS, shape)
-        if rest:
-            self._last_step = Steps(strategy, last, METRICS, (probes, rest))
+    outputs: list[tf.Tensor]
+    cell: SharedCell | None
 
-    def __call__(self, pass_index: int, done: int) -> tuple[dict[str, np.ndarray], int]:
-        """Some batches of a pass.
 
-        Args:
-          pass_index: passes of one index see the same images in the same order and augmentation.
-          done: batches of it that were done before.
+def shared_pass(
+    supernet: Supernet,
+    cell_type: str,
+    node: int,
+    images: tf.Tensor,
+    mixing_weights: Mapping[str, tf.Tensor],
+    computed: Computed | None = None,
+) -> SharedPass:
+    """Compute what is the same for all probes of the edges into a node.
 
-        Returns:
-          `METRICS` by name, float32 [probes, images], and the number of batches.
-        """
-        if done == self._full:
-            return {name: rows[0] for name, rows in self._last_step(pass_index, 1).items()}, 1
-        first = done // self._replicas
-        count = min(self._steps_per_call, self._steps - first)
-        columns = self.full_steps(pass_index * self._steps + first, count)
-        batches = min(count * self._replicas, self._full - done)
-        # [steps, probes, images of a step] -> [probes, images], without what was done for nothing.
-        images = batches * self._batch_size
-        side_by_side = {name: np.concatenate(list(rows), 1)[:, :images] for name, rows in columns.items()}
-        return side_by_side, batches
+    Args:
+      supernet: the supernet.
+      cell_type: the cell type of the node.
+      node: the node.
+      images: float [B, H, W, channels], normalised.
+      mixing_weights: as in `Supernet.call`, with nothing removed.
+      computed: as in `Supernet.call`.
+    """
+    edge_inputs, first = supernet.edge_inputs(mixing_weights, computed), _first_of(supernet, cell_type)
+    with supernet.packed.unpacked():
+        outputs = supernet.body.start(images, training=True)
+        supernet.body.extend(outputs, edge_inputs, range(first), training=True)
+        outputs = outputs[-supernet.space.input_nodes :]
+        cell = None
+        if first < len(edge_inputs):
+            cell = _shared_cell(supernet.body.blocks[first], node, outputs, edge_inputs[first])
+    # The operation noise counts its draws: one more for this batch, in which all probes see the same.
+    for draws in supernet.packed.others:
+        draws.assign(draws.value + 1)
+    return SharedPass([output.x for output in outputs], cell)
+
+
+def probe_logits(
+    supernet: Supernet,
+    cell_type: str,
+    mask: tf.Tensor,
+    shared: SharedPass,
+    mixing_weights: Mapping[str, tf.Tensor],
+    computed: Computed | None = None,
+) -> tf.Tensor:
+    """Compute the logits of a probe, float32 [B, classes].
+
+    They equal those of a whole pass with masked mixing weights to the last bit: every sum has the same terms
+    in the same order.
+
+    Args:
+      supernet: as in `shared_pass`.
+      cell_type: as in `shared_pass`.
+      mask: the probe mask of the cell type (`mask_without`); 1 on edges into other nodes.
+      shared: from `shared_pass`.
+      mixing_weights: as in `shared_pass`.
+      computed: as in `shared_pass`.
+    """
+    masked = {**mixing_weights, cell_type: mixing_weights[cell_type] * mask}
+    edge_inputs, first = supernet.edge_inputs(masked, computed), _first_of(supernet, cell_type)
+    nodes = [NodeOutput(x) for x in shared.outputs]
+    with supernet.packed.unpacked():
+        if shared.cell is not None:
+            y = _rest_of_cell(supernet.body.blocks[first], shared.cell, mask, edge_inputs[first])
+            nodes.append(NodeOutput(y))
+        supernet.body.extend(nodes, edge_inputs, range(first + 1, len(edge_inputs)), training=True)
+        return supernet.head(nodes[-1], training=True)
+
+
+def _first_of(supernet: Supernet, cell_type: str) -> int:
+    """Return the index of the first block that is a cell of this type; the number of blocks if none is."""
+    types = [block.cell_type for block in supernet.body.layout]
+    return types.index(cell_type) if cell_type in types else len(types)
+
+
+def _shared_cell(cell: Cell, node: int, inputs: list[NodeOutput], edge_inputs: EdgeInputs) -> SharedCell:
+    """Compute what does not depend on how the edges into the node are mixed."""
+    nodes = cell.input_nodes(inputs, training=True)
+    cell.add_nodes(nodes, [t for t in cell.targets if t < node], edge_inputs, training=True)
+    known, parts = {}, {}
+    for i, (target, source) in enumerate(cell.ends):
+        if target < node or source >= node or edge_inputs[i] is None:
+            continue
+        if target == node:
+            parts[i] = cell.edge_layers[i].parts(nodes[source], **edge_inputs[i], training=True)
+        else:
+            known[i] = cell.edge_output(i, nodes, edge_inputs, training=True)
+    return SharedCell(node, nodes, known, parts)
+
+
+def _rest_of_cell(cell: Cell, shared: SharedCell, mask: tf.Tensor, edge_inputs: EdgeInputs) -> tf.Tensor:
+    """Compute the cell's output with a mask on the edges into the node."""
+    nodes, known = list(shared.nodes), dict(shared.known)
+    for i, parts in shared.parts.items():
+        if any(y is not None for y in parts):
+            masked = [None if y is None else tf.cast(mask[i, o], y.dtype) * y for o, y in enumerate(parts)]
+            known[i] = cell.edge_layers[i].combine(masked)
+    targets = [t for t in cell.targets if t >= shared.node]
+    cell.add_nodes(nodes, targets, edge_inputs, training=True, known=known)
+    return cell.output_of(nodes)

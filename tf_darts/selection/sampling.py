@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_darts.genotypes.derive import read_genotype
 from tf_darts.genotypes.genotype import Genotype, from_text
-from tf_darts.models.budget import Budget, of_setup
+from tf_darts.models.budget import Budget
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.runtime import preemption, workers
 from tf_darts.runtime.progress import Progress
@@ -17,28 +17,28 @@ from tf_darts.runtime.seeds import fold
 from tf_darts.search.setup import SearchSetup
 from tf_darts.selection.pictures import show_alone
 from tf_darts.spaces import Space
-from tf_darts.workdir.records import JsonLines
+from tf_darts.workdir.decisions import DecisionsFile, RandomDecision, SampleDecision
 
 DRAWS = 1000  # in search of a genotype that fits the budget
 
 
 def random_genotype(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
-    """A genotype drawn uniformly: operations of every edge, and which edges every node keeps.
+    """Draw a genotype uniformly: operations of every edge, and which edges every node keeps.
 
     Within a budget, if there is one (`random_mixing_weights`).
     """
     draw = np.random.default_rng(fold(setup.config.seed, "selection/random"))
-    weights = random_mixing_weights(setup.space, draw, of_setup(setup))
+    weights = random_mixing_weights(setup.space, draw, setup.budget)
     genotype = read_genotype(setup.space, weights)
-    JsonLines(folder / "decisions.jsonl").append(
-        {"kind": "random", "genotype": genotype.to_text(setup.space)}
-    )
+    DecisionsFile(folder).append(RandomDecision(genotype=genotype.to_text(setup.space)))
     show_alone(setup, folder, genotype)
     return genotype
 
 
 def supernet_ranking(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
-    """The best of `selection.samples` random genotypes by the accuracy of the supernet cut down to each.
+    """Return the best of some random genotypes by the accuracy of the supernet cut down to each.
+
+    There are `selection.samples` of them.
 
     With batch statistics, as probes are scored, on the validation half or its first `selection.probe_images`.
     Only genotypes of what the search left open (a progressive method decides edges) are drawn; one that is
@@ -50,30 +50,32 @@ def supernet_ranking(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     config, space, architecture = setup.config, setup.space, setup.bilevel.architecture
     selection = config.selection
     draw = np.random.default_rng(fold(config.seed, "selection/ranking"))
-    start, budget = DecisionState.of(architecture).holdable(space), of_setup(setup)
+    start, budget = DecisionState.of(architecture).holdable(space), setup.budget
     if budget is not None:
         budget.check(start)
     images = setup.probe_images()
     evaluate = setup.evaluator(images, "selection/ranking", training=True, augment=selection.augment_probes)
     # What is scored stands in the file: only the rest is scored after a kill.
-    lines = JsonLines(folder / "decisions.jsonl", keep=lambda row: row["kind"] == "sample")
-    scored = {row["genotype"]: row for row in lines.rows}
-    progress = Progress("select", selection.samples, len(lines.rows))
+    file = DecisionsFile(folder, keep=lambda decision: isinstance(decision, SampleDecision))
+    samples = [decision for decision in file.decisions if isinstance(decision, SampleDecision)]
+    scored = {sample.genotype: sample for sample in samples}
+    progress = Progress("select", selection.samples, len(samples))
     for number in range(selection.samples):
         weights = random_mixing_weights(space, draw, budget, start)
-        if number < len(lines.rows):
+        if number < len(samples):
             continue
         text = read_genotype(space, weights).to_text(space)
         if text not in scored:
             architecture.restrict(weights)
             score = evaluate(pass_index=0)  # all see the same images
-            scored[text] = {"kind": "sample", "genotype": text, **score.row()}
-        lines.append(scored[text])
-        progress.update(number + 1, f"accuracy {100 * scored[text]['accuracy']:.2f} %")
+            scored[text] = SampleDecision(genotype=text, **score.row())
+        samples.append(scored[text])
+        file.append(scored[text])
+        progress.update(number + 1, f"accuracy {100 * scored[text].accuracy:.2f} %")
         if workers.anywhere(preemption.asked()):
             preemption.leave()
-    best = max(lines.rows, key=lambda row: row["correct"])  # the first of equal ones
-    genotype = from_text(best["genotype"], space)
+    best = max(samples, key=lambda sample: sample.correct)  # the first of equal ones
+    genotype = from_text(best.genotype, space)
     show_alone(setup, folder, genotype)
     return genotype
 
@@ -81,7 +83,7 @@ def supernet_ranking(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
 def random_mixing_weights(
     space: Space, draw: np.random.Generator, budget: Budget | None = None, start: DecisionState | None = None
 ) -> dict[str, np.ndarray]:
-    """One-hot rows of a random genotype, zeros for other edges: float32 [edges, operations].
+    """Draw a genotype as one-hot rows, zeros for other edges: float32 [edges, operations].
 
     All genotypes are as likely, or all that fit the budget. Only where none of `DRAWS` fits, one is drawn
     choice by choice from what is allowed, and then not uniformly.

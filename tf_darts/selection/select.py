@@ -4,7 +4,6 @@ import pathlib
 
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Genotype
-from tf_darts.models.budget import of_setup
 from tf_darts.registry import NEEDS_NO_SUPERNET, SELECTIONS
 from tf_darts.search import collapse
 from tf_darts.search.bilevel import Bilevel
@@ -25,7 +24,7 @@ def _load(bilevel: Bilevel, search_folder: pathlib.Path) -> None:
 
 
 def run(setup: SearchSetup, search_folder: pathlib.Path, folder: pathlib.Path) -> Genotype:
-    """Selects by the config's method; leaves genotype.json and what the selection itself leaves.
+    """Select by the config's method; leave genotype.json and what the selection itself leaves.
 
     Args:
       setup: as the search built it; weights, alpha and Adam's state are read from the search.
@@ -41,7 +40,7 @@ def run(setup: SearchSetup, search_folder: pathlib.Path, folder: pathlib.Path) -
     for folder_of_other, other in setup.others.items():
         _load(other.bilevel, folder_of_other)
     genotype = SELECTIONS.load(method)(setup, folder)
-    budget = of_setup(setup)
+    budget = setup.budget
     if budget is not None and not budget.allows(genotype):
         raise UserError(
             f"config: selection.method is {method!r}, which keeps to no budget; allowed with it: 0 for"

@@ -13,6 +13,8 @@ epochs. Criterion 1 is the product of the first two, criterion 2 of all three, e
 the edges. In a space without `none` every edge has the same importance, and it is left out.
 """
 
+import dataclasses
+
 import ml_collections
 import numpy as np
 import tensorflow as tf
@@ -21,17 +23,19 @@ from tf_darts.config.checks import last_epoch_field
 from tf_darts.data.image_data import ImageData
 from tf_darts.errors import UserError
 from tf_darts.models.architecture import Architecture
-from tf_darts.models.budget import Budget, of_config, of_setup
+from tf_darts.models.budget import Budget
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.optim.losses import Batch
 from tf_darts.optim.optimizers import assign
 from tf_darts.search.alpha_summary import alpha_of
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.search.methods.method import Method, Now
+from tf_darts.search.setup import SearchSetup
 from tf_darts.selection.decide import Decider, refusals
 from tf_darts.selection.probe import Prober
 from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.spaces import Space
+from tf_darts.workdir.decisions import Decision
 
 
 class Sgas(Method):
@@ -53,22 +57,21 @@ class Sgas(Method):
                 f" {last + 1}, so that all {self._decisions} decisions are made (sgas.warmup_epochs,"
                 " sgas.interval)"
             )
-        budget = data and of_config(self.config, self.space, data.num_classes, data.image_shape)
-        if budget:
+        if self.budget is not None:
             start = Architecture(self.space)
             try:
-                budget.check(_without_none(self.space, DecisionState.of(start)), decided_edges(start))
+                self.budget.check(_without_none(self.space, DecisionState.of(start)), decided_edges(start))
             except UserError as error:
                 raise UserError(f"{error} (search.method 'sgas' never decides for none)") from None
 
     def batch_size(self, epoch: int) -> int:
-        """Grows by `sgas.batch_increase` with each decision before the epoch."""
+        """Return the batch, which grows by `sgas.batch_increase` with each decision before the epoch."""
         sgas = self.config.sgas
         before = -(-(epoch - sgas.warmup_epochs) // sgas.interval)  # decisions at the ends of earlier epochs
         return self.config.search.batch_size + sgas.batch_increase * min(max(before, 0), self._decisions)
 
     def fit_alpha(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> Evaluated:
-        """As DARTS, but alpha of decided edges stays: scores are scaled over all edges.
+        """Do an update as DARTS, but leave alpha of decided edges: scores are scaled over all edges.
 
         Momentum and weight decay would go on moving it without a gradient.
         """
@@ -80,14 +83,14 @@ class Sgas(Method):
         assign(list(bilevel.alphas.values()), kept)
         return evaluated
 
-    def decide(self, setup, epoch: int, epochs: list[dict]) -> list[dict]:
-        """One edge of each cell type, at the end of the scheduled epochs."""
+    def decide(self, setup: SearchSetup, epoch: int, epochs: list[dict]) -> list[Decision]:
+        """Decide one edge of each cell type, at the end of the scheduled epochs."""
         sgas, space, architecture = self.config.sgas, setup.space, setup.bilevel.architecture
         event, rest = divmod(epoch - sgas.warmup_epochs, sgas.interval)
         if rest or not 0 <= event < self._decisions:
             return []
         prober = Prober(setup, setup.valid, augment=True)  # whatever a later selection does
-        budget, rows = of_setup(setup), []
+        budget, decisions = setup.budget, []
         for place, cell_type in enumerate(space.cell_types):
             undecided = architecture.undecided_edges(cell_type)
             if not undecided:
@@ -105,22 +108,23 @@ class Sgas(Method):
                     break
             decider = Decider(architecture, prober, sgas.decision, allow=lambda *_, allowed=allowed: allowed)
             number = event * len(space.cell_types) + place
-            row = decider.decide(PlannedDecision(event, epoch, "operation", cell_type, edge), number)
-            row |= refusals(space.candidates[cell_type][edge], within)
+            decision = decider.decide(PlannedDecision(event, epoch, "operation", cell_type, edge), number)
+            refused = refusals(space.candidates[cell_type][edge], within)
             removed = prune(architecture, cell_type, space.edges[edge].target)
-            rows.append({**row, "score": float(scores[edge]), "removed": removed})
-        return rows
+            more = {"refused": refused, "score": float(scores[edge]), "removed": tuple(removed)}
+            decisions.append(dataclasses.replace(decision, **more))
+        return decisions
 
 
 def number_of_decisions(space: Space) -> int:
-    """Edges that a cell keeps: so many decisions each cell type needs."""
+    """Return how many edges a cell keeps: so many decisions each cell type needs."""
     return sum(space.keeps(node) for node in space.targets)
 
 
 def edge_scores(
     space: Space, cell_type: str, alpha: np.ndarray, history: list[np.ndarray], criterion: int
 ) -> np.ndarray:
-    """Scores of all edges.
+    """Return the scores of all edges.
 
     Args:
       space: the search space.
@@ -185,7 +189,7 @@ def _without_none(space: Space, state: DecisionState) -> DecisionState:
 
 
 def within_budget(architecture: Architecture, budget: Budget | None, cell_type: str, edge: int) -> list[bool]:
-    """For each operation of an undecided edge, whether the budget lets the edge be decided for it.
+    """Return for each operation of an undecided edge whether the budget lets the edge be decided for it.
 
     The node keeps the edge then, and loses what `prune` takes from it.
     """
@@ -205,7 +209,7 @@ def within_budget(architecture: Architecture, budget: Budget | None, cell_type: 
 
 
 def decided_edges(architecture: Architecture) -> dict[str, list[int]]:
-    """Edges that are there with one open operation, by cell type: their nodes keep them."""
+    """Return the edges that are there with one open operation, by cell type: their nodes keep them."""
     undecided = {t: set(architecture.undecided_edges(t)) for t in architecture.open_edges}
     return {
         t: [e for e, there in enumerate(mask.numpy()) if there and e not in undecided[t]]
@@ -214,7 +218,7 @@ def decided_edges(architecture: Architecture) -> dict[str, list[int]]:
 
 
 def prune(architecture: Architecture, cell_type: str, node: int) -> list[int]:
-    """Removes a node's undecided edges once as many are decided as it keeps; gives those it removed."""
+    """Remove a node's undecided edges once as many are decided as it keeps; return those removed."""
     removed = _spare(architecture.space, set(architecture.undecided_edges(cell_type)), node)
     architecture.remove_edges(cell_type, removed)
     return removed

@@ -1,6 +1,7 @@
 """Search spaces by name, and the one that a config describes itself.
 
-A new space is one `Space` value and one entry here, or the section `custom_space` of a config.
+A new space is one `Space` value and one entry of `tf_darts.registry.SPACES`, or the section `custom_space` of
+a config.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ ALIASES = {"s5": "darts", "nasbench201": "nas_bench_201"}
 
 
 def get(name: str) -> Space:
-    """The space of this name; case and hyphens do not matter.
+    """Return the space of this name; case and hyphens do not matter.
 
     Raises:
       UserError: there is none; the message lists those there are.
@@ -33,7 +34,7 @@ def get(name: str) -> Space:
 
 
 def of(config: Mapping[str, Any]) -> Space:
-    """The space of a whole config: one by name, or what its `custom_space` describes.
+    """Return the space of a whole config: one by name, or what its `custom_space` describes.
 
     Raises:
       UserError: there is none of this name, or the description is wrong.
@@ -45,14 +46,14 @@ STEMS = ("plain", "imagenet")
 
 
 def with_stem(space: Space, stem: str) -> Space:
-    """The space with the stem that its networks have on these images.
+    """Return the space with the stem that its networks have.
 
     Args:
       space: the search space.
       stem: "plain": one convolution, as in the search; "imagenet": three that halve height and width each.
 
     Raises:
-      UserError: its cells do not take the two inputs that ImageNet's stem gives.
+      UserError: its cells do not take the two inputs that ImageNet's stem makes.
     """
     if stem == "plain":
         return space

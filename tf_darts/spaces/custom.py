@@ -1,4 +1,4 @@
-"""A search space that a config describes: its section `custom_space` (tf_darts/config.py lists the fields).
+"""A search space that a config describes in its section `custom_space` (fields: `tf_darts.config.fields`).
 
 Whatever is wrong with it is a `UserError` of one line that names the field, its value and what is allowed.
 """
@@ -11,12 +11,9 @@ from typing import Any
 from tf_darts.errors import UserError
 from tf_darts.registry import OPERATIONS, hint
 from tf_darts.spaces import darts, nas_bench_201
-from tf_darts.spaces.space import Edge, Space, Stacking, edges_of
+from tf_darts.spaces.space import Candidates, Edge, Space, Stacking, edges_of
 
 NAME = "custom"
-
-Rows = tuple[tuple[str, ...], ...]
-"""For each edge its candidate operations."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +38,7 @@ STACKINGS = {
 
 
 def make(fields: Mapping[str, Any]) -> Space:
-    """The space that the fields of `custom_space` describe.
+    """Make the space that the fields of `custom_space` describe.
 
     Args:
       fields: every field, each of its type.
@@ -93,7 +90,7 @@ def make(fields: Mapping[str, Any]) -> Space:
 
 
 def plain_candidates(value: Any) -> Any:
-    """Candidates as tuples and dictionaries of names, however written; None if they are not that."""
+    """Return candidates as tuples and dictionaries of names, however written; None if they are not that."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
@@ -125,8 +122,8 @@ def _output_nodes(given: tuple[int, ...], cells: Cells, nodes: int) -> tuple[int
     return given
 
 
-def _candidates(value: Any, cell_types: tuple[str, ...], edges: tuple[Edge, ...]) -> dict[str, Rows]:
-    """Candidates by cell type, from any of the forms."""
+def _candidates(value: Any, cell_types: tuple[str, ...], edges: tuple[Edge, ...]) -> dict[str, Candidates]:
+    """Return the candidates by cell type, from any of the forms."""
     place = "custom_space.candidates"
     if not value:
         raise UserError(
@@ -144,8 +141,8 @@ def _candidates(value: Any, cell_types: tuple[str, ...], edges: tuple[Edge, ...]
     return {t: _rows(value[t], edges, f"{place}[{t!r}]") for t in cell_types}
 
 
-def _rows(value: Any, edges: tuple[Edge, ...], place: str) -> Rows:
-    """Candidates of each edge: the same for all, in their order, or by name."""
+def _rows(value: Any, edges: tuple[Edge, ...], place: str) -> Candidates:
+    """Return the candidates of each edge, given the same for all, in the order of the edges, or by name."""
     names = [str(edge) for edge in edges]
     if isinstance(value, dict):
         for key in value:
@@ -165,7 +162,7 @@ def _rows(value: Any, edges: tuple[Edge, ...], place: str) -> Rows:
 
 
 def _row(value: Any, place: str) -> tuple[str, ...]:
-    """Candidates of an edge."""
+    """Check and return the candidates of one edge."""
     if not isinstance(value, tuple) or not value or not all(isinstance(item, str) for item in value):
         raise UserError(f"config: {place} is {value!r}; allowed: a tuple of names of operations")
     for name in value:

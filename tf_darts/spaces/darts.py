@@ -1,6 +1,6 @@
 """The DARTS space: 7 candidate operations (as in the DARTS-PT release) or 8 (with `none`)."""
 
-from tf_darts.spaces.space import Block, Space, Stacking, uniform
+from tf_darts.spaces.space import Block, Candidates, Space, Stacking, uniform
 
 OPERATIONS = (
     "max_pool_3x3",
@@ -16,7 +16,7 @@ POOLS = frozenset({"max_pool_3x3", "avg_pool_3x3"})
 
 
 def blocks(cells: int) -> tuple[Block, ...]:
-    """`cells` cells in all; those at one third and two thirds reduce and double the width."""
+    """Return `cells` blocks; those at one third and two thirds reduce and double the width."""
     reductions = {cells // 3, 2 * cells // 3}
     body, width = [], 1
     for i in range(cells):
@@ -35,8 +35,8 @@ STACKING = Stacking(
 )
 
 
-def darts_like(name: str, normal, reduce) -> Space:
-    """A space on the DARTS cell: two inputs, four nodes of which each keeps two edges, concatenated."""
+def darts_like(name: str, normal: Candidates, reduce: Candidates) -> Space:
+    """Make a space on the DARTS cell: two inputs, four nodes of which each keeps two edges, concatenated."""
     return Space(
         name=name,
         input_nodes=2,

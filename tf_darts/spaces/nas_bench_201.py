@@ -6,7 +6,7 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 
 
 def blocks(cells: int) -> tuple[Block, ...]:
-    """Three stages of `cells` cells each; a fixed residual block of stride 2 between two stages."""
+    """Return three stages of `cells` cells each, with a fixed residual block of stride 2 between stages."""
     body = []
     for width in (1, 2, 4):
         if width > 1:

@@ -1,6 +1,7 @@
 """S1 to S4: the reduced spaces of RobustDARTS (Zela et al., ICLR 2020) on the DARTS cell."""
 
-from tf_darts.spaces.darts import EDGES, darts_like, uniform
+from tf_darts.spaces.darts import EDGES, darts_like
+from tf_darts.spaces.space import Space, uniform
 
 _SKIP, _SEP3, _DIL3, _DIL5 = "skip_connect", "sep_conv_3x3", "dil_conv_3x3", "dil_conv_5x5"
 _MAX, _AVG = "max_pool_3x3", "avg_pool_3x3"
@@ -40,7 +41,7 @@ _S1_REDUCE = (
 )
 
 
-def _same(name: str, *operations: str):
+def _same(name: str, *operations: str) -> Space:
     return darts_like(name, uniform(EDGES, operations), uniform(EDGES, operations))
 
 

@@ -7,6 +7,9 @@ DARTS, S1 to S4 and NAS-Bench-201 differ only in these tables.
 import dataclasses
 from collections.abc import Callable, Mapping
 
+Candidates = tuple[tuple[str, ...], ...]
+"""For each edge its candidate operations."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Edge:
@@ -39,7 +42,7 @@ class Stacking:
     """How cells become a network.
 
     Attributes:
-      name: the name under which `interop` and the genotype text forms know it.
+      name: the name under which `models.torch_weights` and the genotype text forms know it.
       stem_multiplier: channels of the stem, as a multiple of C.
       stem_reductions: how often the stem halves height and width: 0, or 3 for ImageNet's, whose last two
         stages are the inputs of the first cell.
@@ -78,7 +81,7 @@ class Space:
     name: str
     input_nodes: int
     nodes: int
-    candidates: Mapping[str, tuple[tuple[str, ...], ...]]
+    candidates: Mapping[str, Candidates]
     output_nodes: tuple[int, ...]
     kept_edges: int | None
     stacking: Stacking
@@ -116,11 +119,11 @@ class Space:
         return tuple(range(self.input_nodes, self.input_nodes + self.nodes))
 
     def incoming(self, node: int) -> tuple[int, ...]:
-        """Indices of the edges that end in `node`, ascending."""
+        """Return the indices of the edges that end in `node`, ascending."""
         return tuple(i for i, edge in enumerate(self.edges) if edge.target == node)
 
     def keeps(self, node: int) -> int:
-        """Number of input edges that `node` has in a genotype."""
+        """Return the number of input edges that `node` has in a genotype."""
         incoming = len(self.incoming(node))
         return incoming if self.kept_edges is None else min(self.kept_edges, incoming)
 
@@ -141,15 +144,15 @@ class Space:
         return tuple(dict.fromkeys(names))
 
     def stride(self, edge: Edge, reduction: bool) -> int:
-        """Stride of an edge's operations: 2 on the edges from a reduction cell's inputs, else 1."""
+        """Return the stride of an edge's operations: 2 on edges from a reduction cell's inputs, else 1."""
         return 2 if reduction and edge.source < self.input_nodes else 1
 
 
 def edges_of(input_nodes: int, nodes: int) -> tuple[Edge, ...]:
-    """The edges of a cell: into each intermediate node from every node before it."""
+    """Return the edges of a cell: into each intermediate node from every node before it."""
     return tuple(Edge(t, s) for t in range(input_nodes, input_nodes + nodes) for s in range(t))
 
 
-def uniform(edges: int, operations: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """The same candidate operations on every edge."""
+def uniform(edges: int, operations: tuple[str, ...]) -> Candidates:
+    """Return the same candidate operations for every edge."""
     return (operations,) * edges

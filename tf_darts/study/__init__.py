@@ -1,1 +1,1 @@
-"""Studies: a grid of searches, selections and seeds, run side by side, and what comes of it."""
+"""Studies: a grid of searches, selections and seeds, run side by side, and its results."""

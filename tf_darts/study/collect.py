@@ -1,4 +1,4 @@
-"""What came of a study: a tidy table with a row for every selection that is finished.
+"""The results of a study: a table with a row for every finished selection.
 
 Accuracies are percentages, times seconds; what is not known is empty (null in JSON).
 """
@@ -34,7 +34,7 @@ SUPERNET = "supernet_test_accuracy"
 
 
 def true_column(prefix: str, split: str, figure: str) -> str:
-    """Column of a figure of NAS-Bench-201: c10_test_accuracy, in16_validation_rank, and so on.
+    """Return the column of a figure of NAS-Bench-201: c10_test_accuracy, in16_validation_rank, and so on.
 
     Args:
       prefix: of a data set, as in `table_file.PREFIXES`.
@@ -48,7 +48,7 @@ TRUE_TEST = tuple(true_column(prefix, TEST, "accuracy") for prefix in table_file
 
 
 def counts(genotype: Genotype) -> dict[str, int]:
-    """How many edges of a genotype have an operation of each of the kinds in `COUNTED`."""
+    """Count the edges of a genotype that have an operation of each of the kinds in `COUNTED`."""
     names = [choice.operation for choices in genotype.cells.values() for choice in choices]
     return {
         column: sum(re.fullmatch(pattern, name) is not None for name in names)
@@ -57,7 +57,7 @@ def counts(genotype: Genotype) -> dict[str, int]:
 
 
 def true_figures(table: NasBench201 | None, genotype: Genotype | None, splits: Sequence[str] = SPLITS) -> Row:
-    """What NAS-Bench-201 says about a genotype, by column; None where there is no table or no genotype."""
+    """Look a genotype up in NAS-Bench-201; return figures by column, None without a table or genotype."""
     entry = table.lookup(genotype) if table is not None and genotype is not None else None
     return {
         true_column(prefix, split, figure): getattr(entry.scores[data_set][split], figure) if entry else None
@@ -74,7 +74,7 @@ class Tables:
         self._read: dict[str, NasBench201] = {}
 
     def of(self, job: Job) -> NasBench201 | None:
-        """The table that the job's config names, if it names one.
+        """Return the table that the job's config names, or None if it names none.
 
         Raises:
           UserError: the file is missing, or is not the table.
@@ -87,12 +87,12 @@ class Tables:
         return self._read[path]
 
     def all(self) -> list[NasBench201]:
-        """Those that were read."""
+        """Return the tables that were read."""
         return list(self._read.values())
 
 
 def results(study: Study, output: Output, tables: Tables) -> list[Row]:
-    """A row for every finished selection, by search, selection and seed."""
+    """Return a row for every finished selection, by search, selection and seed."""
     rows = [row for job in study.jobs for row in _rows(job, output, tables)]
     order = {name: i for i, name in enumerate((*study.searches, *study.selections))}
     return sorted(rows, key=lambda row: (order[row["search"]], order[row["selection"]], row["seed"]))
@@ -126,14 +126,14 @@ def _rows(job: Job, output: Output, tables: Tables) -> Iterator[Row]:
 
 
 def _search_seconds(output: Output, job: Job, selection: str) -> float | None:
-    """What all supernets that the selection looked at took to search."""
+    """Return the seconds that the search of all the selection's supernets took."""
     numbers = range(1, supernets_of(job.selections[selection]) + 1)
     took = [seconds.of(output.workdir(job) / stage_folders.supernet_folder(number)) for number in numbers]
     return None if None in took else round(sum(took), 3)
 
 
 def _searched_epoch(folder: pathlib.Path) -> dict[str, Any]:
-    """The row of the epoch whose supernet was taken: the last one's, unless the search was stopped early."""
+    """Return the row of the epoch whose supernet was taken: the last, unless the search stopped early."""
     result = _result(folder)
     taken = result.get("taken_from_epoch")
     if taken is None:
@@ -148,12 +148,12 @@ def _result(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def percent(share: float | None) -> float | None:
-    """A share as a percentage, without the digits that only rounding makes."""
+    """Convert a share (0 to 1) to a percentage, without the digits that only rounding makes."""
     return None if share is None else round(100 * share, 6)
 
 
 def write(output: Output, rows: Sequence[Row], epochs: Sequence[Row], correlations: Sequence[Row]) -> None:
-    """Leaves results.csv, results.json, epochs.csv and correlations.csv; no CSV of what has no rows yet."""
+    """Write results.csv, results.json, epochs.csv and correlations.csv; no CSV without rows."""
     _write_csv(output / "results.csv", rows)
     write_json(output / "results.json", {"rows": list(rows)})
     _write_csv(output / "epochs.csv", epochs)
@@ -161,7 +161,7 @@ def write(output: Output, rows: Sequence[Row], epochs: Sequence[Row], correlatio
 
 
 def _write_csv(path: pathlib.Path, rows: Sequence[Row]) -> None:
-    """With the columns of the first row."""
+    """Write rows with the columns of the first; without rows, remove the file."""
     if rows:
         write_csv(path, list(rows[0]), rows)
     else:

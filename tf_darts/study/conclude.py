@@ -1,4 +1,4 @@
-"""Collecting: from the work directories to the files that a study is about.
+"""Collecting: from the work directories to the files of a study's results.
 
 OUTPUT/results.csv, results.json     a row for every finished selection
 OUTPUT/epochs.csv                    magnitude and the supernet after every epoch of every finished search
@@ -23,7 +23,7 @@ from tf_darts.workdir.records import write_json
 
 
 def conclude(study: Study, output: Output, tables: Tables) -> str:
-    """Writes all files from what is finished; gives the text of summary.md."""
+    """Write all files from what is finished; return the text of summary.md."""
     tf.config.set_visible_devices([], "GPU")  # alpha is small, and the GPU may be at work for a job
     rows, by_epoch = collect.results(study, output, tables), epochs.epochs(study, output, tables)
     compared = correlations.correlations(study, output)

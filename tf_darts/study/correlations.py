@@ -1,4 +1,4 @@
-"""How well alpha and perturbation order operations, over a study's seeds: what its analyses have measured.
+"""How well alpha and perturbation order operations, over a study's seeds, as its analyses measured it.
 
 An analysis that compares measures of operations leaves `comparisons` in its result.json
 (`analysis.measures.compare`); here each is a row, and over the seeds a mean with its interval.
@@ -41,7 +41,7 @@ class Agreement:
 
 
 def correlations(study: Study, output: Output) -> list[Row]:
-    """A row for every comparison of every finished analysis, by search, analysis and measure, then seed.
+    """Return a row per comparison of each finished analysis, by search, analysis, measure and seed.
 
     Columns: search, seed, analysis, measure, against, those of `CORRELATIONS` (None: not defined), edges,
     same_best (number of edges with the same best operation) and lost (of `against`, choosing by `measure`).
@@ -78,7 +78,7 @@ def _row(comparison: dict) -> Row:
 
 
 def agreements(rows: Sequence[Row]) -> list[Agreement]:
-    """Over the seeds, for every search, analysis and pair of measures of these rows, in their order."""
+    """Summarise rows over the seeds, for every search, analysis and pair of measures, in their order."""
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         key = (row["search"], row["analysis"], row["measure"], row["against"])

@@ -40,12 +40,12 @@ class Ended(NamedTuple):
 
 
 def share(jobs: int) -> int:
-    """Cores for each of so many jobs side by side; 0: all, for a job alone."""
+    """Return the cores for each of so many jobs side by side; 0 (all) for a job alone."""
     return max(1, host.cores() // jobs) if jobs > 1 else 0
 
 
 def environment(place: int, jobs: int, given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a job's process.
+    """Return the environment of a job's process.
 
     Side by side, jobs take the GPUs that CUDA_VISIBLE_DEVICES names in turn, and only as much of their memory
     as they need.
@@ -66,13 +66,13 @@ def environment(place: int, jobs: int, given: Mapping[str, str]) -> dict[str, st
 
 
 def last_line(log: pathlib.Path) -> str:
-    """The last line of a log that is not empty."""
+    """Return the last line of a log that is not empty."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def reason(status: int, log: pathlib.Path) -> str:
-    """Why a job's process ended with this status; empty for 0."""
+    """Say why a job's process ended with this status; empty for 0."""
     if status == 0:
         return ""
     if status < 0:
@@ -98,7 +98,7 @@ class Processes:
         self._lock, self._over = threading.Lock(), False
 
     def run(self, name: str) -> Ended:
-        """Runs a job to its end; its log is added to."""
+        """Run a job to its end, and append to its log."""
         place, begun, path = self._places.get(), time.monotonic(), self._output.log(name)
         try:
             status = self._wait(name, place, path)
@@ -107,7 +107,7 @@ class Processes:
         return Ended(name, reason(status, path), time.monotonic() - begun)
 
     def _wait(self, name: str, place: int, path: pathlib.Path) -> int:
-        """Runs a job's process and gives its exit status."""
+        """Run a job's process and return its exit status."""
         command = [sys.executable, "-m", MODULE, str(self._output.folder), name, f"--parent={os.getpid()}"]
         if share(self._jobs):
             command.append(f"--cores={share(self._jobs)}")
@@ -131,7 +131,7 @@ class Processes:
         return status
 
     def stop(self) -> None:
-        """Ends what runs; nothing is started any more."""
+        """End what runs, and start nothing any more."""
         with self._lock:
             self._over = True
             for process in self._running:
@@ -139,7 +139,7 @@ class Processes:
 
 
 def run_here(names: Sequence[str], output: Output, jobs: int, say: Callable[[str], None]) -> Iterator[Ended]:
-    """Runs jobs side by side on this machine; gives each as it ends.
+    """Run jobs side by side on this machine; yield each as it ends.
 
     Args:
       names: of the jobs, in the order in which they are started.
@@ -167,7 +167,7 @@ ENGINES = Registry("--engine", {"local": run_here, "ray": "tf_darts.study.on_ray
 
 
 def check(study: Study, names: Sequence[str], together: int) -> float:
-    """Checks in a process of its own what needs the data (`job.check`).
+    """Check in a process of its own what needs the data (`job.check`).
 
     Args:
       study: the study.

@@ -1,9 +1,10 @@
-"""Magnitude after every epoch of a search: what it would select, and how good that truly is.
+"""Magnitude-based selection after every epoch of a search: what it would select, and how good that is.
 
 A search records alpha after every epoch. An architecture with that alpha, and with what a progressive method
 had decided by then, is read as magnitude-based selection reads it after the last epoch.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -18,11 +19,13 @@ from tf_darts.spaces import Space
 from tf_darts.study.collect import SUPERNET, TEST, Row, Tables, percent, true_figures
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job, Study
+from tf_darts.workdir.decisions import Decision, OperationDecision
+from tf_darts.workdir.decisions import read as read_decisions
 from tf_darts.workdir.records import read_lines
 
 
 def epochs(study: Study, output: Output, tables: Tables) -> list[Row]:
-    """A row for every epoch of every finished search, by search, seed and epoch.
+    """Return a row for every epoch of every finished search, by search, seed and epoch.
 
     Columns: search, seed, epoch (finished epochs, from 1), and of what magnitude would select: genotype,
     skip_share (0 to 1), NAS-Bench-201's figures; and the supernet's test accuracy where it was measured. What
@@ -35,12 +38,12 @@ def epochs(study: Study, output: Output, tables: Tables) -> list[Row]:
 
 def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
     space, folder = spaces.of(job.config), output.search_stage(job).path
-    decisions = read_lines(folder / "decisions.jsonl")
+    decisions = [d for d in read_decisions(folder) if isinstance(d, OperationDecision)]
     rows = []
     for epoch in (row for row in read_lines(folder / "metrics.jsonl") if "finished_epoch" in row):
         number, genotype = epoch["finished_epoch"], None
         if job.config.search.method not in UNTRAINED_ALPHA:
-            made = [row for row in decisions if row["epoch"] <= number]
+            made = [decision for decision in decisions if decision.epoch <= number]
             genotype = by_magnitude(job.config, space, epoch, made)
         rows.append(
             {
@@ -57,18 +60,18 @@ def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
 
 
 def by_magnitude(
-    config: ml_collections.ConfigDict, space: Space, epoch: dict[str, Any], decisions: list[dict[str, Any]]
+    config: ml_collections.ConfigDict, space: Space, epoch: dict[str, Any], decisions: Sequence[Decision]
 ) -> Genotype:
-    """What magnitude-based selection makes of an epoch's alpha.
+    """Select by magnitude from an epoch's alpha.
 
     Args:
       config: the search's config.
       space: the search space.
       epoch: the epoch's row of metrics.jsonl.
-      decisions: rows of the search's decisions.jsonl that were made by then.
+      decisions: of the search, made by then.
     """
     architecture = METHODS.load(config.search.method)(config, space).architecture()
     recall(architecture, epoch)
-    for row in decisions:
-        decision_state.apply(architecture, row)
+    for decision in decisions:
+        decision_state.apply(architecture, decision)
     return magnitude.select(architecture).genotype

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from functools import partial
 
 from tf_darts import spaces, stages
-from tf_darts.analysis import analysis_run as analysis_study
+from tf_darts.analysis import analyses
+from tf_darts.analysis.analysis_run import AnalysisRun
 from tf_darts.config.depends import supernets_of
 from tf_darts.errors import UserError
 from tf_darts.models import budget, memory
@@ -15,14 +16,14 @@ from tf_darts.registry import ANALYSES
 from tf_darts.runtime import host
 from tf_darts.runtime.strategy import device_type
 from tf_darts.search import setup as search_setup
-from tf_darts.session import Session
+from tf_darts.session import Session, start
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job
 from tf_darts.training import setup
 
 
 def run(job: Job, output: Output) -> list[str]:
-    """Does what is left of a job.
+    """Do what is left of a job.
 
     A selection, training or analysis that fails does not keep the others from being made.
 
@@ -34,12 +35,12 @@ def run(job: Job, output: Output) -> list[str]:
     """
     with output.alone(job):
         workdir, table = str(output.workdir(job)), nas_bench_201.of_config(job.config)
-        run = Session(job.config)
-        stages.search(run, workdir, max(map(supernets_of, job.selections.values())))
+        session, _ = start(job.config)
+        stages.search(session, workdir, max(map(supernets_of, job.selections.values())))
         failures = []
-        studies = stages.studies(job.analyses, workdir, job.config, table)
+        studies = analyses.prepare(job.analyses, workdir, job.config, table)
         works = [
-            (name, partial(_select_and_train, job, name, run, workdir, table)) for name in job.selections
+            (name, partial(_select_and_train, job, name, session, workdir, table)) for name in job.selections
         ]
         works += [(f"analysis {name}", partial(_analyse, study, name)) for name, study in studies.items()]
         for name, work in works:
@@ -54,26 +55,26 @@ def run(job: Job, output: Output) -> list[str]:
 
 
 def _select_and_train(
-    job: Job, selection: str, run: Session, workdir: str, table: NasBench201 | None
+    job: Job, selection: str, session: Session, workdir: str, table: NasBench201 | None
 ) -> None:
-    run.config = job.selections[selection]
-    folder, genotype = stages.select(run, workdir)
-    print(f"{selection} selects {genotype.to_text(run.space)}", flush=True)
+    session = session.with_config(job.selections[selection])
+    folder, genotype = stages.select(session, workdir)
+    print(f"{selection} selects {genotype.to_text(session.space)}", flush=True)
     if table is not None:
-        stages.look_up(table, run.config.report.table, folder, genotype)
+        nas_bench_201.look_up(table, session.config.report.table, folder, genotype)
     if selection in job.trains:
-        _, result = stages.train(run, workdir, selection, genotype)
+        _, result = stages.train(session, workdir, selection, genotype)
         print(f"{selection}: test accuracy {100 * result['test_accuracy']:.2f} %", flush=True)
 
 
-def _analyse(study: analysis_study.AnalysisRun, analysis: str) -> None:
+def _analyse(study: AnalysisRun, analysis: str) -> None:
     text = ANALYSES.load(analysis)(study)
     study.tell(text)
     print(f"{analysis}:\n{text}", flush=True)
 
 
 def check(jobs: Iterable[Job], together: int) -> float:
-    """Checks what needs the data and the devices, of all jobs, before the first takes its hours.
+    """Check what needs the data and the devices, of all jobs, before the first takes its hours.
 
     Args:
       jobs: those that are to be run.
@@ -86,26 +87,25 @@ def check(jobs: Iterable[Job], together: int) -> float:
       UserError: the data are missing or do not suit a config, or the jobs side by side need more memory than
         there is.
     """
-    run, loaded, largest = None, None, 0.0
+    session, loaded, largest = None, None, 0.0
     # Which data and which method, not which seed, decide; jobs with the same data stand together.
     distinct = {_key(job): job for job in jobs}
-    data = list(dict.fromkeys(key[0] for key in distinct))
-    for key, job in sorted(distinct.items(), key=lambda item: data.index(item[0][0])):  # stable
+    order = list(dict.fromkeys(key[0] for key in distinct))
+    for key, job in sorted(distinct.items(), key=lambda item: order.index(item[0][0])):  # stable
         try:
-            if run is None or loaded != key[0]:
-                run, loaded = Session(job.config), key[0]
-            run.config, run.space = job.config, spaces.of(job.config)
-            replicas = run.strategy.num_replicas_in_sync
-            search_setup.check(run.config, run.space, run.data, replicas)
+            if session is None or loaded != key[0]:
+                (session, _), loaded = start(job.config), key[0]
+            data, space = session.data, spaces.of(job.config)
+            replicas = session.strategy.num_replicas_in_sync
+            checked = search_setup.check(job.config, space, data, replicas)
             for config in job.selections.values():
-                budget.check(config, run.space, run.data)
+                budget.of_config(config, space, data.num_classes, data.image_shape)
             if job.trains:
-                setup.check(run.config, run.space, run.data, replicas)
+                setup.check(job.config, space, data, replicas)
         except UserError as error:
             message = str(error).removeprefix("config: ")
             raise UserError(f"config: searches.{job.search}: {message}") from None
-        needed = search_setup.needed_memory(job.config, run.space, run.data.image_shape)
-        largest = max(largest, needed)
+        largest = max(largest, checked.needed_memory)
     if device_type() == "CPU" and together * largest > host.available_memory():
         raise UserError(
             f"config: jobs is {together}: a search needs about {memory.gigabytes(largest)} of memory;"

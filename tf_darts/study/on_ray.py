@@ -1,4 +1,4 @@
-"""Runs jobs as tasks of Ray, on the machines of a cluster; needs requirements-ray.txt."""
+"""Runs jobs as tasks of Ray, on the machines of a cluster; needs the extra `ray`."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from tf_darts.study.output import Output
 
 
 def run(names: Sequence[str], output: Output, jobs: int, say: Callable[[str], None]) -> Iterator[Ended]:
-    """Has Ray run the jobs, each as a task on as many cores as it would have here; gives each as it ends.
+    """Run the jobs as tasks of Ray, each on as many cores as it would have here; yield each as it ends.
 
     The cluster is the one that RAY_ADDRESS names, else this machine. The output folder has to be the same on
     all its machines, and so has the environment.

@@ -1,4 +1,4 @@
-"""A study's output folder: where things are in it, and what of the study is there already.
+"""A study's output folder: where things are in it, and which of them are there already.
 
     OUTPUT/study.json                    the study's config, which jobs read
     OUTPUT/SEARCH-seedN/                 a work directory: search/, selection/SELECTION/, training/SELECTION/,
@@ -42,7 +42,7 @@ class Output:
         return self.folder / name
 
     def study(self) -> Study:
-        """The study that was recorded here.
+        """Return the study that was recorded here.
 
         Raises:
           UserError: there is none.
@@ -53,7 +53,7 @@ class Output:
         return settings.validate(read_json(path)["config"])
 
     def record(self, study: Study) -> None:
-        """Makes the folder and writes study.json.
+        """Make the folder and write study.json.
 
         Raises:
           UserError: it cannot be made or written.
@@ -65,31 +65,31 @@ class Output:
         write_json(self / "study.json", {"config": study.config})
 
     def workdir(self, job: Job) -> pathlib.Path:
-        """The job's work directory."""
+        """Return the job's work directory."""
         return self / job.name
 
     def log(self, name: str) -> pathlib.Path:
-        """The log of the job of this name."""
+        """Return the log of the job of this name."""
         return self / "logs" / f"{name}.log"
 
     def search_stage(self, job: Job) -> StageFolder:
-        """The folder of the job's search."""
+        """Return the folder of the job's search."""
         return stage_folders.search_stage(self.workdir(job), job.config)
 
     def selection_stage(self, job: Job, selection: str) -> StageFolder:
-        """The folder of one of its selections."""
+        """Return the folder of one of the job's selections."""
         return stage_folders.selection_stage(self.workdir(job), job.selections[selection])
 
     def training_folder(self, job: Job, selection: str) -> pathlib.Path:
-        """The folder of the training of what it selects."""
+        """Return the folder of the training of what a selection selects."""
         return self.workdir(job) / "training" / selection
 
     def analysis_result(self, job: Job, analysis: str) -> pathlib.Path:
-        """The file that says that an analysis of the job's supernet is finished."""
+        """Return the file that says that an analysis of the job's supernet is finished."""
         return self.workdir(job) / "analysis" / analysis / "result.json"
 
     def check(self, job: Job) -> None:
-        """Checks that what is there of the job was made with its config.
+        """Check that what is there of the job was made with its config.
 
         Raises:
           UserError: with another; the message names folder and fields.
@@ -108,16 +108,16 @@ class Output:
                 raise UserError(str(error).replace("--workdir", "--output")) from None
 
     def genotype(self, job: Job, selection: str, space: Space) -> Genotype | None:
-        """What was selected; None: not yet."""
+        """Return the selected genotype; None if there is none yet."""
         path = self.selection_stage(job, selection).path / "genotype.json"
         return genotype_lib.load(path, space) if path.exists() else None
 
     def searched(self, job: Job) -> bool:
-        """Whether the search is finished."""
+        """Return whether the search is finished."""
         return (self.search_stage(job).path / "result.json").exists()
 
     def finished(self, job: Job) -> bool:
-        """Whether nothing of the job is left to do."""
+        """Return whether nothing of the job is left to do."""
         selected = [self.selection_stage(job, name).path / "genotype.json" for name in job.selections]
         trained = [self.training_folder(job, name) / "result.json" for name in job.trains]
         analysed = [self.analysis_result(job, name) for name in job.analyses]
@@ -125,7 +125,7 @@ class Output:
 
     @contextlib.contextmanager
     def alone(self, job: Job) -> Iterator[None]:
-        """Keeps other processes from the job while its block runs.
+        """Keep other processes from the job while its block runs.
 
         Raises:
           UserError: another process is at work on it.

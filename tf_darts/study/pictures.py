@@ -34,7 +34,7 @@ _STEPS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)  # between ticks, percentage point
 
 
 def _name_groups(axes: Axes, names: Sequence[str], width: float, count: int) -> None:
-    """Names of groups below them, side by side: broken after an underscore where a line gets long.
+    """Write the names of groups below them; break a long name after an underscore.
 
     Args:
       axes: where they are.
@@ -49,12 +49,12 @@ def _name_groups(axes: Axes, names: Sequence[str], width: float, count: int) -> 
 
 
 def _styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each name."""
+    """Return colour and marker of each name."""
     return {name: (_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, name in enumerate(names)}
 
 
 def _scale_by_error(axes: Axes, values: Sequence[float]) -> None:
-    """A logarithmic scale of the error, over these accuracies and a little more."""
+    """Set a logarithmic scale of the error, over these accuracies and a little more."""
 
     def forward(accuracy):
         return -np.log(np.maximum(100.0 - np.asarray(accuracy, float), _LEAST_ERROR))
@@ -80,9 +80,9 @@ def _scale_by_error(axes: Axes, values: Sequence[float]) -> None:
 
 
 def comparison(study: Study, summary: Summary) -> bytes | None:
-    """A PNG: for each search its selections, every seed a point, with means and intervals.
+    """Draw for each search its selections, every seed a point, with means and intervals.
 
-    Gives None where nothing tells how good the selections are.
+    Returns a PNG, or None where nothing tells how good the selections are.
     """
     measures = summary.measures()
     if not measures:
@@ -162,9 +162,9 @@ def _plain(axes: Axes) -> None:
 
 
 def correlations(study: Study, agreements: Sequence[Agreement]) -> bytes | None:
-    """A PNG: how well measures of operations order them, every seed a point, with means and intervals.
+    """Draw how well measures of operations order them, every seed a point, with means and intervals.
 
-    A panel for each measure that others are judged by. Gives None where no analysis compares measures.
+    A panel for each measure that others are judged by. Returns a PNG, or None if no analysis compares any.
     """
     shown = [agreement for agreement in agreements if "spearman" in agreement.statistics]
     if not shown:
@@ -198,10 +198,10 @@ def correlations(study: Study, agreements: Sequence[Agreement]) -> bytes | None:
 
 
 def over_epochs(study: Study, rows: Sequence[Row], summary: Summary) -> bytes | None:
-    """A PNG: true accuracies of what magnitude would select, its share of skip connections, and the supernet.
+    """Draw over the epochs what magnitude would select: true accuracy and skip connections; and the supernet.
 
-    Each search is a line, the mean over its seeds, with a band from the smallest to the largest. Gives None
-    where no search is finished.
+    Each search is a line, the mean over its seeds, with a band from the smallest to the largest. Returns a
+    PNG, or None where no search is finished.
 
     Args:
       study: the study.
@@ -261,7 +261,7 @@ def over_epochs(study: Study, rows: Sequence[Row], summary: Summary) -> bytes | 
 
 
 def _curve(axes: Axes, rows: Sequence[Row], column: str, colour: str) -> list[float]:
-    """Draws a search's line and band; gives all its values."""
+    """Draw a search's line and band; return all its values."""
     by_epoch: dict[int, list[float]] = {}
     for row in rows:
         if row[column] is not None:

@@ -1,4 +1,4 @@
-"""What a study shows: summary.md."""
+"""The summary of a study, as Markdown: summary.md."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _HEADINGS = ("search", "selection", "seeds", "mean", f"{100 * CONFIDENCE:.0f} % 
 
 
 def report(study: Study, summary: Summary, agreements: Sequence[Agreement]) -> str:
-    """The summary as Markdown.
+    """Return the summary as Markdown.
 
     Args:
       study: the study.

@@ -1,4 +1,4 @@
-"""Every setting of a study, and the check of a whole one: which jobs it has.
+"""Every setting of a study, and the check of a whole study: which jobs it has.
 
 A job is one search with all its selections (and trainings): one work directory, worked on by one process.
 Configs are layered: `base`, over it the part that the search's name stands for, over that the selection's.
@@ -96,7 +96,7 @@ class Study:
         return tuple(sorted(self.config["selections"], key=lambda name: name != first))  # stable
 
     def job(self, name: str) -> Job:
-        """The job of this name.
+        """Return the job of this name.
 
         Raises:
           UserError: there is none.
@@ -108,7 +108,7 @@ class Study:
 
 
 def default() -> ml_collections.ConfigDict:
-    """A study of nothing yet on the published DARTS settings, as a config that the caller may change."""
+    """Return an empty study on the published DARTS settings, as a config that the caller may change."""
     config = ml_collections.ConfigDict({"base": config_lib.default().to_dict()})
     config.update({name: {} for name in _NAMED})
     config.seeds, config.trains, config.analyses = (0, 1, 2, 3, 4), (), ()
@@ -117,13 +117,13 @@ def default() -> ml_collections.ConfigDict:
 
 
 def names() -> list[str]:
-    """All fields that a flag can set, as `--config.NAME`."""
+    """Return all fields that a flag can set, as `--config.NAME`."""
     own = [name for name in DOCS if name not in (*_NAMED, "base")]
     return [*own, *(f"base.{name}" for name in config_lib.NAMES if name not in _GIVEN)]
 
 
 def unknown(name: str) -> str:
-    """The message about a field that no flag can set."""
+    """Return the message about a field that no flag can set."""
     if name.partition(".")[0] in _NAMED:
         return f"--config.{name}: not set by flags; change the config file"
     near = difflib.get_close_matches(name, names(), n=1)
@@ -132,14 +132,14 @@ def unknown(name: str) -> str:
 
 
 def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
-    """Checks a study whole, before any work: every job's config too.
+    """Check a whole study, with every job's config, before any work.
 
     Args:
       config: as a config file returns it, or as `Study.config` or its JSON has it.
 
     Raises:
-      UserError: an unknown field, a wrong type, a value that is not allowed, or a config that
-        `config.validate` refuses; the message names the search and the selection.
+      UserError: an unknown field, a wrong type, a value that is not allowed, or a config that fails
+        `config.validate`; the message names the search and the selection.
     """
     given = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else dict(config)
     for name in given:
@@ -169,7 +169,7 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
 
 
 def _check_fields(given: dict[str, Any]) -> None:
-    """Checks the study's own fields, whatever the configs in them say."""
+    """Check the study's own fields, whatever the configs in them say."""
     for name in ("base", *_NAMED):
         if not isinstance(given[name], dict):
             raise UserError(f"config: {name} is {given[name]!r}; allowed: a dictionary")
@@ -228,7 +228,7 @@ def _known(field: str, name: Any, among: Iterable[str]) -> None:
 
 
 def _absolute(part: dict[str, Any]) -> dict[str, Any]:
-    """A part of a config whose paths mean the same from anywhere."""
+    """Return a part of a config whose paths mean the same from anywhere."""
     part = {key: dict(item) if isinstance(item, dict) else item for key, item in part.items()}
     for section, field in _PATHS:
         fields = part.get(section)
@@ -246,7 +246,7 @@ def _absolute(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _layered(lower: Any, upper: Any) -> Any:
-    """A dictionary with another laid over it, at every depth."""
+    """Return a dictionary with another laid over it, at every depth."""
     if not (isinstance(lower, dict) and isinstance(upper, dict)):
         return upper
     return lower | {key: _layered(lower.get(key), item) for key, item in upper.items()}
@@ -266,7 +266,7 @@ def _with_seed(config: ml_collections.ConfigDict, seed: int) -> ml_collections.C
 def _selection_config(
     config: ml_collections.ConfigDict, selection: str, fields: dict[str, Any], place: str
 ) -> ml_collections.ConfigDict:
-    """A search's config with a selection's fields laid over it."""
+    """Return a search's config with a selection's fields laid over it."""
     fields = config.selection.to_dict() | fields
     # Without a name of its own the folder is the method's, so that --method finds it.
     fields["name"] = "" if fields["method"] == selection else selection
@@ -274,7 +274,7 @@ def _selection_config(
 
 
 def _check_budget(search: ml_collections.ConfigDict, config: ml_collections.ConfigDict, place: str) -> None:
-    """Checks that a selection has the budget of a search that decided within one, or ought to have."""
+    """Check that a selection has the budget of a search that decided within one, or should have."""
     ours, theirs = depends.of_deciding_search(config), depends.of_deciding_search(search)
     changed = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
     if changed:
@@ -289,7 +289,7 @@ _Configs = dict[str, ml_collections.ConfigDict]
 
 
 def _combinations(study: dict[str, Any]) -> tuple[_Configs, dict[str, _Configs], list[str]]:
-    """Configs of searches, for each those of its selections, and what is said of those that do not go."""
+    """Return configs of searches, of each one's selections, and a line per pair that does not go together."""
     searched = {
         search: _valid(_layered(study["base"], part), f"searches.{search}")
         for search, part in study["searches"].items()

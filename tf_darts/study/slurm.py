@@ -27,7 +27,7 @@ exec {python} -m {module} "$output" "$job" >>"$output/logs/$job.log" 2>&1
 
 
 def script(names: Sequence[str], output: Output, file: str, needed: float) -> str:
-    """The text of a SLURM array script that does these jobs.
+    """Return the text of a SLURM array script that does these jobs.
 
     Args:
       names: of the jobs.
@@ -50,12 +50,12 @@ def script(names: Sequence[str], output: Output, file: str, needed: float) -> st
 
 
 def _name(name: str) -> str:
-    """A name without what SLURM's options do not take."""
+    """Replace what SLURM's options do not take in a name."""
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
 
 
 def write(names: Sequence[str], output: Output, file: str, needed: float) -> None:
-    """Writes `script`.
+    """Write the text of `script` to a file.
 
     Raises:
       UserError: the file cannot be written.

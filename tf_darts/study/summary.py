@@ -1,4 +1,4 @@
-"""Over the seeds: means with intervals, and paired differences from a baseline selection."""
+"""Summaries over the seeds: means with intervals, and paired differences from a baseline selection."""
 
 import dataclasses
 import math
@@ -47,7 +47,7 @@ class Statistics:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Statistics":
-        """The statistics of these values."""
+        """Compute the statistics of these values."""
         number, mean, least = len(values), float(np.mean(values)), float(np.min(values))
         if number < 2:
             return cls(number, mean, None, None, None, least)
@@ -111,21 +111,21 @@ class Summary:
     planned: int
 
     def measures(self) -> list[str]:
-        """Measures that there is something of, in the order of `MEASURES`."""
+        """Return the measures that have results, in the order of `MEASURES`."""
         return [measure for measure in MEASURES if any(g.measure == measure for g in self.groups)]
 
     def to_json(self) -> dict[str, Any]:
-        """As summary.json has it."""
+        """Return the summary as summary.json has it."""
         return {"confidence": CONFIDENCE, **dataclasses.asdict(self)}
 
 
 def summarise(study: Study, rows: Sequence[Row], tables: Sequence[NasBench201]) -> Summary:
-    """The summary of the rows of `collect.results`.
+    """Summarise the rows of `collect.results`.
 
     Args:
       study: the study.
       rows: what is finished of it.
-      tables: NAS-Bench-201's tables that were used; the first gives the references.
+      tables: NAS-Bench-201's tables that were used; the references are of the first.
     """
     groups = groups_of(rows, lambda search: _baseline(study, search))
     planned = sum(len(job.selections) for job in study.jobs)
@@ -133,11 +133,11 @@ def summarise(study: Study, rows: Sequence[Row], tables: Sequence[NasBench201]) 
 
 
 def groups_of(rows: Sequence[Row], baseline_of: Callable[[str], tuple[str, str] | None]) -> list[Group]:
-    """Every measure of every search and selection, with what it differs by from a baseline.
+    """Group rows by measure, search and selection, with the differences from a baseline.
 
     Args:
       rows: with search, selection, seed and the measures; None where one is not known.
-      baseline_of: gives the search and selection that a search's selections are compared with, or None.
+      baseline_of: returns the search and selection that a search's selections are compared with, or None.
     """
     groups = []
     for measure in MEASURES:
@@ -164,7 +164,7 @@ def groups_of(rows: Sequence[Row], baseline_of: Callable[[str], tuple[str, str] 
 
 
 def _values(rows: Sequence[Row], measure: str) -> dict[tuple[str, str], dict[int, float]]:
-    """By search and selection, the measure by seed."""
+    """Return the measure by seed, for each search and selection."""
     found: dict[tuple[str, str], dict[int, float]] = {}
     for row in rows:
         if row[measure] is not None:
@@ -173,7 +173,7 @@ def _values(rows: Sequence[Row], measure: str) -> dict[tuple[str, str], dict[int
 
 
 def _baseline(study: Study, search: str) -> tuple[str, str] | None:
-    """Search and selection that this search's selections are compared with."""
+    """Return the search and selection that this search's selections are compared with."""
     if study.baseline == WITHOUT:
         return None
     named, _, selection = study.baseline.rpartition("/")

@@ -32,7 +32,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process when its parent has ended: nobody would wait for what it does."""
+    """End this process when its parent has ended: nobody would wait for what it does."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -43,7 +43,7 @@ def _end_with(parent: int) -> None:
 
 
 def use_cores(count: int) -> None:
-    """Has TensorFlow use so many cores, as it would on a machine that has no more (`strategy.prepare`)."""
+    """Make TensorFlow use so many cores, as it would on a machine that has no more (`strategy.prepare`)."""
     import tensorflow as tf
 
     from tf_darts.runtime.strategy import FEW_CORES
@@ -74,7 +74,7 @@ def _work(arguments: argparse.Namespace) -> int:
 
 
 def main() -> None:
-    """The entry point; a `UserError` is one line and exit status 2, as in the programs."""
+    """Run the process; a `UserError` is one line and exit status 2, as in the programs."""
     arguments = _arguments()
     if not arguments.check and arguments.job is None:
         sys.exit("error: give the output folder and the name of a job")

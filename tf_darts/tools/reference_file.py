@@ -1,4 +1,4 @@
-"""A file of reference values, and what was compared with it."""
+"""A file of reference values, and the comparisons with it."""
 
 import collections
 import dataclasses
@@ -69,7 +69,7 @@ class ReferenceFile(Mapping):
 
     @classmethod
     def read(cls, path: str) -> "ReferenceFile":
-        """Reads a file.
+        """Read a file.
 
         Raises:
           UserError: it cannot be read.
@@ -77,7 +77,7 @@ class ReferenceFile(Mapping):
         return cls(npz.read(path))
 
     def nudged(self, seed: int) -> "ReferenceFile":
-        """The same with weights and images changed at random by about a millionth."""
+        """Return a copy with weights and images changed at random by about a millionth."""
         random = np.random.default_rng(seed)
         inputs = re.compile(r"x(_train|_valid)?|state/.*\.(weight|bias)")
         return ReferenceFile(
@@ -104,11 +104,11 @@ class ReferenceFile(Mapping):
         return len(self._arrays)
 
     def under(self, prefix: str) -> dict[str, np.ndarray]:
-        """Arrays whose key starts with `prefix`, by the rest of the key."""
+        """Return the arrays whose key starts with `prefix`, by the rest of the key."""
         return {k[len(prefix) :]: v for k, v in self._arrays.items() if k.startswith(prefix)}
 
     def batch(self, images_key: str, labels_key: str, model: Supernet | Network) -> tuple:
-        """Images as float32 NHWC and labels as int32, checked to be what the model takes."""
+        """Return images as float32 NHWC and labels as int32, checked to be what the model takes."""
         images, labels = self[images_key], self[labels_key]
         channels = model.body.stem.conv.shape[2]
         multiple = 2 ** sum(block.reduction for block in model.body.layout)
@@ -126,7 +126,7 @@ class ReferenceFile(Mapping):
         return images.transpose(0, 2, 3, 1).astype(np.float32), labels.astype(np.int32)
 
     def genotype(self, space: Space) -> Genotype:
-        """The genotype, which is stored as text."""
+        """Return the genotype, which is stored as text."""
         text = self["genotype"]
         if text.size != 1 or text.dtype.kind not in "US":
             raise UserError(f"file: genotype has shape {text.shape} and type {text.dtype}; allowed: one text")
@@ -136,7 +136,7 @@ class ReferenceFile(Mapping):
         )
 
     def compare(self, quantity: str, prefix: str, ours: Mapping[str, np.ndarray], tolerance: float) -> None:
-        """Compares each array under `prefix` that the file has and `ours` names.
+        """Compare each array under `prefix` that the file has and `ours` names.
 
         Raises:
           UserError: an array has another shape than ours.
@@ -153,13 +153,13 @@ class ReferenceFile(Mapping):
             self.comparisons.append(Comparison(quantity, prefix + name, difference / scale, tolerance))
 
     def equal(self, quantity: str, key: str, theirs, ours) -> None:
-        """Compares what has to be the same, stored under `key`."""
+        """Compare what has to be the same, stored under `key`."""
         error = 0.0 if theirs == ours else float("inf")
         self.comparisons.append(Comparison(quantity, key, error, 0.0))
 
 
 def report(comparisons: list[Comparison]) -> str:
-    """A table: for every quantity the number of arrays, the largest error, its key, and the verdict."""
+    """Return a table: for each quantity the number of arrays, the largest error, its key, and the verdict."""
     groups = collections.defaultdict(list)
     for comparison in comparisons:
         groups[comparison.quantity].append(comparison)

@@ -29,13 +29,14 @@ from tf_darts.models.supernet import Supernet
 from tf_darts.optim.losses import Batch
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import magnitude
+from tf_darts.selection.probe_pass import mask_without
 from tf_darts.spaces import Space
 from tf_darts.tools.reference_file import AFTER_STEPS, GRADIENT, NUDGES, OUTPUT, Comparison, ReferenceFile
 from tf_darts.training.step import network_loss
 
 
 def verify(path: str, space: Space) -> list[Comparison]:
-    """Computes every quantity of a reference file.
+    """Compute every quantity of a reference file and compare it with the file's.
 
     Args:
       path: the `.npz` file.
@@ -69,7 +70,7 @@ def verify(path: str, space: Space) -> list[Comparison]:
 
 
 def _by_cell_type(arrays: Mapping[str, np.ndarray], space: Space) -> dict[str, str]:
-    """The file's name of each cell type's array: `alphas_normal`, `normal`, or the only one there is."""
+    """Return the file's name of each cell type's array: `alphas_normal`, `normal`, or the only one."""
     found = {}
     for cell_type in space.cell_types:
         names = [n for n in arrays if n.endswith(cell_type)] if len(space.cell_types) > 1 else list(arrays)
@@ -82,7 +83,7 @@ def _by_cell_type(arrays: Mapping[str, np.ndarray], space: Space) -> dict[str, s
 
 
 def _refuse_noise(model: Supernet | Network) -> None:
-    """Raises UserError if the model draws noise: no two programs draw the same."""
+    """Raise a UserError if the model draws noise: no two programs draw the same."""
     cells = [block for block in model.body.blocks if isinstance(block, Cell)]
     if any(isinstance(operation, Noise) for cell in cells for operation in cell.operations):
         raise UserError(
@@ -110,15 +111,15 @@ def _verify_supernet(reference: ReferenceFile, space: Space) -> None:
     train = reference.batch("x_train", "y_train", model)
     valid = reference.batch("x_valid", "y_valid", model)
 
-    def forward() -> tf.Tensor:
-        return bilevel.forward(valid[0], training=True)
+    def forward(mixing_weights: dict[str, tf.Tensor]) -> tf.Tensor:
+        return bilevel.forward(valid[0], training=True, mixing_weights=mixing_weights)
 
     if len(reference.under("probe/")) > 8:  # compiling takes as long as some eight passes
         forward = tf.function(forward)
 
     # Every forward pass in training mode moves the running statistics, so their number and order are
     # those of the reference: one, one per probe, then an alpha step and a weight step three times.
-    reference.compare("logits", "", {"logits_valid": forward().numpy()}, OUTPUT)
+    reference.compare("logits", "", {"logits_valid": forward(architecture.mixing_weights()).numpy()}, OUTPUT)
     _compare_probes(reference, architecture, forward)
     _compare_steps(reference, bilevel, names, train, valid)
     trained = torch_weights.export(model)
@@ -129,7 +130,10 @@ def _verify_supernet(reference: ReferenceFile, space: Space) -> None:
     running = {n: v for n, v in trained.items() if "running" in n and not re.search(r"edges\.|_ops\.", n)}
     reference.compare("running statistics", "after_step3/state/", running, AFTER_STEPS)
     reference.compare(
-        "logits after 3 steps", "after_step3/", {"logits_valid": forward().numpy()}, AFTER_STEPS
+        "logits after 3 steps",
+        "after_step3/",
+        {"logits_valid": forward(architecture.mixing_weights()).numpy()},
+        AFTER_STEPS,
     )
     if selected is not None:
         reference.equal(
@@ -140,7 +144,7 @@ def _verify_supernet(reference: ReferenceFile, space: Space) -> None:
 def _compare_steps(
     reference: ReferenceFile, bilevel: Bilevel, names: Mapping[str, str], train: Batch, valid: Batch
 ) -> None:
-    """Three bilevel steps: losses and gradients of the first, norms and alpha of all.
+    """Compare three bilevel steps: losses and gradients of the first, norms and alpha of all.
 
     Args:
       reference: what is compared with.
@@ -174,7 +178,7 @@ def _compare_steps(
 
 
 def _compare_probes(reference: ReferenceFile, architecture: Architecture, forward) -> None:
-    """Each probe: the same forward with one mixing weight set to zero."""
+    """Compare each probe: the same forward pass with one mixing weight set to zero."""
     space = architecture.space
     for key in reference.under("probe/"):
         match = re.fullmatch(r"(?:(\w+)/)?edge(\d+)/op(\d+)/logits", key)
@@ -185,13 +189,13 @@ def _compare_probes(reference: ReferenceFile, architecture: Architecture, forwar
         rows = space.candidates[cell_type]
         if edge >= len(rows) or operation >= len(rows[edge]):
             raise UserError(f"file: probe/{key}: space {space.name!r} has no such edge or operation")
-        architecture.probe(cell_type, edge, operation)
-        reference.compare("probe logits", "probe/", {key: forward().numpy()}, OUTPUT)
-    architecture.end_probe()
+        weights = architecture.mixing_weights()
+        weights[cell_type] *= mask_without(architecture, cell_type, edge, operation)
+        reference.compare("probe logits", "probe/", {key: forward(weights).numpy()}, OUTPUT)
 
 
 def _torch_gradients(model, gradients) -> dict[str, np.ndarray]:
-    """Gradients of a model's trainable variables by PyTorch name, in PyTorch's layout."""
+    """Return gradients of a model's trainable variables by PyTorch name, in PyTorch's layout."""
     named = {id(v): (name, layout) for v, name, layout in torch_weights.names(model)}
     if isinstance(model, Supernet):
         pairs = model.packed.parts(gradients)

@@ -12,7 +12,6 @@ from tf_darts.models.evaluator import Evaluator
 from tf_darts.models.network import count_parameters
 from tf_darts.optim.losses import Batch
 from tf_darts.runtime import guard
-from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.progress import Progress
 from tf_darts.runtime.seeds import draw_seed, fold
 from tf_darts.search import collapse
@@ -21,17 +20,15 @@ from tf_darts.training import step as step_lib
 from tf_darts.training.callbacks import Callbacks
 from tf_darts.training.setup import TrainingSetup
 from tf_darts.workdir import tensorboard_texts
-from tf_darts.workdir.checkpoints import Checkpoints
-from tf_darts.workdir.metrics import Metrics
-from tf_darts.workdir.profiler import Profiler
 from tf_darts.workdir.records import as_json, finish, read_json
+from tf_darts.workdir.stage_run import StageRun
 from tf_darts.workdir.warnings import Warnings
 
 MANY_CLASSES = 100  # from so many on, whether the label is among the five largest logits is counted too
 
 
 def training_steps(setup: TrainingSetup) -> PassSteps | StreamedSteps:
-    """Compiled steps: shuffled passes over the training set, the last short batch kept."""
+    """Return the compiled steps: shuffled passes over the training set, the last short batch kept."""
     training, replicas = setup.config.training, setup.strategy.num_replicas_in_sync
     batch_size, seed = training.batch_size, fold(setup.config.seed, "training")
 
@@ -69,21 +66,15 @@ def training_steps(setup: TrainingSetup) -> PassSteps | StreamedSteps:
         make_step,
         metrics,
         setup.config.runtime.steps_per_call,
-        guard=_guard(setup),
+        guard=setup.guard(),
     )
     return steps
-
-
-def _guard(setup: TrainingSetup) -> Guard | None:
-    most, network, optimizer = setup.config.runtime.skipped_steps, setup.network, setup.optimizer
-    state = [v.value for v in network.variables] + list(optimizer.variables)
-    return Guard(most, state, [v.value for v in network.trainable_variables]) if most else None
 
 
 def run(
     setup: TrainingSetup, folder: pathlib.Path, name: str, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> dict[str, Any]:
-    """Trains, continuing what the folder holds; writes result.json and gives its content.
+    """Train, continuing what the folder holds; write result.json and return its content.
 
     Args:
       setup: from `make`.
@@ -91,66 +82,52 @@ def run(
       name: what the network is called in the progress line.
       callbacks: told of epochs; with `model.stop_training` they end the training after one.
     """
-    config, training, network = setup.config, setup.config.training, setup.network
+    training, network = setup.config.training, setup.network
     steps = training_steps(setup)
     evaluate = evaluation(setup)
-    checkpoints = Checkpoints(
-        folder,
-        config.runtime.checkpoint_minutes,
-        ("step",),
-        network=network,
-        optimizer=setup.optimizer,
-    )
-    step = checkpoints.restore()["step"]
-    metrics = Metrics(folder, step, config.runtime.tensorboard, "training")
-    tensorboard_texts.begin(metrics, config)
-    metrics.text("genotype", tensorboard_texts.genotype_text(network.genotype, network.space))
+    stage = StageRun(folder, setup.config, "training", setup.state())
     total = training.epochs * steps.per_pass
-    progress = Progress(f"train {name}", total, step)
-    profiler = Profiler(folder, config.runtime.profile_steps, progress.say)
-    if 0 < step < total:
-        progress.say(f"train {name}: continuing at step {step} of {total}")
+    stage.begin(Progress(f"train {name}", total, stage.step))
+    stage.metrics.text("genotype", tensorboard_texts.genotype_text(network.genotype, network.space))
+    if 0 < stage.step < total:
+        stage.progress.say(f"train {name}: continuing at step {stage.step} of {total}")
     told = Callbacks(callbacks, network, training.epochs, steps.per_pass)
     told.begin()
-    while step < total and not told.stopped:
-        epoch = step // steps.per_pass
+    while stage.step < total and not told.stopped:
+        epoch = stage.step // steps.per_pass
         told.in_epoch(epoch)
-        with profiler.call(step):
-            columns, count = steps(step)
-        profiler.done(count)
-        metrics.steps(step, columns, epoch)
-        step += count
+        columns = stage.do(steps, epoch)
         text = f"epoch {epoch + 1}/{training.epochs}, loss {columns['train_loss'].mean():.3f}"
-        progress.update(step, f"{text}, accuracy {100 * columns['train_accuracy'].mean():.1f} %")
-        if step % steps.per_pass:
-            checkpoints.save_if_due(step=step)
+        stage.progress.update(stage.step, f"{text}, accuracy {100 * columns['train_accuracy'].mean():.1f} %")
+        if stage.step % steps.per_pass:
+            stage.save_if_due()
             continue
-        due = (epoch + 1) % training.evaluate_every == 0 or step == total
+        due = (epoch + 1) % training.evaluate_every == 0 or stage.step == total
         if due:
-            metrics.epoch(step, epoch, evaluate())
-        told.epoch_ends(lambda epoch=epoch: metrics.of_epoch(epoch))
+            stage.metrics.epoch(stage.step, epoch, evaluate())
+        told.epoch_ends(lambda epoch=epoch: stage.metrics.of_epoch(epoch))
         if told.stopped and not due:
-            metrics.epoch(step, epoch, evaluate())
-        checkpoints.save(step=step)
+            stage.metrics.epoch(stage.step, epoch, evaluate())
+        stage.save()
     told.end()
     if not (folder / "result.json").exists():
-        _conclude(setup, metrics, folder, name, step)
-    metrics.close()
-    profiler.close()
+        _conclude(setup, stage, name)
+    stage.close()
     return read_json(folder / "result.json")
 
 
-def _conclude(setup: TrainingSetup, metrics: Metrics, folder: pathlib.Path, name: str, step: int) -> None:
-    """Warns of a collapse, shows what came out, and leaves result.json."""
-    signs = collapse.of_accuracy(metrics.epochs[-1], "test_accuracy", setup.test.size, setup.classes)
+def _conclude(setup: TrainingSetup, stage: StageRun, name: str) -> None:
+    """Warn of a collapse, show what came out, and leave result.json."""
+    epochs, folder = stage.metrics.epochs, stage.folder
+    signs = collapse.of_accuracy(epochs[-1], "test_accuracy", setup.test.size, setup.classes)
     Warnings(f"train {name}").keep(folder, signs)
-    content = _result(setup, metrics.epochs) | guard.counted(metrics.skipped)
-    _show(setup, metrics, folder, name, content, step)
+    content = _result(setup, epochs) | guard.counted(stage.metrics.skipped)
+    _show(setup, stage, name, content)
     finish(folder / "result.json", as_json(content))  # last: it says that the rest is there
 
 
 def evaluation(setup: TrainingSetup) -> Callable[[], dict[str, float]]:
-    """What measures the network, with running statistics, on the test set."""
+    """Return what measures the network, with running statistics, on the test set."""
     evaluate = Evaluator(
         setup.strategy,
         setup.test,
@@ -172,10 +149,9 @@ def evaluation(setup: TrainingSetup) -> Callable[[], dict[str, float]]:
     return measured
 
 
-def _show(
-    setup: TrainingSetup, metrics: Metrics, folder: pathlib.Path, name: str, result: dict[str, Any], step: int
-) -> None:
-    """Leaves what the trained network gets wrong, and shows it and the final figures in TensorBoard."""
+def _show(setup: TrainingSetup, stage: StageRun, name: str, result: dict[str, Any]) -> None:
+    """Leave what the trained network gets wrong, and show it and the final figures in TensorBoard."""
+    metrics, step = stage.metrics, stage.step
     pictures = {}
     if not setup.config.data.stream:  # what is streamed is too much to look back at
         predictions = mistakes.predict(
@@ -185,7 +161,7 @@ def _show(
             lambda images: setup.network(images, training=False)[0],
             setup.config.runtime.steps_per_call,
         )
-        pictures = mistakes.leave(folder, predictions, setup.data.x_test, setup.data.class_names)
+        pictures = mistakes.leave(stage.folder, predictions, setup.data.x_test, setup.data.class_names)
     if metrics.shown:
         for kind, png in pictures.items():
             metrics.image(kind, png, step)

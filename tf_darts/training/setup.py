@@ -16,6 +16,7 @@ from tf_darts.layers.batch_norm import synchronized_batch_norms
 from tf_darts.layers.body import check_images
 from tf_darts.models.network import Network, check_auxiliary
 from tf_darts.optim.optimizers import SGD
+from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
 from tf_darts.spaces import Space
@@ -45,11 +46,21 @@ class TrainingSetup:
     optimizer: SGD
     classes: int
 
+    def state(self) -> dict[str, object]:
+        """Return what a checkpoint of the training holds, by name."""
+        return {"network": self.network, "optimizer": self.optimizer}
+
+    def guard(self) -> Guard | None:
+        """Return what undoes steps that are not finite; None: they end the stage."""
+        most = self.config.runtime.skipped_steps
+        state = [v.value for v in self.network.variables] + list(self.optimizer.variables)
+        return Guard(most, state, [v.value for v in self.network.trainable_variables]) if most else None
+
 
 def check(
     config: ml_collections.ConfigDict, space: Space, data: ImageData | StreamedData, replicas: int
 ) -> None:
-    """Checks that a network can be trained on the data with this config.
+    """Check that a network can be trained on the data with this config.
 
     Raises:
       UserError: the batch does not fit the data or the replicas, the images the reductions, or the
@@ -70,13 +81,16 @@ def make(
     data: ImageData | StreamedData,
     strategy: tf.distribute.Strategy,
 ) -> TrainingSetup:
-    """Builds everything from a valid config; weights start as the seed says.
+    """Build a network with its data; weights start as the seed says.
 
-    Raises:
-      UserError: the batch does not fit the data or the replicas, or the auxiliary head not the images.
+    Args:
+      config: the whole config; `check` has found that it suits the data.
+      space: the search space.
+      genotype: of the network.
+      data: the data.
+      strategy: where steps run.
     """
     training = config.training
-    check(config, space, data, strategy.num_replicas_in_sync)
     space = spaces.with_stem(space, training.stem)
     transform = Transform(
         data.mean, data.std, config.data.crop_padding, config.data.flip, training.cutout_length

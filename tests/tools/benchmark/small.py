@@ -14,12 +14,12 @@ SPACES = ("darts", "s1", "s2", "s3", "s4", "nas_bench_201")
 
 
 def torch():
-    """PyTorch, or a skipped test."""
-    return pytest.importorskip("torch", reason="PyTorch is not installed: requirements-peer.txt")
+    """Return PyTorch, or skip the test."""
+    return pytest.importorskip("torch", reason="PyTorch is not installed: the extra peer")
 
 
 def case(name: str) -> cases.BenchmarkCase:
-    """The smallest case of a space."""
+    """Return the smallest case of a space."""
     depth = 1 if name == "nas_bench_201" else 3
     return dataclasses.replace(
         cases.get(name), channels=4, cells=depth, batch_size=4, image_size=16, training_batch_size=4
@@ -27,7 +27,7 @@ def case(name: str) -> cases.BenchmarkCase:
 
 
 def chosen(**changes) -> dict:
-    """Valid settings with few rounds and images."""
+    """Return valid settings with few rounds and images."""
     config = settings.default()
     config.images, config.rounds, config.event_rounds, config.stage_rounds = 32, 1, 1, 1
     config.update(changes)
@@ -40,10 +40,10 @@ def supernet(name: str) -> Supernet:
 
 
 def images(count: int = 4, seed: int = 0) -> np.ndarray:
-    """float32 [count, 16, 16, 3]."""
+    """Draw images, float32 [count, 16, 16, 3]."""
     return np.random.default_rng(seed).normal(size=(count, 16, 16, 3)).astype(np.float32)
 
 
 def to_torch(array: np.ndarray):
-    """NHWC -> a tensor NCHW."""
+    """Return NHWC images as a tensor NCHW."""
     return torch().from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))

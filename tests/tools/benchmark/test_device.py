@@ -13,7 +13,7 @@ from tf_darts.tools.benchmark import cases, device, machine, rounds, run, settin
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A GPU that TensorFlow says is there."""
+    """Make TensorFlow say that there is a GPU."""
     monkeypatch.setattr(tf.config, "list_physical_devices", {"GPU": ["first"]}.get)
     told = {"get_device_details": lambda gpu: {"device_name": f"the {gpu}"}}
     told["get_memory_info"] = lambda name: {"peak": {"GPU:0": 7}[name], "current": 3}

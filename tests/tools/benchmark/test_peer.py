@@ -37,7 +37,7 @@ CASES = [pytest.param(n, marks=[pytest.mark.slow] if n in LARGE else []) for n i
 
 @pytest.fixture(scope="module", params=CASES)
 def both(request):
-    """Our search and the peer's with the same weights and alpha: (name, ours, peer)."""
+    """Return our search and the peer's with the same weights and alpha: (name, ours, peer)."""
     name, case = request.param, small.case(request.param)
     space, chosen = case.search_space(), small.chosen()
     search = peer_tasks.program_config(case, chosen).search

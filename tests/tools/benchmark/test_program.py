@@ -54,7 +54,7 @@ def benchmark(folder, *arguments):
 
 
 def measured(folder, units, *arguments):
-    """Table and result of a small run, which leaves a picture too and, run again, repeats nothing."""
+    """Return table and result of a small run, which leaves a picture too and, run again, repeats nothing."""
     arguments = (*SMALL, "--config.rounds=2", *arguments)
     first = benchmark(folder, *arguments)
     assert first.returncode == 0, first.stderr
@@ -163,7 +163,7 @@ def test_without_torch_the_peer_fails_at_once(tmp_path):
     )
     assert ended.returncode == 2 and not (tmp_path / "out").exists()
     assert ended.stderr == (
-        "error: --peer=pytorch: PyTorch is missing; run: pip install -r requirements-peer.txt\n"
+        "error: --peer=pytorch: PyTorch is missing; run: pip install -e '.[peer]'\n"
     )
 
 

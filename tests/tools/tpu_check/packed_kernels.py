@@ -21,7 +21,7 @@ NUMBER, CHANNELS = 42, 16
 
 
 def main() -> None:
-    """Leaves program.mlir."""
+    """Write program.mlir."""
     kernels = [keras.Variable(np.zeros([5, 5, CHANNELS, 1], np.float32)) for _ in range(NUMBER)]
     packed = PackedVariables(kernels)
     (weights,) = packed.variables

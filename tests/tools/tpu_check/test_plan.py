@@ -14,7 +14,7 @@ HALF = 25_000 * 32 * 32 * 3  # bytes of the images that a batch is drawn from
 
 
 def row(program, flops, moved, cells=1, **changed):
-    """A record; the compiler counts, for each batch that is drawn, all of its half as read."""
+    """Return a record; the compiler counts, for each batch that is drawn, all of its half as read."""
     fields = {
         "space": "nas_bench_201",
         "precision": "mixed_bfloat16",

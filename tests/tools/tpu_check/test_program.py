@@ -201,7 +201,7 @@ def test_what_failed_is_kept_and_shown_until_it_compiles(tmp_path, monkeypatch):
 
 @pytest.fixture
 def python():
-    """Of the environment of bin/tpu_check."""
+    """Return the Python of the environment of bin/tpu_check."""
     path = Path(os.environ.get("TPU_CHECK_PYTHON", ROOT / ".venv-tpu-check/bin/python"))
     if not path.exists():
         pytest.skip("no environment for it: run bin/tpu_check once, or set TPU_CHECK_PYTHON")

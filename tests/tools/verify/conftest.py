@@ -10,7 +10,7 @@ from tf_darts.tools import verify
 
 @pytest.fixture(autouse=True)
 def few_nudges(monkeypatch):
-    """Six are for files whose gradients need them; here they would only take time."""
+    """Try few nudges: six are for files whose gradients need them, and here would only take time."""
     monkeypatch.setattr(verify, "NUDGES", 1)
 
 

@@ -45,7 +45,7 @@ def images_and_labels(classes: int, size: int = 8, batch: int = 6, channels: int
 
 
 def stored_state(model) -> dict[str, np.ndarray]:
-    """A model's state with what PyTorch has besides: a counter for each batch norm."""
+    """Return a model's state with what PyTorch has besides: a counter for each batch norm."""
     state = torch_weights.export(model)
     counters = {
         name.replace("running_mean", "num_batches_tracked"): np.array(0)
@@ -69,7 +69,7 @@ def torch_gradients(model, gradients) -> dict[str, np.ndarray]:
 
 
 def supernet_reference(space, channels, cells, classes, channels_in=3, probes=()):
-    """What the README of the reference files says of a supernet, computed with ours step by step."""
+    """Compute what the README of the reference files says of a supernet, with ours step by step."""
     model = Supernet(space, channels, cells, classes, channels_in=channels_in, seed=3)
     architecture = Architecture(space, alpha_scale=0.3, seed=5)
     single = len(space.cell_types) == 1
@@ -115,7 +115,7 @@ def supernet_reference(space, channels, cells, classes, channels_in=3, probes=()
 
 
 def network_reference(space, genotype, channels, cells, classes, size=8, auxiliary=False):
-    """What the README of the reference files says of a network, computed with ours."""
+    """Compute what the README of the reference files says of a network, with ours."""
     model = Network(space, genotype, channels, cells, classes, auxiliary=auxiliary, seed=3)
     images, labels = images_and_labels(classes, size)
     file = {

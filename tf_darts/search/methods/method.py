@@ -1,6 +1,7 @@
 """What a search method is."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -8,10 +9,12 @@ import tensorflow as tf
 
 from tf_darts.data.image_data import ImageData
 from tf_darts.models.architecture import Architecture, Normalise, softmax
+from tf_darts.models.budget import Budget
 from tf_darts.optim.losses import Batch
 from tf_darts.runtime.seeds import draw_seed
 from tf_darts.search.bilevel import Bilevel, Evaluated
 from tf_darts.spaces import Space
+from tf_darts.workdir.decisions import Decision
 
 WEIGHT_METRICS = ("train_loss", "train_accuracy", "gradient_norm")
 ALPHA_METRICS = ("valid_loss", "valid_accuracy")
@@ -40,7 +43,7 @@ class Now:
     seed: int
 
     def draw_seed(self, purpose: str) -> tf.Tensor:
-        """Seed of a stateless draw of this step, the same on every replica: int32 [2]."""
+        """Return the seed of a stateless draw of this step, the same on every replica: int32 [2]."""
         return draw_seed(self.seed, purpose, self.number)
 
 
@@ -61,6 +64,7 @@ class Method:
       weighs_edges: whether edges have alpha of their own (`Architecture.weighs_edges`).
       partial_channels: as `Supernet.partial_channels`.
       whole_passes: whether training batches are passes over the training half, not fresh draws.
+      budget: what a selected network has to keep to; None: no budget. The set-up sets it before `check`.
     """
 
     metrics: tuple[str, ...] = WEIGHT_METRICS
@@ -70,6 +74,7 @@ class Method:
     weighs_edges = False
     partial_channels = 1
     whole_passes = False
+    budget: Budget | None = None
 
     def __init__(self, config: ml_collections.ConfigDict, space: Space):
         self.config, self.space = config, space
@@ -80,7 +85,7 @@ class Method:
         return self.config.search.stop_after or self.config.search.epochs
 
     def step(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> dict[str, tf.Tensor]:
-        """A step of alpha, then a step of the weights with the new alpha (DARTS, algorithm 1).
+        """Do a step of alpha, then a step of the weights with the new alpha (DARTS, algorithm 1).
 
         Called in replica context.
 
@@ -102,15 +107,15 @@ class Method:
         return values | {"gradient_norm": norm / replicas}
 
     def fit_alpha(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> Evaluated:
-        """One update of alpha."""
+        """Do one update of alpha."""
         return bilevel.alpha_step(valid, now.valid_total)
 
     def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
-        """One update of the weights; also gives the gradients' global norm before clipping."""
+        """Do one update of the weights; also return the gradients' global norm before clipping."""
         return bilevel.weight_step(train, now.train_total, now.learning_rate)
 
     def architecture(self, seed: int = 0) -> Architecture:
-        """A new architecture as the method searches it.
+        """Return a new architecture as the method searches it.
 
         Args:
           seed: of alpha's start.
@@ -119,11 +124,11 @@ class Method:
         return Architecture(self.space, scale, seed, self.normalise, self.weighs_edges)
 
     def batch_size(self, epoch: int) -> int:
-        """Global batch of both halves in an epoch of the search, from 0."""
+        """Return the global batch of both halves in an epoch of the search, from 0."""
         return self.config.search.batch_size
 
     def check(self, data: ImageData | None = None) -> None:
-        """Checks, before any work, that the config suits the method and the space.
+        """Check, before any work, that the config suits the method and the space.
 
         Args:
           data: the data, where they are loaded by then.
@@ -132,8 +137,8 @@ class Method:
           UserError: it does not.
         """
 
-    def decide(self, setup: Any, epoch: int, epochs: list[dict]) -> list[dict]:
-        """Decides edges at the end of an epoch of the search (progressive methods).
+    def decide(self, setup: Any, epoch: int, epochs: list[dict]) -> Sequence[Decision | Mapping[str, Any]]:
+        """Decide edges at the end of an epoch of the search (progressive methods).
 
         Args:
           setup: supernet and data (`search.setup.SearchSetup`).
@@ -141,7 +146,7 @@ class Method:
           epochs: rows of metrics.jsonl of all finished epochs, this one last.
 
         Returns:
-          A row of decisions.jsonl for each decision; the architecture's masks hold them.
+          The decisions, or rows of decisions.jsonl; the architecture's masks hold them.
         """
         return []
 

@@ -25,7 +25,7 @@ class BenchmarkCase:
       batch_size: images of a batch of each half.
       image_size: side of the images, pixels; they have three channels.
       classes: number of classes.
-      genotype: what is trained from scratch: a name in `genotypes.published.PUBLISHED` or a text form; empty: nothing.
+      genotype: what is trained from scratch: a name in `genotypes.published.PUBLISHED` or a text form, or "".
       training_channels: initial channels of that network.
       training_cells: its depth.
       training_batch_size: images of its batch.
@@ -46,12 +46,12 @@ class BenchmarkCase:
     operations: int = 0
 
     def search_space(self) -> Space:
-        """The space, with the first `operations` candidates only where that is asked for."""
+        """Return the space, with the first `operations` candidates only if that is not 0."""
         space = spaces.get(self.space)
         return first_operations(space, self.operations) if self.operations else space
 
     def to_genotype(self) -> Genotype:
-        """What `genotype` stands for."""
+        """Return the genotype that `genotype` names."""
         return PUBLISHED.get(self.genotype) or from_text(self.genotype, spaces.get(self.space))
 
 
@@ -81,10 +81,10 @@ SCALED = ("channels", "cells", "batch_size", "operations")
 
 
 def get(name: str) -> BenchmarkCase:
-    """The case of this name; a space of another name is a case with the sizes of `Case`, nothing trained.
+    """Return the case of this name; another space's name makes a case with default sizes, nothing trained.
 
     Raises:
-      UserError: neither a case nor a space.
+      UserError: the name is neither a case's nor a space's.
     """
     if name in CASES:
         return CASES[name]
@@ -96,13 +96,13 @@ def get(name: str) -> BenchmarkCase:
 
 
 def scaled(base: BenchmarkCase, field: str, value: int) -> BenchmarkCase:
-    """The base with one field changed, named after it."""
+    """Return the base with one field changed, named after it."""
     change: dict[str, Any] = {field: value, "name": f"{field}={value}"}
     return dataclasses.replace(base, **change)
 
 
 def first_operations(space: Space, count: int) -> Space:
-    """The space with the first `count` candidates of every edge.
+    """Return the space with the first `count` candidates of every edge.
 
     Raises:
       UserError: an edge has fewer.
@@ -115,7 +115,7 @@ def first_operations(space: Space, count: int) -> Space:
 
 
 def program_config(case: BenchmarkCase, settings: dict[str, Any]) -> ml_collections.ConfigDict:
-    """The config of the programs for a case; both implementations take their hyperparameters from it.
+    """Return the programs' config for a case; both implementations take their hyperparameters from it.
 
     Args:
       case: what is measured.

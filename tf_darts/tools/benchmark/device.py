@@ -1,4 +1,4 @@
-"""TensorFlow's threads and device: threads are set before it starts, both are told afterwards."""
+"""TensorFlow's threads and device: threads are set before it starts, both are reported afterwards."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tf_darts.tools.benchmark.machine import CPU
 
 
 def use(settings: dict[str, Any]) -> None:
-    """Sets the threads that the settings ask for; 0 leaves TensorFlow's own choice, all cores."""
+    """Set the threads that the settings ask for; 0 leaves TensorFlow's own choice, all cores."""
     if settings["intra_op_threads"]:
         tf.config.threading.set_intra_op_parallelism_threads(settings["intra_op_threads"])
     if settings["inter_op_threads"]:
@@ -17,7 +17,7 @@ def use(settings: dict[str, Any]) -> None:
 
 
 def about() -> dict[str, Any]:
-    """The threads that were set (0: as many as there are cores), and the device: "CPU" or the GPU's name."""
+    """Return the threads that were set (0: as many as cores), and the device: "CPU" or the GPU's name."""
     threads = {
         "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
@@ -30,12 +30,12 @@ def about() -> dict[str, Any]:
 
 
 def finish() -> None:
-    """Waits for what a GPU still has to do, so that it is inside what is timed."""
+    """Wait for what a GPU still has to do, so that it is timed too."""
     tf.test.experimental.sync_devices()
 
 
 def peak_memory() -> int:
-    """The most memory that was taken at a time, bytes: of the GPU, or where there is none of the process."""
+    """Return the peak memory in bytes: of the GPU, or of the process where there is no GPU."""
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
     return host.peak_memory()

@@ -23,7 +23,7 @@ peak_memory = device.peak_memory
 
 
 def best_seconds(work: Callable[[], tf.Tensor], seconds: float = SECONDS) -> float:
-    """The shortest of the times that `work` takes, repeated for so many seconds after a first time."""
+    """Return the shortest time that `work` takes, repeated for so many seconds after a first time."""
     work()
     device.finish()
     best, end = float("inf"), time.perf_counter() + seconds
@@ -36,13 +36,13 @@ def best_seconds(work: Callable[[], tf.Tensor], seconds: float = SECONDS) -> flo
 
 
 def product(side: int, dtype: str) -> float:
-    """Multiply-adds per second of a matrix product [side, side] x [side, side]."""
+    """Measure the multiply-adds per second of a matrix product [side, side] x [side, side]."""
     a = tf.cast(tf.random.stateless_uniform([side, side], [0, side]), dtype)
     return side**3 / best_seconds(lambda: tf.matmul(a, a))
 
 
 def convolution(images: int, side: int, channels: int, dtype: str) -> float:
-    """Multiply-adds per second of a 3x3 convolution, channels to channels."""
+    """Measure the multiply-adds per second of a 3x3 convolution, channels to channels."""
     x = tf.cast(tf.random.stateless_uniform([images, side, side, channels], [0, channels]), dtype)
     kernel = tf.cast(tf.random.stateless_uniform([3, 3, channels, channels], [1, channels]), dtype)
     work = images * side**2 * 9 * channels**2
@@ -50,7 +50,7 @@ def convolution(images: int, side: int, channels: int, dtype: str) -> float:
 
 
 def memory(size: int) -> float:
-    """Bytes per second, read and written together, of the better of a copy and an addition."""
+    """Measure the bytes per second, read and written together, of the better of a copy and an addition."""
     x = tf.ones([size // 4])
     y = tf.ones([size // 4])
     copy = 2 * size / best_seconds(lambda: tf.raw_ops.DeepCopy(x=x))
@@ -73,7 +73,7 @@ class Limit:
     about = staticmethod(device.about)
 
     def measure(self) -> dict[str, Any]:
-        """Gives multiply_adds_per_second (the best of all), bytes_per_second, and every result in `tried`."""
+        """Return multiply_adds_per_second (the best), bytes_per_second, and every result in `tried`."""
         tried = {}
         for side in PRODUCTS:
             side = max(int(side * self._sizes), 8)

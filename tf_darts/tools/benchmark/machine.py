@@ -1,4 +1,4 @@
-"""The machine that figures are of: what its devices are called, whether something else is using it."""
+"""The machine that is measured: the name of its device, and how busy it is with other work."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ CPU = "CPU"  # the device's name where there is no GPU; else the driver's name o
 
 
 def busy_cores(seconds: float = 1.0) -> float | None:
-    """How many cores are at work on average, over so many seconds; None where the system does not tell."""
+    """Return how many cores are at work on average over some seconds; None if the system does not tell."""
     try:
         before = _busy_seconds()
         time.sleep(seconds)
@@ -26,7 +26,7 @@ class Others:
         self._others = self._seconds()
 
     def cores(self) -> float | None:
-        """On average since the start; None where the system does not tell."""
+        """Return how many, on average since the start; None if the system does not tell."""
         if self._others is None:
             return None
         return max(0.0, (self._seconds() - self._others) / (time.perf_counter() - self._start))
@@ -41,7 +41,7 @@ class Others:
 
 
 def _busy_seconds() -> float:
-    """Seconds that all cores together have worked since the start (Linux)."""
+    """Return the seconds that all cores together have worked since the system started (Linux)."""
     fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     user, nice, system, _idle, _waiting, interrupts, soft_interrupts = fields[:7]
     return (user + nice + system + interrupts + soft_interrupts) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""Our side of the benchmark: what a worker process does between two looks at the clock.
+"""Our side of the benchmark: the tasks that a worker process times.
 
 A task is a class; the worker times each call of its methods (`worker.py`) and the parent decides the order
 (`rounds.py`). `peer_tasks.py` has the same classes and methods for the peer. Everything runs through the same
@@ -32,7 +32,7 @@ peak_memory = device.peak_memory
 
 
 def made_up_images(case: BenchmarkCase, count: int) -> ImageData:
-    """Random images [count, side, side, 3] and labels: what images show does not change what they cost."""
+    """Return random images [count, side, side, 3] and labels: what images show does not change their cost."""
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (count, case.image_size, case.image_size, 3), np.uint8)
     labels = draw.integers(0, case.classes, count, np.int32)
@@ -59,12 +59,12 @@ class MeasuredTask:
         self.space = case.search_space()
 
     def _search_setup(self) -> search_setup.SearchSetup:
-        made = search_setup.make(self.config, self.space, self.data, self.strategy)
+        made = search_setup.set_up(self.config, self.space, self.data, self.strategy)
         self.data = None  # the sets have their own copy on the device
         return made
 
     def _few(self) -> ImageSet:
-        """So many validation batches as a probe is timed on: a pass over them stands for a longer one."""
+        """Return the few validation batches that probes are timed on, in place of a whole pass."""
         data, count = self.data, self.settings["probe_batches"] * self.case.batch_size
         transform = Transform(data.mean, data.std, self.config.data.crop_padding, self.config.data.flip)
         return ImageSet(data.x_train[:count], data.y_train[:count], transform, self.config.seed)
@@ -76,7 +76,7 @@ class MeasuredSearch(MeasuredTask):
     """Building, start-up, bilevel steps, probe batches and perturbation events."""
 
     def build(self) -> Answer:
-        """Makes the supernet, its optimisers and its data sets; gives its size."""
+        """Make the supernet, its optimisers and its data sets; return its size."""
         few = self._few()
         self.setup = self._search_setup()
         epochs = search_plan.plan(self.setup.method, self.setup.train.size, 1)
@@ -93,18 +93,18 @@ class MeasuredSearch(MeasuredTask):
         }
 
     def step(self, count: int) -> Answer:
-        """So many bilevel steps in one call; the first call traces too."""
+        """Run so many bilevel steps in one call; the first call traces too."""
         self._steps(self._done, count)
         device.finish()
         self._done += count
         return {"count": count}
 
     def probe(self) -> Answer:
-        """All probes of the first decisions, over the few validation batches; counts batches of probes."""
+        """Run all probes of the first decisions over the few validation batches; count batches of probes."""
         return {"count": self._probe.around(*next_probe(self.space, self._planned, 0))}
 
     def event(self) -> Answer:
-        """One whole event, all its probes over the few validation batches; its decisions are undone."""
+        """Run one whole event, all its probes over the few validation batches; undo its decisions."""
         return {"count": self._probe.event([p for p in self._planned if p.event == 0])}
 
 
@@ -112,7 +112,7 @@ class MeasuredTraining(MeasuredTask):
     """Steps of training a network from scratch, half way through its epochs (drop path is on then)."""
 
     def build(self) -> Answer:
-        """Makes the network, its optimiser and its data sets; gives its size."""
+        """Make the network, its optimiser and its data sets; return its size."""
         self.config.runtime.steps_per_call = self.settings["steps"]
         made = setup_lib.make(self.config, self.space, self.case.to_genotype(), self.data, self.strategy)
         self.data = None
@@ -126,7 +126,7 @@ class MeasuredTraining(MeasuredTask):
         }
 
     def step(self, count: int) -> Answer:
-        """Some steps in one call, at most `count`; the first call traces too."""
+        """Run some steps in one call, at most `count`; the first call traces too."""
         _, done = self._steps(self._first)
         device.finish()
         return {"count": done}
@@ -136,7 +136,7 @@ class MeasuredSelection(MeasuredTask):
     """Fine-tuning steps and probes at stages of a selection: with some decisions made."""
 
     def build(self) -> Answer:
-        """Makes the supernet."""
+        """Make the supernet."""
         self.config.runtime.steps_per_call = self.settings["steps"]
         self._few_images = self._few()
         self.setup = self._search_setup()
@@ -144,16 +144,16 @@ class MeasuredSelection(MeasuredTask):
         return {"parameters": count_parameters(self.setup.bilevel.supernet)}
 
     def stage(self, decisions: list[dict]) -> Answer:
-        """Makes further decisions (rows of decisions.jsonl) and the compiled functions that follow them."""
+        """Make further decisions (rows of decisions.jsonl) and the compiled functions that follow them."""
         self._stage = MeasuredStage(self.setup, self._few_images, decisions)
         return {"made_anew": MeasuredStage.MADE_ANEW}
 
     def step(self, count: int) -> Answer:
-        """Some steps of fine-tuning in one call, at most `count`; the first call of a stage traces too."""
+        """Run at most `count` steps of fine-tuning in one call; the first call of a stage traces too."""
         return {"count": self._stage.step()}
 
     def probe(self, cell_type: str, edge: int, operation: int | None) -> Answer:
-        """All probes of such a decision in each cell type; counts batches of probes."""
+        """Run all probes of such a decision in each cell type; count batches of probes."""
         return {"count": self._stage.prober.around(cell_type, edge, operation)}
 
 
@@ -170,7 +170,7 @@ class MeasuredProber:
         self._prober = probe.Prober(setup, few)
 
     def around(self, cell_type: str, edge: int, operation: int | None) -> int:
-        """The probes of the decision that a probe belongs to, in every cell type; gives their batches.
+        """Run the probes of the decision that a probe belongs to, in every cell type; return their batches.
 
         Probes of a decision are evaluated together, and those of a later cell type share more: one alone
         would not be what a selection does.
@@ -188,7 +188,7 @@ class MeasuredProber:
         return count
 
     def event(self, planned: list[PlannedDecision]) -> int:
-        """All probes of an event and its decisions, which are undone; gives the number of batches."""
+        """Run all probes of an event, make and undo its decisions; return the number of batches."""
         architecture, done = self._architecture, []
         masks = [*architecture.open_operations.values(), *architecture.open_edges.values()]
         before = [mask.numpy() for mask in masks]
@@ -216,13 +216,16 @@ class MeasuredStage:
 
     def __init__(self, setup: search_setup.SearchSetup, few: ImageSet, decisions: list[dict]):
         for row in decisions:
-            decision_state.apply(setup.bilevel.architecture, row)
+            if row["kind"] == "operation":
+                setup.bilevel.architecture.decide_operation(row["cell_type"], row["edge"], row["operation"])
+            else:
+                setup.bilevel.architecture.remove_edges(row["cell_type"], row["removed"])
         setup.bilevel.architecture.compact()
         self.prober = MeasuredProber(setup, few)
         self._finetune: Callable = finetune.steps(setup)
 
     def step(self) -> int:
-        """A call's worth of steps; gives how many."""
+        """Run the steps of one call; return how many."""
         _, done = self._finetune(0)
         device.finish()
         return done

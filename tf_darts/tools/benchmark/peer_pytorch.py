@@ -1,7 +1,7 @@
 """The peer: supernet and network in plain PyTorch, in the usual way, from the same `Space` tables.
 
 One module per operation, a mixed operation that sums them, NCHW, eager. Modules are named as in the authors'
-release, so that `load` takes what `models.torch_weights.export` gives of our models. As in the release, the DARTS stacking
+release, so that `load` takes what `models.torch_weights.export` returns. As there, the DARTS stacking
 does not evaluate an operation whose mixing weight is exactly zero, and NAS-Bench-201 does. Which weights are
 zero is asked once in a pass, not at every operation: a GPU would be waited for each time.
 
@@ -48,7 +48,7 @@ class TorchFactorizedReduce(nn.Module):
 
 
 def _unit(channels: int, size: int, stride: int, dilation: int, affine: bool) -> list[nn.Module]:
-    """ReLU, depthwise k x k, pointwise 1x1, BN."""
+    """Return ReLU, depthwise k x k, pointwise 1x1, BN."""
     padding = dilation * (size - 1) // 2
     return [
         nn.ReLU(),
@@ -82,7 +82,7 @@ class Constant(nn.Module):
 
 
 def operation(name: str, c: int, stride: int, affine: bool) -> nn.Module:
-    """The operation of this name: x [B, c, H, W] -> [B, c, H/stride, W/stride]."""
+    """Make the operation of this name: x [B, c, H, W] -> [B, c, H/stride, W/stride]."""
     kind, _, size = name.rpartition("_")
     if name in ("none", "noise"):
         return Constant(stride, name == "noise")
@@ -279,7 +279,7 @@ class TorchModel(nn.Module):
         ]
 
     def _with_evaluated(self, weights: torch.Tensor) -> list[tuple[torch.Tensor, list[bool]]]:
-        """Each edge's mixing weights, and which of its operations are evaluated."""
+        """Return each edge's mixing weights, and which of its operations are evaluated."""
         skips_zeros = self.space.stacking.name == "darts"
         evaluated = (weights != 0).tolist() if skips_zeros else [[True] * weights.shape[1]] * len(weights)
         return list(zip(weights, evaluated, strict=True))
@@ -287,7 +287,7 @@ class TorchModel(nn.Module):
     def forward(
         self, images: torch.Tensor, arguments: Mapping[str | None, Sequence[Any]]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Logits [B, classes] and, in training with an auxiliary head, that head's.
+        """Return logits [B, classes] and, in training with an auxiliary head, that head's.
 
         Args:
           images: float32 [B, 3, H, W].
@@ -306,13 +306,13 @@ class TorchModel(nn.Module):
 
 
 def count_parameters(model: TorchModel) -> int:
-    """Trainable weights without alpha, the auxiliary head left out as in our count."""
+    """Count the trainable weights without alpha, the auxiliary head left out as in our count."""
     named = model.named_parameters()
     return sum(p.numel() for name, p in named if not name.startswith("auxiliary_head."))
 
 
 def load(model: TorchModel, state: Mapping[str, np.ndarray]) -> None:
-    """Sets every weight and running statistic from arrays with the release's names (`models.torch_weights.export`)."""
+    """Set every weight and running statistic from arrays of `models.torch_weights.export`."""
     places = {str(edge): i for i, edge in enumerate(model.space.edges)}
 
     def ours(name: str) -> str:

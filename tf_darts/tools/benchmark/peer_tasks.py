@@ -27,23 +27,23 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def peak_memory() -> int:
-    """The most memory that was taken at a time, bytes: of the GPU, or where there is none of the process."""
+    """Return the peak memory in bytes: of the GPU, or of the process where there is no GPU."""
     return torch.cuda.max_memory_allocated() if DEVICE.type == "cuda" else host.peak_memory()
 
 
 def finish() -> None:
-    """Waits for what a GPU still has to do, so that it is inside what is timed."""
+    """Wait for what a GPU still has to do, so that it is timed too."""
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
 
 
 def precision(name: str) -> torch.autocast:
-    """The type of activations in this suit: float32, or bfloat16 for `mixed_bfloat16`."""
+    """Return a context for the activations' type: float32, or bfloat16 for `mixed_bfloat16`."""
     return torch.autocast(DEVICE.type, torch.bfloat16, enabled=name == "mixed_bfloat16")
 
 
 class PeerArchitecture:
-    """Alpha, the decisions, and the mixing weights made of them: the formula of `tf_darts.models.architecture`.
+    """Alpha, the decisions, and the mixing weights made of them as in `tf_darts.models.architecture`.
 
     Args:
       space: the search space.
@@ -62,7 +62,7 @@ class PeerArchitecture:
             self.mask[cell_type] = torch.ones(shape)
 
     def mixing_weights(self) -> dict[str, torch.Tensor]:
-        """[edges, operations] per cell type."""
+        """Return the mixing weights, [edges, operations] per cell type."""
         weights = {}
         for cell_type, alpha in self.alpha.items():
             p = functional.softmax(alpha.masked_fill(~self._exists[cell_type], -1e9), -1)
@@ -71,7 +71,7 @@ class PeerArchitecture:
         return weights
 
     def decide(self, row: dict) -> None:
-        """Makes a decision (a row of decisions.jsonl)."""
+        """Make a decision (a row of decisions.jsonl)."""
         cell_type = row["cell_type"]
         edges = [row["edge"]] if row["kind"] == "operation" else row["removed"]
         self.decided[cell_type][edges] = True
@@ -107,14 +107,14 @@ class PeerBilevel:
         )
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Mean cross-entropy of a batch, in training mode."""
+        """Return the mean cross-entropy of a batch, in training mode."""
         images, labels = batch
         with precision(self._precision):
             logits, _ = self.model(images, self.architecture.mixing_weights())
             return functional.cross_entropy(logits, labels)
 
     def alpha_step(self, batch: Batch, alpha_gradients: str = "usual") -> None:
-        """Updates alpha on a validation batch.
+        """Update alpha on a validation batch.
 
         Args:
           batch: the validation batch.
@@ -131,7 +131,7 @@ class PeerBilevel:
         self.alpha_optimizer.step()
 
     def weight_step(self, batch: Batch) -> None:
-        """Updates the weights on a training batch."""
+        """Update the weights on a training batch."""
         self.weight_optimizer.zero_grad()
         self.loss(batch).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self._clip_norm)
@@ -139,7 +139,7 @@ class PeerBilevel:
 
     @torch.no_grad()
     def probe(self, cell_type: str, edge: int, operation: int | None, batches: list[Batch]) -> int:
-        """Correct images with one operation (None: the edge) left out; batch statistics, no gradients."""
+        """Count correct images without one operation (None: the edge); batch statistics, no gradients."""
         mask = self.architecture.mask[cell_type]
         mask[edge, slice(None) if operation is None else operation] = 0.0
         weights, correct = self.architecture.mixing_weights(), 0
@@ -152,7 +152,7 @@ class PeerBilevel:
 
 
 def training_step(model: TorchModel, optimizer: torch.optim.Optimizer, config: Any, batch: Batch) -> None:
-    """One update of a network, with half of the final drop-path probability."""
+    """Update a network once, with half of the final drop-path probability."""
     (images, labels), training = batch, config.training
     edges = {t: [training.drop_path / 2] * len(cell) for t, cell in model.genotype.cells.items()}
     optimizer.zero_grad()
@@ -219,7 +219,7 @@ class PeerTask:
 
     @staticmethod
     def about() -> Answer:
-        """The threads that torch uses, and the device's name: "CPU", or the GPU's."""
+        """Return the threads that torch uses, and the device's name: "CPU", or the GPU's."""
         threads = {"intra_op": torch.get_num_threads(), "inter_op": torch.get_num_interop_threads()}
         if DEVICE.type == "cpu":
             return {"threads": threads, "device": CPU}
@@ -230,7 +230,7 @@ class PeerSearch(PeerTask):
     """Building, bilevel steps, probe batches and perturbation events."""
 
     def build(self) -> Answer:
-        """Makes the supernet, its optimisers and the batches; gives its number of parameters."""
+        """Make the supernet, its optimisers and the batches; return its number of parameters."""
         self._few = self._probe_batches()
         self._train, self._valid = self._batches(self.case.batch_size, 2)
         self.bilevel = self._bilevel(self.config.search.learning_rate)
@@ -238,21 +238,21 @@ class PeerSearch(PeerTask):
         return {"parameters": count_parameters(self.bilevel.model)}
 
     def step(self, count: int, alpha_gradients: str = "usual") -> Answer:
-        """So many bilevel steps."""
+        """Run so many bilevel steps."""
         return self._steps(self.bilevel, count, alpha_gradients)
 
     def probe(self) -> Answer:
-        """One probe, of the first operation of the first edge, over the few validation batches."""
+        """Run one probe, of the first operation of the first edge, over the few validation batches."""
         self.bilevel.probe(self._planned[0].cell_type, 0, 0, self._few)
         return {"count": len(self._few)}
 
     def event(self) -> Answer:
-        """All probes of the first event over the few validation batches."""
+        """Run all probes of the first event over the few validation batches."""
         event = [p for p in self._planned if p.event == 0]
         return {"count": sum(self._decision(p) for p in event)}
 
     def _decision(self, planned: PlannedDecision) -> int:
-        """Probes every operation of an edge (the first event decides operations); gives the batches."""
+        """Probe every operation of an edge (the first event decides operations); count the batches."""
         operations = range(len(self.space.candidates[planned.cell_type][planned.place]))
         scores = [self.bilevel.probe(planned.cell_type, planned.place, o, self._few) for o in operations]
         return len(scores) * len(self._few)
@@ -262,7 +262,7 @@ class PeerTraining(PeerTask):
     """Steps of training a network from scratch."""
 
     def build(self) -> Answer:
-        """Makes the network, its optimiser and a batch; gives its number of parameters."""
+        """Make the network, its optimiser and a batch; return its number of parameters."""
         training = self.config.training
         self._model = TorchModel(
             self.space,
@@ -282,7 +282,7 @@ class PeerTraining(PeerTask):
         return {"parameters": count_parameters(self._model)}
 
     def step(self, count: int) -> Answer:
-        """So many steps."""
+        """Run so many steps."""
         for _ in range(count):
             training_step(self._model, self._optimizer, self.config, self._batch)
         finish()
@@ -293,23 +293,23 @@ class PeerSelection(PeerTask):
     """Fine-tuning steps and probes at stages of a selection: with some decisions made."""
 
     def build(self) -> Answer:
-        """Makes the supernet."""
+        """Make the supernet."""
         self._few = self._probe_batches()
         self._train, self._valid = self._batches(self.case.batch_size, 2)
         self.bilevel = self._bilevel(self.config.selection.learning_rate)
         return {"parameters": count_parameters(self.bilevel.model)}
 
     def stage(self, decisions: list[dict]) -> Answer:
-        """Makes further decisions."""
+        """Make further decisions."""
         for row in decisions:
             self.bilevel.architecture.decide(row)
         return {"made_anew": False}
 
     def step(self, count: int, alpha_gradients: str = "usual") -> Answer:
-        """So many steps of fine-tuning."""
+        """Run so many steps of fine-tuning."""
         return self._steps(self.bilevel, count, alpha_gradients)
 
     def probe(self, cell_type: str, edge: int, operation: int | None) -> Answer:
-        """One probe over the few validation batches."""
+        """Run one probe over the few validation batches."""
         self.bilevel.probe(cell_type, edge, operation, self._few)
         return {"count": len(self._few)}

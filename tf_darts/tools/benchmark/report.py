@@ -1,4 +1,4 @@
-"""What the benchmark shows: tables in Markdown, and pictures of times, ratios and scaling."""
+"""The benchmark's report: tables in Markdown, and pictures of times, ratios and scaling."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,17 +23,17 @@ Unit = dict[str, Any]  # an entry of result.json's `units`
 
 
 def number(value: float) -> str:
-    """Three significant digits, without an exponent."""
+    """Format a number with three significant digits, without an exponent."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
 
 
 def spread(values: dict[str, float]) -> str:
-    """Median and quartiles."""
+    """Format median and quartiles."""
     return f"{number(values['median'])} ({number(values['q1'])}-{number(values['q3'])})"
 
 
 def _peer_columns(quantity: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """(how the peer did it, its seconds, ratio) for each way in which the peer was measured."""
+    """Return (how the peer did it, its seconds, ratio) for each way in which the peer was measured."""
     return [
         (name.partition(" ")[2], spread(quantity["seconds"][name]), _ratio(ratio))
         for name, ratio in quantity["ratios"].items()
@@ -45,7 +45,7 @@ def _ratio(ratio: dict[str, float]) -> str:
 
 
 def times_table(units: Sequence[Unit], limit: dict[str, Any]) -> str:
-    """Seconds, ratios, images per second and the share of the limit, for all cases."""
+    """Return a table of seconds, ratios, images per second and the share of the limit, for all cases."""
     headings = ("case", "what", "ours, s", "peer, s", "peer / ours", "ours, images/s", "of the limit, %")
     rows = []
     for unit in units:
@@ -64,7 +64,7 @@ def times_table(units: Sequence[Unit], limit: dict[str, Any]) -> str:
 
 
 def starts_table(units: Sequence[Unit]) -> str:
-    """Start-up and memory, each implementation in a process of its own."""
+    """Return a table of start-up and memory, each implementation in a process of its own."""
     headings = ("case", "what", "ours", "peer", "ours / peer")
     rows = []
     for unit in units:
@@ -96,7 +96,7 @@ def starts_table(units: Sequence[Unit]) -> str:
 
 
 def selections_table(units: Sequence[Unit]) -> str:
-    """The hours of a whole selection."""
+    """Return a table of the hours of a whole selection."""
     headings = ("case", "whole selection, hours", "ours", "peer", "peer / ours")
     rows = []
     for unit in units:
@@ -115,7 +115,7 @@ def selections_table(units: Sequence[Unit]) -> str:
 
 
 def scaling_table(units: Sequence[Unit]) -> str:
-    """The scaling study."""
+    """Return the table of the scaling study."""
     headings = ("varied", "value", "ours, step, s", "peer, step, s", "peer / ours")
     headings += ("ours, GiB", "peer, GiB", "10^9 multiply-adds")
     rows = []
@@ -143,7 +143,7 @@ def _step_work(unit: Unit) -> float:
 
 
 def times_picture(units: Sequence[Unit]) -> bytes:
-    """A PNG: seconds of each quantity, and the peer's over ours; medians, with lines from end to end."""
+    """Draw a PNG: seconds of each quantity, and the peer's over ours; medians, with lines from end to end."""
     bars = []
     for unit in units:
         for key, quantity in unit["result"].get("quantities", {}).items():
@@ -180,7 +180,7 @@ def _bar(axes, place: float, values: dict[str, float], colour: str) -> None:
 
 
 def scaling_picture(units: Sequence[Unit]) -> bytes:
-    """A PNG: seconds of a step against what is varied, with what they would be at a constant rate of work."""
+    """Draw a PNG: a step's seconds against what is varied, beside those at a constant rate of work."""
     fields = list(dict.fromkeys(unit["varied"] for unit in units))
     figure = Figure(figsize=(9.0, 3.4 * ((len(fields) + 1) // 2)), layout="constrained")
     grid = np.atleast_1d(figure.subplots((len(fields) + 1) // 2, 2, squeeze=False)).ravel()

@@ -60,7 +60,7 @@ class Worker:
             raise
 
     def __call__(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Has a method of the task called; gives its answer, with seconds and the peak memory in bytes.
+        """Call a method of the task; return its answer, with seconds and the peak memory in bytes.
 
         Raises:
           UserError: the case cannot be measured, for example because memory does not suffice.
@@ -88,7 +88,7 @@ class Worker:
         return RuntimeError(f"{self._name} ended with status {status}:\n{self._errors.read()[-4000:]}")
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         self._process.stdin.close()
         try:
             self._process.wait(10)
@@ -106,16 +106,16 @@ class Worker:
 
 
 def summary(samples: list[float]) -> dict[str, float]:
-    """Median, quartiles and extremes."""
+    """Return median, quartiles and extremes."""
     low, q1, median, q3, high = np.quantile(samples, [0.0, 0.25, 0.5, 0.75, 1.0]).tolist()
     return {"median": median, "q1": q1, "q3": q3, "min": low, "max": high}
 
 
 def in_rounds(calls: dict[str, Callable[[], float]], count: int) -> dict[str, Any]:
-    """Calls each in turn, so many times.
+    """Call each in turn, so many times.
 
     Args:
-      calls: by name, what gives a number of seconds; one of the names is "ours".
+      calls: by name, functions that return a number of seconds; one of the names is "ours".
       count: rounds.
 
     Returns:
@@ -136,7 +136,7 @@ def in_rounds(calls: dict[str, Callable[[], float]], count: int) -> dict[str, An
 
 
 def each(worker: Worker, do: str, **arguments: Any) -> float:
-    """Seconds of one of the steps or batches of a request."""
+    """Return the seconds of one of the steps or batches of a request."""
     answer = worker(do, **arguments)
     return answer["seconds"] / answer["count"]
 
@@ -145,7 +145,7 @@ Workers = dict[str, Worker]
 
 
 def _build(workers: Workers) -> dict[str, dict[str, Any]]:
-    """Has all sides build; gives what is known of each, after checking that they are the same size."""
+    """Make all sides build; check that they are the same size, and return what is known of each."""
     devices = {name: worker.started["device"] for name, worker in workers.items()}
     if len(set(devices.values())) > 1:
         raise UserError(
@@ -168,7 +168,7 @@ def _build(workers: Workers) -> dict[str, dict[str, Any]]:
 
 
 def _step_calls(workers: Workers, settings: dict[str, Any]) -> dict[str, Callable[[], float]]:
-    """What measures a bilevel step, by name: ours, and the peer's with each way to alpha's gradients."""
+    """Return functions that time a bilevel step: ours, and the peer's with each way to alpha's gradients."""
     calls = {OURS: lambda: each(workers[OURS], "step", count=settings["steps"])}
     if PEER in workers:
         for way in split(settings["alpha_gradients"]):
@@ -186,7 +186,7 @@ def _start_steps(workers: Workers, sides: dict[str, dict[str, Any]], settings: d
 
 
 def search(workers: Workers, case: BenchmarkCase, settings: dict[str, Any]) -> dict[str, Any]:
-    """Start-up, bilevel steps, probe batches, and whole events (if the settings ask for any)."""
+    """Measure start-up, bilevel steps, probe batches, and whole events (if the settings ask for any)."""
     sides = _build(workers)
     _start_steps(workers, sides, settings)
     quantities = {"step": in_rounds(_step_calls(workers, settings), settings["rounds"])}
@@ -205,7 +205,7 @@ def search(workers: Workers, case: BenchmarkCase, settings: dict[str, Any]) -> d
 
 
 def training(workers: Workers, case: BenchmarkCase, settings: dict[str, Any]) -> dict[str, Any]:
-    """Start-up and steps of training a network from scratch."""
+    """Measure start-up and steps of training a network from scratch."""
     sides = _build(workers)
     _start_steps(workers, sides, settings)
     calls = {
@@ -218,7 +218,7 @@ def training(workers: Workers, case: BenchmarkCase, settings: dict[str, Any]) ->
 
 
 def selection(workers: Workers, case: BenchmarkCase, settings: dict[str, Any]) -> dict[str, Any]:
-    """Steps and probe batches at stages of a selection, and the hours of the whole that follow from them."""
+    """Measure steps and probe batches at stages of a selection; add up the hours of the whole."""
     space = case.search_space()
     planned, epochs = whole.plan_of(space, settings["interval"], settings["seed"])
     decisions = whole.made_up_decisions(space, planned, settings["seed"])

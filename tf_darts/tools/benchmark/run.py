@@ -1,4 +1,4 @@
-"""The whole benchmark: which units are measured, what of an earlier run is kept, and the files it writes.
+"""The whole benchmark: the units that are measured, what of an earlier run is kept, and the files.
 
 OUTPUT/result.json    every sample, with versions, machine, threads and dates; written after every unit
 OUTPUT/table.md       the tables, as they are printed
@@ -53,7 +53,7 @@ class PlannedUnit:
 
 
 def planned_units(chosen: dict[str, Any], scaling: bool) -> list[PlannedUnit]:
-    """All units of a run, in order.
+    """Return all units of a run, in order.
 
     Args:
       chosen: the benchmark's valid config as a plain dictionary.
@@ -98,12 +98,12 @@ class Results:
             )
 
     def find(self, depends: dict[str, Any]) -> dict[str, Any] | None:
-        """The result that depends on exactly this, if it is there."""
+        """Return the result that depends on exactly this; None if there is none."""
         units = [self.content["limit"], *self.content["units"]]
         return next((unit for unit in units if unit and unit["depends"] == depends), None)
 
     def save(self) -> None:
-        """Writes result.json.
+        """Write result.json.
 
         Raises:
           UserError: the folder cannot be made or written.
@@ -122,7 +122,7 @@ def run(
     folder: pathlib.Path,
     say: Callable[[str], None] = print,
 ) -> str:
-    """Measures what the folder does not hold yet; writes its files and gives the tables.
+    """Measure what the folder does not hold yet, write its files, and return the tables.
 
     Args:
       chosen: the benchmark's valid config as a plain dictionary.
@@ -184,7 +184,7 @@ def _measure(unit: PlannedUnit, peer: bool) -> dict[str, Any]:
 
 
 def _name(unit: dict[str, Any]) -> str:
-    """How a unit of result.json is spoken of."""
+    """Return how messages name a unit of result.json."""
     case = unit["case"]["name"]
     return f"scaling, {case}" if unit["varied"] else f"{case}, {unit['task']}"
 
@@ -194,7 +194,7 @@ def _now() -> str:
 
 
 def _show(results: Results, units: list[dict[str, Any]]) -> str:
-    """Writes table.md and the pictures; gives the table's text."""
+    """Write table.md and the pictures; return the table's text."""
     limit, folder = results.content["limit"]["result"], results.folder
     cases = [unit for unit in units if not unit["varied"]]
     study = [unit for unit in units if unit["varied"]]
@@ -213,7 +213,7 @@ def _show(results: Results, units: list[dict[str, Any]]) -> str:
 
 
 def _preface(units: list[dict[str, Any]], limit: dict[str, Any]) -> str:
-    """What the tables are about: machine, versions, threads, and how figures are to be read."""
+    """Return what the tables are about: machine, versions, threads, and how figures are to be read."""
     here = units[0]["depends"]["machine"]
     sides: dict[str, dict[str, Any]] = {}
     for unit in units:

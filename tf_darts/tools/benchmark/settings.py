@@ -1,4 +1,4 @@
-"""Every setting of the benchmark: its default, what is allowed, and what it means; and their check."""
+"""Every setting of the benchmark: its default, what is allowed, what it means; and the check of a config."""
 
 import dataclasses
 from typing import Any
@@ -28,7 +28,7 @@ def _integers(default: str, doc: str) -> Field:
 
 
 def split(value: str) -> list[str]:
-    """The parts of a text with commas, without spaces around; nothing for an empty text."""
+    """Split a text at commas, without spaces around the parts; nothing for an empty text."""
     return [part.strip() for part in value.split(",")] if value.strip() else []
 
 
@@ -92,19 +92,19 @@ FIELDS: dict[str, dict[str, Field]] = {
 
 
 def default() -> ml_collections.ConfigDict:
-    """The settings of the published comparison, as a config that the caller may change."""
+    """Return the settings of the published comparison, as a config that the caller may change."""
     config = ml_collections.ConfigDict({name: field.default for name, field in FIELDS[""].items()})
     config.scaling = {name: field.default for name, field in FIELDS["scaling"].items()}
     return config
 
 
 def names() -> list[str]:
-    """All fields, as `--config.NAME`."""
+    """Return all fields, as `--config.NAME`."""
     return [*FIELDS[""], *(f"scaling.{name}" for name in FIELDS["scaling"])]
 
 
 def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Checks a config whole, before anything is measured.
+    """Check a whole config, before anything is measured.
 
     Returns:
       A copy with every field present and of its declared type.
@@ -137,7 +137,7 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 
 def unknown(name: str) -> str:
-    """The message about a field that does not exist."""
+    """Return the message about a field that does not exist."""
     return f"config: unknown field {name!r}; {registry.hint(name, names())}"
 
 
@@ -160,7 +160,7 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
 
 
 def chosen_case(settings: dict[str, Any], name: str) -> cases.BenchmarkCase:
-    """A case with the sizes that the settings change (those that are not 0)."""
+    """Return a case with the sizes that the settings change (those that are not 0)."""
     case = cases.get(name)
     fields = ("channels", "cells", "batch_size", "image_size")
     fields += ("training_channels", "training_cells", "training_batch_size")
@@ -169,7 +169,7 @@ def chosen_case(settings: dict[str, Any], name: str) -> cases.BenchmarkCase:
 
 
 def scaling_cases(settings: dict[str, Any]) -> dict[str, list[cases.BenchmarkCase]]:
-    """By what varies, the cases of the scaling study in ascending order."""
+    """Return the cases of the scaling study, in ascending order, by what varies."""
     scaling = settings["scaling"]
     base = dataclasses.replace(
         cases.SCALING_BASE,

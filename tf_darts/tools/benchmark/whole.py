@@ -15,13 +15,13 @@ from tf_darts.spaces import Space
 
 
 def plan_of(space: Space, interval: int, seed: int) -> tuple[list[PlannedDecision], int]:
-    """All decisions of a selection from the start, and its epochs of fine-tuning."""
+    """Return all decisions of a selection from the start, and its epochs of fine-tuning."""
     undecided = {t: [e for e, row in enumerate(rows) if len(row) > 1] for t, rows in space.candidates.items()}
     return plan(space, undecided, interval, at_random(seed))
 
 
 def made_up_decisions(space: Space, planned: Sequence[PlannedDecision], seed: int) -> list[dict]:
-    """A decision for everything planned, drawn at random: rows of decisions.jsonl without the probes.
+    """Draw a decision for everything planned: rows of decisions.jsonl without the probes.
 
     What is chosen changes what later steps cost (a skip connection is cheap, a 5x5 convolution is not), so
     both implementations are timed with the same choices, uniform over the candidates and the edges.
@@ -42,7 +42,7 @@ def made_up_decisions(space: Space, planned: Sequence[PlannedDecision], seed: in
 
 
 def next_probe(space: Space, planned: Sequence[PlannedDecision], event: int) -> tuple[str, int, int | None]:
-    """A probe of an event, or of the last: cell type, edge, and operation (None: the whole edge)."""
+    """Return a probe of an event, or of the last: cell type, edge, and operation (None: the whole edge)."""
     p = next((p for p in planned if p.event == event), planned[-1])
     if p.kind == "operation":
         return p.cell_type, p.place, 0
@@ -50,7 +50,7 @@ def next_probe(space: Space, planned: Sequence[PlannedDecision], event: int) -> 
 
 
 def stages(events: int, count: int) -> list[int]:
-    """Numbers of events made at which to measure: `count` of them from 0 to all, evenly, none twice."""
+    """Return the numbers of events made at which to measure: `count` from 0 to all, evenly, none twice."""
     return sorted({round(float(x)) for x in np.linspace(0, events, count)})
 
 
@@ -93,7 +93,7 @@ def hours(
     valid_batches: float,
     starts_anew: bool,
 ) -> Hours:
-    """Adds up a selection.
+    """Add up the hours of a selection.
 
     Args:
       space: the search space.

@@ -2,7 +2,7 @@
 
 The first line on its standard input is the job, every further line a request; each is answered with one line
 of JSON on its standard output. Requests name a method of the task and its arguments, and are answered with
-what the method gave and the seconds that it took:
+what the method returned and the seconds that it took:
 
     {"implementation": "ours", "task": "Search", "case": {...}, "settings": {...}}
     {"do": "step", "count": 2}      ->  {"seconds": 8.1, "count": 2, "memory": 6600000000}
@@ -23,7 +23,7 @@ from tf_darts.tools.benchmark.cases import BenchmarkCase
 
 
 def _start(job: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """Imports the implementation and makes the task; gives both and the first answer."""
+    """Import the implementation and make the task; return both and the first answer."""
     start = time.perf_counter()
     if job["implementation"] == "peer":
         from tf_darts.tools.benchmark import peer_tasks as side
@@ -46,7 +46,7 @@ def _answer(side: Any, task: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serves until standard input ends."""
+    """Serve requests until standard input ends."""
     # Libraries print on standard output when they like; the answers go where the parent listens.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

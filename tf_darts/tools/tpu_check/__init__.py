@@ -1,1 +1,1 @@
-"""Whether steps would run on a TPU: lowered by TensorFlow's bridge and compiled by libtpu, without one."""
+"""A check of the steps for TPUs, without a TPU: lowered by TensorFlow's bridge, compiled by libtpu."""

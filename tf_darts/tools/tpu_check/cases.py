@@ -1,4 +1,4 @@
-"""What is checked; without TensorFlow."""
+"""The cases that are checked; without TensorFlow."""
 
 import dataclasses
 from typing import Any
@@ -79,14 +79,14 @@ class CompiledCase:
 
     @property
     def name(self) -> str:
-        """For files and tables."""
+        """The case's name in files and tables."""
         size = f"{self.cells}_cells" if self.cells else "full"
         batch = f"-batch_{self.batch}" if self.batch else ""
         return f"{self.space}-{self.program}-{self.precision}-{size}-{self.replicas}{batch}"
 
     @classmethod
     def of_name(cls, name: str) -> "CompiledCase":
-        """The case of this name.
+        """Return the case of this name.
 
         Raises:
           ValueError: no case has it.
@@ -101,7 +101,7 @@ class CompiledCase:
 
 
 def cells_of(size: str, space: str) -> int:
-    """The number of cells, as `Case` has it, of a size: `full`, `fewest` or a number of cells.
+    """Return the cells, as `CompiledCase` has them, of a size: `full`, `fewest` or a number of cells.
 
     Raises:
       ValueError: it is neither, or fewer than hold a cell of every kind.
@@ -116,7 +116,7 @@ def cells_of(size: str, space: str) -> int:
 
 
 def batch_of(batch: str) -> int:
-    """The images in a batch, as `Case` has it: `published` or a number.
+    """Return the images in a batch, as `CompiledCase` has them: `published` or a number.
 
     Raises:
       ValueError: it is neither.
@@ -129,7 +129,7 @@ def batch_of(batch: str) -> int:
 
 
 def sizes(case: CompiledCase) -> dict[str, Any]:
-    """Config fields of a case."""
+    """Return the config fields of a case."""
     fields = {"data.limit_train": IMAGES, **PUBLISHED[case.space]}
     if case.cells:
         fields |= {"search.cells": case.cells, "training.cells": case.cells}

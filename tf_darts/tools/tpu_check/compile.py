@@ -27,7 +27,7 @@ from tf_darts.workdir.files import write_atomically
 
 
 def compiled(text: str, chip: str, replicas: int) -> dict:
-    """Facts about a program that was compiled for the first `replicas` cores of the chip's topology.
+    """Compile a program for the first `replicas` cores of the chip's topology; return facts about it.
 
     Raises:
       jax.errors.JaxRuntimeError: libtpu does not compile it.
@@ -68,18 +68,18 @@ class PeakMemory(threading.Thread):
         self.bytes = 0
 
     def look(self) -> None:
-        """Counts what the process has now."""
+        """Count what the process has now."""
         self.bytes = max(self.bytes, host.held_memory(), host.peak_memory())
 
     def run(self) -> None:
-        """Looks until the process ends."""
+        """Look once a second until the process ends."""
         while True:
             self.look()
             time.sleep(1)
 
 
 def main() -> None:
-    """Compiles and leaves CHIP.json."""
+    """Compile a program and write CHIP.json."""
     folder, chip, replicas = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     peak = PeakMemory()
     peak.start()

@@ -1,6 +1,6 @@
 """A step as a function of its variables' values, as the bridge wants it where no device holds them.
 
-While such a function is traced, variables are stood in for by tensors: reading one gives its current value,
+While such a function is traced, tensors stand in for variables: reading one returns its current value,
 assigning to one replaces that. A value that is read before it is assigned to becomes an argument.
 """
 
@@ -27,7 +27,7 @@ class StandIns:
         self.assigned: dict[int, tf.Tensor] = {}
 
     def read(self, variable: ResourceVariable) -> tf.Tensor:
-        """The variable's current value."""
+        """Return the variable's current value."""
         if id(variable) not in self._values:
             with tf.init_scope():
                 self._values[id(variable)] = self._before["_read_variable_op"](variable)
@@ -37,12 +37,12 @@ class StandIns:
         return value
 
     def put(self, variable: ResourceVariable, value) -> tf.Tensor:
-        """Sets the variable."""
+        """Set the variable."""
         self._values[id(variable)] = self.assigned[id(variable)] = tf.cast(value, variable.dtype)
         return self._values[id(variable)]
 
     def _momentum(self, var, accum, lr, grad, momentum, **_) -> None:
-        """ResourceApplyMomentum."""
+        """Do what ResourceApplyMomentum does."""
         variable, velocity = self._handles[id(var)], self._handles[id(accum)]
         moved = self.put(velocity, momentum * self.read(velocity) + grad)
         self.put(variable, self.read(variable) - lr * moved)
@@ -83,7 +83,7 @@ class StandIns:
 
 
 def functional(function: Callable) -> Callable:
-    """The function of the same arguments that gives its result and the values of what it assigned to."""
+    """Return a function of the same arguments that returns its result and the values that it assigned."""
 
     def pure(*arguments):
         with StandIns() as standing_in:

@@ -26,7 +26,7 @@ OUTSIDE = ("infeed", "outfeed", "send", "recv", "custom_call")
 
 
 def lower(case: CompiledCase) -> tuple[str, dict]:
-    """The step as StableHLO text, and what it consists of.
+    """Return a case's step as StableHLO text, and what it consists of.
 
     Raises:
       tf.errors.OpError: an operation has no TPU kernel.
@@ -52,7 +52,7 @@ def lower(case: CompiledCase) -> tuple[str, dict]:
 def stablehlo(
     name: str, step: Callable, *arguments: tf.TensorSpec
 ) -> tuple[str, tf.types.experimental.ConcreteFunction]:
-    """A step that reads and assigns variables as StableHLO text, and the function of their values.
+    """Return a step that uses variables as StableHLO text, and as a function of their values.
 
     Raises:
       tf.errors.OpError: an operation has no TPU kernel.
@@ -67,12 +67,12 @@ def stablehlo(
 
 
 def operations(text: str) -> list[str]:
-    """The operations of a program, one name for each."""
+    """Return the operations of a program, one name for each."""
     return re.findall(r"\bstablehlo\.(\w+)", text)
 
 
 def check(name: str, text: str, found: list[str]) -> None:
-    """Checks that a program is XLA's alone, with static shapes.
+    """Check that a program is XLA's alone, with static shapes.
 
     Raises:
       ValueError: it is not.
@@ -86,7 +86,7 @@ def check(name: str, text: str, found: list[str]) -> None:
 
 
 def main() -> None:
-    """Lowers and leaves program.mlir and lowered.json."""
+    """Lower a step and write program.mlir and lowered.json."""
     case, folder = CompiledCase(**json.loads(sys.argv[1])), pathlib.Path(sys.argv[2])
     begun = time.monotonic()
     text, facts = lower(case)

@@ -1,7 +1,7 @@
 """A plan on paper: how long a search would take on TPUs at least, from what libtpu counts in its steps.
 
 The compiler's cost analysis of a supernet, of few cells where the full one was not compiled, is compared with
-what formulas give for the same supernet; the formulas for the full size are corrected by that.
+what formulas say of the same supernet; the formulas for the full size are corrected by that.
 
 python -m tf_darts.tools.tpu_check.plan results/tpu_check prints the tables of docs/scaling.md.
 """
@@ -56,7 +56,7 @@ _FORETOLD = (
 
 @dataclasses.dataclass(frozen=True)
 class CoreWork:
-    """What a supernet's search is made of, by image where not said otherwise; by formulas.
+    """The work of a supernet's search by formulas, for an image where not said otherwise.
 
     Attributes:
       flops: of a forward pass.
@@ -76,12 +76,12 @@ class CoreWork:
 
     @property
     def of_step(self) -> "ProgramCost":
-        """Of a bilevel step, for an image."""
+        """The cost of a bilevel step, for an image."""
         return ProgramCost(cost.BILEVEL_STEP * self.flops, MOVES_OF_STEP * self.kept)
 
     @property
     def of_probe(self) -> "ProgramCost":
-        """Of a probe, for an image."""
+        """The cost of a probe, for an image."""
         return ProgramCost(self.flops, MOVES_FORWARD * self.kept)
 
 
@@ -101,11 +101,11 @@ class ProgramCost:
         return ProgramCost(self.flops * other.flops, self.moved * other.moved)
 
     def over(self, other: "ProgramCost") -> "ProgramCost":
-        """Each divided by the other's."""
+        """Divide each by the other's."""
         return ProgramCost(self.flops / other.flops, self.moved / other.moved)
 
     def seconds(self, chip: Chip) -> float:
-        """The least that a core takes for it."""
+        """Return the least seconds that a core takes for it."""
         return max(self.flops / chip.flops, self.moved / chip.bandwidth)
 
 
@@ -127,18 +127,18 @@ class Counted:
 
     @property
     def ratio(self) -> ProgramCost:
-        """By how much the formulas are to be corrected."""
+        """The factors that correct the formulas."""
         return self.counts.over(self.formulas)
 
 
 def depth(space_name: str, cells: int) -> int:
-    """The cells of a supernet, where 0 stands for the published number."""
+    """Return the cells of a supernet, where 0 stands for the published number."""
     return cells or PUBLISHED[space_name]["search.cells"]
 
 
 @functools.cache
 def work(space_name: str, cells: int = 0) -> CoreWork:
-    """The published search and selection in a space.
+    """Return the work of the published search and selection in a space.
 
     Args:
       space_name: a key of `PUBLISHED`.
@@ -171,13 +171,13 @@ def work(space_name: str, cells: int = 0) -> CoreWork:
 
 
 def compiled(rows: Sequence[dict], space_name: str, program: str, batch: int = 0) -> dict:
-    """The row of what was compiled for one core with the most cells.
+    """Return the row of what was compiled for one core with the most cells.
 
     Args:
       rows: from `run.found`.
       space_name: a key of `PUBLISHED`.
       program: `search` or `probe`.
-      batch: as in `cases.Case`.
+      batch: as in `cases.CompiledCase`.
 
     Raises:
       UserError: nothing of it was compiled.
@@ -191,17 +191,17 @@ def compiled(rows: Sequence[dict], space_name: str, program: str, batch: int = 0
 
 
 def _on_one_core(rows: Sequence[dict]) -> list[dict]:
-    """Rows of what was compiled, for one core."""
+    """Return the rows of what was compiled for one core."""
     return [row for row in rows if "flops" in row and row["replicas"] == 1]
 
 
 def moved(row: dict) -> float:
-    """Bytes that a step moves."""
+    """Return the bytes that a step moves."""
     return row["bytes_accessed"] - DRAWN[row["program"]] * IMAGES / 2 * math.prod(PIXELS)
 
 
 def counted(rows: Sequence[dict], space_name: str, program: str) -> Counted:
-    """What the compiler counts in the published batch, and the formulas for the same supernet.
+    """Return what the compiler counts in the published batch, beside the formulas for the same supernet.
 
     Raises:
       UserError: it was not compiled.
@@ -210,7 +210,7 @@ def counted(rows: Sequence[dict], space_name: str, program: str) -> Counted:
 
 
 def beside_formulas(row: dict) -> Counted:
-    """What the compiler counts in a step, and the formulas for it."""
+    """Return what the compiler counts in a step, beside the formulas for it."""
     name, program = row["space"], row["program"]
     small = work(name, row["cells"])
     formulas = {"search": small.of_step, "probe": small.of_probe}[program] * ProgramCost(BATCH, BATCH)
@@ -218,11 +218,11 @@ def beside_formulas(row: dict) -> Counted:
 
 
 def foretold(rows: Sequence[dict]) -> list[tuple[dict, Counted, ProgramCost]]:
-    """What was compiled at full size and with fewer cells too: how well the one follows from the other.
+    """Predict what was compiled at full size from what was compiled with fewer cells too.
 
     Returns:
       For each such step and chip: the row of the full size, the most of the fewer cells, and what the
-      formulas for the full size give when corrected by those.
+      formulas for the full size say when corrected by those.
     """
     alike = {"precision": PRECISION, "batch": 0}
     steps = [row for row in _on_one_core(rows) if alike.items() <= row.items() and row["program"] in DRAWN]
@@ -237,7 +237,7 @@ def foretold(rows: Sequence[dict]) -> list[tuple[dict, Counted, ProgramCost]]:
 
 
 def spread(rows: Sequence[dict], images: int) -> float:
-    """How many times the bytes of an image are moved where a core has so many, beside the published batch.
+    """Return how many times the bytes of an image a core with so many moves, beside the published batch.
 
     What a core has less of than a row of its registers holds is filled up with zeros. Of the supernet of
     NAS-Bench-201.
@@ -252,7 +252,7 @@ def spread(rows: Sequence[dict], images: int) -> float:
 
 
 def step_seconds(found: CoreWork, image: ProgramCost, chip: Chip, cores: int, batch: int) -> float:
-    """The least that a bilevel step takes.
+    """Return the least seconds that a bilevel step takes.
 
     Args:
       found: the work.
@@ -267,14 +267,14 @@ def step_seconds(found: CoreWork, image: ProgramCost, chip: Chip, cores: int, ba
 
 
 def probe_seconds(found: CoreWork, image: ProgramCost, chip: Chip, cores: int) -> float:
-    """The least that all probes take: whole batches, a different one on each core."""
+    """Return the least seconds that all probes take: whole batches, a different one on each core."""
     batches = -(-IMAGES // 2 // BATCH)
     rounds = -(-batches // cores)
     return found.probes * rounds * (image * ProgramCost(BATCH, BATCH)).seconds(chip)
 
 
 def tables(rows: Sequence[dict]) -> str:
-    """Tables in Markdown: the plan, what it is made of, how well that holds, and what a core's batch costs.
+    """Return tables in Markdown: the plan, its parts, how well they hold, and what a core's batch costs.
 
     Raises:
       UserError: of a space no bilevel step or no probe was compiled, or not with all of the batches.
@@ -321,7 +321,7 @@ def tables(rows: Sequence[dict]) -> str:
 
 
 def _figures(expected: ProgramCost, counts: ProgramCost) -> tuple[str, ...]:
-    """GFLOP and GB moved, the compiler's after those that were expected."""
+    """Format GFLOP and GB moved, the compiler's after those that were expected."""
     return (
         f"{expected.flops / 1e9:.1f}",
         f"{counts.flops / 1e9:.1f}",

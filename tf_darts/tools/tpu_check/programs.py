@@ -37,11 +37,11 @@ class Pod:
     replica_id_in_sync_group: tf.Tensor | None = None
 
     def scope(self) -> contextlib.AbstractContextManager[None]:
-        """Where variables are made."""
+        """Return a context for making variables."""
         return contextlib.nullcontext()
 
     def all_reduce(self, operation: tf.distribute.ReduceOp, values: list[tf.Tensor]) -> list[tf.Tensor]:
-        """What `TPUStrategy` makes of it: a cross-replica sum of each value."""
+        """Sum each value across replicas, as `TPUStrategy` does."""
         everyone = [list(range(self.num_replicas_in_sync))]
         summed = [tf.raw_ops.CrossReplicaSum(input=v, group_assignment=everyone) for v in values]
         if operation == tf.distribute.ReduceOp.MEAN:
@@ -49,7 +49,7 @@ class Pod:
         return summed
 
     def merge_call(self, function: Callable, args=()):
-        """Every core does the same with its own variables."""
+        """Call the function: every core does the same with its own variables."""
         return function(tf.distribute.get_strategy(), *args)
 
 
@@ -64,7 +64,7 @@ def _in_replica_context(pod: Pod, replica: tf.Tensor) -> Iterator[None]:
 
 
 def build(case: CompiledCase) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """A step of a case as a function of its number and the replica's; gives its metrics, float32 [metrics].
+    """Return a case's step as a function of its number and the replica's that returns float32 [metrics].
 
     It reads and assigns variables, which hold the images too.
     """
@@ -91,7 +91,7 @@ def _config(case: CompiledCase) -> ml_collections.ConfigDict:
 
 
 def _images(config: ml_collections.ConfigDict) -> ImageData:
-    """Images of CIFAR-10's shape and number; what they show does not matter here."""
+    """Return random images of CIFAR-10's shape and number; what they show does not matter here."""
     count, side = config.data.limit_train, config.data.image_size
     images = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
     labels = np.arange(count, dtype=np.int32) % 10
@@ -99,7 +99,7 @@ def _images(config: ml_collections.ConfigDict) -> ImageData:
 
 
 def _searched(config: ml_collections.ConfigDict, pod: Pod) -> search_setup.SearchSetup:
-    return search_setup.make(config, spaces.of(config), _images(config), pod)
+    return search_setup.set_up(config, spaces.of(config), _images(config), pod)
 
 
 def _search(config: ml_collections.ConfigDict, pod: Pod) -> Steps:
@@ -114,7 +114,7 @@ def _finetuning(config: ml_collections.ConfigDict, pod: Pod) -> Steps:
 
 
 def _probe(config: ml_collections.ConfigDict, pod: Pod) -> Steps:
-    """All probes of one edge into the last node of the first cell type."""
+    """Return the steps of all probes of one edge into the last node of the first cell type."""
     setup = _searched(config, pod)
     cell_type = next(block.cell_type for block in setup.bilevel.supernet.body.layout if block.cell_type)
     return Prober(setup, setup.valid).steps(cell_type, setup.space.targets[-1]).full_steps

@@ -27,7 +27,7 @@ memory for compiling counts what was swapped to disk too.
 
 
 def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
-    """The page.
+    """Return the page.
 
     Args:
       rows: from `run.results` or `run.found`.
@@ -50,7 +50,7 @@ def page(rows: Sequence[dict], versions: dict[str, str], machine: str) -> str:
 
 
 def cells(row: dict) -> dict[str, str]:
-    """A row of the table, by column."""
+    """Return a row of the table, by column."""
     depth = f"{row['cells']} cell{'s' * (row['cells'] > 1)}" if row["cells"] else "full size"
     if row["batch"]:
         depth += f", batch {row['batch']}"

@@ -21,7 +21,7 @@ PACKAGES = ("tensorflow_tpu", "libtpu", "jax")
 def results(
     cases: Iterable[CompiledCase], chips: Sequence[str], output: pathlib.Path, say: Callable[[str], None]
 ) -> list[dict]:
-    """A row for each case and chip: the case, what lowering and compiling found, and errors.
+    """Lower and compile; return a row per case and chip: the case, what was found, and errors.
 
     Args:
       cases: what is checked.
@@ -57,7 +57,7 @@ def results(
 
 
 def found(output: pathlib.Path) -> list[dict]:
-    """Rows as of `results` for all that earlier runs left in the folder, in the order of their names."""
+    """Read rows as of `results` for all that earlier runs left in the folder, in the order of their names."""
     rows = []
     for folder in sorted(path for path in output.iterdir() if path.is_dir()):
         try:
@@ -75,14 +75,14 @@ def found(output: pathlib.Path) -> list[dict]:
 
 
 def _read(path: pathlib.Path) -> dict | None:
-    """What a process left; None: nothing."""
+    """Read what a process left; None if there is nothing."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _step(
     module: str, arguments: list[str], folder: pathlib.Path, name: str, kept: bool, say: Callable[[str], None]
 ) -> dict:
-    """What one of the two processes leaves, or left, in FOLDER/NAME.json; an error is a field of its own.
+    """Run one of the two processes unless it is kept; return FOLDER/NAME.json, or its error as a field.
 
     The error is kept too, in FOLDER/NAME.failed.json, until the process ends well.
     """
@@ -103,7 +103,7 @@ def _step(
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """The line of a log that says why a process ended: of a failed check of libtpu, or else the last."""
+    """Return the log's line that says why a process ended: a failed check of libtpu's, or else the last."""
     said = [line.strip() for line in lines if line.strip()]
     fatal = [line for line in said if re.match(r"F\d{4} ", line)]
     return (fatal[:1] or said[-1:] or [""])[0][:300]

@@ -23,11 +23,13 @@ Two experiments train alpha by Adam on the mean square of the mixture's error an
 
   independent   both errors are drawn, for several ratios of their variances: the proposition's assumptions
                 hold
-  cell          a chain of edges as in the supernet: the mixed edge of `layers.mixed_op` with a skip connection
-                and a 3x3 convolution, on feature maps of scikit-learn's digits. The first edge sees m* with
-                noise, each further one the mixture before it, at the scale of m*; every edge estimates the
-                same m* ("unrolled estimation"). Weights are fitted on one third of the images and alpha on
-                another; variances are measured on the last. Here the two errors are correlated.
+  cell          a chain of edges as in the supernet: `layers.mixed_op.MixedOp` with a skip connection and a
+                3x3 convolution, on feature maps of scikit-learn's digits. The first edge sees m* with noise,
+                each further one the mixture before it, at the scale of m*; every edge estimates the same m*
+                ("unrolled estimation"). Weights are fitted on one third of the images and alpha on another;
+                variances are measured on the last. Here the two errors are correlated.
+
+It needs no searched supernet. config.py, beside this file, says how it is run.
 """
 
 import dataclasses
@@ -38,7 +40,7 @@ from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 from tf_darts.analysis import figures
-from tf_darts.analysis.analysis_run import AnalysisRun
+from tf_darts.extend import AnalysisRun
 from tf_darts.layers.mixed_op import MixedOp
 from tf_darts.optim.optimizers import SGD, Adam
 from tf_darts.optim.schedules import cosine
@@ -77,7 +79,7 @@ class Outcome:
 
 
 def optimal_weight(conv: float, skip: float, covariance: float = 0.0) -> float:
-    """The convolution's mixing weight that minimises the variance of the mixture's error, in [0, 1].
+    """Return the convolution's mixing weight, in [0, 1], that minimises the variance of the mixture's error.
 
     Args:
       conv: var(o - m*), the convolution's error.
@@ -85,7 +87,7 @@ def optimal_weight(conv: float, skip: float, covariance: float = 0.0) -> float:
       covariance: of the two; 0 is the paper's proposition.
 
     Raises:
-      ValueError: the errors are equal, so that every weight gives the same.
+      ValueError: the errors are equal, so that every weight is as good.
     """
     apart = conv + skip - 2.0 * covariance
     if apart <= 0.0:
@@ -94,7 +96,7 @@ def optimal_weight(conv: float, skip: float, covariance: float = 0.0) -> float:
 
 
 def run(study: AnalysisRun) -> str:
-    """Trains, leaves result.json and a picture; gives the comparison as text."""
+    """Train, write result.json and a picture; return the comparison as text."""
     result = study.result()
     if result is None:
         strategy.start(study.config.runtime)
@@ -108,7 +110,7 @@ def run(study: AnalysisRun) -> str:
 
 
 def independent(seed: int, ratios: tuple[float, ...], size: int = 20_000) -> list[Outcome]:
-    """Trains alpha on errors that are drawn independently.
+    """Train alpha on errors that are drawn independently.
 
     Args:
       seed: of the draws.
@@ -164,7 +166,7 @@ class Cell:
         self.weights = [v.value for edge in self._edges for v in edge.trainable_variables]
 
     def edges(self, seen: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Each edge's input and its mixture; gradients stay within an edge."""
+        """Return each edge's input and its mixture; gradients stay within an edge."""
         found, x = [], seen
         for edge, row in zip(self._edges, tf.unstack(tf.nn.softmax(self.alpha)), strict=True):
             wide = tf.unstack(tf.broadcast_to(row[:, None], [len(OPERATIONS), CHANNELS]))
@@ -174,7 +176,7 @@ class Cell:
         return found
 
     def gradients(self, part: int, variables: list[tf.Variable]) -> list[tf.Tensor]:
-        """Of the mean square of every edge's error, summed over the edges, on a third of the images."""
+        """Return gradients of the mean square errors, summed over the edges, on a third of the images."""
         best, seen = self.parts[part]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
@@ -183,7 +185,7 @@ class Cell:
 
 
 def cell(seed: int) -> list[Outcome]:
-    """Trains a `Cell`, weights and alpha in turn as DARTS does, at last alpha alone; an outcome per edge."""
+    """Train a `Cell`, weights and alpha in turn as DARTS does, then alpha alone; an outcome per edge."""
     made = Cell(seed)
     sgd = SGD(made.weights, 0.9, 0.0, 0.0)
     adam = Adam([made.alpha], ALPHA_RATE, 0.5, 0.999, 1e-8, 0.0)
@@ -208,7 +210,7 @@ def cell(seed: int) -> list[Outcome]:
 
 
 def _standardised(x: tf.Tensor) -> tf.Tensor:
-    """Mean 0 and variance 1 in every channel."""
+    """Return x with mean 0 and variance 1 in every channel."""
     mean, variance = tf.nn.moments(x, [0, 1, 2])
     return (x - mean) / tf.sqrt(variance)
 
@@ -227,7 +229,7 @@ def _outcome(conv_error: np.ndarray, skip_error: np.ndarray, trained: float, gra
 
 
 def _curves(result: dict) -> dict[str, list[tuple[int, float]]]:
-    """Mixing weights of the convolutions along the chain."""
+    """Return the mixing weights of the convolutions along the chain."""
     names = ("trained", "optimal", "proposition")
     return {f"cell/{name}": [(e + 1, row[name]) for e, row in enumerate(result["cell"])] for name in names}
 

@@ -1,0 +1,19 @@
+"""The paper's Proposition 1, as an analysis of one's own that needs no searched supernet.
+
+    bin/analyze --config=examples/analyses/config.py --workdir=runs/proposition_1 --analysis=proposition_1
+
+proposition_1.py stands beside this file. To have it in another config, put the line of `extensions.analyses`
+there.
+"""
+
+import pathlib
+
+from tf_darts.extend import default_config
+
+FOLDER = pathlib.Path(__file__).parent
+
+
+def get_config():
+    config = default_config()
+    config.extensions.analyses = {"proposition_1": f"{FOLDER / 'proposition_1.py'}:run"}
+    return config

@@ -1,0 +1,393 @@
+"""The rows of decisions.jsonl: what a selection, or a search that decides, has decided and measured.
+
+A row is one of the dataclasses below. `DecisionsFile.append` writes it and `read` reads it; a field that has
+its default is left out of the file. A selection of the user's own may leave rows of other kinds, which are read
+as `OtherDecision`.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from tf_darts.errors import UserError
+from tf_darts.workdir.records import JsonLines, read_lines, write_lines
+
+NAME = "decisions.jsonl"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What the supernet scored without one operation or edge, or whole.
+
+    Attributes:
+      operation: the operation that was left out.
+      edge: the edge that was left out.
+      edge_name: the same as text.
+      correct: images classified correctly.
+      images: images seen.
+      accuracy: share of correct images, 0 to 1.
+      loss: mean cross-entropy.
+      lost: images that only the whole supernet gets right; None: not measured beside it.
+      gained: images that only the probe gets right.
+    """
+
+    operation: str | None = None
+    edge: int | None = None
+    edge_name: str | None = None
+    correct: int
+    images: int
+    accuracy: float
+    loss: float
+    lost: int | None = None
+    gained: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What was left out, as text."""
+        return self.operation or self.edge_name or ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lead:
+    """By how much the operation that is kept is ahead of the next, image by image.
+
+    Attributes:
+      over: the next operation.
+      value: the lead, in the criterion's unit.
+      error: its standard error; None: of one image.
+    """
+
+    over: str
+    value: float
+    error: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Round:
+    """One round of a decision on a node's input edges.
+
+    Attributes:
+      probes: of the edges that were left.
+      removed: the edges that were dropped.
+      refused: edges that the budget did not let drop.
+    """
+
+    probes: tuple[Probe, ...]
+    removed: tuple[int, ...]
+    refused: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OperationDecision:
+    """An edge was decided for an operation.
+
+    Attributes:
+      number: from 0; None: made during a search.
+      event: number of the event that it belongs to.
+      epoch: before which it was made, of fine-tuning; of a search: after which.
+      cell_type: the cell type.
+      criterion: what the operations were judged by.
+      racing_confidence: of the race; None: there was none.
+      edge: the edge.
+      edge_name: the same as text.
+      operation: index of the operation that is kept.
+      chosen: its name.
+      refused: operations that the budget did not allow.
+      probes: of all operations, in their order; none where nothing was probed.
+      whole: the supernet as it was, on the same images; None: not measured.
+      lead: of the chosen operation; None: not measured.
+      mixing_weights: by operation, before the decision.
+      score: of the edge (SGAS); None: none.
+      removed: edges that were removed with it (SGAS); None: of a selection.
+      undone: whether the search went back to an epoch before it.
+    """
+
+    kind: ClassVar[str] = "operation"
+
+    number: int | None = None
+    event: int
+    epoch: int
+    cell_type: str
+    criterion: str
+    racing_confidence: float | None = None
+    edge: int
+    edge_name: str
+    operation: int
+    chosen: str
+    refused: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    whole: Probe | None = None
+    lead: Lead | None = None
+    mixing_weights: dict[str, float]
+    score: float | None = None
+    removed: tuple[int, ...] | None = None
+    undone: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TopologyDecision:
+    """A node chose its input edges.
+
+    Attributes:
+      number: from 0.
+      event: number of the event that it belongs to.
+      epoch: of fine-tuning before which it was made.
+      cell_type: the cell type.
+      criterion: what the edges were judged by.
+      racing_confidence: of the race; None: there was none.
+      rounds: in each of which edges were dropped; none where nothing was probed.
+      mixing_weights: by name of the edge, where these decided; None: they did not.
+      refused: edges that the budget did not let drop, where mixing weights decided.
+      node: the node.
+      removed: the edges that were dropped, in order.
+      kept: the edges that are left.
+      kept_names: the same as texts.
+    """
+
+    kind: ClassVar[str] = "topology"
+
+    number: int | None = None
+    event: int
+    epoch: int
+    cell_type: str
+    criterion: str
+    racing_confidence: float | None = None
+    rounds: tuple[Round, ...] = ()
+    mixing_weights: dict[str, float] | None = None
+    refused: tuple[int, ...] = ()
+    node: int
+    removed: tuple[int, ...]
+    kept: tuple[int, ...]
+    kept_names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MagnitudeDecision:
+    """An edge as magnitude-based selection found it.
+
+    Attributes:
+      cell_type: the cell type.
+      edge: the edge.
+      edge_name: the same as text.
+      mixing_weights: by operation.
+      chosen: the operation that the genotype keeps on it; None: the genotype drops the edge.
+    """
+
+    kind: ClassVar[str] = "magnitude"
+
+    cell_type: str
+    edge: int
+    edge_name: str
+    mixing_weights: dict[str, float]
+    chosen: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomDecision:
+    """A genotype was drawn.
+
+    Attributes:
+      genotype: its text form.
+    """
+
+    kind: ClassVar[str] = "random"
+
+    genotype: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleDecision:
+    """A genotype was drawn, and scored by the supernet that was cut down to it.
+
+    Attributes:
+      genotype: its text form.
+      correct: images classified correctly.
+      images: images seen.
+      accuracy: share of correct images, 0 to 1.
+      loss: mean cross-entropy.
+    """
+
+    kind: ClassVar[str] = "sample"
+
+    genotype: str
+    correct: int
+    images: int
+    accuracy: float
+    loss: float
+
+
+@dataclasses.dataclass(frozen=True)
+class OtherDecision:
+    """A row that a selection or a method of the user's own has left.
+
+    Attributes:
+      content: the row.
+    """
+
+    content: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """What the row says that it is."""
+        return str(self.content.get("kind", ""))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the row says; -1: it says none."""
+        return int(self.content.get("epoch", -1))
+
+
+Decision = (
+    OperationDecision | TopologyDecision | MagnitudeDecision | RandomDecision | SampleDecision | OtherDecision
+)
+
+_KINDS = {
+    kind.kind: kind
+    for kind in (OperationDecision, TopologyDecision, MagnitudeDecision, RandomDecision, SampleDecision)
+}
+# Fields that hold dataclasses, one (False) or several (True).
+_NESTED: dict[str, tuple[type, bool]] = {
+    "probes": (Probe, True),
+    "rounds": (Round, True),
+    "whole": (Probe, False),
+    "lead": (Lead, False),
+}
+
+
+def as_row(decision: Decision | Mapping[str, Any]) -> dict[str, Any]:
+    """Return a decision as JSON has it.
+
+    Args:
+      decision: a decision; a row of the user's own is returned as it is.
+    """
+    if isinstance(decision, Mapping):
+        return dict(decision)
+    if isinstance(decision, OtherDecision):
+        return dict(decision.content)
+    fields = _plain(decision)
+    number = {"number": fields.pop("number")} if "number" in fields else {}
+    return {**number, "kind": decision.kind, **fields}
+
+
+def _plain(value: Any) -> Any:
+    """Return a dataclass as a dictionary without the fields that have their defaults."""
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    return {
+        field.name: _plain(getattr(value, field.name))
+        for field in dataclasses.fields(value)
+        if field.default is dataclasses.MISSING or getattr(value, field.name) != field.default
+    }
+
+
+def of_row(row: Mapping[str, Any]) -> Decision:
+    """Return the decision that a row holds; fields that this version does not know are left out.
+
+    Raises:
+      ValueError: a field is missing.
+    """
+    kind = _KINDS.get(row.get("kind", ""))
+    if kind is None or not isinstance(row.get("cell_type", row.get("genotype")), str):
+        return OtherDecision(row)
+    return _made(kind, row)
+
+
+def _made(kind: type, row: Mapping[str, Any]) -> Any:
+    values = {}
+    for field in dataclasses.fields(kind):
+        if field.name not in row:
+            if field.default is dataclasses.MISSING:
+                raise ValueError(f"{field.name} is missing")
+            continue
+        value = row[field.name]
+        nested, several = _NESTED.get(field.name, (None, False))
+        if nested is not None and several:
+            value = tuple(_made(nested, item) for item in value)
+        elif nested is not None and value is not None:
+            value = _made(nested, value)
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
+
+
+def of_rows(rows: Iterable[Mapping[str, Any]], path: str | pathlib.Path) -> list[Decision]:
+    """Return the decisions that the rows of a file hold.
+
+    Args:
+      rows: in their order.
+      path: of the file, for messages.
+
+    Raises:
+      UserError: a row lacks a field.
+    """
+    found = []
+    for number, row in enumerate(rows, 1):
+        try:
+            found.append(of_row(row))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: line {number} is no decision: {error}") from None
+    return found
+
+
+def read(folder: pathlib.Path) -> list[Decision]:
+    """Read the decisions of a stage; none where it has left none.
+
+    Args:
+      folder: the stage's folder.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    return of_rows(read_lines(folder / NAME), folder / NAME)
+
+
+def undo_after(folder: pathlib.Path, epoch: int) -> None:
+    """Mark the decisions that a search made after an epoch as undone: it went back to that epoch.
+
+    Args:
+      folder: the search's folder.
+      epoch: the epoch, from 0.
+    """
+    rows = read_lines(folder / NAME)
+    if rows:
+        write_lines(folder / NAME, [{**row, "undone": True} if row["epoch"] > epoch else row for row in rows])
+
+
+class DecisionsFile:
+    """The decisions of a stage that is at work, continued where a checkpoint left it.
+
+    Args:
+      folder: the stage's folder.
+      keep: called with each decision that is there; those from the first for which it returns False are
+        dropped: they belong to work that is done again. None: none is kept.
+
+    Attributes:
+      path: the file.
+      decisions: what it holds.
+    """
+
+    def __init__(self, folder: pathlib.Path, keep: Callable[[Decision], bool] | None = None):
+        def kept(row: dict[str, Any]) -> bool:
+            try:
+                return keep is not None and keep(of_row(row))
+            except (ValueError, TypeError, AttributeError):
+                return False
+
+        self.path = folder / NAME
+        self._lines = JsonLines(self.path, kept)
+        self.decisions: list[Decision] = [of_row(row) for row in self._lines.rows]
+
+    def append(self, *decisions: Decision | Mapping[str, Any]) -> None:
+        """Add decisions; they are on disk when this returns.
+
+        Args:
+          decisions: a method of the user's own may give rows instead.
+
+        Raises:
+          UserError: they cannot be written.
+        """
+        rows = [as_row(decision) for decision in decisions]
+        self._lines.append(*rows)
+        self.decisions += [of_row(row) for row in rows]
