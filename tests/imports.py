@@ -90,11 +90,16 @@ def of_folders() -> dict[str, set[str]]:
     return found
 
 
+def file_of(name: str) -> pathlib.Path:
+    """Return the file of an entry of ORDER: a module's, or a folder's `__init__`."""
+    inside = ROOT / PACKAGE / name / "__init__.py"
+    return inside if inside.is_file() else ROOT / PACKAGE / f"{name}.py"
+
+
 def subject(name: str) -> str:
     """Return what an entry of ORDER is about: the first line of its docstring."""
-    files = (ROOT / PACKAGE / name / "__init__.py", ROOT / PACKAGE / f"{name}.py")
-    text = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    tree = ast.parse(file_of(name).read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
 def reduced(edges: dict[str, set[str]]) -> dict[str, set[str]]:
@@ -123,7 +128,8 @@ def picture() -> str:
     lines += ["```", "", "| folder or module | what it is about | imports |", "|---|---|---|"]
     for name in ORDER:
         targets = ", ".join(sorted(edges[name], key=ORDER.index)) or "nothing"
-        lines.append(f"| {name} | {subject(name)} | {targets} |")
+        place = f"{name}.py" if file_of(name).stem == name else f"{name}/"
+        lines.append(f"| `{place}` | {subject(name)} | {targets.replace('__init__', '`__init__`')} |")
     return "\n".join(lines)
 
 

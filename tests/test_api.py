@@ -18,6 +18,7 @@ from tf_darts import api
 from tf_darts import config as config_lib
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Genotype
+from tf_darts.runtime import strategy
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -50,7 +51,7 @@ def shortened(text, *replacements):
 def one_device():
     """The strategy of a machine with one device (the tests have two), and networks of one stage."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api.strategy, "start", lambda runtime: tiny.one_device())
+        patch.setattr(strategy, "start", lambda runtime: tiny.one_device())
         tiny.one_stage(patch)
         yield
 

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 
+import tf_darts
 from tests.search import tiny
 from tests.test_extending import run, small
 from tf_darts import config as config_lib
@@ -198,13 +199,28 @@ def test_a_new_module_that_fails_is_told_as_that(failure, monkeypatch):
     sys.modules.pop("tf_darts.old_one", None)
 
 
-def test_the_finder_is_asked_last():
-    finders = [i for i, finder in enumerate(sys.meta_path) if isinstance(finder, moved.Finder)]
-    path = sys.meta_path.index(importlib.machinery.PathFinder)
-    assert finders and min(finders) > path
-    for name in ("tf_darts.layers", "layers.base", "other.layers.base", "tf_darts.layers.base.more"):
-        assert moved.Finder.find_spec(name) is None
-    assert moved.Finder.find_spec("tf_darts.layers.base") is not None
+def test_python_asks_for_old_modules_last_and_for_them_only():
+    finders = [i for i, finder in enumerate(sys.meta_path) if finder is tf_darts._Moved]
+    assert len(finders) == 1 and finders[0] > sys.meta_path.index(importlib.machinery.PathFinder)
+    for name in (
+        *("layers.base", "other.layers.base", "tf_darts.layers", "tf_darts.layers.base.more"),
+        *("tf_darts", "tf_darts.runtime", "tf_darts.runtime.moved"),
+    ):
+        assert tf_darts._Moved.find_spec(name) is None
+    assert tf_darts._Moved.find_spec("tf_darts.layers.base") is not None
+
+
+def test_the_tables_are_read_when_an_old_name_is_asked_for():
+    program = """
+import sys
+import tf_darts
+from tf_darts import config, extend
+print("tf_darts.runtime.moved" in sys.modules)
+from tf_darts.config_files import names
+print("tf_darts.runtime.moved" in sys.modules)
+"""
+    done = python("-c", program, cwd=ROOT)
+    assert done.stdout.split() == ["False", "True"], done.stderr
 
 
 @pytest.fixture

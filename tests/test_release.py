@@ -146,7 +146,7 @@ def pip(python):
 def sources(tmp_path_factory):
     """A copy of the sources, so that building leaves nothing in the checkout."""
     folder = tmp_path_factory.mktemp("sources") / "tf_darts"
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*IGNORED))
+    shutil.copytree(ROOT, folder, symlinks=True, ignore=shutil.ignore_patterns(*IGNORED))
     return folder
 
 

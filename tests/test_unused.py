@@ -10,7 +10,6 @@ USERS = (PACKAGE, "configs", "examples")  # whose code uses names
 # Used all the same: by what.
 OUTSIDE = {
     "compute_output_shape": "Keras",
-    "create_module": "Python, which makes a module",
     "keras_operation": "operations of the user's own",
     "same_class": "the model card, which has all fields",
     "Search": "tf_darts/tools/benchmark/worker.py, by the name of the task",

@@ -8,6 +8,7 @@ import pytest
 
 from tests.analysis import made
 from tests.nas_bench.made import table_text
+from tests.probe_masks import ProbeMasks
 from tests.search import tiny
 from tf_darts.analysis import perturbation
 from tf_darts.errors import UserError
@@ -53,15 +54,16 @@ def test_every_operation_is_measured_as_a_pass_with_its_mask(workdir, analysed):
     ]
     fresh = study(workdir).setup
     architecture = fresh.bilevel.architecture
+    masks = ProbeMasks(architecture)
     evaluate = fresh.evaluator(fresh.valid, "selection/probe", True, augment=True)
     whole = evaluate()
     weights = architecture.probabilities()["normal"].numpy()
     losses = set()
     for row in operations:
         o = nas_bench_201.OPERATIONS.index(row["operation"])
-        architecture.probe("normal", row["edge"], o)
+        masks.probe("normal", row["edge"], o)
         without = evaluate()
-        architecture.end_probe()
+        masks.end()
         assert row["perturbation"] == whole.accuracy - without.accuracy
         assert row["perturbation_loss"] == pytest.approx(without.loss - whole.loss, abs=1e-5)
         assert row["mixing_weight"] == pytest.approx(float(weights[row["edge"], o]))

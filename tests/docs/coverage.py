@@ -59,7 +59,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "bin/quickstart ": Checked("test_commands.py runs bin/quickstart; bin/test runs all of this"),
         "selection method ": Shows("the end of bin/quickstart"),
         "WORKDIR/config.json ": Shows("a work directory; test_commands.py compares"),
-        "from tf_darts import api": FromPage("tests/test_library.py"),
+        "from tf_darts import api": FromPage("tests/test_api.py"),
         "bin/run --config=configs/recommended_small.py": Runs(),
         "bin/select --workdir=runs/mine --table=": Runs(),
         'pip install -e ".[nats-bench]"': Checked(
@@ -72,7 +72,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
     },
     "architecture.md": {
         "config ─► data ─►": Shows("the stages"),
-        "graph BT": Shows("the layers; tests/test_imports.py compares with the sources"),
+        "graph BT": Shows("the folders; tests/test_imports.py compares with the sources"),
     },
     "cloud_tpu.md": {
         "export NAME=darts": Checked(
@@ -93,7 +93,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
     "extending.md": {
         "# my_": FromPage("tests/test_extending.py"),
         "config.extensions.": FromPage("tests/test_extending.py"),
-        '("skip_connect", "sep_conv_3x3")': Shows("forms of candidates; tests/test_custom_space.py"),
+        '("skip_connect", "sep_conv_3x3")': Shows("forms of candidates; tests/spaces/test_custom.py"),
     },
     "imagenet.md": {
         "bin/train ": Checked("ImageNet; tests/training/test_streamed.py trains from a made stream"),
@@ -105,15 +105,15 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
     "import.md": {
         "bin/import_supernet ": Runs(),
         "import numpy, torch": FromPage("tests/test_docs.py"),
-        "from tf_darts import interop, supernet_file": FromPage("tests/test_docs.py"),
+        "from tf_darts.models import torch_weights": FromPage("tests/test_docs.py"),
     },
     "methods.md": {"bin/search ": Runs()},
     "paper.md": {"bin/search ": Runs(), "ROWS=": Runs(NO_JOBS)},
     "performance.md": {
         'pip install -e ".[peer]"': Checked(
-            "hours, and PyTorch; tests/benchmark/test_program.py measures a small case"
+            "hours, and PyTorch; tests/tools/benchmark/test_program.py measures a small case"
         ),
-        "bin/benchmark ": Checked("a GPU, and PyTorch; tests/benchmark/test_device.py"),
+        "bin/benchmark ": Checked("a GPU, and PyTorch; tests/tools/benchmark/test_device.py"),
     },
     "reliability.md": {
         "python -m tests.faults.kill": Checked("hours; tests/faults/test_programs.py kills at some points")

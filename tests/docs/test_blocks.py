@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -93,7 +94,9 @@ def test_the_programs_of_a_block_take_its_commands(recorder, error_of, block):
 def others(command):
     """Checks a command that is no program of tf_darts.cli."""
     if command.program == "pip":
-        assert command.arguments[:2] == ("install", "-r") and (ROOT / command.arguments[2]).exists()
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        assert command.arguments[:2] == ("install", "-e")
+        assert command.arguments[2] in [f".[{extra}]" for extra in project["optional-dependencies"]]
     elif command.program == "bin/cloud_tpu":
         assert f"{command.arguments[0]}() {{" in (ROOT / "bin" / "cloud_tpu").read_text()
     elif command.arguments[:1] == ("-m",) and command.arguments[1].startswith("tests."):

@@ -21,6 +21,7 @@ from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
 from tf_darts.registry import OPERATIONS
 from tf_darts.search import setup as search_setup
+from tf_darts.selection.probe_pass import probe_logits, shared_pass
 
 
 @keras_operation
@@ -270,8 +271,8 @@ def test_what_it_draws_is_new_at_each_step_and_the_same_for_all_probes():
 
     @tf.function
     def probes():
-        before = supernet.before_probes("normal", 2, x, weights)
-        return [supernet.probe("normal", mask, before, weights) for _ in range(2)]
+        shared = shared_pass(supernet, "normal", 2, x, weights)
+        return [probe_logits(supernet, "normal", mask, shared, weights) for _ in range(2)]
 
     first, second = probes(), probes()
     np.testing.assert_allclose(*first, atol=1e-5)

@@ -133,44 +133,6 @@ def test_an_operation_that_is_not_open_cannot_be_decided(architecture):
     assert weights_of(architecture)["normal"][0, 1] == 1
 
 
-def test_a_probe_leaves_the_other_weights_alone(architecture):
-    before = weights_of(architecture)
-    architecture.probe("normal", 4, 3)
-    after = weights_of(architecture)
-    assert after["normal"][4, 3] == 0
-    assert after["normal"][4].sum() == pytest.approx(1 - before["normal"][4, 3], rel=1e-6)
-    before["normal"][4, 3] = 0
-    np.testing.assert_array_equal(after["normal"], before["normal"])
-    np.testing.assert_array_equal(after["reduce"], before["reduce"])
-
-
-def test_a_probe_of_an_edge_removes_its_whole_row(architecture):
-    before = weights_of(architecture)
-    architecture.probe("reduce", 13, None)
-    after = weights_of(architecture)
-    assert not after["reduce"][13].any()
-    np.testing.assert_array_equal(after["reduce"][:13], before["reduce"][:13])
-
-
-def test_a_probe_ends_the_one_before_even_on_the_other_cell_type(architecture):
-    before = weights_of(architecture)
-    architecture.probe("normal", 4, 3)
-    architecture.probe("normal", 4, 5)
-    assert weights_of(architecture)["normal"][4, 3] == before["normal"][4, 3]
-    architecture.probe("reduce", 1, None)
-    np.testing.assert_array_equal(weights_of(architecture)["normal"], before["normal"])
-    architecture.end_probe()
-    np.testing.assert_array_equal(weights_of(architecture)["reduce"], before["reduce"])
-
-
-def test_probing_the_chosen_operation_of_a_decided_edge_removes_it(architecture):
-    architecture.decide_operation("normal", 4, 3)
-    architecture.probe("normal", 4, 3)
-    assert not weights_of(architecture)["normal"][4].any()
-    architecture.end_probe()
-    assert weights_of(architecture)["normal"][4, 3] == 1
-
-
 def test_edges_with_fewer_candidates():
     architecture = Architecture(RAGGED, alpha_scale=1.0)
     alpha, weights = architecture.alpha["normal"].numpy(), weights_of(architecture)["normal"]
@@ -235,11 +197,10 @@ def test_everything_there_is_is_evaluated_until_compacted():
     np.testing.assert_array_equal(architecture.computed["normal"], left)
 
 
-def test_what_is_not_evaluated_weighs_nothing_even_in_a_probe(architecture):
+def test_what_is_not_evaluated_weighs_nothing(architecture):
     architecture.decide_operation("normal", 3, 1)
     architecture.remove_edges("reduce", [4, 13])
     architecture.compact()
-    architecture.probe("normal", 3, 1)
     for cell_type, weights in weights_of(architecture).items():
         assert not weights[~np.array(architecture.computed[cell_type])].any()
 

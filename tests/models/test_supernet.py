@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.probe_masks import ProbeMasks
 from tests.search import two_cells
 from tf_darts import spaces
 from tf_darts.layers.batch_norm import BatchNorm
@@ -97,6 +98,7 @@ def small():
 def test_probes_and_decisions_change_the_output_without_retracing(small):
     architecture = Architecture(small.space, alpha_scale=0.5)
     images, traces = tf.random.stateless_normal([3, 8, 8, 1], [0, 1]), []
+    masks = ProbeMasks(architecture)
 
     @tf.function
     def forward():
@@ -105,14 +107,14 @@ def test_probes_and_decisions_change_the_output_without_retracing(small):
 
     plain = forward().numpy()
     assert plain.shape == (3, 5) and plain.dtype == np.float32
-    architecture.probe("reduce", 0, 2)
+    masks.probe("reduce", 0, 2)
     probed = forward().numpy()
     assert np.abs(probed - plain).max() > 1e-4
-    architecture.end_probe()
+    masks.end()
     np.testing.assert_array_equal(forward(), plain)
-    architecture.probe("normal", 3, 0)  # `none` adds nothing: to leave it out changes nothing
+    masks.probe("normal", 3, 0)  # `none` adds nothing: to leave it out changes nothing
     np.testing.assert_array_equal(forward(), plain)
-    architecture.end_probe()
+    masks.end()
     architecture.decide_operation("normal", 3, 1)
     architecture.remove_edges("normal", [2])
     assert np.abs(forward().numpy() - plain).max() > 1e-4
@@ -125,7 +127,7 @@ def test_a_probe_equals_a_mixing_weight_of_zero(small):
     weights = architecture.current_weights()
     weights["normal"][1, 2] = 0.0
     by_hand = small(images, {t: tf.constant(w) for t, w in weights.items()}, training=True)
-    architecture.probe("normal", 1, 2)
+    ProbeMasks(architecture).probe("normal", 1, 2)
     np.testing.assert_array_equal(small(images, architecture.mixing_weights(), training=True), by_hand)
 
 

@@ -124,12 +124,12 @@ def test_an_unfinished_work_directory_has_a_page_too(found, page, tmp_path, left
 
 def test_drops_have_paired_intervals(found):
     rows = found.selections["perturbation"].decisions
-    read = decisions.read(found.space, rows)
+    read = decisions.shown_all(found.space, rows)
     for row, decision in zip(rows, read, strict=True):
-        for probe, effect in zip(row["probes"], decision.effects, strict=True):
+        for probe, effect in zip(row.probes, decision.effects, strict=True):
             differences = np.zeros(made.IMAGES)
-            differences[: probe["lost"]] = 1
-            differences[probe["lost"] : probe["lost"] + probe["gained"]] = -1
+            differences[: probe.lost] = 1
+            differences[probe.lost : probe.lost + probe.gained] = -1
             assert effect.drop == pytest.approx(differences.mean())
             half = stats.norm.ppf(0.975) * differences.std() / np.sqrt(made.IMAGES)
             assert (effect.low, effect.high) == pytest.approx((effect.drop - half, effect.drop + half))
@@ -137,23 +137,22 @@ def test_drops_have_paired_intervals(found):
 
 
 def test_without_the_whole_supernet_drops_are_from_the_best_probe(found):
-    rows = json.loads(json.dumps(found.selections["perturbation"].decisions))
-    for row in rows:
-        del row["whole"], row["lead"]
-        for probe in row["probes"]:
-            del probe["lost"], probe["gained"]
-    for row, decision in zip(rows, decisions.read(found.space, rows), strict=True):
-        best = max(probe["accuracy"] for probe in row["probes"])
-        assert [e.drop for e in decision.effects] == [best - probe["accuracy"] for probe in row["probes"]]
+    rows = []
+    for row in found.selections["perturbation"].decisions:
+        probes = [dataclasses.replace(probe, lost=None, gained=None) for probe in row.probes]
+        rows.append(dataclasses.replace(row, whole=None, lead=None, probes=tuple(probes)))
+    for row, decision in zip(rows, decisions.shown_all(found.space, rows), strict=True):
+        best = max(probe.accuracy for probe in row.probes)
+        assert [e.drop for e in decision.effects] == [best - probe.accuracy for probe in row.probes]
         assert decision.supernet is None and decision.lead > 0 and decision.lead_error > 0
-        for probe, effect in zip(row["probes"], decision.effects, strict=True):
-            wilson = stats.binomtest(probe["correct"], made.IMAGES).proportion_ci(method="wilson")
+        for probe, effect in zip(row.probes, decision.effects, strict=True):
+            wilson = stats.binomtest(probe.correct, made.IMAGES).proportion_ci(method="wilson")
             assert (effect.low, effect.high) == pytest.approx((best - wilson.high, best - wilson.low))
 
 
 def test_agreement_of_alpha_with_what_operations_are_worth(found):
     rows = strength.rows_of(
-        found.space, decisions.read(found.space, found.selections["perturbation"].decisions)
+        found.space, decisions.shown_all(found.space, found.selections["perturbation"].decisions)
     )
     assert len(rows) == 30
     perfect = [row | {strength.MEASURE: row[strength.AGAINST]} for row in rows]

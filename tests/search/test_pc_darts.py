@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.probe_masks import ProbeMasks
 from tests.search import drawing, tiny, two_cells
 from tests.selection.one_by_one import EDGES, OneByOne, assert_equal, operations
 from tf_darts import spaces
@@ -94,11 +95,11 @@ def test_open_edges_into_a_node_have_weights_that_sum_to_one():
 
 def test_a_probe_leaves_the_weights_of_other_edges():
     made = architecture()
-    before = made.mixing_weights()["normal"].numpy()
-    made.probe("normal", 3, None)
+    before, masks = made.mixing_weights()["normal"].numpy(), ProbeMasks(made)
+    masks.probe("normal", 3, None)
     after = made.mixing_weights()["normal"].numpy()
     assert not after[3].any()
-    made.probe("normal", 3, 1)
+    masks.probe("normal", 3, 1)
     of_operation = made.mixing_weights()["normal"].numpy()
     assert of_operation[3].tolist() == [before[3, 0], 0, before[3, 2], before[3, 3]]  # channels pass by
     for weights in (after, of_operation):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tests.probe_masks import ProbeMasks
+
 EDGES = [(edge, None) for edge in (2, 3, 4)]
 
 
@@ -13,16 +15,16 @@ class OneByOne:
     """Scores as the masks give them, each by a pass of its own through a supernet as it was made."""
 
     def __init__(self, setup):
-        self._architecture, batch_size = setup.bilevel.architecture, setup.probe_batch
+        self._masks, batch_size = ProbeMasks(setup.bilevel.architecture), setup.probe_batch
         augment = setup.config.selection.augment_probes
         self._evaluate = setup.evaluator(setup.valid, "selection/probe", True, augment, batch_size)
 
     def __call__(self, cell_type, removals, pass_index):
         scores = []
         for removal in removals:
-            self._architecture.probe(cell_type, *removal)
+            self._masks.probe(cell_type, *removal)
             scores.append(self._evaluate(pass_index))
-        self._architecture.end_probe()
+        self._masks.end()
         return scores
 
 

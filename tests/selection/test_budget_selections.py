@@ -15,6 +15,7 @@ from tf_darts.models.genotype_costs import GenotypeCosts
 from tf_darts.models.network import Network, count_parameters
 from tf_darts.registry import SELECTIONS
 from tf_darts.search import loop as search_loop
+from tf_darts.search import setup as search_setup
 from tf_darts.selection import select as selection_lib
 from tf_darts.workdir.stage_folder import StageFolder
 
@@ -75,14 +76,19 @@ def test_a_selection_that_knows_no_budgets_is_refused(tmp_path, monkeypatch):
         selection_lib.run(tiny.setup(settings), tmp_path, tmp_path)
 
 
+def checked(settings):
+    """What a set-up is checked for before any work."""
+    return search_setup.check(settings, tiny.SPACE, tiny.data(settings), 1)
+
+
 @pytest.mark.parametrize("limited", [0, 1], ids=depends.BUDGET_FIELDS)
 def test_a_budget_that_nothing_fits_is_refused(limited):
     skips = Genotype("tiny", {"normal": tuple(Choice(3, e, "skip_connect") for e in range(2))})
     least, field = size_of(skips)[limited], depends.BUDGET_FIELDS[limited]
-    budget_lib.check(tiny.config(**{f"selection__{field}": least}), tiny.SPACE, tiny.data(tiny.config()))
+    checked(tiny.config(**{f"selection__{field}": least}))
     settings = tiny.config(**{f"selection__{field}": least - 1})
     with pytest.raises(UserError) as caught:
-        budget_lib.check(settings, tiny.SPACE, tiny.data(settings))
+        checked(settings)
     message = str(caught.value)
     assert message.startswith(f"config: selection.{field} is {least - 1}; allowed: at least {least} ")
     assert "\n" not in message

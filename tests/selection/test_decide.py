@@ -1,5 +1,7 @@
 """Decisions by probing, with scores that are made up."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,8 +12,10 @@ from tf_darts.models.decision_state import agree
 from tf_darts.models.evaluator import Score
 from tf_darts.selection.decide import Decider
 from tf_darts.selection.probe import Seen
+from tf_darts.selection.probe_pass import mask_without
 from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import PlannedDecision
+from tf_darts.workdir.decisions import as_row
 
 DARTS = spaces.SPACES["darts"]
 NODE_5 = range(9, 14)  # its five input edges
@@ -29,18 +33,17 @@ class FakeProber:
 
     def __init__(self, architecture, lost, loss=None, images=None):
         self.architecture, self.lost, self.loss, self.images = architecture, lost, loss or {}, images or {}
-        self.passes, self.active, self.races, self.probe_masks = [], [], [], []
+        self.passes, self.active, self.races = [], [], []
         self.before = architecture.mixing_weights()["normal"].numpy()
 
     def score(self, cell_type, removals, pass_index, race=None, each_call=lambda batches: None):
         self.races.append(race)
         scores = []
         for edge, operation in removals:
-            mask = self.architecture.mask_without(cell_type, edge, operation)
+            mask = mask_without(self.architecture, cell_type, edge, operation)
             weights = self.architecture.mixing_weights()[cell_type].numpy() * mask
             self.passes.append((pass_index, edge, operation))
             self.active.append(np.flatnonzero(weights.any(1)).tolist())
-            self.probe_masks.append({t: m.numpy() for t, m in self.architecture.probe_mask.items()})
             key = (edge, operation)
             images = self.images.get(key, 100)
             scores.append(Score(images - self.lost.get(key, 0), images, 1.0 + self.loss.get(key, 0.0)))
@@ -53,8 +56,8 @@ def decide(lost, planned, criterion="accuracy", loss=None, decided=(), images=No
     for edge in decided:
         architecture.decide_operation("normal", edge, 2)
     prober = FakeProber(architecture, lost, loss, images)
-    row = Decider(architecture, prober, criterion, racing_confidence).decide(planned, 70)
-    return architecture, prober, row
+    decision = Decider(architecture, prober, criterion, racing_confidence).decide(planned, 70)
+    return architecture, prober, as_row(decision)
 
 
 def operation_of(edge):
@@ -107,7 +110,7 @@ def test_the_lead_is_taken_image_by_image_with_its_standard_error(criterion, ima
             return without, Seen([np.ones(images, np.float32)], [np.zeros(images, np.float32)])
 
     decider = Decider(Architecture(DARTS), Prober(), criterion, measures_whole=True)
-    row = decider.decide(operation_of(4), 0)
+    row = as_row(decider.decide(operation_of(4), 0))
     best = row["operation"]
     following = DARTS.candidates["normal"][4].index(row["lead"]["over"])
     ahead = hits[following] - hits[best] if criterion == "accuracy" else losses[best] - losses[following]
@@ -173,18 +176,6 @@ def test_a_node_of_decided_edges_is_probed_by_edges_too():
     assert row["removed"] == [13, 12, 11] and row["kept"] == [9, 10]
 
 
-@pytest.mark.parametrize("planned", [operation_of(4), TOPOLOGY], ids=["operation", "topology"])
-def test_probe_masks_are_left_alone(planned):
-    architecture = Architecture(DARTS, alpha_scale=1.0, seed=3)
-    architecture.probe("reduce", 3, 1)  # somebody else's
-    before = {t: m.numpy() for t, m in architecture.probe_mask.items()}
-    prober = FakeProber(architecture, {})
-    Decider(architecture, prober, "accuracy").decide(planned, 0)
-    for masks in (*prober.probe_masks, architecture.probe_mask):
-        for cell_type, mask in before.items():
-            np.testing.assert_array_equal(masks[cell_type], mask)
-
-
 def test_probing_is_told_of_after_each_call():
     architecture, told = Architecture(DARTS), []
     decider = Decider(architecture, FakeProber(architecture, {}), "accuracy")
@@ -233,13 +224,13 @@ def test_an_edge_that_left_the_race_is_not_dropped(criterion):
 def test_agree_compares_the_masks_with_the_recorded_decisions():
     architecture = Architecture(DARTS, alpha_scale=1.0)
     decider = Decider(architecture, FakeProber(architecture, {}), "accuracy")
-    rows = [decider.decide(planned, 0) for planned in (operation_of(4), operation_of(9), TOPOLOGY)]
-    assert agree(architecture, rows)
-    assert not agree(architecture, rows[:2]) and not agree(architecture, rows[1:])
-    assert not agree(architecture, [rows[0] | {"operation": 3}, *rows[1:]])
-    assert not agree(architecture, [*rows[:2], rows[2] | {"removed": [9, 12, 11]}])
+    made = [decider.decide(planned, 0) for planned in (operation_of(4), operation_of(9), TOPOLOGY)]
+    assert agree(architecture, made)
+    assert not agree(architecture, made[:2]) and not agree(architecture, made[1:])
+    assert not agree(architecture, [dataclasses.replace(made[0], operation=3), *made[1:]])
+    assert not agree(architecture, [*made[:2], dataclasses.replace(made[2], removed=(9, 12, 11))])
 
     mask = architecture.open_edges["reduce"].numpy()
     mask[0] = False
     architecture.open_edges["reduce"].assign(mask)
-    assert not agree(architecture, rows)
+    assert not agree(architecture, made)

@@ -11,6 +11,7 @@ from tf_darts.plots import decisions
 from tf_darts.selection import select as selection_lib
 from tf_darts.selection.probe import Prober
 from tf_darts.workdir.checkpoints import Checkpoints
+from tf_darts.workdir.decisions import read as read_decisions
 
 # Halves of 16 images: full batches only.
 FIELDS = {
@@ -99,7 +100,7 @@ def test_leads_are_differences_of_probes(selected):
 
 
 def test_effects_are_read_from_the_rows(selected):
-    read = decisions.read(tiny.SPACE, tiny.rows(selected[1] / "decisions.jsonl"))
+    read = decisions.shown_all(tiny.SPACE, read_decisions(selected[1]))
     assert [d.number for d in read] == [1, 2, 3, 4] and [d.kind for d in read][-1] == "topology"
     for decision in read[:3]:
         assert sum(e.chosen for e in decision.effects) == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.probe_masks import ProbeMasks
 from tests.search import tiny, two_cells
 from tests.selection.one_by_one import EDGES, OneByOne, assert_equal, operations
 from tf_darts.models.supernet import Supernet
@@ -78,10 +79,13 @@ def test_probes_among_decisions_score_as_whole_passes(compact):
 def test_fewer_images_are_the_first_ones(setup):
     first = setup.valid.first(5)
     prober = Prober(setup, first)
-    evaluate = setup.evaluator(first, "selection/probe", True, True)
-    setup.bilevel.architecture.probe("normal", 1, 3)
+    evaluate, masks = (
+        setup.evaluator(first, "selection/probe", True, True),
+        ProbeMasks(setup.bilevel.architecture),
+    )
+    masks.probe("normal", 1, 3)
     expected = evaluate(0)
-    setup.bilevel.architecture.end_probe()
+    masks.end()
     (score,) = prober.score("normal", [(1, 3)], 0)
     assert (score.correct, score.images) == (expected.correct, 5)
     assert score.loss == pytest.approx(expected.loss, rel=1e-6)
@@ -146,7 +150,7 @@ def by_image(cell_type, removal):
     """Hits and losses of each of the first 16 images of pass 0, on one device."""
     made = two_cells.setup(search__cells=3)
     valid, columns = made.valid, []
-    made.bilevel.architecture.probe(cell_type, *removal)
+    ProbeMasks(made.bilevel.architecture).probe(cell_type, *removal)
     for batch in range(2):
         images, labels = valid.pass_batch("selection/probe", 0, batch, 8, 8)
         logits = made.bilevel.forward(images, training=True)

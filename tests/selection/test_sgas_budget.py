@@ -37,11 +37,14 @@ def decide_all(space, seed, budget=None):
     config = tiny.config(**FIELDS, search__epochs=30)
     method = sgas.Sgas(config, space)
     setup = types.SimpleNamespace(
-        space=space, config=config, bilevel=types.SimpleNamespace(architecture=architecture), valid=None
+        space=space,
+        config=config,
+        bilevel=types.SimpleNamespace(architecture=architecture),
+        valid=None,
+        budget=budget,
     )
     draw, rows = np.random.default_rng(seed), []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sgas, "of_setup", lambda setup: budget)
         patch.setattr(sgas, "Prober", lambda *arguments, **keywords: None)  # magnitude probes nothing
         for epoch in range(sgas.number_of_decisions(space)):
             for alpha in architecture.alpha.values():
@@ -71,7 +74,7 @@ def test_what_it_decides_fits_wherever_something_does(number, data):
     rows, architecture = decide_all(space, data.draw(st.integers(0, 100)), budget)
     genotype = magnitude.select(architecture).genotype
     assert budget.allows(genotype) and fit([costs.of(genotype)], limits)
-    assert all(row["chosen"] not in row.get("refused", ()) for row in rows)
+    assert all(row.chosen not in row.refused for row in rows)
     decided = DecisionState.of(Architecture(space)).after(rows)
     assert decided.equals(DecisionState.of(architecture))
 
@@ -92,9 +95,9 @@ def test_an_edge_that_has_nothing_cheap_waits_and_is_pruned():
     budget = Budget(tiny.SPACE, costs, 5)
     for seed in range(10):
         rows, architecture = decide_all(tiny.SPACE, seed, budget)
-        assert [row["edge"] for row in rows] in ([1, 2], [2, 1])
-        assert rows[1]["removed"] == [0]
-        names = [row["chosen"] for row in rows]
+        assert [row.edge for row in rows] in ([1, 2], [2, 1])
+        assert rows[1].removed == (0,)
+        names = [row.chosen for row in rows]
         assert names.count("nor_conv_1x1") <= 1
         if "refused" in rows[1]:
             assert rows[1]["refused"] == ["nor_conv_1x1"] and names[0] == "nor_conv_1x1"

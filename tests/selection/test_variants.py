@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.probe_masks import ProbeMasks
 from tests.search import tiny
 from tf_darts import spaces
 from tf_darts.selection import darts_pt, schedule
@@ -132,17 +133,18 @@ def test_one_shot_decides_all_from_the_searched_supernet(searched, tmp_path):
     _, genotype, rows = select(searched, tmp_path, one_shot=True, criterion="loss", order="index")
     whole = searched_supernet(searched)
     architecture = whole.bilevel.architecture
+    masks = ProbeMasks(architecture)
     evaluate = whole.evaluator(whole.valid, "selection/probe", training=True, augment=True)
     weights = architecture.mixing_weights()["normal"].numpy()
     for number, row in enumerate(rows[:EDGES]):
         assert list(row["mixing_weights"].values()) == weights[row["edge"]].tolist()  # nothing was decided
         for operation, probe in enumerate(row["probes"]):
-            architecture.probe("normal", row["edge"], operation)
+            masks.probe("normal", row["edge"], operation)
             score = evaluate(pass_index=number * EDGES)
             assert score.correct == probe["correct"] and score.loss == pytest.approx(probe["loss"], rel=1e-5)
     (topology,) = rows[-1]["rounds"]
     for probe in topology["probes"]:
-        architecture.probe("normal", probe["edge"], None)
+        masks.probe("normal", probe["edge"], None)
         assert evaluate(pass_index=EDGES * EDGES).loss == pytest.approx(probe["loss"], rel=1e-5)
     chosen = operations(rows)
     expected = {(e, tiny.OPERATIONS[chosen[e]]) for e in rows[-1]["kept"]}

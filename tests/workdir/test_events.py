@@ -1,9 +1,13 @@
 """TensorBoard events: what a run that is continued leaves."""
 
+import time
+
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.util import tensor_util
+from tensorboard import context
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.data import server_ingester
+from tensorboard.util import grpc_util, tensor_util
 
 from tf_darts.workdir import events
 from tf_darts.workdir.events import Events
@@ -30,9 +34,7 @@ def test_what_came_after_the_checkpoint_is_written_once(tmp_path):
     write(tmp_path, [("a", 3, 0.125), ("a", 4, 0.0625)], keep=lambda tag, step: step <= 2)
     expected = [("a", 1, 0.5), ("b", 1, 2.0), ("a", 2, 0.25), ("a", 3, 0.125), ("a", 4, 0.0625)]
     assert scalars(tmp_path) == expected
-    read = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
-    read.Reload()  # TensorBoard's own reader
-    assert [e.step for e in read.Tensors("a")] == [1, 2, 3, 4]
+    assert slow(tmp_path) == {"a": [1, 2, 3, 4], "b": [1]}
 
 
 def test_what_is_kept_is_not_written_again(tmp_path):
@@ -44,7 +46,7 @@ def test_what_is_kept_is_not_written_again(tmp_path):
 def test_groups_may_be_kept_by_another_count(tmp_path):
     write(tmp_path, [("steps/a", 9, 1.0), ("decisions/a", 1, 2.0), ("decisions/a", 2, 3.0)])
     write(tmp_path, [], keep=lambda tag, step: step <= {"steps": 9, "decisions": 1}[tag.split("/")[0]])
-    assert scalars(tmp_path) == [("steps/a", 9, 1.0), ("decisions/a", 1, 2.0)]
+    assert scalars(tmp_path) == [("decisions/a", 1, 2.0), ("steps/a", 9, 1.0)]
 
 
 def test_a_file_that_was_cut_off_keeps_what_is_whole(tmp_path):
@@ -55,14 +57,90 @@ def test_a_file_that_was_cut_off_keeps_what_is_whole(tmp_path):
     assert scalars(tmp_path) == [("a", 1, 0.5), ("a", 2, 0.25), ("a", 3, 1.0)]
 
 
-def test_files_of_one_second_are_read_in_the_order_in_which_they_were_made(tmp_path):
-    for number in (9, 10):
+def test_the_order_of_files_is_not_that_of_steps(tmp_path):
+    for number in (9, 10):  # as a version before had them in one second: by name the tenth is the first
         write(tmp_path / "made", [("a", number, 0.5)])
         (path,) = (tmp_path / "made").iterdir()
         path.rename(tmp_path / f"events.out.tfevents.1790000000.host.7.{number}")
-    assert scalars(tmp_path) == [("a", 9, 0.5), ("a", 10, 0.5)]
     write(tmp_path, [("a", 11, 0.5)], keep=lambda tag, step: True)
     assert [step for _, step, _ in scalars(tmp_path)] == [9, 10, 11]
+
+
+def accumulator(folder):
+    """TensorBoard's slower reader, which it takes with --load_fast=false and where it has no other."""
+    return EventAccumulator(str(folder), size_guidance={"tensors": 0})
+
+
+def slow(folder):
+    """Steps by tag, as the slower reader has them."""
+    read = accumulator(folder)
+    read.Reload()
+    return {tag: [event.step for event in read.Tensors(tag)] for tag in read.Tags()["tensors"]}
+
+
+def fast(folder):
+    """Steps by tag of the scalars, as TensorBoard's usual reader has them."""
+    try:
+        binary = server_ingester.get_server_binary()
+    except server_ingester.NoDataServerError:
+        pytest.skip("no fast reader for this machine")
+    local = grpc_util.ChannelCredsType.LOCAL
+    reader = server_ingester.SubprocessServerDataIngester(
+        binary, str(folder), reload_interval=0, channel_creds_type=local
+    )
+    reader.start()
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        found = reader.data_provider.read_scalars(
+            context.RequestContext(), experiment_id="", plugin_name="scalars", downsample=1000
+        )
+        if found:
+            return {tag: [point.step for point in points] for tag, points in found["."].items()}
+        time.sleep(0.1)
+    raise AssertionError("it reads nothing")
+
+
+STEPS, DECISIONS = "selection/loss", "selection_decisions/lead"
+
+
+def write_and_stop(folder):
+    """Checkpoints at step 20 and the first decision, at step 40 and the second, and events after each."""
+    write(folder, [(DECISIONS, 1, 1.0), *((STEPS, step, 1.0) for step in (10, 20, 25)), (DECISIONS, 2, 1.0)])
+    first = {STEPS: 20, DECISIONS: 1}
+    more = [(STEPS, step, 2.0) for step in (30, 40, 45)]
+    write(folder, [*more, (DECISIONS, 2, 2.0), (DECISIONS, 3, 2.0)], lambda tag, step: step <= first[tag])
+    return {STEPS: 40, DECISIONS: 2}
+
+
+@pytest.mark.parametrize("reader", [fast, slow])
+@pytest.mark.parametrize("clock", [0.0, -86400.0])
+def test_tensorboard_shows_a_run_that_was_stopped_as_one_that_was_not(tmp_path, monkeypatch, reader, clock):
+    done = write_and_stop(tmp_path)
+    now = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: now + clock)
+        # What is kept decides, not what is written again: calls may have another number of steps now.
+        write(tmp_path, [(STEPS, 47, 3.0), (DECISIONS, 3, 3.0)], lambda tag, step: step <= done[tag])
+    assert reader(tmp_path) == {STEPS: [10, 20, 30, 40, 47], DECISIONS: [1, 2, 3]}
+
+
+def test_a_tensorboard_that_is_open_shows_it_so_too(tmp_path):
+    read = accumulator(tmp_path)
+    made = Events(tmp_path)
+    for step in (10, 20):
+        made.scalar(STEPS, 1.0, step)
+    made.flush()
+    read.Reload()
+    for kept in (10, 20):
+        time.sleep(1.1)  # names of files have the second
+        made.close()
+        made = Events(tmp_path, lambda tag, step, kept=kept: step <= kept)
+        made.scalar(STEPS, 2.0, kept + 10)
+        made.scalar(STEPS, 2.0, kept + 15)
+        made.flush()
+        read.Reload()
+        assert [event.step for event in read.Tensors(STEPS)] == [*range(10, kept + 11, 10), kept + 15]
+    made.close()
 
 
 def test_nothing_kept_leaves_nothing_of_before(tmp_path):

@@ -3,23 +3,16 @@
 import math
 from collections.abc import Sequence
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from tf_darts.analysis import measures
 from tf_darts.layers.operations import has_weights
+from tf_darts.plots.heat_map import new
 
 LEFT, RIGHT = "#0072B2", "#D55E00"  # distinguishable by the colour-blind
 _WITH_WEIGHTS, _WITHOUT = "#F2B8A0", "#D6E4F0"
 _COLUMNS = 4
-
-
-def new(width: float, height: float) -> Figure:
-    """An empty figure of this size, inches, whose parts make room for each other."""
-    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _grid(figure: Figure, number: int):

@@ -13,7 +13,7 @@ from tf_darts.layers.operation import Operation
 from tf_darts.registry import OPERATIONS
 
 
-@keras.saving.register_keras_serializable("tf_darts", name="OwnOperation")  # as version 1.0 has it in files
+@keras.saving.register_keras_serializable("tf_darts")
 class OperationLayer(keras.layers.Layer):
     """An operation that is not built in, as it computes outside of training.
 

@@ -64,7 +64,7 @@ class BatchNorm(Layer):
         self.moving_variance = self._running("moving_variance", "ones")
 
     def _running(self, name: str, initializer: str) -> keras.Variable:
-        # Each replica keeps its own estimate and reading from outside gives their mean: no
+        # Each replica keeps its own estimate and reading from outside returns their mean: no
         # communication in a step.
         return keras.Variable(
             initializer,

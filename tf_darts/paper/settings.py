@@ -31,7 +31,7 @@ class PaperMethod:
       search: the search, by the name under which methods share it.
       selection: fields of the section `selection`, or None where nothing is selected.
       analysis: the analysis that measures the figure instead.
-      genotype: a published genotype (`tf_darts/genotypes/published.py`) that is trained instead of one searched for.
+      genotype: a published genotype (`genotypes.published`) that is trained, without a search.
     """
 
     label: str

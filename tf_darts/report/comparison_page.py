@@ -23,7 +23,8 @@ from tf_darts.runtime import command
 from tf_darts.runtime.progress import duration
 from tf_darts.search.alpha_summary import skip_share_of
 from tf_darts.study.collect import TEST, TRAINED, true_column
-from tf_darts.study.summary import CONFIDENCE, MEASURES, Group, Statistics, groups_of
+from tf_darts.study.report import interval, number
+from tf_darts.study.summary import CONFIDENCE, MEASURES, Group, groups_of
 
 _INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 _SAME = ("seed", "runtime.", "report.", "extensions.", "data.path")  # what makes no other method
@@ -162,11 +163,11 @@ def _measure(name: str, groups: Sequence[Group]) -> dict[str, Any]:
                 f"{g.search}/{g.selection}",
                 str(own.number),
                 f"{own.mean:.2f}",
-                _interval(own),
-                _number(own.std),
+                interval(own),
+                number(own.std),
                 f"{own.min:.2f}",
-                "baseline" if other is None and not g.differences else _number(other and other.mean, "+"),
-                "" if other is None else _interval(other, "+"),
+                "baseline" if other is None and not g.differences else number(other and other.mean, "+"),
+                "" if other is None else interval(other, "+"),
                 "" if other is None else str(other.number),
             )
         )
@@ -221,14 +222,6 @@ def _draw(groups: Sequence[Group], zero: bool = False, label: str = "%") -> Figu
     axes.tick_params(axis="y", length=0, labelsize=8)
     axes.set_xlabel(label, fontsize=8.5)
     return figure
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "-" if value is None else f"{value:{sign}.2f}"
-
-
-def _interval(found: Statistics, sign: str = "") -> str:
-    return "-" if found.low is None else f"{found.low:{sign}.2f} to {found.high:{sign}.2f}"
 
 
 def _runs(

@@ -240,7 +240,7 @@ def _decided(record: WorkdirContents, name: str, made: list[ShownDecision]) -> d
         )
         mean = "not defined" if agreement.mean is None else f"{agreement.mean:+.2f}"
         found["agreement"] = (
-            f"Spearman's rank correlation within an edge is {mean} in the mean over edges. Alpha and"
+            f"Spearman's rank correlation within an edge is {mean} on average over edges. Alpha and"
             f" perturbation put the same operation first on {agreement.same_best} of {agreement.edges} edges"
             f" (chance: {agreement.by_chance:.1f})."
         )

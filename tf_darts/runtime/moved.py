@@ -1,12 +1,13 @@
 """Names of version 1.0 that are elsewhere now; they lead to the new ones, with a DeprecationWarning.
 
-What the documentation of version 1.0 imports is here, for one release. Nothing is imported before an old name
-is asked for: the finder is the last one that Python asks, and it knows the modules of `MODULES` only. To end
-it, remove this file, tests/test_old_imports.py and the uses of both.
+What the documentation of version 1.0 imports is here, for one release. `tf_darts` has Python ask here for a
+module that nothing else finds; only those of `MODULES` are. To end it, remove this file and its uses, and
+tests/test_old_imports.py.
 """
 
 import functools
 import importlib
+import importlib.abc
 import sys
 import warnings
 from collections.abc import Callable
@@ -164,28 +165,23 @@ def _show_warnings() -> None:
         warnings.filterwarnings("default", rf"{PACKAGE}\.[\w.]+ is now ", DeprecationWarning)
 
 
-class Finder:
-    """Finds the modules of version 1.0 that are no more; stands at the end of `sys.meta_path`."""
+def find_spec(fullname: str) -> ModuleSpec | None:
+    """Return how to load a module that is no more; None for every other, so that its absence is an error.
 
-    @staticmethod
-    def find_spec(fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """Return how to load an old module; None for every other, so that its absence is an error."""
-        package, _, name = fullname.partition(".")
-        if package != PACKAGE or name not in MODULES:
-            return None
-        is_package = any(other.startswith(f"{name}.") for other in MODULES)
-        return ModuleSpec(fullname, _Loader(), is_package=is_package)
+    Args:
+      fullname: the whole name of a module that Python does not find.
+    """
+    package, _, name = fullname.partition(".")
+    if package != PACKAGE or name not in MODULES:
+        return None
+    is_package = any(other.startswith(f"{name}.") for other in MODULES)
+    return ModuleSpec(fullname, _Loader(), is_package=is_package)
 
 
-class _Loader:
+class _Loader(importlib.abc.Loader):
     """Makes a module of nothing but the `__getattr__` that looks its names up."""
 
-    @staticmethod
-    def create_module(spec: ModuleSpec) -> None:
-        return None  # as Python makes modules
-
-    @staticmethod
-    def exec_module(module: ModuleType) -> None:
+    def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         module.__doc__ = f"What version 1.0 had in {name}; see tf_darts/runtime/moved.py."
         vars(module)["__getattr__"] = names_of(name)

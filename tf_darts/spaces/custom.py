@@ -22,7 +22,7 @@ class Cells:
 
     Attributes:
       stacking: the stacking.
-      input_nodes: how many inputs it gives a cell.
+      input_nodes: how many inputs a cell has.
       cell_types: the types of cells that it stacks.
     """
 

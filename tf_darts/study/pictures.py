@@ -30,6 +30,10 @@ _LEAST_ERROR = 0.1  # percentage points; the scale ends there
 _SCALE = "accuracies: logarithmic in the error"
 _TITLE = {"fontsize": 10, "loc": "left", "color": _INK}
 _MEAN = Line2D([], [], color=_INK, marker="_", markersize=9, label=f"mean, {100 * CONFIDENCE:.0f} % interval")
+_REFERENCES = tuple(
+    Line2D([], [], color=_FAINT, linestyle=style, label=label)
+    for style, label in (("--", "best of the table"), (":", "random, mean"))
+)
 _STEPS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)  # between ticks, percentage points
 
 
@@ -116,8 +120,7 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
     ]
     handles.append(_MEAN)
     if summary.references:
-        handles.append(Line2D([], [], color=_FAINT, linestyle="--", label="best of the table"))
-        handles.append(Line2D([], [], color=_FAINT, linestyle=":", label="random, mean"))
+        handles += _REFERENCES
     figure.legend(
         handles=handles,
         loc="outside right upper",
@@ -246,8 +249,7 @@ def over_epochs(study: Study, rows: Sequence[Row], summary: Summary) -> bytes | 
     drawn = [search for search in study.searches if any(row["search"] == search for row in rows)]
     handles = [Line2D([], [], color=styles[search][0], label=search) for search in drawn]
     if summary.references:
-        handles.append(Line2D([], [], color=_FAINT, linestyle="--", label="best of the table"))
-        handles.append(Line2D([], [], color=_FAINT, linestyle=":", label="random, mean"))
+        handles += _REFERENCES
     figure.legend(
         handles=handles,
         loc="outside lower center",

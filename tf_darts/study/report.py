@@ -39,18 +39,18 @@ def _measure(study: Study, summary: Summary, measure: str) -> str:
     rows = []
     for group in groups:
         own = group.statistics
-        cells = [group.search, group.selection, str(own.number), _number(own.mean), _interval(own)]
-        cells += [_number(own.std), _number(own.min)]
+        cells = [group.search, group.selection, str(own.number), number(own.mean), interval(own)]
+        cells += [number(own.std), number(own.min)]
         if compared:
             found = group.difference
-            cells += [_number(found.mean, "+"), _interval(found, "+")] if found else ["-", "-"]
+            cells += [number(found.mean, "+"), interval(found, "+")] if found else ["-", "-"]
         rows.append(cells)
     lines = [f"{MEASURES[measure]}:", markdown(headings, rows)]
     if measure in summary.references:
         reference = summary.references[measure]
         lines.append(
             f"The best architecture of the table has {reference.best:.2f},"
-            f" a random one {reference.random:.2f} in the mean."
+            f" a random one {reference.random:.2f} on average."
         )
     return "\n\n".join(lines)
 
@@ -64,7 +64,7 @@ def _agreements(agreements: Sequence[Agreement]) -> str:
         within, pooled = (found.statistics.get(name) for name in ("spearman", "spearman_pooled"))
         cells.append(str(within.number if within else 0))
         for of in (within, pooled):
-            cells += [_number(of.mean), _interval(of)] if of else ["-", "-"]
+            cells += [number(of.mean), interval(of)] if of else ["-", "-"]
         rows.append([*cells, f"{100 * found.same_best:.0f} %"])
     said = (
         "Rank correlations between measures of operations, within edges and averaged over them, and over all"
@@ -73,9 +73,11 @@ def _agreements(agreements: Sequence[Agreement]) -> str:
     return f"{said}\n\n{markdown(headings, rows, texts=4)}"
 
 
-def _number(value: float | None, sign: str = "") -> str:
+def number(value: float | None, sign: str = "") -> str:
+    """Format a number with two digits; a dash for None. With the sign "+" it always has one."""
     return "-" if value is None else f"{value:{sign}.2f}"
 
 
-def _interval(found: Statistics, sign: str = "") -> str:
+def interval(found: Statistics, sign: str = "") -> str:
+    """Format the interval of a mean; a dash if there is none."""
     return "-" if found.low is None else f"{found.low:{sign}.2f} to {found.high:{sign}.2f}"

@@ -2,17 +2,19 @@
 
 Events are written as protocol buffers from NumPy values: no TensorFlow operation runs, no random number is
 drawn. A run that goes on from a checkpoint first takes out of the folder's files what came after it.
+TensorBoard's own purge, a record of a restart and its step, would not do: the reader that it usually takes
+passes over that record, and the other one compares all with one step, though some events are numbered by
+decisions, and shows twice what is of step 0.
 """
 
 import io
 import pathlib
-import re
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.image import metadata as image_metadata
@@ -41,31 +43,31 @@ class Events:
         self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH_SECONDS)
 
     def scalar(self, tag: str, value: float, step: int) -> None:
-        """A number."""
+        """Write a number."""
         self._add(tag, step, lambda: scalar_pb(tag, value))
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
-        """The distribution of some numbers."""
+        """Write the distribution of some numbers."""
         self._add(tag, step, lambda: histogram_pb(tag, values, buckets=_BUCKETS))
 
     def text(self, tag: str, markdown: str, step: int = 0) -> None:
-        """A text panel."""
+        """Write a text panel."""
         self._add(tag, step, lambda: text_pb(tag, markdown))
 
     def image(self, tag: str, png: bytes, step: int) -> None:
-        """A picture, as a PNG file."""
+        """Write a picture, from the bytes of a PNG file."""
         self._add(tag, step, lambda: _image_pb(tag, png))
 
     def summary(self, summary: Summary, step: int = 0) -> None:
-        """What a plugin of TensorBoard has made, with one value."""
+        """Write what a plugin of TensorBoard has made, with one value."""
         self._add(summary.value[0].tag, step, lambda: summary)
 
     def flush(self) -> None:
-        """Events so far are in the file when this returns."""
+        """Put the events so far into the file before this returns."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Flushes, and ends the file."""
+        """Flush, and end the file."""
         self._writer.close()
 
     def _add(self, tag: str, step: int, make: Callable[[], Summary]) -> None:
@@ -76,7 +78,7 @@ class Events:
 
 
 def read(folder: pathlib.Path) -> Iterator[Event]:
-    """The events with a summary in a folder's own files, in their order; a broken end is left out."""
+    """Yield the events with a summary of a folder's own files, in their order; a broken end is left out."""
     for path in _files(folder):
         for serialized in RawEventFileLoader(str(path)).Load():
             event = Event.FromString(serialized)
@@ -85,34 +87,32 @@ def read(folder: pathlib.Path) -> Iterator[Event]:
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Event files, oldest first; not those that a profiler leaves, which are empty.
-
-    A name has the second, the host, and numbers of the process and of its files, which are compared as
-    numbers: the tenth file of a process comes after the ninth.
-    """
-    found = (p for p in folder.glob("events.out.tfevents.*") if not p.name.endswith("profile-empty"))
-    return sorted(found, key=lambda p: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", p.name)])
+    """Return event files in TensorBoard's order; not those that a profiler leaves, which are empty."""
+    return sorted(p for p in folder.glob("events.out.tfevents.*") if not p.name.endswith("profile-empty"))
 
 
 def _take_out(folder: pathlib.Path, keep: Callable[[str, int], bool]) -> set[tuple[str, int]]:
-    """Leaves the events that may stay, in one file; gives their tags and steps."""
-    paths, kept = _files(folder), {}
-    if not paths:
+    """Leave the events that may stay, in one file; return their tags and steps."""
+    before, kept = _files(folder), {}
+    if not before:
         return set()
     for event in read(folder):
         for value in event.summary.value:
             if keep(value.tag, event.step):
                 kept[value.tag, event.step] = event
-    file = io.BytesIO()
+    now, file = time.time(), io.BytesIO()
     records = RecordWriter(file)
-    records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
-    for event in {id(event): event for event in kept.values()}.values():  # one may hold several values
+    version = Event(wall_time=now, file_version="brain.Event:2")
+    # For a TensorBoard that is open: at the second start that it meets it drops what it has read before.
+    start = Event(wall_time=now, step=0, session_log=SessionLog(status=SessionLog.START))
+    once = {id(event): event for event in kept.values()}.values()  # one may hold several values
+    for event in (version, start, start, *once):
         records.write(event.SerializeToString())
-    merged = paths[0].with_name(f"{paths[0].name.removesuffix('.kept')}.kept")
-    if kept:
-        write_atomically(merged, file.getvalue())
-    for path in paths:
-        if path != merged or not kept:
+    # The name comes before that of the file that is written next, which has the second and then the host.
+    merged = folder / f"events.out.tfevents.{int(now):010}..kept"
+    write_atomically(merged, file.getvalue())
+    for path in before:
+        if path != merged:
             path.unlink()
     return set(kept)
 

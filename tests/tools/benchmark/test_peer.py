@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.probe_masks import ProbeMasks
 from tests.tools.benchmark import small
 from tf_darts import spaces
 from tf_darts.genotypes.genotype import from_text
 from tf_darts.genotypes.published import PUBLISHED
-from tf_darts.models import decision_state, torch_weights
+from tf_darts.models import torch_weights
 from tf_darts.models.architecture import Architecture
 from tf_darts.models.network import Network, count_parameters
 from tf_darts.search.bilevel import Bilevel
@@ -96,18 +97,22 @@ def test_decisions_and_probes(both):
     if name == "s4":  # without noise
         rows = [row | {"operation": 1} if row["kind"] == "operation" else row for row in rows]
     for row in rows[: len(rows) // 2] + [row for row in rows if row["kind"] == "topology"][:1]:
-        decision_state.apply(ours.architecture, row)
+        if row["kind"] == "operation":
+            ours.architecture.decide_operation(row["cell_type"], row["edge"], row["operation"])
+        else:
+            ours.architecture.remove_edges(row["cell_type"], row["removed"])
         peer.architecture.decide(row)
+    masks = ProbeMasks(ours.architecture)
     for operation in (len(space.candidates["normal"][0]) - 1, None):
         if name != "s4" or operation is None:
-            ours.architecture.probe("normal", 0, operation)
+            masks.probe("normal", 0, operation)
         expected = ours.forward(x, training=True).numpy()
         mask = peer.architecture.mask["normal"]
         if name != "s4" or operation is None:
             mask[0, slice(None) if operation is None else operation] = 0.0
         theirs, _ = peer.model(small.to_torch(x), peer.architecture.mixing_weights())
         mask.fill_(1.0)
-        ours.architecture.end_probe()
+        masks.end()
         np.testing.assert_allclose(expected, theirs.detach(), atol=1e-4)
 
 

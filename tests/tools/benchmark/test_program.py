@@ -162,9 +162,7 @@ def test_without_torch_the_peer_fails_at_once(tmp_path):
         text=True,
     )
     assert ended.returncode == 2 and not (tmp_path / "out").exists()
-    assert ended.stderr == (
-        "error: --peer=pytorch: PyTorch is missing; run: pip install -e '.[peer]'\n"
-    )
+    assert ended.stderr == ("error: --peer=pytorch: PyTorch is missing; run: pip install -e '.[peer]'\n")
 
 
 @pytest.mark.parametrize(

@@ -87,3 +87,6 @@ class Limit:
             "bytes_per_second": memory(int(MEMORY_BYTES * self._sizes)),
             "tried": tried,
         }
+
+
+TASKS = {"limit": Limit}  # by the name that a worker is told

@@ -13,7 +13,7 @@ import numpy as np
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_set import ImageSet
 from tf_darts.data.transform import Transform
-from tf_darts.models import cost, decision_state
+from tf_darts.models import cost
 from tf_darts.models.network import count_parameters
 from tf_darts.runtime import strategy as strategy_lib
 from tf_darts.search import loop as search_loop
@@ -229,3 +229,7 @@ class MeasuredStage:
         _, done = self._finetune(0)
         device.finish()
         return done
+
+
+# By the name that a worker is told.
+TASKS = {"search": MeasuredSearch, "training": MeasuredTraining, "selection": MeasuredSelection}

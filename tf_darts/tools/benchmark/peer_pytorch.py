@@ -133,7 +133,7 @@ class TorchMixedOp(nn.Module):
             self._ops.append(op)
 
     def forward(self, x: torch.Tensor, argument: tuple[torch.Tensor, Sequence[bool]]) -> torch.Tensor:
-        """argument: the mixing weights [operations], and which operations are evaluated."""
+        """Return the weighted sum; argument: mixing weights [operations], and which are evaluated."""
         weighted = zip(*argument, self._ops, strict=False)
         return sum(w * op(x) for w, evaluated, op in weighted if evaluated)
 
@@ -172,7 +172,7 @@ class TorchCell(nn.Module):
         self._ops = nn.ModuleList(module for _, _, module in edges)
 
     def forward(self, inputs: list[torch.Tensor], arguments: Sequence[Any]) -> torch.Tensor:
-        """inputs: one per input node; arguments: one entry per edge."""
+        """Return the cell's output; inputs: one per input node; arguments: one entry per edge."""
         nodes = list(inputs)
         if self.has_preprocess:
             nodes = [getattr(self, f"preprocess{i}")(x) for i, x in enumerate(nodes)]

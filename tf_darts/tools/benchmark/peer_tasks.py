@@ -313,3 +313,7 @@ class PeerSelection(PeerTask):
         """Run one probe over the few validation batches."""
         self.bilevel.probe(cell_type, edge, operation, self._few)
         return {"count": len(self._few)}
+
+
+# By the name that a worker is told.
+TASKS = {"search": PeerSearch, "training": PeerTraining, "selection": PeerSelection}

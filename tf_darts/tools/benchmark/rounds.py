@@ -31,7 +31,7 @@ class Worker:
 
     Args:
       implementation: "ours", "peer" or "limit".
-      task: the class of `measure.py`, `peer_tasks.py` or `limit.py`.
+      task: a name in `TASKS` of `measure.py`, `peer_tasks.py` or `limit.py`.
       case: what is measured.
       settings: the benchmark's config as a plain dictionary.
 

@@ -135,7 +135,7 @@ def run(
       UserError: a case cannot be measured, or the folder cannot be used.
     """
     results, units = Results(folder), planned_units(chosen, scaling)
-    with rounds.Worker("limit", "Limit", units[0].case, chosen) as worker:
+    with rounds.Worker("limit", "limit", units[0].case, chosen) as worker:
         here = {**host.about(), "device": worker.started["device"]}
         depends = _depends("limit", chosen, here)
         if results.find(depends) is None:
@@ -177,7 +177,7 @@ def _measure(unit: PlannedUnit, peer: bool) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         names = (rounds.OURS, rounds.PEER) if peer else (rounds.OURS,)
         workers = {
-            name: stack.enter_context(rounds.Worker(name, unit.task.capitalize(), unit.case, unit.settings))
+            name: stack.enter_context(rounds.Worker(name, unit.task, unit.case, unit.settings))
             for name in names
         }
         return rounds.TASKS[unit.task](workers, unit.case, unit.settings)

@@ -36,7 +36,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     "": {
         "cases": Field(
             ",".join(cases.CASES),
-            "what is measured, separated by commas: cases of benchmark/cases.py, or any search space",
+            "what is measured, separated by commas: cases of tools/benchmark/cases.py, or any search space",
             "names of cases or spaces",
             lambda v: bool(split(v)),
         ),

@@ -4,7 +4,7 @@ The first line on its standard input is the job, every further line a request; e
 of JSON on its standard output. Requests name a method of the task and its arguments, and are answered with
 what the method returned and the seconds that it took:
 
-    {"implementation": "ours", "task": "Search", "case": {...}, "settings": {...}}
+    {"implementation": "ours", "task": "search", "case": {...}, "settings": {...}}
     {"do": "step", "count": 2}      ->  {"seconds": 8.1, "count": 2, "memory": 6600000000}
 
 Started by `rounds.Worker` as `python -m tf_darts.tools.benchmark.worker`.
@@ -33,7 +33,7 @@ def _start(job: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
         from tf_darts.tools.benchmark import limit as side
     packages = ("torch",) if job["implementation"] == "peer" else ("tensorflow", "keras")
     imported = {"import_seconds": time.perf_counter() - start, "import_memory": host.peak_memory()}
-    task = getattr(side, job["task"])(BenchmarkCase(**job["case"]), job["settings"])
+    task = side.TASKS[job["task"]](BenchmarkCase(**job["case"]), job["settings"])
     versions = {name: importlib.metadata.version(name) for name in (*packages, "numpy")}
     return side, task, {**imported, "versions": versions, **task.about()}
 
