@@ -1,5 +1,7 @@
 """One process at a time on a work directory."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -16,7 +18,7 @@ from tf_darts.workdir import lock
 
 HOLD = """
 import sys
-from tf_darts.runtime import lock
+from tf_darts.workdir import lock
 with lock.held(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
@@ -78,12 +80,25 @@ def leave_record(folder, host):
     (folder / lock.NAME).write_text(json.dumps(record))
 
 
-def test_a_process_of_another_machine_is_at_work_as_long_as_its_heart_beats(tmp_path):
-    leave_record(tmp_path, "elsewhere")
+@pytest.fixture(params=["elsewhere", "here without locks"])
+def owner_host(request, monkeypatch):
+    """The host of a process that no lock of the kernel shows."""
+    if request.param == "elsewhere":
+        return request.param
+
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    return os.uname().nodename
+
+
+def test_a_process_that_no_lock_shows_is_at_work_as_long_as_its_heart_beats(tmp_path, owner_host):
+    leave_record(tmp_path, owner_host)
     over = threading.Event()
     heart = threading.Thread(target=lock._beat, args=(tmp_path / lock.NAME, 0.05, over))
     heart.start()
-    with pytest.raises(UserError, match="owner someone, host elsewhere, process 7"):
+    with pytest.raises(UserError, match=f"owner someone, host {owner_host}, process 7"):
         lock.held(tmp_path, beat=1.0).__enter__()
     over.set()
     heart.join()
@@ -96,6 +111,13 @@ def test_one_that_died_on_this_machine_is_not_waited_for(tmp_path):
     begun = time.monotonic()
     with lock.held(tmp_path, beat=60.0):
         pass
+    assert time.monotonic() - begun < 10
+
+
+def test_without_locks_and_a_record_there_is_nothing_to_wait_for(tmp_path, owner_host):
+    begun = time.monotonic()
+    with lock.held(tmp_path, beat=60.0):
+        assert json.loads((tmp_path / lock.NAME).read_text())["process"] == os.getpid()
     assert time.monotonic() - begun < 10
 
 

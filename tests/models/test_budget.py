@@ -24,6 +24,7 @@ from tf_darts.selection.decide import Decider
 from tf_darts.selection.racing import Race
 from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.spaces import Space
+from tf_darts.workdir.decisions import as_row
 
 # --- what is allowed, against all completions
 
@@ -291,16 +292,14 @@ def test_perturbation_makes_the_best_choice_that_is_allowed():
     prober = MadeUpProber(lost)
     decider = Decider(architecture, prober, "accuracy", budget=Budget(tiny.SPACE, CONV_COSTS, 15))
     rows = [decider.decide(planned("operation", e), 0) for e in range(3)]
-    assert [row["chosen"] for row in rows] == ["nor_conv_1x1", "nor_conv_1x1", "skip_connect"]
-    assert [row.get("refused") for row in rows] == [None, None, ["nor_conv_1x1"]]
-    assert [probe["operation"] for probe in rows[2]["probes"]] == list(
-        tiny.OPERATIONS
-    )  # measured all the same
+    assert [row.chosen for row in rows] == ["nor_conv_1x1", "nor_conv_1x1", "skip_connect"]
+    assert [row.refused for row in rows] == [(), (), ("nor_conv_1x1",)]
+    assert [probe.operation for probe in rows[2].probes] == [*tiny.OPERATIONS]  # measured all the same
     rows.append(decider.decide(planned("topology", 3), 0))
     # Edge 2 is needed least, but with the convolutions of the other two nothing fits.
-    assert rows[3]["removed"] == [1] and rows[3]["kept"] == [0, 2]
-    (dropping,) = rows[3]["rounds"]
-    assert dropping["refused"] == [2] and [probe["edge"] for probe in dropping["probes"]] == [0, 1, 2]
+    assert rows[3].removed == (1,) and rows[3].kept == (0, 2)
+    (dropping,) = rows[3].rounds
+    assert dropping.refused == (2,) and [probe.edge for probe in dropping.probes] == [0, 1, 2]
     assert agree(architecture, rows)
 
 
@@ -311,11 +310,11 @@ def test_one_shot_decisions_count_although_they_are_not_made_yet():
     for kind, place in (*(("operation", e) for e in range(3)), ("topology", 3)):
         # Each by a new one, as after a restart.
         decider = Decider(
-            architecture, MadeUpProber(lost), "accuracy", at_once=True, rows=rows, budget=budget
+            architecture, MadeUpProber(lost), "accuracy", at_once=True, decisions=rows, budget=budget
         )
         rows.append(decider.decide(planned(kind, place), 0))
-    assert [row["chosen"] for row in rows[:3]] == ["nor_conv_1x1", "nor_conv_1x1", "skip_connect"]
-    assert rows[3]["removed"] == [1] and rows[3]["rounds"][0]["refused"] == [2]
+    assert [row.chosen for row in rows[:3]] == ["nor_conv_1x1", "nor_conv_1x1", "skip_connect"]
+    assert rows[3].removed == (1,) and rows[3].rounds[0].refused == (2,)
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["in turn", "one shot"])
@@ -348,7 +347,7 @@ def test_decisions_in_any_order_end_within_the_budget(criterion, at_once, data):
     genotype, rows = select(Budget(space, costs, *limits))
     assert fit([costs.of(genotype)], limits)
     free = select(None)
-    assert genotype == free[0] or "refused" in str(rows)
+    assert genotype == free[0] or "refused" in str([as_row(row) for row in rows])
     assert select(Budget(space, costs, 10**6, 10**6)) == free
 
 
@@ -361,7 +360,7 @@ def test_what_may_not_be_kept_anyway_is_no_matter_of_the_budget():
         budget=Budget(tiny.SPACE, CONV_COSTS, 15),
     )
     row = decider.decide(planned("operation", 0), 0)
-    assert row["chosen"] == "skip_connect" and "refused" not in row
+    assert row.chosen == "skip_connect" and not row.refused
 
 
 def test_what_a_search_decided_stays_or_is_refused():
@@ -385,6 +384,6 @@ def test_what_is_refused_takes_no_part_in_a_race():
     prober = MadeUpProber({(e, 1): 50 for e in range(3)})
     budget = Budget(tiny.SPACE, CONV_COSTS, 5)  # no convolution fits: one of three edges may hold one
     decider = Decider(Architecture(tiny.SPACE), prober, "accuracy", racing_confidence=0.9, budget=budget)
-    chosen = [decider.decide(planned("operation", e), 0)["chosen"] for e in range(2)]
+    chosen = [decider.decide(planned("operation", e), 0).chosen for e in range(2)]
     assert chosen == ["nor_conv_1x1", "skip_connect"]
     assert prober.races == [Race("accuracy", True, 0.9, 2, frozenset(refused)) for refused in ((), (1,))]

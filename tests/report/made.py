@@ -12,6 +12,7 @@ from tf_darts.models.architecture import Architecture
 from tf_darts.search.alpha_summary import describe
 from tf_darts.selection import magnitude
 from tf_darts.training.mistakes import Predictions, leave
+from tf_darts.workdir.decisions import as_row
 
 SPACE = spaces.get("nas_bench_201")
 EPOCHS, STEPS, IMAGES = 4, 3, 200
@@ -67,7 +68,8 @@ def workdir(folder, accuracies=None, trained=True, mistakes=True, **fields):
 
     weights = architecture.mixing_weights()["normal"].numpy()
     selected = {"magnitude": magnitude.select(architecture).genotype}
-    write_lines(folder / "selection/magnitude/decisions.jsonl", magnitude.select(architecture).decisions)
+    rows = map(as_row, magnitude.select(architecture).decisions)
+    write_lines(folder / "selection/magnitude/decisions.jsonl", rows)
     made_rows, chosen = decisions(weights, rng)
     selected["perturbation"] = read_genotype(SPACE, {"normal": np.eye(weights.shape[1])[chosen]})
     write_lines(folder / "selection/perturbation/decisions.jsonl", made_rows)

@@ -12,6 +12,7 @@ from tf_darts.runtime.progress import Progress
 from tf_darts.search import early_stopping, loop
 from tf_darts.search.early_stopping import ByEigenvalue
 from tf_darts.workdir.checkpoints import Checkpoints, load_from
+from tf_darts.workdir.decisions import of_row
 from tf_darts.workdir.records import read_json
 
 # Eigenvalues after each epoch, a window of 1: 1/1, then 1/1.5 = 0.67 at the fourth.
@@ -246,8 +247,9 @@ def test_decisions_after_the_supernet_that_is_taken_are_undone(undisturbed):
     assert [row["epoch"] for row in decisions] == [TAKEN, STOPPED]
     assert [row.get("undone", False) for row in decisions] == [False, True]
     architecture = made.bilevel.architecture
-    assert decision_state.agree(architecture, decisions[:1])
-    assert not decision_state.agree(architecture, decisions)
+    made_of_rows = [of_row(row) for row in decisions]
+    assert decision_state.agree(architecture, made_of_rows[:1])
+    assert not decision_state.agree(architecture, made_of_rows)
     # What is computed is what is open again.
     evaluated = np.array(architecture.computed["normal"])
     is_open = (

@@ -7,6 +7,7 @@ from tests.report import made
 from tf_darts.models.architecture import Architecture
 from tf_darts.search.alpha_summary import describe
 from tf_darts.search.replay import of_epochs
+from tf_darts.workdir.decisions import OperationDecision
 
 SPACE = made.SPACE
 
@@ -21,7 +22,7 @@ def recorded():
         expected.append(architecture.mixing_weights()["normal"].numpy())
         if epoch == 0:
             architecture.decide_operation("normal", 2, 3)
-    decision = {"kind": "operation", "epoch": 0, "cell_type": "normal", "edge": 2, "operation": 3}
+    decision = OperationDecision(epoch=0, cell_type="normal", edge=2, operation=3)
     return rows, [decision], expected
 
 

@@ -9,10 +9,10 @@ import pytest
 from tests.search import tiny, two_cells
 from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
-from tf_darts.models.supernet import Supernet
 from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop as search_loop
 from tf_darts.search.bilevel import Bilevel
+from tf_darts.selection import probe
 from tf_darts.selection import select as selection_lib
 from tf_darts.workdir.checkpoints import Checkpoints, load_from
 
@@ -37,15 +37,15 @@ def counted_selection(searched, folder, **fields):
     """A selection; also images of each pass traced for fine-tuning, cell type of each probe, checkpoints."""
     traces = {"fine-tuning": [], "probes": [], "checkpoints": []}
     with pytest.MonkeyPatch.context() as patch:
-        forward, probe, save = Bilevel.forward, Supernet.probe, Checkpoints.save
+        forward, probe_logits, save = Bilevel.forward, probe.probe_logits, Checkpoints.save
 
         def counted_forward(self, images, training, mixing_weights=None):
             traces["fine-tuning"].append(images.shape[0])
             return forward(self, images, training, mixing_weights)
 
-        def counted_probe(self, cell_type, *arguments, **keywords):
+        def counted_probe(supernet, cell_type, *arguments, **keywords):
             traces["probes"].append(cell_type)
-            return probe(self, cell_type, *arguments, **keywords)
+            return probe_logits(supernet, cell_type, *arguments, **keywords)
 
         def counted_save(self, **counters):
             traces["checkpoints"].append((counters["decisions"], counters["step"]))
@@ -53,7 +53,7 @@ def counted_selection(searched, folder, **fields):
 
         patch.setattr(Checkpoints, "save", counted_save)
         patch.setattr(Bilevel, "forward", counted_forward)
-        patch.setattr(Supernet, "probe", counted_probe)
+        patch.setattr(probe, "probe_logits", counted_probe)
         made, genotype = select(searched, folder, **fields)
     return made, genotype, folder, traces
 

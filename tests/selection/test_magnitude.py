@@ -180,12 +180,12 @@ def test_every_edge_is_recorded():
     assert len(selected.decisions) == 2 * 14
     weights = architecture.mixing_weights()["reduce"].numpy()
     row = selected.decisions[14 + 4]
-    assert (row["cell_type"], row["edge"], row["edge_name"]) == ("reduce", 4, "3<-2")
+    assert (row.cell_type, row.edge, row.edge_name) == ("reduce", 4, "3<-2")
     names = ["none", "skip_connect", "sep_conv_3x3"]
-    assert row["mixing_weights"] == {n: pytest.approx(w) for n, w in zip(names, weights[4], strict=True)}
+    assert row.mixing_weights == {n: pytest.approx(w) for n, w in zip(names, weights[4], strict=True)}
     kept = {(c.target, c.source): c.operation for c in selected.genotype.cells["reduce"]}
     for e, edge in enumerate(architecture.space.edges):
-        assert selected.decisions[14 + e]["chosen"] == kept.get((edge.target, edge.source))
+        assert selected.decisions[14 + e].chosen == kept.get((edge.target, edge.source))
 
 
 def test_of_two_nodes_the_one_with_the_most_certain_edge_keeps_what_it_wants():

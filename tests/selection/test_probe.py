@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests.probe_masks import ProbeMasks
 from tests.search import tiny, two_cells
 from tests.selection.one_by_one import EDGES, OneByOne, assert_equal, operations
-from tf_darts.models.supernet import Supernet
+from tf_darts.selection import probe
 from tf_darts.selection.probe import Prober
 from tf_darts.selection.racing import Race
 
@@ -100,13 +100,13 @@ def test_probes_leave_everything_as_it_is(setup, prober):
 
 def test_nothing_is_traced_again_for_another_probe_or_decision(monkeypatch):
     made, traces = two_cells.setup(search__cells=3), []
-    probe = Supernet.probe
+    probe_logits = probe.probe_logits
 
-    def counted(self, cell_type, *arguments, **keywords):
+    def counted(supernet, cell_type, *arguments, **keywords):
         traces.append(cell_type)
-        return probe(self, cell_type, *arguments, **keywords)
+        return probe_logits(supernet, cell_type, *arguments, **keywords)
 
-    monkeypatch.setattr(Supernet, "probe", counted)
+    monkeypatch.setattr(probe, "probe_logits", counted)
     architecture, prober = made.bilevel.architecture, Prober(made, made.valid)
     prober.score("normal", operations(2, 4), 0)
     assert traces == ["normal"] * 2  # full batches and the short one

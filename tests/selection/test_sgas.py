@@ -22,6 +22,7 @@ from tf_darts.search.alpha_summary import describe
 from tf_darts.search.plan import plan
 from tf_darts.selection import sgas
 from tf_darts.workdir.checkpoints import Checkpoints
+from tf_darts.workdir.decisions import as_row
 
 PUBLISHED = spaces.get("darts_with_none")
 FIELDS = {
@@ -177,8 +178,7 @@ def fake_setup(space, method, seed=0):
         strategy=tiny.one_device(),
         bilevel=types.SimpleNamespace(architecture=architecture),
         valid=None,
-        classes=10,
-        image_shape=(32, 32, 3),
+        budget=None,
     )
 
 
@@ -190,7 +190,7 @@ def test_the_published_schedule_leaves_a_genotype(monkeypatch):
         rows.append(describe(architecture))
         alphas = {t: a.numpy() for t, a in architecture.alpha.items()}
         undecided = {t: architecture.undecided_edges(t) for t in PUBLISHED.cell_types}
-        made = method.decide(setup, epoch, rows)
+        made = [as_row(decision) for decision in method.decide(setup, epoch, rows)]
         if made:
             decided[epoch] = [row["cell_type"] for row in made]
         for row in made:
@@ -226,7 +226,7 @@ def test_stability_looks_back_on_the_latest_epochs_before(criterion):
             alpha.assign(draw.normal(size=alpha.shape).astype(np.float32))
         alphas.append({t: a.numpy() for t, a in architecture.alpha.items()})
         rows.append(describe(architecture))
-        made = method.decide(setup, epoch, rows)
+        made = [as_row(decision) for decision in method.decide(setup, epoch, rows)]
     for row in made:
         t = row["cell_type"]
         scores = by_hand(alphas[9][t], [alphas[7][t], alphas[8][t]], criterion, 0)
@@ -272,7 +272,8 @@ def test_decisions_by_perturbation_probe_none_and_leave_it_out(monkeypatch, name
     config.selection.augment_probes = False  # what a selection does is nothing to the search
     method = sgas.Sgas(config_lib.validate(config), space)
     setup = fake_setup(space, method)
-    made = method.decide(setup, 9, [describe(setup.bilevel.architecture)])
+    decided = method.decide(setup, 9, [describe(setup.bilevel.architecture)])
+    made = [as_row(decision) for decision in decided]
     assert [row["chosen"] for row in made] == [chosen] * len(space.cell_types)
     assert all(row["probes"][0]["operation"] == "none" for row in made)
     assert FakeProber.made[-1] is True

@@ -99,8 +99,8 @@ def test_an_edge_that_has_nothing_cheap_waits_and_is_pruned():
         assert rows[1].removed == (0,)
         names = [row.chosen for row in rows]
         assert names.count("nor_conv_1x1") <= 1
-        if "refused" in rows[1]:
-            assert rows[1]["refused"] == ["nor_conv_1x1"] and names[0] == "nor_conv_1x1"
+        if rows[1].refused:
+            assert rows[1].refused == ("nor_conv_1x1",) and names[0] == "nor_conv_1x1"
         assert not architecture.open_edges["normal"].numpy()[0]
 
 

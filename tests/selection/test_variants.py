@@ -9,6 +9,7 @@ from tf_darts import spaces
 from tf_darts.selection import darts_pt, schedule
 from tf_darts.selection import select as selection_lib
 from tf_darts.workdir.checkpoints import load_from
+from tf_darts.workdir.decisions import OperationDecision
 
 EDGES = 3
 
@@ -70,8 +71,10 @@ def made_weights(searched):
     ],
 )
 def test_none_where_no_genotype_holds_it_is_pointed_out(name, chosen, lost):
-    row = {"kind": "operation", "cell_type": "normal", "edge_name": "2<-0", "chosen": chosen}
-    sentence = darts_pt._sentence(spaces.get(name), row)
+    decision = OperationDecision(
+        epoch=0, cell_type="normal", edge=0, edge_name="2<-0", operation=0, chosen=chosen
+    )
+    sentence = darts_pt._sentence(spaces.get(name), decision)
     assert sentence.startswith(f"normal edge 2<-0 keeps {chosen}")
     assert ("a genotype of this space holds no none" in sentence) == lost
 

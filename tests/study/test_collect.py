@@ -24,6 +24,7 @@ from tf_darts.study.conclude import conclude
 from tf_darts.study.output import Output
 from tf_darts.study.report import report
 from tf_darts.workdir import stage_folders
+from tf_darts.workdir.decisions import OperationDecision
 
 SPACE = spaces.get("nas_bench_201")
 EPOCHS = 3
@@ -314,12 +315,11 @@ def test_an_epoch_is_read_as_magnitude_selection_reads_the_architecture(method):
     if method == "sgas":
         edge = space.incoming(space.targets[1])[2]
         decisions = [
-            {"kind": "operation", "cell_type": "normal", "edge": edge, "operation": 4, "removed": []},
-            {"kind": "operation", "cell_type": "normal", "edge": 0, "operation": 3, "removed": [1]},
+            OperationDecision(epoch=0, cell_type="normal", edge=edge, operation=4, removed=()),
+            OperationDecision(epoch=0, cell_type="normal", edge=0, operation=3, removed=(1,)),
         ]
-    for row in decisions:
-        decision_state.apply(architecture, row)
-        architecture.remove_edges(row["cell_type"], row["removed"])
+    for decision in decisions:
+        decision_state.apply(architecture, decision)
     # As one reads it from JSON.
     epoch = json.loads(json.dumps(describe(architecture)))
     found = epochs.by_magnitude(search, space, epoch, decisions)

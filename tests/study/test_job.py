@@ -25,7 +25,7 @@ def test_as_many_supernets_are_searched_as_a_selection_looks_at(tmp_path, monkey
     config.base.selection.update(TWO)
     config.selections, config.baseline = selections, ""
     output, study = Output(tmp_path), settings.validate(config)
-    monkeypatch.setattr(job_lib, "Run", lambda config: types.SimpleNamespace(config=config))
+    monkeypatch.setattr(job_lib, "start", lambda config: (types.SimpleNamespace(config=config), None))
     monkeypatch.setattr(job_lib.stages, "search", lambda _, workdir, supernets: searched.append(supernets))
     monkeypatch.setattr(job_lib, "_select_and_train", lambda *_: None)
     assert job_lib.run(study.jobs[0], output) == [] and searched == [wanted]

@@ -32,8 +32,7 @@ def program() -> None:
         from tf_darts.analysis import analyses
 
     for name, study in analyses.prepare(_ANALYSIS.value, workdir, config, table).items():
-        with quiet_start():
-            analysis = ANALYSES.load(name)
+        analysis = ANALYSES.load(name)
         with lock.held(workdir):
             text, folder = analysis(study), study.folder
             study.tell(text)

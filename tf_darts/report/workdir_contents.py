@@ -72,7 +72,7 @@ class StageContents:
             _json(folder / "result.json"),
             _json(folder / "memory.json"),
             _lines(folder / "metrics.jsonl"),
-            decisions.of_rows(_lines(folder / decisions.NAME), folder / decisions.NAME),
+            [decisions.of_row(row) for row in _lines(folder / decisions.NAME)],
             folder,
         )
 

@@ -124,7 +124,7 @@ def _decisions_so_far(setup: SearchSetup, stage: StageRun, searched: DecisionSta
       UserError: the masks are not what these decisions make of the searched supernet.
     """
     done = stage.at["decisions"]
-    file = DecisionsFile(stage.folder, keep=lambda decision: _number(decision) < done)
+    file = DecisionsFile(stage.folder, keep=lambda decision: _is_among_first(decision, done))
     in_masks = [] if setup.config.selection.one_shot else file.decisions  # one-shot: all at the end
     agree = decision_state.agree(setup.bilevel.architecture, in_masks, searched)
     if len(file.decisions) != done or not agree:
@@ -134,10 +134,10 @@ def _decisions_so_far(setup: SearchSetup, stage: StageRun, searched: DecisionSta
     return file
 
 
-def _number(decision: Decision) -> int:
-    if not isinstance(decision, OperationDecision | TopologyDecision) or decision.number is None:
-        raise ValueError("not a decision of a selection by perturbation")
-    return decision.number
+def _is_among_first(decision: Decision, count: int) -> bool:
+    """Return whether it is one of the first decisions of a selection by perturbation."""
+    numbered = isinstance(decision, OperationDecision | TopologyDecision) and decision.number is not None
+    return numbered and decision.number < count
 
 
 def _compile(setup: SearchSetup, made: Sequence[Decision]) -> tuple[Decider, PassSteps]:

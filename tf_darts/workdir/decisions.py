@@ -7,10 +7,9 @@ as `OtherDecision`.
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from tf_darts.errors import UserError
 from tf_darts.workdir.records import JsonLines, read_lines, write_lines
 
 NAME = "decisions.jsonl"
@@ -84,7 +83,7 @@ class OperationDecision:
 
     Attributes:
       number: from 0; None: made during a search.
-      event: number of the event that it belongs to.
+      event: number of the event that it belongs to; None: of none.
       epoch: before which it was made, of fine-tuning; of a search: after which.
       cell_type: the cell type.
       criterion: what the operations were judged by.
@@ -106,20 +105,20 @@ class OperationDecision:
     kind: ClassVar[str] = "operation"
 
     number: int | None = None
-    event: int
+    event: int | None = None
     epoch: int
     cell_type: str
-    criterion: str
+    criterion: str = ""
     racing_confidence: float | None = None
     edge: int
-    edge_name: str
+    edge_name: str = ""
     operation: int
-    chosen: str
+    chosen: str = ""
     refused: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
     whole: Probe | None = None
     lead: Lead | None = None
-    mixing_weights: dict[str, float]
+    mixing_weights: dict[str, float] = dataclasses.field(default_factory=dict)
     score: float | None = None
     removed: tuple[int, ...] | None = None
     undone: bool = False
@@ -130,8 +129,8 @@ class TopologyDecision:
     """A node chose its input edges.
 
     Attributes:
-      number: from 0.
-      event: number of the event that it belongs to.
+      number: from 0; None: made during a search.
+      event: number of the event that it belongs to; None: of none.
       epoch: of fine-tuning before which it was made.
       cell_type: the cell type.
       criterion: what the edges were judged by.
@@ -148,18 +147,18 @@ class TopologyDecision:
     kind: ClassVar[str] = "topology"
 
     number: int | None = None
-    event: int
+    event: int | None = None
     epoch: int
     cell_type: str
-    criterion: str
+    criterion: str = ""
     racing_confidence: float | None = None
     rounds: tuple[Round, ...] = ()
     mixing_weights: dict[str, float] | None = None
     refused: tuple[int, ...] = ()
     node: int
     removed: tuple[int, ...]
-    kept: tuple[int, ...]
-    kept_names: tuple[str, ...]
+    kept: tuple[int, ...] = ()
+    kept_names: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -284,23 +283,22 @@ def _plain(value: Any) -> Any:
 
 
 def of_row(row: Mapping[str, Any]) -> Decision:
-    """Return the decision that a row holds; fields that this version does not know are left out.
+    """Return the decision that a row holds.
 
-    Raises:
-      ValueError: a field is missing.
+    Fields that this version does not know are left out. A row that lacks a field is an `OtherDecision`.
     """
-    kind = _KINDS.get(row.get("kind", ""))
-    if kind is None or not isinstance(row.get("cell_type", row.get("genotype")), str):
+    kind = _KINDS.get(str(row.get("kind")))
+    try:
+        return OtherDecision(row) if kind is None else _made(kind, row)
+    except (TypeError, AttributeError):
         return OtherDecision(row)
-    return _made(kind, row)
 
 
 def _made(kind: type, row: Mapping[str, Any]) -> Any:
+    """Return a dataclass with the fields of a row; raise TypeError where one is missing."""
     values = {}
     for field in dataclasses.fields(kind):
         if field.name not in row:
-            if field.default is dataclasses.MISSING:
-                raise ValueError(f"{field.name} is missing")
             continue
         value = row[field.name]
         nested, several = _NESTED.get(field.name, (None, False))
@@ -312,25 +310,6 @@ def _made(kind: type, row: Mapping[str, Any]) -> Any:
     return kind(**values)
 
 
-def of_rows(rows: Iterable[Mapping[str, Any]], path: str | pathlib.Path) -> list[Decision]:
-    """Return the decisions that the rows of a file hold.
-
-    Args:
-      rows: in their order.
-      path: of the file, for messages.
-
-    Raises:
-      UserError: a row lacks a field.
-    """
-    found = []
-    for number, row in enumerate(rows, 1):
-        try:
-            found.append(of_row(row))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: line {number} is no decision: {error}") from None
-    return found
-
-
 def read(folder: pathlib.Path) -> list[Decision]:
     """Read the decisions of a stage; none where it has left none.
 
@@ -340,7 +319,7 @@ def read(folder: pathlib.Path) -> list[Decision]:
     Raises:
       UserError: the file is damaged.
     """
-    return of_rows(read_lines(folder / NAME), folder / NAME)
+    return [of_row(row) for row in read_lines(folder / NAME)]
 
 
 def undo_after(folder: pathlib.Path, epoch: int) -> None:
@@ -369,14 +348,8 @@ class DecisionsFile:
     """
 
     def __init__(self, folder: pathlib.Path, keep: Callable[[Decision], bool] | None = None):
-        def kept(row: dict[str, Any]) -> bool:
-            try:
-                return keep is not None and keep(of_row(row))
-            except (ValueError, TypeError, AttributeError):
-                return False
-
         self.path = folder / NAME
-        self._lines = JsonLines(self.path, kept)
+        self._lines = JsonLines(self.path, lambda row: keep is not None and keep(of_row(row)))
         self.decisions: list[Decision] = [of_row(row) for row in self._lines.rows]
 
     def append(self, *decisions: Decision | Mapping[str, Any]) -> None:

@@ -106,7 +106,7 @@ def _take_out(folder: pathlib.Path, keep: Callable[[str, int], bool]) -> set[tup
     # For a TensorBoard that is open: at the second start that it meets it drops what it has read before.
     start = Event(wall_time=now, step=0, session_log=SessionLog(status=SessionLog.START))
     once = {id(event): event for event in kept.values()}.values()  # one may hold several values
-    for event in (version, start, start, *once):
+    for event in (version, start, start, *sorted(once, key=lambda event: event.step)):
         records.write(event.SerializeToString())
     # The name comes before that of the file that is written next, which has the second and then the host.
     merged = folder / f"events.out.tfevents.{int(now):010}..kept"

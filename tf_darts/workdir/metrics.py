@@ -51,7 +51,7 @@ class Metrics:
         return self._events is not None
 
     def steps(self, first: int, columns: dict[str, np.ndarray], epoch: int) -> None:
-        """Rows of several steps; TensorBoard gets their means.
+        """Write rows of several steps; TensorBoard gets their means.
 
         Args:
           first: number of the first step, from 0; its row says step first+1, the steps then finished.
@@ -69,7 +69,7 @@ class Metrics:
         self._scalars(first + count, {k: float(np.mean(v)) for k, v in finite.items() if v.size})
 
     def epoch(self, step: int, epoch: int, values: dict[str, float]) -> None:
-        """The row of a finished epoch."""
+        """Write the row of a finished epoch."""
         self._lines.append({"step": step, "finished_epoch": epoch, **values})
         self._scalars(step, values)
 
@@ -84,39 +84,39 @@ class Metrics:
         return [row for row in self._lines.rows if "finished_epoch" in row]
 
     def of_epoch(self, epoch: int) -> list[dict[str, float]]:
-        """Rows of an epoch's steps and of its end, those of earlier runs included."""
+        """Return rows of an epoch's steps and of its end, those of earlier runs included."""
         return [row for row in self._lines.rows if epoch in (row.get("epoch"), row.get("finished_epoch"))]
 
     def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
-        """Numbers for TensorBoard alone, in a group."""
+        """Write numbers for TensorBoard alone, in a group."""
         self._scalars(step, {f"{group}/{name}": value for name, value in values.items()}, (group,))
 
     def image(self, name: str, png: bytes, step: int, group: str = "") -> None:
-        """A picture for TensorBoard's image page, as a PNG file."""
+        """Write a picture for TensorBoard's image page, from the bytes of a PNG file."""
         if self._events is not None:
             self._events.image(self._tag(name, group), png, step)
             self._events.flush()
 
     def histogram(self, name: str, values: np.ndarray, step: int, group: str = "") -> None:
-        """Numbers whose distribution TensorBoard shows."""
+        """Write numbers whose distribution TensorBoard shows."""
         if self._events is not None:
             self._events.histogram(self._tag(name, group), values, step)
 
     def text(self, name: str, markdown: str, step: int = 0) -> None:
-        """A panel of TensorBoard's text page."""
+        """Write a panel of TensorBoard's text page."""
         if self._events is not None:
             self._events.text(self._tag(name), markdown, step)
             self._events.flush()
 
     def plugin(self, *summaries: Summary) -> None:
-        """What pages of TensorBoard's plugins are made of."""
+        """Write what pages of TensorBoard's plugins are made of."""
         if self._events is not None:
             for summary in summaries:
                 self._events.summary(summary)
             self._events.flush()
 
     def close(self) -> None:
-        """Flushes the events."""
+        """Flush the events and end their file."""
         if self._events is not None:
             self._events.close()
 
@@ -135,5 +135,5 @@ class Metrics:
 
 
 def _number(value: np.floating) -> float | None:
-    """A metric as JSON has it, which knows no NaN; None: that of a skipped step."""
+    """Return a metric as JSON has it, which knows no NaN; None for that of a skipped step."""
     return float(value) if np.isfinite(value) else None

@@ -7,6 +7,7 @@ from tf_darts.errors import UserError
 from tf_darts.models import decision_state
 from tf_darts.models.architecture import Architecture
 from tf_darts.tools.benchmark import cases, whole
+from tf_darts.workdir.decisions import of_row
 
 
 def test_stages():
@@ -22,7 +23,7 @@ def test_made_up_decisions_can_be_made(name):
     assert [(row["kind"], row["cell_type"]) for row in rows] == [(p.kind, p.cell_type) for p in planned]
     architecture = Architecture(space)
     for row in rows:
-        decision_state.apply(architecture, row)
+        decision_state.apply(architecture, of_row({"epoch": 0, **row}))
     for cell_type in space.cell_types:
         assert not architecture.undecided_edges(cell_type)
         assert sum(architecture.open_edges[cell_type].numpy()) == (8 if space.kept_edges else 6)
