@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 # The folders and modules right below tf_darts/, from the bottom: each imports itself and those before it.
 ORDER = (
-    *("__init__", "errors", "registry", "spaces", "genotypes", "config", "optim", "runtime", "data"),
-    *("layers", "models", "workdir", "plots", "search", "selection", "training", "nas_bench"),
+    *("__init__", "errors", "files", "registry", "spaces", "genotypes", "config", "optim", "runtime"),
+    *("workdir", "data", "layers", "models", "plots", "search", "selection", "training", "nas_bench"),
     *("session", "stages", "export", "analysis", "study", "paper", "report", "tools"),
     *("api", "extend", "cli"),
 )

@@ -49,7 +49,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     ),
     "selection/perturb_and_finetune.py": ("selection/test_loop.py", "selection/test_variants.py"),
     "selection/probing.py": ("selection/test_probing.py", "selection/test_pictures.py"),
-    "selection/racing.py": ("selection/test_racing.py", "selection/test_probing.py"),
+    "selection/race.py": ("selection/test_racing.py", "selection/test_probing.py"),
     "selection/schedule.py": ("selection/test_schedule.py", "selection/test_variants.py"),
 }
 

@@ -19,6 +19,7 @@ import keras
 import ml_collections
 
 from tf_darts import config as config_lib
+from tf_darts import files
 from tf_darts.config.depends import supernets_of
 from tf_darts.data import npz
 from tf_darts.errors import UserError
@@ -36,7 +37,7 @@ from tf_darts.session import Session
 from tf_darts.spaces import Space
 from tf_darts.training import loop as training_loop
 from tf_darts.training import setup as training_setup
-from tf_darts.workdir import checkpoints, files, lock, seconds
+from tf_darts.workdir import checkpoints, lock, seconds
 from tf_darts.workdir.records import read_json
 from tf_darts.workdir.stage_folder import StageFolder
 from tf_darts.workdir.stage_folders import search_stage, selection_stage, supernet_folder, training_stage

@@ -21,7 +21,7 @@ from tf_darts.models.evaluator import Score
 from tf_darts.models.genotype_costs import GenotypeCosts
 from tf_darts.selection import magnitude, sampling, schedule
 from tf_darts.selection.decide import Decider
-from tf_darts.selection.racing import Race
+from tf_darts.selection.race import Race
 from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.spaces import Space
 from tf_darts.workdir.decisions import as_row

@@ -12,7 +12,7 @@ from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop as search_loop
 from tf_darts.search.bilevel import Bilevel
-from tf_darts.selection import probe
+from tf_darts.selection import probe as probe_lib
 from tf_darts.selection import select as selection_lib
 from tf_darts.workdir.checkpoints import Checkpoints, load_from
 
@@ -37,7 +37,8 @@ def counted_selection(searched, folder, **fields):
     """A selection; also images of each pass traced for fine-tuning, cell type of each probe, checkpoints."""
     traces = {"fine-tuning": [], "probes": [], "checkpoints": []}
     with pytest.MonkeyPatch.context() as patch:
-        forward, probe_logits, save = Bilevel.forward, probe.probe_logits, Checkpoints.save
+        forward, save = Bilevel.forward, Checkpoints.save
+        probe_logits = probe_lib.probe_logits
 
         def counted_forward(self, images, training, mixing_weights=None):
             traces["fine-tuning"].append(images.shape[0])
@@ -53,7 +54,7 @@ def counted_selection(searched, folder, **fields):
 
         patch.setattr(Checkpoints, "save", counted_save)
         patch.setattr(Bilevel, "forward", counted_forward)
-        patch.setattr(probe, "probe_logits", counted_probe)
+        patch.setattr(probe_lib, "probe_logits", counted_probe)
         made, genotype = select(searched, folder, **fields)
     return made, genotype, folder, traces
 

@@ -13,7 +13,7 @@ from tf_darts.models.evaluator import Score
 from tf_darts.selection.decide import Decider
 from tf_darts.selection.probe import Seen
 from tf_darts.selection.probe_pass import mask_without
-from tf_darts.selection.racing import Race
+from tf_darts.selection.race import Race
 from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.workdir.decisions import as_row
 

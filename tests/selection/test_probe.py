@@ -11,7 +11,7 @@ from tests.search import tiny, two_cells
 from tests.selection.one_by_one import EDGES, OneByOne, assert_equal, operations
 from tf_darts.selection import probe
 from tf_darts.selection.probe import Prober
-from tf_darts.selection.racing import Race
+from tf_darts.selection.race import Race
 
 NOISY = (("noise", "nor_conv_1x1"),) * 5
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from tf_darts import config as config_lib
 from tf_darts.errors import UserError
+from tf_darts.files import write_atomically
 from tf_darts.nas_bench.nas_bench_201 import NasBench201
 from tf_darts.plots.cell_diagram import figure_to_png_bytes
 from tf_darts.registry import ANALYSIS_READS, NEEDS_NO_SEARCH
@@ -19,7 +20,6 @@ from tf_darts.workdir import checkpoints as checkpoints_lib
 from tf_darts.workdir import decisions, tensorboard_texts
 from tf_darts.workdir.decisions import Decision
 from tf_darts.workdir.events import Events
-from tf_darts.workdir.files import write_atomically
 from tf_darts.workdir.records import SCHEMA_VERSION, JsonLines, read_json, read_lines, write_json
 from tf_darts.workdir.stage_folder import StageFolder
 

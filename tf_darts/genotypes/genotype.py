@@ -12,11 +12,10 @@ import pathlib
 import re
 from typing import Any
 
-from tf_darts import spaces
+from tf_darts import files, spaces
 from tf_darts.errors import UserError, show, show_path
 from tf_darts.genotypes import text_forms as forms
 from tf_darts.spaces import Space
-from tf_darts.workdir import files
 
 SCHEMA_VERSION = 1
 

@@ -16,7 +16,7 @@ from tf_darts.models.evaluator import Score
 from tf_darts.registry import CRITERIA, MAGNITUDE, RACEABLE
 from tf_darts.selection.probe import Scorer, Seen
 from tf_darts.selection.probe_pass import Removal
-from tf_darts.selection.racing import Race
+from tf_darts.selection.race import Race
 from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.spaces import Space
 from tf_darts.workdir.decisions import Decision, Lead, OperationDecision, Probe, Round, TopologyDecision

@@ -18,7 +18,7 @@ from tf_darts.runtime import preemption, workers
 from tf_darts.search.setup import SearchSetup
 from tf_darts.selection.probe_pass import Removal, mask_without, probe_logits, shared_pass
 from tf_darts.selection.probe_steps import ProbeSteps
-from tf_darts.selection.racing import Race
+from tf_darts.selection.race import Race
 
 LOOKS = 16  # at a race, in a pass: more of them find less, as the error is shared out among them
 

@@ -4,9 +4,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from tf_darts.files import write_atomically
 from tf_darts.study import engine
 from tf_darts.study.output import Output
-from tf_darts.workdir.files import write_atomically
 
 _SCRIPT = """\
 #!/usr/bin/env bash

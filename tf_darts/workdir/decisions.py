@@ -1,8 +1,8 @@
 """The rows of decisions.jsonl: what a selection, or a search that decides, has decided and measured.
 
 A row is one of the dataclasses below. `DecisionsFile.append` writes it and `read` reads it; a field that has
-its default is left out of the file. A selection of the user's own may leave rows of other kinds, which are read
-as `OtherDecision`.
+its default is left out of the file. A selection of the user's own may leave rows of other kinds, which are
+read as `OtherDecision`.
 """
 
 import dataclasses

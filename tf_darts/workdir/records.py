@@ -23,9 +23,9 @@ from typing import Any
 
 import ml_collections
 
+from tf_darts import files
 from tf_darts.errors import UserError
-from tf_darts.workdir import files
-from tf_darts.workdir.files import write_atomically
+from tf_darts.files import write_atomically
 
 SCHEMA_VERSION = 1
 

@@ -10,10 +10,9 @@ import ml_collections
 
 import tf_darts
 from tf_darts import config as config_lib
-from tf_darts import spaces
+from tf_darts import files, spaces
 from tf_darts.errors import UserError
-from tf_darts.workdir import files
-from tf_darts.workdir.files import write_atomically
+from tf_darts.files import write_atomically
 from tf_darts.workdir.records import as_json, read_config, read_json, write_json
 
 _PACKAGES = ("tensorflow", "keras", "numpy")

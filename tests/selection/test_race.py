@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_darts.selection.racing import Race
+from tf_darts.selection.race import Race
 
 # The probe that hurts most is sought, or the one that hurts least.
 SOUGHT = pytest.mark.parametrize("most_important", [True, False], ids=["most", "least"])
