@@ -30,9 +30,11 @@ from tf_darts.data.array_file import images_of
 from tf_darts.data.user_data import Given
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build
+from tf_darts.export.sample import Data
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.session import Session
+from tf_darts.spaces import Space
 from tf_darts.training import trained_network as trained_lib
 from tf_darts.workdir import stage_folders
 from tf_darts.workdir.records import read_json, read_lines
@@ -54,6 +56,21 @@ class _Run:
     session: Session
     workdir: pathlib.Path
     temporary: tempfile.TemporaryDirectory | None = dataclasses.field(repr=False)
+
+    @property
+    def config(self) -> ml_collections.ConfigDict:
+        """The whole config."""
+        return self.session.config
+
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return self.session.space
+
+    @property
+    def data(self) -> Data:
+        """The images."""
+        return self.session.data
 
     def with_config(self, config: Config | None) -> "_Run":
         """Return the same with other values of some fields."""
@@ -113,7 +130,7 @@ class Selected:
     @property
     def text(self) -> str:
         """The genotype's published text form."""
-        return self.genotype.to_text(self.run.session.space)
+        return self.genotype.to_text(self.run.space)
 
     @property
     def decisions(self) -> list[dict[str, Any]]:
@@ -148,7 +165,7 @@ class Trained:
     @functools.cached_property
     def model(self) -> keras.Model:
         """A functional Keras model: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
-        return build.keras_model(self._trained, self.run.session.data)
+        return build.keras_model(self._trained, self.run.data)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, classes] of images, uint8 or float in [0, 1], [N, H, W, C] or [N, H, W].
@@ -156,7 +173,7 @@ class Trained:
         Raises:
           UserError: the images are of another shape than those of the training, or no images.
         """
-        images, shape = images_of("images", np.asarray(images)), self.run.session.data.image_shape
+        images, shape = images_of("images", np.asarray(images)), self.run.data.image_shape
         if images.shape[1:] != tuple(shape):
             raise UserError(f"images are of shape {images.shape[1:]}; allowed: {tuple(shape)}")
         return self.model.predict(images, verbose=0)
@@ -172,11 +189,11 @@ class Trained:
           options: check_images and representative_images, as `export.build.export`.
         """
         folder = pathlib.Path(folder or self.workdir / "export" / self.folder.name)
-        return build.export(self._trained, self.run.session.data, folder, formats, **options)
+        return build.export(self._trained, self.run.data, folder, formats, **options)
 
     @property
     def _trained(self) -> trained_lib.TrainedNetwork:
-        return trained_lib.read(str(self.workdir), self.folder.name, self.run.session.config)
+        return trained_lib.read(str(self.workdir), self.folder.name, self.run.config)
 
 
 def search(
@@ -256,10 +273,10 @@ def train(
             if value is not None:
                 raise UserError(f"{argument} is given with what was selected; allowed: only with a genotype")
         run, genotype = what.run.with_config(config), what.genotype
-        name = name or stage_folders.selection_name(run.session.config)
+        name = name or stage_folders.selection_name(run.config)
     else:
         run = _started(data, test, config, workdir, class_names)
-        genotype = genotype_lib.read(what, run.session.space) if isinstance(what, str) else what
+        genotype = genotype_lib.read(what, run.space) if isinstance(what, str) else what
         name = name or "given"
     folder, result = stages.train(run.session, str(run.workdir), name, genotype, callbacks)
     return Trained(run, folder, result)

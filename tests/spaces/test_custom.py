@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.search import tiny
 from tf_darts import config as config_lib
 from tf_darts import spaces, stages
+from tf_darts.analysis import analyses
 from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
@@ -313,5 +314,5 @@ def test_all_stages_on_cells_stacked_as_in_nas_bench_201(tmp_path):
 
 def test_a_custom_space_can_be_analysed(tmp_path):
     config = config_lib.validate(config_of())
-    study = stages.studies(["proposition_1"], tmp_path, config, None)["proposition_1"]
+    study = analyses.prepare(["proposition_1"], tmp_path, config, None)["proposition_1"]
     assert study.space == spaces.of(config)

@@ -75,8 +75,9 @@ def config(folder, **training):
 
 
 def make(settings, strategy=None):
-    data = sources.load(settings.data, settings.seed)
-    return setup_lib.make(settings, SPACE, GENOTYPE, data, strategy or tiny.one_device())
+    data, strategy = sources.load(settings.data, settings.seed), strategy or tiny.one_device()
+    setup_lib.check(settings, SPACE, data, strategy.num_replicas_in_sync)
+    return setup_lib.make(settings, SPACE, GENOTYPE, data, strategy)
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ MODULES: dict[str, dict[str, str]] = {
     "benchmark.settings": {ALL: "tools.benchmark.settings"},
     "config_files": {ALL: "config.files"},
     "data.common": {ALL: "data.arrays"},
+    "data.given": {ALL: "data.user_data"},
     "derive": {"read_genotype": "extend.read_genotype", ALL: "genotypes.derive"},
     "evaluation": {"Score": "extend.Score", ALL: "models.evaluator"},
     "export.own_layer": {"OwnOperation": "export.operation_layer.OperationLayer"},
