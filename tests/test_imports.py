@@ -40,11 +40,11 @@ def test_a_folder_imports_only_those_before_it():
 
 def test_an_import_of_a_folder_after_is_found():
     wanted = {
-        "models.cost": {"layers.cell", "workdir.metrics"},
+        "workdir.metrics": {"runtime.host", "models.cost"},
         "layers.cell": {"layers.body"},
         "tf_darts": {"api"},
     }
-    assert upward(wanted) == ["models.cost -> workdir.metrics", "tf_darts -> api"]
+    assert upward(wanted) == ["workdir.metrics -> models.cost", "tf_darts -> api"]
     with pytest.raises(LookupError, match="model is not in ORDER"):
         upward({"model.cost": {"layers.cell"}})
 

@@ -210,13 +210,13 @@ def test_racing_one_of_two_criteria_is_no_idle_setting():
 
 # Reading: where code asks for a field by a name that is no attribute, the module that has the name.
 BY_NAME = {
-    "extensions.*": ("config", None),  # goes through the whole section
-    "selection.max_*": ("selection.budget_fields", "FIELDS"),
-    "search.alpha_scale": ("search.methods.base", "alpha_scale"),
+    "extensions.*": ("config.fields", None),  # goes through the whole section
+    "selection.max_*": ("config.depends", "BUDGET_FIELDS"),
+    "search.alpha_scale": ("search.methods.method", "alpha_scale"),
     "search.fixed_alpha_scale": ("search.methods.fixed_alpha", "alpha_scale"),
     "custom_space.*": ("spaces.custom", "fields"),
 }
-DECLARED = {"config", "config_checks", "fields"}
+DECLARED = {"config", "config.checks", "config.field", "config.fields"}
 
 
 @functools.cache

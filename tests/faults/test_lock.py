@@ -98,10 +98,12 @@ def test_a_process_that_no_lock_shows_is_at_work_as_long_as_its_heart_beats(tmp_
     over = threading.Event()
     heart = threading.Thread(target=lock._beat, args=(tmp_path / lock.NAME, 0.05, over))
     heart.start()
-    with pytest.raises(UserError, match=f"owner someone, host {owner_host}, process 7"):
-        lock.held(tmp_path, beat=1.0).__enter__()
-    over.set()
-    heart.join()
+    try:
+        with pytest.raises(UserError, match=f"owner someone, host {owner_host}, process 7"):
+            lock.held(tmp_path, beat=1.0).__enter__()
+    finally:
+        over.set()
+        heart.join()
     with lock.held(tmp_path, beat=0.05):
         assert json.loads((tmp_path / lock.NAME).read_text())["host"] == os.uname().nodename
 

@@ -32,7 +32,9 @@ class Cell(Layer):
       edge_layers: the layer of every edge.
     """
 
-    def __init__(self, space: Space, edges: Sequence[EdgeLayer], preprocess: Sequence[Operation], **kwargs):
+    def __init__(
+        self, space: Space, edges: Sequence[EdgeLayer], preprocess: Sequence[Operation], **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.targets, self.output_nodes = space.targets, space.output_nodes
         self.ends = [(target, source) for target, source, _ in edges]
@@ -82,18 +84,25 @@ class Cell(Layer):
         known = known or {}
         for target in targets:
             arriving = [
-                known[i] if i in known else self.edge_output(i, nodes, edge_inputs, training)
-                for i, (end, _) in enumerate(self.ends)
-                if end == target and edge_inputs[i] is not None
+                known[i] if i in known else self.edge_output(i, nodes, inputs, training)
+                for i, ((end, _), inputs) in enumerate(zip(self.ends, edge_inputs, strict=True))
+                if end == target and inputs is not None
             ]
             nodes.append(NodeOutput(tf.add_n(arriving)))
 
     def edge_output(
-        self, edge: int, nodes: list[NodeOutput], edge_inputs: EdgeInputs, training: bool
+        self, edge: int, nodes: list[NodeOutput], inputs: Mapping[str, Any], training: bool
     ) -> tf.Tensor:
-        """Compute what an edge adds to its target, [B, H', W', C]."""
+        """Compute what an edge adds to its target, [B, H', W', C].
+
+        Args:
+          edge: index of the edge.
+          nodes: the nodes, its source among them.
+          inputs: the edge's entry of `edge_inputs`.
+          training: whether batch norms use the batch's statistics.
+        """
         source = nodes[self.ends[edge][1]]
-        return self.edge_layers[edge](source, **edge_inputs[edge], training=training)
+        return self.edge_layers[edge](source, **inputs, training=training)
 
     def output_of(self, nodes: list[NodeOutput]) -> tf.Tensor:
         """Return the cell's output, made of all its nodes."""

@@ -29,9 +29,12 @@ Normalise = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def softmax(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
-    """Softmax over each edge's open operations (DARTS, equation 2); exactly 1 for one that is alone."""
+    """Compute the softmax over each edge's open operations (DARTS, equation 2).
+
+    It is exactly 1 for an operation that is alone.
+    """
     p = tf.nn.softmax(tf.where(open_operations, alpha, _CLOSED))
-    # On some CPUs TensorFlow's kernel multiplies with a rounded 1/sum, and gives 0.99999994.
+    # On some CPUs TensorFlow's kernel multiplies with a rounded 1/sum, and returns 0.99999994.
     alone = tf.reduce_sum(tf.cast(open_operations, tf.int32), -1, keepdims=True) == 1
     return tf.where(alone, tf.cast(open_operations, p.dtype), p)
 
@@ -101,24 +104,28 @@ class Architecture(tf.Module):
         self.compact()
 
     @staticmethod
-    def _variable(value, name: str, trainable: bool = False) -> tf.Variable:
+    def _variable(value: tf.Tensor | np.ndarray, name: str, trainable: bool = False) -> tf.Variable:
         return tf.Variable(value, name=name, trainable=trainable)
 
     def parameters(self, cell_types: Iterable[str]) -> dict[str, tf.Variable]:
-        """What a search trains besides the weights: alpha by cell type, and alpha of edges."""
+        """Return what a search trains besides the weights: alpha by cell type, and alpha of edges."""
         cell_types = list(cell_types)
         edges = {f"{t}/edges": self.edge_alpha[t] for t in cell_types if t in self.edge_alpha}
         return {t: self.alpha[t] for t in cell_types} | edges
 
     def probabilities(self) -> dict[str, tf.Tensor]:
-        """What alpha says: float32 [edges, operations] per cell type; rows sum to 1 over open operations."""
+        """Compute the probabilities of operations that alpha stands for.
+
+        Returns:
+          float32 [edges, operations] per cell type; rows sum to 1 over open operations.
+        """
         return {t: self._normalise(alpha, self.open_operations[t]) for t, alpha in self.alpha.items()}
 
     def mixing_weights(self, probabilities: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
-        """The weights that a forward pass uses: float32 [edges, operations] per cell type.
+        """Compute the weights that a forward pass uses: float32 [edges, operations] per cell type.
 
         Args:
-          probabilities: what stands in for `probabilities()`, of the same shape: a search method's own draw.
+          probabilities: used in place of `probabilities()`, of the same shape: a search method's own draw.
         """
         weights = {}
         for cell_type, p in (probabilities or self.probabilities()).items():
@@ -130,7 +137,7 @@ class Architecture(tf.Module):
         return weights
 
     def current_weights(self) -> dict[str, np.ndarray]:
-        """The mixing weights as arrays, outside of compiled functions."""
+        """Return the mixing weights as arrays, outside of compiled functions."""
         return {t: weights.numpy() for t, weights in self.mixing_weights().items()}
 
     def _edge_weights(self, cell_type: str) -> tf.Tensor:
@@ -140,7 +147,7 @@ class Architecture(tf.Module):
         return tf.linalg.diag_part(tf.nn.softmax(logits))
 
     def compact(self) -> None:
-        """Takes what is closed by now out of the functions that are traced from now on.
+        """Leave what is closed out of the functions that are traced from now on.
 
         Mixing weights of closed operations are zero, so that the logits are the same to the last bit, as long
         as TensorFlow's graph optimiser is off (`runtime.strategy.start`): it changes the order of sums.
@@ -155,7 +162,11 @@ class Architecture(tf.Module):
             self.computed[cell_type] = _as_tuples(np.concatenate(columns, 1))
 
     def decide_operation(self, cell_type: str, edge: int, operation: int) -> None:
-        """Leaves one operation open on an edge."""
+        """Leave one operation open on an edge.
+
+        Raises:
+          ValueError: the operation is not open.
+        """
         mask = self.open_operations[cell_type].numpy()
         if not mask[edge, operation]:
             raise ValueError(f"{cell_type} edge {edge}: operation {operation} is not open")
@@ -163,14 +174,14 @@ class Architecture(tf.Module):
         mask[edge, operation] = True
         self.open_operations[cell_type].assign(mask)
 
-    def remove_edges(self, cell_type: str, edges) -> None:
-        """Takes edges out of the cell."""
+    def remove_edges(self, cell_type: str, edges: Iterable[int]) -> None:
+        """Remove edges from the cell."""
         mask = self.open_edges[cell_type].numpy()
         mask[list(edges)] = False
         self.open_edges[cell_type].assign(mask)
 
     def restrict(self, kept: Mapping[str, np.ndarray]) -> None:
-        """Cuts the supernet down to one genotype.
+        """Cut the supernet down to one genotype.
 
         Args:
           kept: [edges, operations] per cell type; what is not zero is open, an edge of zeros is removed.
@@ -183,7 +194,7 @@ class Architecture(tf.Module):
             self.open_edges[cell_type].assign(there)
 
     def free(self, cell_type: str) -> tf.Tensor:
-        """Entries of mixing weights that alpha still moves: bool [edges, operations], in a compiled function.
+        """Return which mixing weights alpha still moves: bool [edges, operations]; for compiled functions.
 
         They are the open operations of edges that are there and have several.
         """
@@ -192,12 +203,12 @@ class Architecture(tf.Module):
         return mask & several & self.open_edges[cell_type].read_value()[:, None]
 
     def undecided_edges(self, cell_type: str) -> list[int]:
-        """Edges that are there with more than one open operation, ascending."""
+        """Return the edges that are there with more than one open operation, ascending."""
         several = self.open_operations[cell_type].numpy().sum(1) > 1
         return np.flatnonzero(several & self.open_edges[cell_type].numpy()).tolist()
 
     def undecided_nodes(self, cell_type: str) -> list[int]:
-        """Nodes that still have more input edges than a genotype keeps, ascending."""
+        """Return the nodes that still have more input edges than a genotype keeps, ascending."""
         mask = self.open_edges[cell_type].numpy()
         return [
             node

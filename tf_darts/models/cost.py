@@ -24,7 +24,7 @@ BILEVEL_STEP = ALPHA_STEP + TRAINING_STEP  # what first-order DARTS has to compu
 
 
 def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], training: bool = False) -> int:
-    """Multiply-adds of one forward pass for one image.
+    """Count the multiply-adds of one forward pass for one image.
 
     Args:
       model: a supernet (all its candidate operations are counted) or a network.
@@ -45,7 +45,7 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
 
 
 def block_sizes(body: Body, image_shape: Sequence[int]) -> list[tuple[int, int]]:
-    """Positions (height x width) of the input and of the output of every block."""
+    """Return the positions (height x width) of the input and of the output of every block."""
     height, width = (side // 2**body.space.stacking.stem_reductions for side in image_shape[:2])
     sizes = []
     for block in body.layout:

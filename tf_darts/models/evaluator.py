@@ -33,7 +33,7 @@ class Score:
         return self.correct / self.images
 
     def row(self) -> dict[str, int | float]:
-        """The score as files of rows have it (decisions.jsonl, say)."""
+        """Return the score as a row of a file has it (decisions.jsonl, say)."""
         return {
             "correct": self.correct,
             "images": self.images,
@@ -85,7 +85,7 @@ class Evaluator:
         self._metrics = metrics
 
     def __call__(self, pass_index: int = 0, each_call: Callable[[int], None] = lambda batches: None) -> Score:
-        """One pass.
+        """Run one pass and return its score.
 
         Args:
           pass_index: passes of one index see the same images in the same order and augmentation.

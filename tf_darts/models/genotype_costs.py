@@ -42,7 +42,7 @@ class GenotypeCosts:
     edges: dict[str, np.ndarray]
 
     def of(self, genotype: Genotype) -> Cost:
-        """The cost of a genotype's network."""
+        """Return the cost of a genotype's network."""
         space, total = self.space, self.fixed.copy()
         index = {(edge.target, edge.source): e for e, edge in enumerate(space.edges)}
         for cell_type, choices in genotype.cells.items():
@@ -54,7 +54,9 @@ class GenotypeCosts:
 
 
 def count(space: Space, channels: int, cells: int, classes: int, image_shape: Sequence[int]) -> GenotypeCosts:
-    """Counts the costs of a space's networks on their layers, as `count_parameters` and `cost` count a whole.
+    """Count the costs of a space's networks on their layers.
+
+    `count_parameters` and `cost.multiply_adds` count whole networks in the same way.
 
     Args:
       space: the search space.

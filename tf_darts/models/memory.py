@@ -23,7 +23,7 @@ def estimate(
     image_shape: tuple[int, ...],
     partial_channels: int = 1,
 ) -> float:
-    """Bytes that a search needs at most at a time, the program included; within some 15 %.
+    """Estimate the bytes that a search needs at most, the program included; within some 15 %.
 
     Args:
       space: the search space.
@@ -61,12 +61,12 @@ def estimate(
 
 
 def _layer(name: str, stride: int, channels: int) -> operations.Operation:
-    """An operation, for what it says of itself."""
+    """Return an operation, for what it says of itself."""
     if name in OPERATIONS.built_in:
         channels = 2  # the least that each of these has; a user's own may take no other number
     return operations.make(name, channels, stride, affine=False, seed=0)
 
 
 def gigabytes(number: float) -> str:
-    """A number of bytes for messages."""
+    """Return a number of bytes as text for messages."""
     return f"{number / 1e9:.1f} GB"

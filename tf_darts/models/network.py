@@ -52,7 +52,7 @@ class AuxiliaryHead(Operation):
 
 
 def pooling_stride(for_imagenet: bool) -> int:
-    """Stride of the auxiliary head's pooling."""
+    """Return the stride of the auxiliary head's pooling."""
     return 2 if for_imagenet else 3
 
 
@@ -127,7 +127,7 @@ class Network(keras.Model):
     def call(
         self, images: tf.Tensor, keep: tf.Tensor | None = None, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Logits of a batch.
+        """Compute the logits of a batch.
 
         Args:
           images: float [B, H, W, channels_in], normalised.
@@ -150,12 +150,12 @@ class Network(keras.Model):
 
 
 def auxiliary_block(space: Space, cells: int) -> int:
-    """Index of the block whose output the auxiliary head takes: the cell at two thirds of the depth."""
+    """Return the index of the block before the auxiliary head: the cell at two thirds of the depth."""
     return 2 * len(space.stacking.blocks(cells)) // 3
 
 
 def check_auxiliary(space: Space, cells: int, image_shape: Sequence[int]) -> None:
-    """Checks that the auxiliary head fits the images.
+    """Check that the auxiliary head fits the images.
 
     Raises:
       UserError: its pooling would not leave 2x2, the one size the published head is made for.
@@ -175,7 +175,7 @@ def check_auxiliary(space: Space, cells: int, image_shape: Sequence[int]) -> Non
 
 
 def count_parameters(model: keras.Model) -> int:
-    """Trainable weights, the auxiliary head left out as published counts do."""
+    """Count the trainable weights; the auxiliary head is left out, as in published counts."""
     head = getattr(model, "auxiliary_head", None)
     auxiliary = {id(v) for v in head.trainable_variables} if head is not None else set()
     return sum(v.shape.num_elements() for v in model.trainable_variables if id(v) not in auxiliary)

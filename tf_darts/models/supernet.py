@@ -26,7 +26,7 @@ class Supernet(keras.Model):
       channels_in: channels of the images.
       seed: of the initial weights.
       partial_channels: K: only 1/K of a node's channels go through the operations (PC-DARTS). For K > 1 the
-        mixing weights have one column more, see `MixedEdge`.
+        mixing weights have one column more, see `MixedOp`.
       activations: type of what flows between layers, "float32" or "bfloat16"; variables are float32.
 
     Raises:

@@ -1,7 +1,7 @@
 """Weights of the authors' PyTorch release (and of code that follows it), to and from our models.
 
 PyTorch names a parameter by its place in the module tree (`cells.1._ops.4._ops.3.op.1.weight`) and keeps
-convolution kernels as OIHW. `names(model)` lists, for every variable of a supernet or network of any
+convolution kernels as OIHW. `names(model)` yields, for every variable of a supernet or network of any
 space, width and depth, its PyTorch name and the change of layout; `load` and `export` use it.
 
 The NAS-Bench-201 stand-alone network follows the names of the benchmark's own code
@@ -74,7 +74,7 @@ Named = tuple[keras.Variable, str, Layout]
 
 
 def operation_names(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
-    """(variable, PyTorch name, layout) of every variable of an operation.
+    """Yield (variable, PyTorch name, layout) of every variable of an operation.
 
     The release has no name for the variables of an operation that is not in `PARTS`: they are numbered
     (`cells.0._ops.2._ops.1.own.0`) and keep their layout.
@@ -130,7 +130,7 @@ def _edge_names(layer: MixedOp | ChosenOp, prefix: str) -> Iterator[Named]:
 
 
 def names(model: Supernet | Network) -> Iterator[Named]:
-    """(variable, PyTorch name, layout) of every variable of a supernet or network."""
+    """Yield (variable, PyTorch name, layout) of every variable of a supernet or network."""
     body = model.body
     for attribute, name in STEMS[type(body.stem)].items():
         part = getattr(body.stem, attribute)
@@ -160,7 +160,9 @@ def names(model: Supernet | Network) -> Iterator[Named]:
 
 
 def shape_of(state: Mapping[str, np.ndarray], space: Space, prefix: str = "") -> dict[str, int]:
-    """Initial channels, depth, classes and image channels of a PyTorch state: arguments of its model.
+    """Return the sizes of the model of a PyTorch state, as arguments of `Supernet` and `Network`.
+
+    They are `channels`, `cells`, `classes` and `channels_in`.
 
     Args:
       state: arrays by PyTorch name.
@@ -195,11 +197,11 @@ def shape_of(state: Mapping[str, np.ndarray], space: Space, prefix: str = "") ->
 
 
 def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
-    """Sets every variable of a model from PyTorch arrays.
+    """Set every variable of a model from PyTorch arrays.
 
     Args:
       model: a supernet or network.
-      state: arrays by PyTorch name, as `state_dict()` gives them; architecture parameters and
+      state: arrays by PyTorch name, as `state_dict()` returns them; architecture parameters and
         `num_batches_tracked` are passed over.
 
     Raises:
@@ -230,6 +232,6 @@ def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
 
 
 def export(model: Supernet | Network) -> dict[str, np.ndarray]:
-    """The variables of a model as PyTorch arrays, by PyTorch name."""
+    """Return the variables of a model as PyTorch arrays, by PyTorch name."""
     read = model.packed.read if isinstance(model, Supernet) else np.asarray
     return {name: layout.to_torch(read(variable)) for variable, name, layout in names(model)}

@@ -1,8 +1,9 @@
 """One process at a time works on a work directory.
 
 The lock is the kernel's (`flock`) on WORKDIR/lock.json, so that it ends with its process, however that ends.
-The file says who holds it. Some network file systems keep such locks to one machine: a process whose
-record is of another machine is therefore watched for a while first: while its heart beats, it is at work.
+The file says who holds it. Some network file systems keep such locks to one machine, and some have none: a
+process whose record is of another machine, or any where there are no locks, is therefore watched for a while
+first: while its heart beats, it is at work.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ _held: set[pathlib.Path] = set()
 
 @contextlib.contextmanager
 def held(workdir: str | pathlib.Path, again: bool = False, beat: float = BEAT) -> Iterator[None]:
-    """Keeps other processes from a work directory while its block runs; makes the folder if need be.
+    """Keep other processes from a work directory while its block runs; makes the folder if need be.
 
     What killed processes have left half written there is removed.
 
@@ -67,17 +68,19 @@ def held(workdir: str | pathlib.Path, again: bool = False, beat: float = BEAT) -
 
 
 def _take(folder: pathlib.Path, file: IO[str], beat: float) -> None:
+    host, locks = os.uname().nodename, True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             raise _at_work(folder, _record(file)) from None
-        # A file system without locks: the heart's beat has to do.
+        locks = False  # a file system without them
     before = _record(file)
-    if before.get("host", os.uname().nodename) != os.uname().nodename and _beats(folder / NAME, 3 * beat):
+    died = locks and before.get("host", host) == host  # else its lock would not have been free
+    if before and not died and _beats(folder / NAME, 3 * beat):
         raise _at_work(folder, before)
     now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    owner = {"owner": _user(), "host": os.uname().nodename, "process": os.getpid(), "since": now}
+    owner = {"owner": _user(), "host": host, "process": os.getpid(), "since": now}
     try:
         file.truncate(0)
         file.write(json.dumps({"schema_version": 1, **owner, "command": " ".join(sys.argv)[:500]}) + "\n")
@@ -87,7 +90,7 @@ def _take(folder: pathlib.Path, file: IO[str], beat: float) -> None:
 
 
 def _record(file: IO[str]) -> dict:
-    """Who holds the lock, as far as can be read."""
+    """Return who holds the lock, as far as can be read."""
     file.seek(0)
     try:
         record = json.loads(file.read())
@@ -110,7 +113,7 @@ def _beat(path: pathlib.Path, beat: float, over: threading.Event) -> None:
 
 
 def _beats(path: pathlib.Path, seconds: float) -> bool:
-    """Whether a file is touched within so many seconds, whatever the clocks of two machines say."""
+    """Return whether a file is touched within so many seconds, whatever the clocks of two machines say."""
     first, end = path.stat().st_mtime_ns, time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(seconds / 20)
