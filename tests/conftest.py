@@ -67,7 +67,7 @@ def programs() -> Iterator[Programs]:
 def no_pictures() -> Iterator[None]:
     """Trainings and analyses leave empty pictures: to draw them is a third of a tiny one's time."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("training.mistakes", "analysis.study"):
+        for module in ("training.mistakes", "analysis.analysis_run"):
             patch.setattr(f"tf_darts.{module}.figure_to_png_bytes", lambda figure: b"")
         yield
 

@@ -51,7 +51,7 @@ def shortened(text, *replacements):
 def one_device():
     """The strategy of a machine with one device (the tests have two), and networks of one stage."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strategy, "start", lambda runtime: tiny.one_device())
+        patch.setattr(strategy, "start", lambda runtime, guest=False: tiny.one_device())
         tiny.one_stage(patch)
         yield
 

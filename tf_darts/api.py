@@ -33,6 +33,7 @@ from tf_darts.export import FILES, build
 from tf_darts.export.sample import Data
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
+from tf_darts.runtime import process
 from tf_darts.session import Session
 from tf_darts.spaces import Space
 from tf_darts.training import trained_network as trained_lib
@@ -163,12 +164,28 @@ class Trained:
         return self.result["test_accuracy"]
 
     @functools.cached_property
+    @process.guest
     def model(self) -> keras.Model:
-        """A functional Keras model: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
+        """A functional Keras model: uint8 images [B, H, W, C] -> probabilities float32 [B, classes].
+
+        It is yours: what you do to it (`model.fit`) changes nothing of `predict` and `export`, which use the
+        weights that the training ended with.
+        """
         return build.keras_model(self._trained, self.run.data)
 
+    @functools.cached_property
+    def _answering(self) -> keras.Model:
+        """The model that `predict` asks."""
+        return build.keras_model(self._trained, self.run.data)
+
+    @process.guest
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities float32 [N, classes] of images, uint8 or float in [0, 1], [N, H, W, C] or [N, H, W].
+        """Return the probabilities of images, float32 [N, classes].
+
+        The weights are those that the training ended with, whatever was done to `model` since.
+
+        Args:
+          images: uint8 or float in [0, 1], [N, H, W, C] or [N, H, W].
 
         Raises:
           UserError: the images are of another shape than those of the training, or no images.
@@ -176,12 +193,15 @@ class Trained:
         images, shape = images_of("images", np.asarray(images)), self.run.data.image_shape
         if images.shape[1:] != tuple(shape):
             raise UserError(f"images are of shape {images.shape[1:]}; allowed: {tuple(shape)}")
-        return self.model.predict(images, verbose=0)
+        if not len(images):  # Keras has no answer to none
+            return np.zeros((0, self.run.data.num_classes), np.float32)
+        return self._answering.predict(images, verbose=0)
 
+    @process.guest
     def export(
         self, folder: str | pathlib.Path | None = None, formats: Sequence[str] = tuple(FILES), **options: int
     ) -> dict[str, Any]:
-        """Writes files that need no tf_darts; gives the model card. As bin/export does.
+        """Write files that need no tf_darts, as bin/export does; return the model card.
 
         Args:
           folder: where to; by default WORKDIR/export/NAME.
@@ -196,6 +216,7 @@ class Trained:
         return trained_lib.read(str(self.workdir), self.folder.name, self.run.config)
 
 
+@process.guest
 def search(
     data: Given | None,
     test: Given | None = None,
@@ -204,7 +225,7 @@ def search(
     workdir: str | pathlib.Path | None = None,
     class_names: Sequence[str] = (),
 ) -> Searched:
-    """Searches a supernet (paper, section 2).
+    """Search a supernet (paper, section 2).
 
     Args:
       data: training images (uint8, or float in [0, 1]; [N, H, W, C] or [N, H, W]) and integer labels [N], or
@@ -222,8 +243,9 @@ def search(
     return Searched(run, stages.search(run.session, str(run.workdir)))
 
 
+@process.guest
 def select(searched: Searched, method: str | None = None, *, config: Config | None = None) -> Selected:
-    """Selects a genotype from a searched supernet (paper, section 4).
+    """Select a genotype from a searched supernet (paper, section 4).
 
     Args:
       searched: from `search`.
@@ -239,6 +261,7 @@ def select(searched: Searched, method: str | None = None, *, config: Config | No
     return Selected(run, folder, genotype)
 
 
+@process.guest
 def train(
     what: Selected | Genotype | str,
     data: Given | None = None,
@@ -250,7 +273,7 @@ def train(
     class_names: Sequence[str] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
-    """Trains the network of a genotype from scratch.
+    """Train the network of a genotype from scratch.
 
     Args:
       what: from `select`; or a genotype, or its published text form.
@@ -307,7 +330,7 @@ def _started(
     if data is not None:
         path = user_data.keep(workdir, data, test, class_names, checked.data.test_fraction, checked.seed)
         checked = _laid_over(checked, {"data.source": "npz", "data.path": str(path)})
-    return _Run(Session(checked), workdir, temporary)
+    return _Run(Session(checked, guest=True), workdir, temporary)
 
 
 def _laid_over(config: ml_collections.ConfigDict, values: Config) -> ml_collections.ConfigDict:

@@ -18,7 +18,7 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """Writes a file that appears whole or not at all: a temporary file beside it, then a rename.
+    """Write a file that appears whole or not at all: a temporary file beside it, then a rename.
 
     Raises:
       UserError: the folder does not exist or cannot be written.
@@ -42,7 +42,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
 
 
 def flush_folder(folder: str | os.PathLike) -> None:
-    """Has the names in a folder survive a loss of power: a rename is otherwise in memory only."""
+    """Make the names in a folder survive a loss of power: a rename is otherwise in memory only."""
     descriptor = os.open(folder or ".", os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,12 +51,12 @@ def flush_folder(folder: str | os.PathLike) -> None:
 
 
 def reason(error: Exception) -> str:
-    """What an error says, without the path."""
+    """Return what an error says, without the path."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-    """Removes temporary files that killed processes left in a folder and below it.
+    """Remove temporary files that killed processes left in a folder and below it.
 
     Call it where no other process writes there.
     """
@@ -66,13 +66,13 @@ def remove_leftovers(folder: pathlib.Path) -> None:
 
 
 def sha256(path: pathlib.Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
+    """Return the SHA-256 of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seal(folder: pathlib.Path, coming: Mapping[str, bytes], present: Iterable[str] = ()) -> None:
-    """Adds checksums to a folder's `SHA256SUMS`.
+    """Add checksums to a folder's `SHA256SUMS`.
 
     Args:
       folder: the folder.
@@ -87,13 +87,13 @@ def seal(folder: pathlib.Path, coming: Mapping[str, bytes], present: Iterable[st
 
 
 def unseal(folder: pathlib.Path, name: str) -> None:
-    """Takes back that a stage is finished: removes the file that says so, then the checksums."""
+    """Take back that a stage is finished: remove the file that says so, then the checksums."""
     (folder / name).unlink(missing_ok=True)
     (folder / SUMS).unlink(missing_ok=True)
 
 
 def check(path: pathlib.Path) -> None:
-    """Compares a file with the checksum that its folder has of it; without one nothing is compared.
+    """Compare a file with the checksum that its folder has of it; without one nothing is compared.
 
     Raises:
       UserError: it is another.

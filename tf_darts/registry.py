@@ -311,11 +311,9 @@ ANALYSES = Registry(
     },
 )
 
-# Those that look at no searched supernet.
-NEEDS_NO_SEARCH = frozenset({"proposition_1"})
-
 # Fields of the config, besides those that the search depends on, which what an analysis measures depends on.
-# Others only say how much of it is measured, or what is made of it, and may change.
+# Others only say how much of it is measured, or what is made of it, and may change. An added analysis has them
+# as the attribute `reads` of its function.
 ANALYSIS_READS: dict[str, tuple[str, ...]] = {
     "perturbation": ("selection.augment_probes", "selection.probe_images"),
     "strength": (

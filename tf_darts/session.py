@@ -13,7 +13,7 @@ import ml_collections
 
 from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.runtime import cluster, preemption
+from tf_darts.runtime import cluster, preemption, process
 from tf_darts.runtime.quiet import quiet_start
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Session:
 
     Args:
       config: a valid config.
+      guest: whether the process is somebody else's (`runtime.process`).
 
     Attributes:
       config: the config.
@@ -35,14 +36,14 @@ class Session:
       checked: set-ups that were checked and not made yet, by what they depend on (`stages`).
     """
 
-    def __init__(self, config: ml_collections.ConfigDict):
-        self.config, self.space = config, spaces.of(config)
+    def __init__(self, config: ml_collections.ConfigDict, guest: bool = False):
+        self.config, self.space, self._guest = config, spaces.of(config), guest
         self.checked: dict[str, Any] = {}
         self._made: dict[str, Any] = {}
 
     def with_config(self, config: ml_collections.ConfigDict) -> Session:
         """Return a session with another valid config."""
-        other = Session(config)
+        other = Session(config, self._guest)
         other.checked, other._made = self.checked, self._made
         return other
 
@@ -53,7 +54,7 @@ class Session:
         if key not in self._made:
             from tf_darts.runtime import strategy
 
-            self._made[key] = strategy.start(self.config.runtime)
+            self._made[key] = strategy.start(self.config.runtime, self._guest)
         return self._made[key]
 
     @property
@@ -86,6 +87,7 @@ def start(config: ml_collections.ConfigDict, workdir: str | None = None) -> tupl
             "config: runtime.strategy is 'multi_worker', for a program of one process; allowed:"
             " one_device, mirrored, tpu"
         )
+    process.check_backend()
     here = cluster.of_environment() if several else None
     session = Session(config)
     with quiet_start():

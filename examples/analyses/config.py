@@ -2,8 +2,10 @@
 
     bin/analyze --config=examples/analyses/config.py --workdir=runs/proposition_1 --analysis=proposition_1
 
-proposition_1.py stands beside this file. To have it in another config, put the line of `extensions.analyses`
-there.
+proposition_1.py stands beside this file. With another config, or without --config in a work directory, this
+flag adds it:
+
+    --config.extensions.analyses="{'proposition_1': 'examples/analyses/proposition_1.py:run'}"
 """
 
 import pathlib

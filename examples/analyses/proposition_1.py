@@ -109,6 +109,9 @@ def run(study: AnalysisRun) -> str:
     return _summary(result)
 
 
+run.needs_no_search = True
+
+
 def independent(seed: int, ratios: tuple[float, ...], size: int = 20_000) -> list[Outcome]:
     """Train alpha on errors that are drawn independently.
 

@@ -20,7 +20,7 @@ from tf_darts.genotypes.genotype import Choice, Genotype
 from tf_darts.models.architecture import Architecture
 from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
-from tf_darts.registry import OPERATIONS
+from tf_darts.registry import ANALYSES, OPERATIONS
 from tf_darts.workdir.records import recorded_config, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -312,7 +312,12 @@ def test_all_stages_on_cells_stacked_as_in_nas_bench_201(tmp_path):
     assert result["genotype"] == text and result["space"] == "custom"
 
 
-def test_a_custom_space_can_be_analysed(tmp_path):
+def test_a_custom_space_can_be_analysed(tmp_path, registries):
+    def edges(run):
+        return f"{len(run.space.edges)} edges"
+
+    edges.needs_no_search = True
+    ANALYSES.register("edges", edges)
     config = config_lib.validate(config_of())
-    study = analyses.prepare(["proposition_1"], tmp_path, config, None)["proposition_1"]
-    assert study.space == spaces.of(config)
+    run = analyses.prepare(["edges"], tmp_path, config, None)["edges"]
+    assert run.space == spaces.of(config)

@@ -7,9 +7,8 @@ import ml_collections
 
 from tf_darts import spaces, stages
 from tf_darts.analysis import edges
-from tf_darts.analysis.analysis_run import AnalysisRun
+from tf_darts.analysis.analysis_run import AnalysisRun, needs_search
 from tf_darts.nas_bench.nas_bench_201 import NasBench201
-from tf_darts.registry import NEEDS_NO_SEARCH
 from tf_darts.search import setup as search_setup
 from tf_darts.search.setup import SearchSetup
 from tf_darts.session import start
@@ -28,15 +27,15 @@ def prepare(
       table: NAS-Bench-201's, or None.
 
     Raises:
-      UserError: the search there is missing, unfinished, or of another config, as is what an analysis has
-        left; or the config names no edges or column.
+      UserError: an analysis cannot be imported; the search there is missing, unfinished, or of another
+        config, as is what an analysis has left; or the config names no edges or column.
     """
     space = spaces.of(config)
     edges.parse(space, config.analysis.edges)
     if table is not None:
         table.operation_strength(config.analysis.table_column)
     names = list(names)
-    if not NEEDS_NO_SEARCH.issuperset(names):
+    if any(map(needs_search, names)):
         stages.searched_folder(search_stage(workdir, config))
 
     @functools.cache

@@ -4,6 +4,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ml_collections
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from tf_darts.errors import UserError
 from tf_darts.files import write_atomically
 from tf_darts.nas_bench.nas_bench_201 import NasBench201
 from tf_darts.plots.cell_diagram import figure_to_png_bytes
-from tf_darts.registry import ANALYSIS_READS, NEEDS_NO_SEARCH
+from tf_darts.registry import ANALYSES, ANALYSIS_READS, hint
 from tf_darts.search.setup import SearchSetup
 from tf_darts.spaces import Space
 from tf_darts.workdir import checkpoints as checkpoints_lib
@@ -24,6 +25,35 @@ from tf_darts.workdir.records import SCHEMA_VERSION, JsonLines, read_json, read_
 from tf_darts.workdir.stage_folder import StageFolder
 
 Curve = Sequence[tuple[int, float]]  # (step, value)
+
+
+def needs_search(name: str) -> bool:
+    """Return whether an analysis looks at a searched supernet.
+
+    Its function has the attribute `needs_no_search = True` where it does not.
+
+    Raises:
+      UserError: the analysis is not known or cannot be imported.
+    """
+    return not getattr(ANALYSES.load(name), "needs_no_search", False)
+
+
+def _more_fields(
+    name: str, config: ml_collections.ConfigDict, sections: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """Return, by section, the fields outside of `sections` that an analysis depends on.
+
+    Raises:
+      UserError: its function names a field in `reads` that a config does not have.
+    """
+    more: dict[str, dict[str, Any]] = {}
+    for field in ANALYSIS_READS.get(name) or getattr(ANALYSES.load(name), "reads", ()):
+        if field not in config_lib.NAMES:
+            raise UserError(f"analysis: {name}: reads has {field!r}; {hint(field, config_lib.NAMES)}")
+        section, _, of_section = field.rpartition(".")
+        if section and section not in sections:  # what is in them, and in no section, counts anyway
+            more.setdefault(section, {})[of_section] = config[section][of_section]
+    return more
 
 
 class AnalysisRun:
@@ -38,7 +68,7 @@ class AnalysisRun:
       start: returns the supernet with its data, the same one at every call; called when it is needed.
 
     Raises:
-      UserError: the analysis was begun there with another config.
+      UserError: the analysis is not known or cannot be imported, or was begun there with another config.
 
     Attributes:
       config: the whole config.
@@ -59,11 +89,8 @@ class AnalysisRun:
         self.config, self.space, self.table = config, space, table
         self.search_folder = pathlib.Path(workdir) / "search"
         self._name, self._workdir, self._start = name, workdir, start
-        sections = () if name in NEEDS_NO_SEARCH else config_lib.search_sections(config)
-        more: dict[str, dict] = {}
-        for field in ANALYSIS_READS.get(name, ()):
-            section, _, of_section = field.partition(".")
-            more.setdefault(section, {})[of_section] = config[section][of_section]
+        sections = config_lib.search_sections(config) if needs_search(name) else ()
+        more = _more_fields(name, config, sections)
         self._stage = StageFolder(workdir, f"analysis/{name}", config, sections, more)
         self._stage.check()
 

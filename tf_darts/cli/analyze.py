@@ -32,9 +32,8 @@ def program() -> None:
         from tf_darts.analysis import analyses
 
     for name, study in analyses.prepare(_ANALYSIS.value, workdir, config, table).items():
-        analysis = ANALYSES.load(name)
         with lock.held(workdir):
-            text, folder = analysis(study), study.folder
+            text, folder = ANALYSES.load(name)(study), study.folder
             study.tell(text)
         print(f"{name}:\n{text}\nThis and more is in {folder / 'result.json'}, the pictures beside it.\n")
 

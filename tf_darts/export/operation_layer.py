@@ -64,6 +64,10 @@ class OperationLayer(keras.layers.Layer):
         return super().get_config() | self._made_from
 
 
-@keras.saving.register_keras_serializable("tf_darts", name="OwnOperation")  # as version 1.0 has it in files
+@keras.saving.register_keras_serializable("tf_darts")
 class OwnOperation(OperationLayer):
-    """The layer as Keras files of version 1.0 name it: Keras looks for weights by the name of the class."""
+    """The layer under the name that it has in Keras files of version 1.0.
+
+    A file says of which class a layer is, and keeps its weights under that class's name: reading an old file
+    takes a class that is called as it was then.
+    """

@@ -78,7 +78,6 @@ FOR_EFFECT = {"export.own_layer": "export.operation_layer"}
 NAMES: dict[str, dict[str, str]] = {
     "analysis": {
         "ANALYSES": "registry.ANALYSES",
-        "NEEDS_NO_SEARCH": "registry.NEEDS_NO_SEARCH",
         "READS": "registry.ANALYSIS_READS",
     },
     "nas_bench.nas_bench_201": {

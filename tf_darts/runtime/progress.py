@@ -6,10 +6,12 @@ On a terminal rich's progress display, with facts below it; else plain lines, se
 import atexit
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import rich.progress
+    from rich.console import RenderableType
 
 _quiet = False
 
@@ -41,7 +43,8 @@ class Progress:
     def __init__(self, name: str, total: int, done: int = 0):
         self._name, self._total = name, total
         # The pace is measured from the first update on: what comes before it includes compiling.
-        self._begun, self._paced = done, None
+        self._begun = done
+        self._paced: tuple[int, float] | None = None
         self._shown = float("-inf")
         self._facts: dict[str, str] = {}
         self._display = _display(name, total)
@@ -101,7 +104,7 @@ def _display(name: str, total: int) -> "rich.progress.Progress | None":
     class Display(Progress):
         """The bar, with the count beside it, and the facts below."""
 
-        def get_renderables(self):
+        def get_renderables(self) -> Iterator["RenderableType"]:
             yield from super().get_renderables()
             for task in self.tasks:
                 facts = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 1))

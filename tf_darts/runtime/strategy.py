@@ -8,7 +8,7 @@ import ml_collections
 import tensorflow as tf
 
 from tf_darts.errors import UserError, first_line
-from tf_darts.runtime import cluster, host
+from tf_darts.runtime import cluster, host, process
 from tf_darts.runtime.scoped import holding
 
 FEW_CORES = 4
@@ -17,18 +17,22 @@ FEW_CORES = 4
 ACTIVATIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
 
 
-def start(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
+def start(runtime: ml_collections.ConfigDict, guest: bool = False) -> tf.distribute.Strategy:
     """Set TensorFlow up and make the strategy under which everything runs.
 
     Nothing may have run in TensorFlow before where several machines or a TPU are connected to.
 
     Args:
       runtime: the config's `runtime`.
+      guest: whether the process is somebody else's, so that only what can be put back is set
+        (`runtime.process.borrowed`); the devices that the config asks for are made all the same.
 
     Raises:
       UserError: the devices that the config asks for cannot be had.
     """
-    prepare()
+    set_options()
+    if not guest:
+        prepare()
     if runtime.logical_devices:
         _split_cpu(runtime.logical_devices)
     # What XLA makes for a TPU is deterministic as it is; the option would only make it refuse operations.
@@ -116,11 +120,18 @@ def device_type(strategy: tf.distribute.Strategy | None = None) -> str:
     return tf.DeviceSpec.from_string(strategy.extended.worker_devices[0]).device_type
 
 
-def prepare() -> None:
-    """Set what every process sets before TensorFlow runs anything; it decides the last bits of results.
+def set_options() -> None:
+    """Set what can be put back: how Keras makes layers, and no graph optimiser.
 
-    No graph optimiser: the graph of a supernet is large and already lean, so that it takes longer than it
-    saves, and it changes the order of sums.
+    The graph of a supernet is large and already lean, so that optimising it takes longer than it saves, and
+    it changes the order of sums.
+    """
+    process.set_keras()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def prepare() -> None:
+    """Set what a program sets before TensorFlow runs anything; it decides the last bits of results.
 
     On a CPU of few cores an operation has one thread, and as many run at once as there are cores. A supernet
     has enough operations that do not wait for each other; shared out among threads, they hinder one another
@@ -129,7 +140,7 @@ def prepare() -> None:
     Of a GPU's memory a process takes what it needs, as it needs it, so that several share a GPU: the searches
     of a study, or two sides that are compared.
     """
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    set_options()
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # TensorFlow has started
             tf.config.experimental.set_memory_growth(gpu, True)

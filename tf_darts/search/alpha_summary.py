@@ -14,7 +14,7 @@ SKIP = "skip_connect"
 
 
 def alpha_of(space: Space, cell_type: str, epoch: Mapping[str, float]) -> np.ndarray:
-    """alpha as `describe` gave it, in an epoch's row of metrics.jsonl: float32 [edges, operations].
+    """Return alpha, float32 [edges, operations], from an epoch's row of metrics.jsonl (see `describe`).
 
     Raises:
       KeyError: the row lacks an entry.
@@ -27,7 +27,7 @@ def alpha_of(space: Space, cell_type: str, epoch: Mapping[str, float]) -> np.nda
 
 
 def recall(architecture: Architecture, epoch: Mapping[str, float]) -> None:
-    """Sets alpha, that of edges too, to what an epoch's row of metrics.jsonl says.
+    """Set alpha, that of edges too, to what an epoch's row of metrics.jsonl says.
 
     Raises:
       KeyError: the row lacks an entry.
@@ -40,24 +40,24 @@ def recall(architecture: Architecture, epoch: Mapping[str, float]) -> None:
 
 
 def entropy(mixing_weights: np.ndarray) -> float:
-    """Mean entropy over the edges of one cell type, in nats; rows sum to 1."""
+    """Return the mean entropy over the edges of one cell type, in nats; rows sum to 1."""
     p = mixing_weights
     return float(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1).mean())
 
 
 def skip_share(space, weights: dict[str, np.ndarray]) -> float:
-    """Share of skip connections among the edges that magnitude selection would now keep (0 to 1)."""
+    """Return the share of skip connections among the edges that magnitude selection would now keep (0 to 1)."""
     return skip_share_of(read_genotype(space, weights))
 
 
 def skip_share_of(genotype: Genotype) -> float:
-    """Share of skip connections among a genotype's edges (0 to 1)."""
+    """Return the share of skip connections among a genotype's edges (0 to 1)."""
     names = [choice.operation for cell in genotype.cells.values() for choice in cell]
     return names.count(SKIP) / len(names)
 
 
 def likely(architecture: Architecture) -> str:
-    """The genotype that magnitude would now read, as text; empty where the space has no text form."""
+    """Return the genotype that magnitude would now read, as text; empty where there is no text form."""
     weights = architecture.current_weights()
     try:
         return read_genotype(architecture.space, weights).to_text(architecture.space)
@@ -66,7 +66,7 @@ def likely(architecture: Architecture) -> str:
 
 
 def describe(architecture: Architecture) -> dict[str, float]:
-    """Scalars by name: every alpha, the entropy of each cell type, and the share of skip connections."""
+    """Return numbers by name: every alpha, the entropy of each cell type, the share of skip connections."""
     space = architecture.space
     weights = architecture.current_weights()
     values = {"skip_share": skip_share(space, weights)}

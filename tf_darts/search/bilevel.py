@@ -60,7 +60,7 @@ class Bilevel:
     def create(
         cls, supernet: Supernet, architecture: Architecture, search: ml_collections.ConfigDict
     ) -> "Bilevel":
-        """With new optimisers, set as the config's `search` says."""
+        """Make it with new optimisers, set as the config's `search` says."""
         weights = [v.value for v in supernet.trainable_variables]
         present = {block.cell_type for block in supernet.body.layout}
         alphas = architecture.parameters(t for t in supernet.space.cell_types if t in present)
@@ -81,7 +81,7 @@ class Bilevel:
         )
 
     def forward(self, images: tf.Tensor, training: bool, mixing_weights: MixingWeights | None = None):
-        """Logits float32 [B, classes] with the architecture as it stands, or with other mixing weights.
+        """Compute logits, float32 [B, classes], with the architecture as it stands or other mixing weights.
 
         Args:
           images: float32 [B, H, W, C].
@@ -100,32 +100,32 @@ class Bilevel:
         )
 
     def alpha_gradients(self, batch: Batch, total: int, mix: Mix | None = None) -> "Evaluated":
-        """The validation loss and its gradients with respect to alpha: this replica's share."""
+        """Return the validation loss and its gradients in alpha: this replica's share."""
         with no_kernel_gradients():
             return self.gradients(batch, total, list(self.alphas.values()), mix)
 
     def weight_gradients(self, batch: Batch, total: int, mix: Mix | None = None) -> "Evaluated":
-        """The training loss and its gradients with respect to the weights: this replica's share."""
+        """Return the training loss and its gradients in the weights: this replica's share."""
         return self.training_gradients(batch, total, self.weights, mix)
 
     def training_gradients(
         self, batch: Batch, total: int, variables: list[tf.Variable], mix: Mix | None = None
     ) -> "Evaluated":
-        """The loss that the weights are fitted to (disturbed, smoothed), and its gradients in variables."""
+        """Return the loss that the weights are fitted to (disturbed, smoothed), and its gradients."""
         return self.gradients(batch, total, variables, self.training_mix(mix), self.label_smoothing)
 
     def training_mix(self, mix: Mix | None = None) -> Mix:
-        """The mixing weights of a forward pass of that loss."""
+        """Return what makes the mixing weights of a forward pass of that loss."""
         mix = mix or self.architecture.mixing_weights
         disturb = _DISTURB.get() or (lambda mixing_weights: mixing_weights)
         return lambda: disturb(mix())
 
     def disturbed(self, function: Disturb | None) -> contextlib.AbstractContextManager[None]:
-        """Changes the mixing weights of the training loss where it is traced inside (None: not at all)."""
+        """Change the mixing weights of the training loss where it is traced inside (None: not at all)."""
         return holding(_DISTURB, function)
 
     def untracked(self) -> contextlib.AbstractContextManager[None]:
-        """Has forward passes that are traced inside leave running statistics and counters of draws alone.
+        """Make forward passes that are traced inside leave running statistics and counters of draws alone.
 
         They are then functions of images and weights: the operation `noise` draws the same in each.
         """
@@ -139,7 +139,7 @@ class Bilevel:
         mix: Mix | None = None,
         label_smoothing: float = 0.0,
     ) -> "Evaluated":
-        """The loss on a batch and its gradients with respect to some variables: this replica's share."""
+        """Return the loss on a batch and its gradients in some variables: this replica's share."""
         images, labels = batch
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
@@ -150,7 +150,7 @@ class Bilevel:
         return Evaluated(tape.gradient(loss, variables, unconnected_gradients=zero), logits, loss, correct)
 
     def alpha_step(self, batch: Batch, total: int, mix: Mix | None = None) -> "Evaluated":
-        """Updates alpha on a validation batch."""
+        """Update alpha on a validation batch."""
         evaluated = self.alpha_gradients(batch, total, mix)
         self.alpha_optimizer.apply(sum_over_replicas(evaluated.gradients))
         return evaluated
@@ -158,7 +158,7 @@ class Bilevel:
     def weight_step(
         self, batch: Batch, total: int, learning_rate: tf.Tensor | float, mix: Mix | None = None
     ) -> tuple["Evaluated", tf.Tensor]:
-        """Updates the weights on a training batch; also gives the gradients' global norm before clipping."""
+        """Update the weights on a training batch; also return the gradients' global norm before clipping."""
         evaluated = self.weight_gradients(batch, total, mix)
         norm = self.weight_optimizer.apply(sum_over_replicas(evaluated.gradients), learning_rate)
         return evaluated, norm

@@ -11,7 +11,7 @@ LOW_ENTROPY = 0.05  # of the largest that an edge can have
 
 
 def of_alpha(architecture: Architecture, skip_share: float) -> dict[str, str]:
-    """What alpha looks like, by kind of sign; empty: nothing to worry about.
+    """Return what is suspicious about alpha, by kind of sign; empty: nothing.
 
     Args:
       architecture: alpha and what is decided.
@@ -40,7 +40,7 @@ def of_alpha(architecture: Architecture, skip_share: float) -> dict[str, str]:
 
 
 def of_genotype(genotype: Genotype) -> dict[str, str]:
-    """What a selected genotype looks like."""
+    """Return what is suspicious about a selected genotype, by kind of sign."""
     if skip_share_of(genotype) < 1.0:
         return {}
     return {
@@ -53,7 +53,7 @@ def of_genotype(genotype: Genotype) -> dict[str, str]:
 
 
 def of_accuracy(values: Mapping[str, float], name: str, images: int, classes: int) -> dict[str, str]:
-    """Whether an accuracy may be that of guessing.
+    """Return a warning where an accuracy may be that of guessing.
 
     Args:
       values: metrics by name.

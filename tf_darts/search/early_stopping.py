@@ -30,18 +30,18 @@ class Never:
     """The search ends after its last epoch."""
 
     def measure(self) -> dict[str, float]:
-        """What is measured after an epoch."""
+        """Return what is measured after an epoch."""
         return {}
 
     def save(self, step: int) -> None:
-        """Keeps what may be gone back to."""
+        """Keep what may be gone back to."""
 
     def stops(self, epochs: list[dict]) -> bool:
-        """Whether the search is over, by the rows of the epochs so far."""
+        """Return whether the search is over, by the rows of the epochs so far."""
         return False
 
     def go_back(self, epochs: list[dict]) -> int | None:
-        """Takes the supernet of an earlier epoch and gives its number; None: the last one's is kept."""
+        """Take the supernet of an earlier epoch and return its number; None: the last one's is kept."""
         return None
 
 
@@ -82,12 +82,12 @@ class ByEigenvalue(Never):
 
 
 def make(setup: SearchSetup, folder: pathlib.Path) -> Never:
-    """What the config asks for."""
+    """Return what the config asks for."""
     return ByEigenvalue(setup, folder) if setup.config.early_stopping.window else Never()
 
 
 def stops(eigenvalues: list[float], window: int, ratio: float) -> bool:
-    """Whether the latest epoch is one to stop after.
+    """Return whether the search stops after the latest epoch.
 
     Args:
       eigenvalues: after every epoch so far.
@@ -102,12 +102,12 @@ def stops(eigenvalues: list[float], window: int, ratio: float) -> bool:
 
 
 def largest_eigenvalue(product: Product, size: int, seed: int) -> float:
-    """The largest eigenvalue of a symmetric matrix that is known by its products (see `eigenvalues`)."""
+    """Return the largest eigenvalue of a matrix that is known by its products (see `eigenvalues`)."""
     return eigenvalues(product, size, seed, "LA", 1)[0]
 
 
 def eigenvalues(product: Product, size: int, seed: int, which: str, count: int) -> list[float]:
-    """Some eigenvalues of a symmetric matrix that is known by its products, ascending.
+    """Return some eigenvalues of a symmetric matrix that is known by its products, ascending.
 
     Args:
       product: float [size] -> the matrix times it, float64.
@@ -139,12 +139,12 @@ def eigenvalues(product: Product, size: int, seed: int, which: str, count: int) 
 
 
 def alpha_entries(setup: SearchSetup) -> int:
-    """Entries of everything that alpha is: rows of its Hessian."""
+    """Return how many entries alpha has, that of edges too: rows of its Hessian."""
     return sum(alpha.shape.num_elements() for alpha in setup.bilevel.alphas.values())
 
 
 def hessian_times(setup: SearchSetup) -> Callable[..., np.ndarray]:
-    """The Hessian of the validation loss in alpha, by its products.
+    """Return the Hessian of the validation loss in alpha, as a function that multiplies with it.
 
     Returns:
       (vector float [entries], batch=0) -> the Hessian times it, float64 [entries]. Entries are those of

@@ -15,7 +15,7 @@ _INCHES = 1.0  # between two nodes of a cell: TensorBoard shows pictures small, 
 
 
 def moments(number: int, steps: int) -> set[int]:
-    """Some of so many epochs or decisions, evenly spaced, with the first and the last: at most `MOMENTS`.
+    """Choose at most `MOMENTS` of some epochs or decisions, evenly, the first and the last among them.
 
     Args:
       number: how many there are.
@@ -26,7 +26,7 @@ def moments(number: int, steps: int) -> set[int]:
 
 
 def histograms(metrics: Metrics, architecture: Architecture, step: int) -> None:
-    """The distributions of alpha and of the mixing weights of what is still open."""
+    """Show the distributions of alpha and of the mixing weights of what is still open."""
     if not metrics.shown:
         return
     weights = architecture.mixing_weights()
@@ -38,7 +38,7 @@ def histograms(metrics: Metrics, architecture: Architecture, step: int) -> None:
 
 
 def pictures(metrics: Metrics, architecture: Architecture, step: int, title: str, group: str = "") -> None:
-    """Heat maps of alpha and mixing weights, and each cell with its mixing weights as widths.
+    """Draw heat maps of alpha and mixing weights, and each cell with its mixing weights as widths.
 
     Args:
       metrics: where they go.

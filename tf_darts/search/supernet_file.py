@@ -27,7 +27,7 @@ STEP, FIRST, SECOND = "step", "exp_avg", "exp_avg_sq"
 
 
 def arrays_of(bilevel: Bilevel) -> dict[str, np.ndarray]:
-    """The arrays of a supernet, its alpha and alpha's optimiser, by their names in the file."""
+    """Return the arrays of a supernet, its alpha and alpha's optimiser, by their names in the file."""
     arrays, adam = torch_weights.export(bilevel.supernet), bilevel.alpha_optimizer
     for name, variable in _alphas(bilevel).items():
         arrays[f"{ALPHA}{name}"] = variable.numpy()
@@ -39,7 +39,7 @@ def arrays_of(bilevel: Bilevel) -> dict[str, np.ndarray]:
 
 
 def write(path: str | os.PathLike, bilevel: Bilevel) -> None:
-    """Writes the file; it appears whole or not at all.
+    """Write the file; it appears whole or not at all.
 
     Raises:
       UserError: it cannot be written.
@@ -50,7 +50,7 @@ def write(path: str | os.PathLike, bilevel: Bilevel) -> None:
 
 
 def load(bilevel: Bilevel, arrays: Mapping[str, np.ndarray]) -> None:
-    """Sets a supernet, its alpha and alpha's optimiser.
+    """Set a supernet, its alpha and alpha's optimiser.
 
     Raises:
       UserError: an array is missing, is left over, or has another shape; then nothing is changed.

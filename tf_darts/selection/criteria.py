@@ -7,12 +7,12 @@ from tf_darts.runtime import moved
 
 
 def accuracy(score: Score) -> float:
-    """How much a removal hurt, by the correct images without it (paper, section 5); counts are exact."""
+    """Return how much a removal hurt, by the correct images without it (paper, section 5)."""
     return -score.correct
 
 
 def loss(score: Score) -> float:
-    """How much a removal hurt, by the mean cross-entropy without it."""
+    """Return how much a removal hurt, by the mean cross-entropy without it."""
     return score.loss
 
 

@@ -23,7 +23,7 @@ from tf_darts.search.setup import SearchSetup
 
 
 def optimizer(setup: SearchSetup) -> SGD:
-    """A new optimiser of the weights: fine-tuning starts with empty momentum."""
+    """Return a new optimiser of the weights: fine-tuning starts with empty momentum."""
     search, selection = setup.config.search, setup.config.selection
     return SGD(setup.bilevel.weights, search.momentum, selection.weight_decay, search.clip_norm)
 
@@ -33,7 +33,7 @@ def steps(
     trains_alpha: bool = True,
     learning_rate: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> PassSteps:
-    """Steps of fine-tuning: passes over the training half, with a fresh validation batch at each step.
+    """Return the steps of fine-tuning: passes over the training half, each with a fresh validation batch.
 
     Alpha goes on training between decisions; only undecided edges have a loss gradient.
 
@@ -114,7 +114,7 @@ def _disturbance(setup: SearchSetup) -> Callable[[tf.Tensor], Disturb | None]:
 
 
 def dropped(mask: list[list[bool]], probability: float, seed: tf.Tensor) -> tf.Tensor:
-    """Factors of mixing weights: 0 with this probability, else 1/(1-p); 1 where the mask is False.
+    """Draw factors of mixing weights: 0 with this probability, else 1/(1-p); 1 where the mask is False.
 
     One draw for the whole batch, because mixing weights are the batch's (path dropout: Bender et al., ICML
     2018); training from scratch draws for each image.
@@ -124,7 +124,7 @@ def dropped(mask: list[list[bool]], probability: float, seed: tf.Tensor) -> tf.T
 
 
 def droppable(supernet: Supernet, cell_type: str, columns: int) -> list[list[bool]]:
-    """Which mixing weights drop path may take: all but those of identities, as in training from scratch.
+    """Return which mixing weights drop path may take: not those of identities, as in training.
 
     Of `columns` weights of an edge those beyond the operations (the edge's own, in PC-DARTS) stay too.
     """

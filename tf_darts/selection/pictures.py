@@ -10,7 +10,7 @@ from tf_darts.workdir.metrics import Metrics
 
 
 def show(setup: SearchSetup, metrics: Metrics, genotype: Genotype, step: int) -> None:
-    """The selected cells as a picture in TensorBoard."""
+    """Show the selected cells as a picture in TensorBoard."""
     picture = draw_genotypes(setup.space, {setup.config.selection.method: genotype})
     metrics.image("genotype", figure_to_png_bytes(picture), step)
     metrics.text("genotype", tensorboard_texts.genotype_text(genotype, setup.space))
@@ -18,7 +18,7 @@ def show(setup: SearchSetup, metrics: Metrics, genotype: Genotype, step: int) ->
 
 
 def show_alone(setup: SearchSetup, folder: pathlib.Path, genotype: Genotype) -> None:
-    """The same for a selection that has no metrics of its own."""
+    """Show the cells of a selection that has no metrics of its own."""
     metrics = Metrics(folder, 0, setup.config.runtime.tensorboard, "selection")
     tensorboard_texts.begin(metrics, setup.config, with_config=False)
     show(setup, metrics, genotype, 0)

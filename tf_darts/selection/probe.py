@@ -34,7 +34,7 @@ class Scorer(abc.ABC):
         race: Race | None = None,
         each_call: Callable[[int], None] = lambda batches: None,
     ) -> list[Score]:
-        """Scores each removal over a pass, or, racing, until it leaves the race.
+        """Score each removal over a pass, or, racing, until it leaves the race.
 
         Args:
           cell_type: the cell type that something is removed from.
@@ -56,7 +56,7 @@ class Scorer(abc.ABC):
         race: Race | None = None,
         each_call: Callable[[int], None] = lambda batches: None,
     ) -> tuple[list["Seen"], "Seen"]:
-        """The same beside the supernet as it is, which sees the same images in the same batches.
+        """Score beside the supernet as it is, which sees the same images in the same batches.
 
         Returns:
           What each removal, and what the whole supernet, gave for every image.
@@ -66,7 +66,7 @@ class Scorer(abc.ABC):
 
     @abc.abstractmethod
     def seen(self, *arguments, **keywords) -> list["Seen"]:
-        """What each removal gave for every image, and last, if it is wanted, the whole; see `Prober.seen`."""
+        """Return what each removal scored on every image, and last, if wanted, the whole (`Prober.seen`)."""
 
 
 class Prober(Scorer):
@@ -103,7 +103,7 @@ class Prober(Scorer):
         each_call: Callable[[int], None],
         beside_whole: bool = False,
     ) -> list["Seen"]:
-        """What each removal gave for every image, and last, if it is wanted, the whole supernet."""
+        """Return what each removal scored on every image, and last, if it is wanted, the whole supernet."""
         architecture, edges = self._setup.bilevel.architecture, self._setup.space.edges
         (node,) = {edges[edge].target for edge, _ in removals}
         steps = self.steps(cell_type, node)
@@ -129,7 +129,7 @@ class Prober(Scorer):
         return seen
 
     def steps(self, cell_type: str, node: int) -> ProbeSteps:
-        """The compiled passes for probes of the edges into a node."""
+        """Return the compiled passes for probes of the edges into a node."""
         if (cell_type, node) not in self._steps:
             self._steps[cell_type, node] = self._make(cell_type, node)
         return self._steps[cell_type, node]
@@ -184,27 +184,27 @@ class Seen:
     losses: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def add(self, correct: np.ndarray, losses: np.ndarray) -> None:
-        """Adds the images of some batches: 0 or 1, and cross-entropies."""
+        """Add the images of some batches: 0 or 1, and cross-entropies."""
         self.correct.append(correct)
         self.losses.append(losses)
 
     def together(self, other: "Seen") -> "Seen":
-        """The images of both, first these."""
+        """Return the images of both, first these."""
         return Seen(self.correct + other.correct, self.losses + other.losses)
 
     def values(self, criterion: str) -> np.ndarray:
-        """What a criterion of `RACEABLE` is the mean of: float32 [images], in the order of the pass."""
+        """Return what a criterion of `RACEABLE` averages: float32 [images], in the order of the pass."""
         return np.concatenate(self.correct if criterion == "accuracy" else self.losses)
 
     def score(self) -> Score:
-        """The score over these images."""
+        """Return the score over these images."""
         correct, losses = np.concatenate(self.correct), np.concatenate(self.losses)
         return Score(
             round(float(correct.sum(dtype="float64"))), len(correct), float(losses.mean(dtype="float64"))
         )
 
     def pairs(self, whole: "Seen") -> tuple[int, int]:
-        """How many of its images only the whole supernet gets right, and how many only it does."""
+        """Return how many images only the whole supernet gets right, and how many only this probe does."""
         own = np.concatenate(self.correct)
         difference = np.concatenate(whole.correct)[: len(own)] - own
         return int((difference > 0).sum()), int((difference < 0).sum())

@@ -32,7 +32,7 @@ class Race:
     refused: frozenset[int] = frozenset()
 
     def left_in(self, values: dict[int, np.ndarray], looks: int) -> list[int]:
-        """Who stays in the race.
+        """Return who stays in the race.
 
         Args:
           values: for every probe still in the race, its value per image: 1 or 0 (correct or not), or the

@@ -27,7 +27,7 @@ class PlannedDecision:
     place: int
 
     def passes(self, space: Space, at_once: bool = False) -> int:
-        """Passes over the validation half that the decision takes by probes, at most.
+        """Return how many passes over the validation half the decision's probes take, at most.
 
         Args:
           space: the search space.
@@ -40,7 +40,7 @@ class PlannedDecision:
 
 
 def event_epochs(events: int, interval: int, extra_epoch: bool) -> tuple[list[int], int]:
-    """Epochs before which the events take place, and the number of epochs of fine-tuning in all.
+    """Return the epochs before which the events take place, and the number of epochs of fine-tuning in all.
 
     Events come every `interval` epochs from epoch 0, the last at the last epoch's start at the latest.
     DARTS spaces have an epoch more, which the last event uses; on NAS-Bench-201 the last event comes one
@@ -58,18 +58,18 @@ Next = Callable[[str, str, list[int]], int]
 
 
 def at_random(seed: int) -> Next:
-    """Uniformly, with NumPy's legacy generator: a seed gives the order of the authors' release."""
+    """Choose uniformly, with NumPy's legacy generator: a seed has the order of the authors' release."""
     draw = np.random.RandomState(seed)
     return lambda cell_type, kind, left: int(draw.choice(left, size=1)[0])
 
 
 def by_index(cell_type: str, kind: str, left: list[int]) -> int:
-    """The lowest."""
+    """Choose the lowest."""
     return left[0]
 
 
 def least_certain(space: Space, probabilities: dict[str, np.ndarray]) -> Next:
-    """The edge whose mixing weights have the largest entropy; the node whose input edges have, on average.
+    """Choose the edge of the largest entropy of mixing weights; the node whose edges have it on average.
 
     Args:
       space: the search space.
@@ -93,7 +93,7 @@ def plan(
     pick: Next,
     nodes: dict[str, list[int]] | None = None,
 ) -> tuple[list[PlannedDecision], int]:
-    """All decisions in order, and the number of epochs of fine-tuning.
+    """Return all decisions in order, and the number of epochs of fine-tuning.
 
     Each event takes, for each cell type in turn, one undecided edge, and after all edges one undecided node.
 

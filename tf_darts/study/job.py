@@ -84,8 +84,8 @@ def check(jobs: Iterable[Job], together: int) -> float:
       What the largest of the searches is estimated to need, bytes.
 
     Raises:
-      UserError: the data are missing or do not suit a config, or the jobs side by side need more memory than
-        there is.
+      UserError: the data are missing or do not suit a config, an analysis cannot be imported, or the jobs
+        side by side need more memory than there is.
     """
     session, loaded, largest = None, None, 0.0
     # Which data and which method, not which seed, decide; jobs with the same data stand together.
@@ -93,6 +93,8 @@ def check(jobs: Iterable[Job], together: int) -> float:
     order = list(dict.fromkeys(key[0] for key in distinct))
     for key, job in sorted(distinct.items(), key=lambda item: order.index(item[0][0])):  # stable
         try:
+            for analysis in job.analyses:
+                ANALYSES.load(analysis)
             if session is None or loaded != key[0]:
                 (session, _), loaded = start(job.config), key[0]
             data, space = session.data, spaces.of(job.config)

@@ -47,17 +47,17 @@ class Callbacks:
         return self._network.stop_training
 
     def begin(self) -> None:
-        """The training begins, or goes on."""
+        """Tell that the training begins, or goes on."""
         self._all.on_train_begin()
 
     def in_epoch(self, epoch: int) -> None:
-        """Steps of this epoch come next; the first time, it begins."""
+        """Tell that steps of this epoch come next; the first time, that it begins."""
         if epoch != self._epoch:
             self._epoch = epoch
             self._all.on_epoch_begin(epoch)
 
     def epoch_ends(self, rows: Callable[[], Iterable[dict[str, float]]]) -> None:
-        """The epoch's steps are done.
+        """Tell that the epoch's steps are done.
 
         Args:
           rows: gives the rows of metrics.jsonl that are about it.
@@ -71,5 +71,5 @@ class Callbacks:
         self._all.on_epoch_end(self._epoch, dict(self._logs))
 
     def end(self) -> None:
-        """The training is over."""
+        """Tell that the training is over."""
         self._all.on_train_end(dict(self._logs))

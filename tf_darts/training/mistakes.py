@@ -53,7 +53,7 @@ def predict(
     forward: Callable[[tf.Tensor], tf.Tensor],
     steps_per_call: int,
 ) -> Predictions:
-    """One pass over a set, not augmented and in its order.
+    """Make one pass over a set, not augmented and in its order.
 
     Args:
       strategy: where it runs.
@@ -101,7 +101,7 @@ def predict(
 def leave(
     folder: pathlib.Path, predictions: Predictions, images: np.ndarray, classes: Sequence[str]
 ) -> dict[str, bytes]:
-    """Writes errors.json and the pictures; gives the pictures as PNG files by name.
+    """Write errors.json and the pictures; return the pictures as PNG files by name.
 
     Args:
       folder: the training's folder.

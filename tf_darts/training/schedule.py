@@ -7,7 +7,7 @@ from tf_darts.optim import schedules
 
 
 def learning_rate(training: ml_collections.ConfigDict, epoch: tf.Tensor | int) -> tf.Tensor:
-    """Learning rate of an epoch, float32 scalar.
+    """Return the learning rate of an epoch, float32 scalar.
 
     A factor that rises in equal steps over the first `warmup_epochs` and reaches 1 with the last of them,
     times the schedule: cosine and linear go from `learning_rate` to `learning_rate_min`, where the epoch

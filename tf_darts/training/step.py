@@ -17,7 +17,7 @@ def network_loss(
     auxiliary_weight: float,
     label_smoothing: float = 0.0,
 ) -> tf.Tensor:
-    """This replica's share of: mean cross-entropy + auxiliary_weight * the auxiliary head's.
+    """Return this replica's share of: mean cross-entropy + auxiliary_weight * the auxiliary head's.
 
     Args:
       logits: float32 [B, classes].
@@ -70,7 +70,7 @@ def training_step(
     learning_rate: tf.Tensor,
     keep: tf.Tensor | None,
 ) -> dict[str, tf.Tensor]:
-    """One update in replica context; gives this replica's share of loss, accuracy and gradient norm."""
+    """Do one update in replica context; return this replica's share of loss, accuracy, gradient norm."""
     images, labels = batch
     weights = [v.value for v in network.trainable_variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:

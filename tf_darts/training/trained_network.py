@@ -41,7 +41,7 @@ class TrainedNetwork:
     result: dict[str, Any]
 
     def network(self, data: ImageData | StreamedData) -> Network:
-        """The network with the weights after the last epoch; it computes in float32 throughout.
+        """Return the network with the weights after the last epoch; it computes in float32 throughout.
 
         Args:
           data: what it was trained on; only the number of classes and of channels are asked for.
@@ -64,12 +64,12 @@ class TrainedNetwork:
 
 
 def finished(workdir: str) -> list[str]:
-    """Names of the work directory's finished trainings."""
+    """Return the names of the work directory's finished trainings."""
     return sorted(path.parent.name for path in pathlib.Path(workdir).glob("training/*/result.json"))
 
 
 def read(workdir: str, name: str, config: ml_collections.ConfigDict) -> TrainedNetwork:
-    """What the training of this name left.
+    """Read what the training of this name left.
 
     Args:
       workdir: the work directory.

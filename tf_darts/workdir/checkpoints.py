@@ -63,7 +63,7 @@ class Checkpoints:
         self._saved = time.monotonic()
 
     def restore(self) -> dict[str, int]:
-        """Continues from the newest whole checkpoint, if there is one; gives the counters.
+        """Continue from the newest whole checkpoint, if there is one; return the counters.
 
         A damaged one is passed over with a warning; what was done since the one before is done again.
 
@@ -89,7 +89,7 @@ class Checkpoints:
         return {name: int(v.numpy()) for name, v in self._counters.items()}
 
     def restore_where(self, **counters: int) -> None:
-        """Goes back to the newest of the kept checkpoints at which the counters had these values.
+        """Go back to the newest of the kept checkpoints at which the counters had these values.
 
         Raises:
           UserError: there is none, or it does not fit or is damaged.
@@ -125,7 +125,7 @@ class Checkpoints:
             tf.compat.v1.train.update_checkpoint_state(os.path.abspath(folder), f"ckpt-{number}")
 
     def save(self, **counters: int) -> None:
-        """Saves now; then ends the process if it was asked to.
+        """Save now; then end the process if it was asked to.
 
         Raises:
           UserError: it cannot be written, as on a full disk; or the state is not finite, and would be no use.
@@ -152,7 +152,7 @@ class Checkpoints:
             preemption.leave()
 
     def save_if_due(self, **counters: int) -> None:
-        """Saves if the last time is long enough ago, or the process was asked to end."""
+        """Save if the last time is long enough ago, or the process was asked to end."""
         if workers.anywhere(time.monotonic() - self._saved >= self._seconds or preemption.asked()):
             self.save(**counters)
 
@@ -185,7 +185,7 @@ class Checkpoints:
 
 
 def load_from(folder: pathlib.Path, **state: Any) -> None:
-    """Reads part of another stage's newest checkpoint into objects of this one.
+    """Read part of another stage's newest checkpoint into objects of this one.
 
     Args:
       folder: that stage's folder.
@@ -205,7 +205,7 @@ def load_from(folder: pathlib.Path, **state: Any) -> None:
 
 
 def fault_of_newest(folder: pathlib.Path) -> str | None:
-    """What is wrong with a stage's newest checkpoint; None: nothing, or there is none."""
+    """Return what is wrong with a stage's newest checkpoint; None: nothing, or there is none."""
     numbers = _numbers(folder / "checkpoints")
     return _fault(folder, numbers[0]) if numbers else None
 

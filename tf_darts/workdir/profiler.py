@@ -24,7 +24,7 @@ class Profiler:
 
     @contextlib.contextmanager
     def call(self, step: int) -> Iterator[None]:
-        """Goes around one call, which begins at this step."""
+        """Trace one call, which begins at this step, if it is among those wanted."""
         self._calls += 1
         if self._left <= 0 or self._calls <= _FIRST:
             yield
@@ -35,7 +35,7 @@ class Profiler:
             yield
 
     def done(self, steps: int) -> None:
-        """Says how many steps the call did; with the last of those wanted the trace is written."""
+        """Count the steps that the call did; with the last of those wanted the trace is written."""
         if self._left <= 0 or self._calls <= _FIRST:
             return
         self._left -= steps
@@ -44,7 +44,7 @@ class Profiler:
             self._say(f"the trace of steps is in {self._folder / 'plugins/profile'}")
 
     def close(self) -> None:
-        """Ends a trace for which the stage was too short."""
+        """End a trace for which the stage was too short."""
         if 0 < self._left < self._wanted:
             self._left = 0
             tf.profiler.experimental.stop()

@@ -31,17 +31,17 @@ SCHEMA_VERSION = 1
 
 
 def as_json(content: dict[str, Any]) -> bytes:
-    """JSON with a schema version."""
+    """Return JSON with a schema version."""
     return json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=2).encode() + b"\n"
 
 
 def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
-    """Writes JSON with a schema version, atomically."""
+    """Write JSON with a schema version, atomically."""
     write_atomically(path, as_json(content))
 
 
 def finish(path: pathlib.Path, data: bytes) -> None:
-    """Writes the file that says that its stage is finished, and before it the checksums of the stage's files.
+    """Write the file that says that its stage is finished; before it the checksums of the stage's files.
 
     Args:
       path: the file, in the stage's folder.
@@ -54,7 +54,7 @@ def finish(path: pathlib.Path, data: bytes) -> None:
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads what `write_json` wrote.
+    """Read what `write_json` wrote.
 
     Raises:
       UserError: it is missing, not JSON, of another schema version, or not what its checksum says.
@@ -73,7 +73,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def read_config(path: pathlib.Path) -> dict[str, Any]:
-    """The config, or what a stage depends on, that was written; JSON makes lists of tuples.
+    """Read a config, or what a stage depends on; JSON made lists of tuples.
 
     Raises:
       UserError: as `read_json`.
@@ -82,14 +82,14 @@ def read_config(path: pathlib.Path) -> dict[str, Any]:
 
 
 def with_tuples(value: Any) -> Any:
-    """Lists, as JSON has them, as the tuples that config files have."""
+    """Return lists, as JSON has them, as the tuples that config files have."""
     if isinstance(value, Mapping):
         return {key: with_tuples(item) for key, item in value.items()}
     return tuple(map(with_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def recorded_config(workdir: str | pathlib.Path) -> ml_collections.ConfigDict:
-    """The config that a work directory was started with.
+    """Return the config that a work directory was started with.
 
     Raises:
       UserError: there is none there.
@@ -103,7 +103,7 @@ def recorded_config(workdir: str | pathlib.Path) -> ml_collections.ConfigDict:
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines; none where there is no file.
+    """Read the rows of a file of JSON lines; none where there is no file.
 
     Raises:
       UserError: it is damaged.
@@ -121,12 +121,12 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def write_lines(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes a file of JSON lines, atomically."""
+    """Write a file of JSON lines, atomically."""
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
 def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes rows as CSV, atomically; what a row does not have, or has as None, is empty."""
+    """Write rows as CSV, atomically; what a row does not have, or has as None, is empty."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
@@ -159,7 +159,7 @@ class JsonLines:
         self.rows = kept
 
     def append(self, *rows: dict[str, Any]) -> None:
-        """Adds rows; they are on disk when this returns.
+        """Add rows; they are on disk when this returns.
 
         Raises:
           UserError: they cannot be written, as on a full disk.

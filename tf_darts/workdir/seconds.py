@@ -20,7 +20,7 @@ NAME = "seconds.json"
 
 @contextlib.contextmanager
 def recorded(folder: pathlib.Path, every: float = EVERY) -> Iterator[pathlib.Path]:
-    """Adds the time that its block takes to what the folder has recorded before; gives the folder.
+    """Add the time that the block takes to what the folder has recorded before; yield the folder.
 
     Work that a kill undid and that is done again counts each time.
 
@@ -54,6 +54,6 @@ def recorded(folder: pathlib.Path, every: float = EVERY) -> Iterator[pathlib.Pat
 
 
 def of(folder: pathlib.Path) -> float | None:
-    """What a stage's folder has recorded, in seconds; None: nothing."""
+    """Return what a stage's folder has recorded, in seconds; None: nothing."""
     path = folder / NAME
     return read_json(path)["seconds"] if path.exists() else None

@@ -27,7 +27,7 @@ def _version(package: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this program, of what it computes with, and of Python."""
+    """Return the versions of this program, of what it computes with, and of Python."""
     packages = {name: _version(name) for name in _PACKAGES}
     return {"tf_darts": tf_darts.__version__, **packages, "python": platform.python_version()}
 
@@ -82,7 +82,7 @@ class StageFolder:
         self.free = free
 
     def check(self) -> None:
-        """Checks that what is in the folder was made with this config.
+        """Check that what is in the folder was made with this config.
 
         Raises:
           UserError: it was made with another, and the message names the fields that differ; or the folder
@@ -106,7 +106,7 @@ class StageFolder:
             )
 
     def open(self) -> pathlib.Path:
-        """Makes the folder and records the config; gives the folder.
+        """Make the folder and record the config; return the folder.
 
         Raises:
           UserError: it was made with another config, or cannot be written.
@@ -133,5 +133,5 @@ class StageFolder:
         return self.path
 
     def depends_on(self) -> dict[str, Any]:
-        """The part of the config that the stage's result depends on, `free` fields included."""
+        """Return the part of the config that the stage's result depends on, `free` fields included."""
         return _part(self._config, self._sections) | self._more

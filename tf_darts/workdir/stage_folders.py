@@ -13,7 +13,7 @@ SEARCH = "search"
 
 
 def check_folder(flag: str, path: str, given: str = "") -> None:
-    """Checks that results can go to a folder.
+    """Check that results can go to a folder.
 
     Args:
       flag: what names the folder, for messages.
@@ -33,23 +33,23 @@ def check_folder(flag: str, path: str, given: str = "") -> None:
 
 
 def supernet_folder(number: int) -> str:
-    """The folder of a supernet's search, by its number from 1: search, search_2 and so on."""
+    """Return the folder of a supernet's search, by its number from 1: search, search_2 and so on."""
     return SEARCH if number == 1 else f"{SEARCH}_{number}"
 
 
 def search_stage(workdir: str, config: ml_collections.ConfigDict, folder: str = SEARCH) -> StageFolder:
-    """The folder of the search, or another one that becomes it."""
+    """Return the folder of the search, or another one that becomes it."""
     sections = config_lib.search_sections(config)
     return StageFolder(workdir, folder, config, sections, depends.of_deciding_search(config))
 
 
 def selection_name(config: ml_collections.ConfigDict) -> str:
-    """Name of the selection's folder, and of the training of what it selects."""
+    """Return the name of the selection's folder, and of the training of what it selects."""
     return config.selection.name or config.selection.method
 
 
 def selection_stage(workdir: str, config: ml_collections.ConfigDict) -> StageFolder:
-    """The folder of the selection."""
+    """Return the folder of the selection."""
     sections = (*config_lib.search_sections(config), "selection")
     # The folder says the name, whether or not the config does.
     folder, free = f"selection/{selection_name(config)}", ("selection.name",)
@@ -57,5 +57,5 @@ def selection_stage(workdir: str, config: ml_collections.ConfigDict) -> StageFol
 
 
 def training_stage(workdir: str, config: ml_collections.ConfigDict, name: str, genotype: str) -> StageFolder:
-    """The folder of the training of a genotype, which is given by its text form."""
+    """Return the folder of the training of a genotype, which is given by its text form."""
     return StageFolder(workdir, f"training/{name}", config, ("data", "training"), {"genotype": genotype})

@@ -78,7 +78,7 @@ FINAL = {
 
 
 def begin(metrics: Metrics, config: ml_collections.ConfigDict, with_config: bool = True) -> None:
-    """Shows the command of a stage and its config, and gives the layout of the first page."""
+    """Show the command of a stage, its config, and the layout of the first page."""
     if metrics.shown:
         metrics.text("command", code(command.text()))
         if with_config:
@@ -87,7 +87,7 @@ def begin(metrics: Metrics, config: ml_collections.ConfigDict, with_config: bool
 
 
 def config_table(config: ml_collections.ConfigDict) -> str:
-    """A config in Markdown: what differs from the defaults as a table, and the whole of it below."""
+    """Return a config in Markdown: what differs from the defaults as a table, and the whole of it below."""
     plain = config.to_dict()
     changed = changes(plain)
     lines = ["| field | value | default |", "|---|---|---|"]
@@ -99,7 +99,7 @@ def config_table(config: ml_collections.ConfigDict) -> str:
 
 
 def changes(plain: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Fields of a config that differ from the defaults: name, value and default."""
+    """Return the fields of a config that differ from the defaults: name, value and default."""
     defaults, found = config_lib.default().to_dict(), []
     for section, value in plain.items():
         if isinstance(value, Mapping):
@@ -111,13 +111,13 @@ def changes(plain: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
 
 
 def genotype_text(genotype: Genotype, space: Space) -> str:
-    """A genotype in Markdown, in its forms."""
+    """Return a genotype in Markdown, in its forms."""
     text, plain = genotype.to_text(space), genotype.to_json(space)
     return "\n\n".join(["As text:", code(text), "As JSON:", code(plain)])
 
 
 def compare(config: ml_collections.ConfigDict, selection: str, result: Mapping[str, Any]) -> list[Summary]:
-    """A row of the page HParams: a trained network, by what its run was set to.
+    """Return a row of the page HParams: a trained network, by what its run was set to.
 
     Args:
       config: the run's.
@@ -137,12 +137,12 @@ def compare(config: ml_collections.ConfigDict, selection: str, result: Mapping[s
 
 
 def final(result: Mapping[str, Any]) -> dict[str, float]:
-    """The measures of that page."""
+    """Return the measures of that page."""
     return {name: float(result[name]) for name in FINAL}
 
 
 def layout() -> Summary:
-    """The layout of the page Custom Scalars."""
+    """Return the layout of the page Custom Scalars."""
     categories = [
         layout_pb2.Category(
             title=title,
@@ -167,7 +167,7 @@ def layout() -> Summary:
 
 
 def code(text: str) -> str:
-    """A text as it is, with its line breaks, in Markdown."""
+    """Return a text as it is, with its line breaks, in Markdown."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 

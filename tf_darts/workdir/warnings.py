@@ -20,7 +20,7 @@ class Warnings:
         self._stage, self._said = stage, set()
 
     def say(self, found: Mapping[str, str]) -> None:
-        """Prints those of a kind that was not printed before.
+        """Print those of a kind that was not printed before.
 
         Args:
           found: texts by kind.
@@ -31,7 +31,7 @@ class Warnings:
                 print(f"{self._stage}: warning: {text}", file=sys.stderr, flush=True)
 
     def keep(self, folder: pathlib.Path, found: Mapping[str, str]) -> None:
-        """The same at the end of the stage: what holds there is written too."""
+        """Print as `say` at the end of the stage; what holds there is written too."""
         self.say(found)
         if found:
             write_json(folder / NAME, {"warnings": dict(found)})

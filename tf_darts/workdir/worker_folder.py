@@ -16,7 +16,7 @@ from tf_darts.workdir import lock
 
 
 def own_workdir(workdir: str, cluster: Cluster, strategy: tf.distribute.Strategy) -> str:
-    """The folder that this process works in; returns when every process has its own.
+    """Return the folder that this process works in, when every process has its own.
 
     Args:
       workdir: the work directory.

@@ -17,20 +17,20 @@ from tf_darts.search.methods.method import Method, Now
 
 
 def concentration(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
-    """elu(alpha) + 1 of each operation, float32 [edges, operations]; 0 where not open."""
+    """Return elu(alpha) + 1 of each operation, float32 [edges, operations]; 0 where not open."""
     # Not tf.nn.elu, which is exactly -1 from alpha = -17 on: a row of zeros has no mean.
     positive = tf.where(alpha > 0.0, alpha + 1.0, tf.exp(tf.clip_by_value(alpha, -20.0, 0.0)))
     return tf.where(open_operations, positive, 0.0)
 
 
 def mean(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
-    """The mean of each edge's Dirichlet distribution: rows that sum to 1."""
+    """Return the mean of each edge's Dirichlet distribution: rows that sum to 1."""
     shape = concentration(alpha, open_operations)
     return shape / tf.reduce_sum(shape, -1, keepdims=True)
 
 
 def draw(alpha: tf.Tensor, open_operations: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Rows drawn from each edge's Dirichlet distribution, differentiable in alpha."""
+    """Draw a row from each edge's Dirichlet distribution, differentiable in alpha."""
     shape = tf.where(open_operations, concentration(alpha, open_operations), 1.0)
     gamma = draws.gamma(shape, seed)
     gamma = tf.where(open_operations, tf.maximum(gamma, 1e-20), 0.0)
@@ -38,7 +38,7 @@ def draw(alpha: tf.Tensor, open_operations: tf.Tensor, seed: tf.Tensor) -> tf.Te
 
 
 def distance(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
-    """KL(Dir(concentration) || Dir(1)), summed over edges: float32 scalar."""
+    """Return KL(Dir(concentration) || Dir(1)), summed over edges: float32 scalar."""
     mask = tf.cast(open_operations, tf.float32)
     shape = tf.where(open_operations, concentration(alpha, open_operations), 1.0)
     total, number = tf.reduce_sum(mask * shape, -1), tf.reduce_sum(mask, -1)
@@ -71,7 +71,7 @@ class DrNAS(Method):
 
     @staticmethod
     def mix(architecture: Architecture, now: Now, purpose: str) -> dict[str, tf.Tensor]:
-        """Mixing weights drawn for this step; a decided edge's are one-hot."""
+        """Draw the mixing weights of this step; a decided edge's are one-hot."""
         rows = {
             t: draw(alpha, architecture.open_operations[t].read_value(), now.draw_seed(f"{purpose}/{t}"))
             for t, alpha in architecture.alpha.items()

@@ -26,12 +26,12 @@ class Gdas(Method):
         )
 
     def temperature(self, now: Now) -> tf.Tensor:
-        """tau."""
+        """Return the temperature tau of a step."""
         gdas = self.config.gdas
         return gdas.temperature_start + (gdas.temperature_end - gdas.temperature_start) * now.progress
 
     def mix(self, bilevel: Bilevel, now: Now, purpose: str) -> dict[str, tf.Tensor]:
-        """Mixing weights of a sampled architecture."""
+        """Draw the mixing weights of a sampled architecture."""
         architecture, temperature = bilevel.architecture, self.temperature(now)
         return architecture.mixing_weights(
             {
@@ -44,7 +44,7 @@ class Gdas(Method):
 def straight_through(
     architecture: Architecture, cell_type: str, seed: tf.Tensor, temperature: tf.Tensor
 ) -> tf.Tensor:
-    """Rows that are exactly one-hot, with the gradient of the softmax: float32 [edges, operations]."""
+    """Return one-hot rows with the gradient of the softmax: float32 [edges, operations]."""
     mask = architecture.open_operations[cell_type].read_value()
     logits = tf.math.log(tf.maximum(architecture.probabilities()[cell_type], 1e-30))
     uniform = draws.uniform(logits.shape, seed, 1e-20, 1.0)

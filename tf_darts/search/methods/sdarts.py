@@ -22,11 +22,11 @@ class SdartsRS(Method):
         return bilevel.weight_step(train, now.train_total, now.learning_rate, lambda: mixing)
 
     def perturb(self, bilevel: Bilevel, train: Batch, now: Now) -> dict[str, tf.Tensor]:
-        """The probabilities that the weights are fitted at."""
+        """Return the probabilities that the weights are fitted at."""
         return randomly_perturbed(bilevel, self.radius(now), now, "sdarts")
 
     def radius(self, now: Now) -> tf.Tensor:
-        """How far an entry is moved at most."""
+        """Return how far an entry is moved at most."""
         sdarts = self.config.sdarts
         return sdarts.radius_start + (sdarts.radius_end - sdarts.radius_start) * now.progress
 
@@ -38,7 +38,7 @@ class SdartsADV(SdartsRS):
         return self.attack(bilevel, train, now)
 
     def attack(self, bilevel: Bilevel, train: Batch, now: Now) -> dict[str, tf.Tensor]:
-        """Perturbed probabilities, or the plain ones where the loss is not larger at these.
+        """Return perturbed probabilities, or the plain ones where the loss is not larger at these.
 
         In evaluation mode, as in the release. Signs are of the gradient of the global batch.
         """
@@ -83,7 +83,7 @@ class SdartsADV(SdartsRS):
 def randomly_perturbed(
     bilevel: Bilevel, radius: float | tf.Tensor, now: Now, purpose: str
 ) -> dict[str, tf.Tensor]:
-    """Probabilities with uniform noise within the radius, on the simplex; decided rows unchanged."""
+    """Add uniform noise within the radius to probabilities, on the simplex; decided rows stay."""
     architecture = bilevel.architecture
     return {
         t: perturbed(p, architecture.free(t), radius, now.draw_seed(f"{purpose}/{t}"))
@@ -92,7 +92,7 @@ def randomly_perturbed(
 
 
 def perturbed(rows: tf.Tensor, free: tf.Tensor, radius: float | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Rows with uniform noise within the radius where they are free, and on the simplex again.
+    """Add uniform noise within the radius to rows where they are free, and return to the simplex.
 
     Args:
       rows: float32 [edges, operations], each row a distribution or zeros.

@@ -30,7 +30,7 @@ class SecondOrder(Method):
         return evaluated
 
     def mixed(self, *arguments) -> list[tf.Tensor]:
-        """grad^2_{alpha,w} L_train u, as `second_order_gradients` asks for it."""
+        """Return grad^2_{alpha,w} L_train u, as `second_order_gradients` asks for it."""
         return finite_difference(*arguments)
 
 
@@ -44,7 +44,7 @@ class ExactSecondOrder(SecondOrder):
 def second_order_gradients(
     bilevel: Bilevel, train: Batch, valid: Batch, now: Now, mixed: Callable[..., list[tf.Tensor]]
 ) -> Evaluated:
-    """The validation loss at w' and the second-order gradients of alpha: this replica's share.
+    """Return the validation loss at w' and the second-order gradients of alpha: this replica's share.
 
     Args:
       bilevel: supernet and architecture; they are as before when this is over.
@@ -70,7 +70,7 @@ def second_order_gradients(
 def finite_difference(
     bilevel: Bilevel, train: Batch, now: Now, direction: list[tf.Tensor]
 ) -> list[tf.Tensor]:
-    """(grad_alpha L_train(w + R u) - grad_alpha L_train(w - R u)) / 2R, with R = 0.01 / |u|."""
+    """Return (grad_alpha L_train(w + R u) - grad_alpha L_train(w - R u)) / 2R, with R = 0.01 / |u|."""
     start, alphas = [tf.identity(w) for w in bilevel.weights], list(bilevel.alphas.values())
     norm = tf.linalg.global_norm(direction)
     length = FINITE_DIFFERENCE / tf.maximum(norm, 1e-12)  # along nothing the difference is 0
@@ -84,7 +84,7 @@ def finite_difference(
 
 
 def nested_gradients(bilevel: Bilevel, train: Batch, now: Now, direction: list[tf.Tensor]) -> list[tf.Tensor]:
-    """grad_alpha <grad_w L_train(w, alpha), u>."""
+    """Return grad_alpha <grad_w L_train(w, alpha), u>."""
     images, labels = train
     alphas = list(bilevel.alphas.values())
     with tf.GradientTape(watch_accessed_variables=False) as outer:
