@@ -11,12 +11,12 @@ from tests.imports import PACKAGE, ROOT
 _VERBS = """
     Add Allow Analyse Append Apply Ask Assign Average Build Call Change Check Choose Clear Close Collect
     Compare Compile Compute Continue Convert Convolve Copy Count Create Crop Cut Decide Decode Define
-    Delete Describe Divide Do Draw Drop Encode End Enter Evaluate Export Fail Fill Find Finish Fit Flush
+    Delete Describe Divide Do Draw Drop Encode End Enter Estimate Evaluate Export Fail Fill Find Finish Fit Flush
     Fold Format Go Group Have Import Initialise Join Keep Leave Let List Load Look Lower Make Mark Measure
     Merge Mirror Move Normalise Open Parse Perturb Pool Predict Prepare Print Probe Prune Put Raise Read
     Register Reject Remove Rename Render Repeat Replace Reset Resize Restore Return Round Run Save Say
     Score Search Select Send Serve Set Share Show Shuffle Skip Sort Split Start Stop Sum Summarise Take
-    Train Try Turn Undo Update Use Verify Wait Warn Write Yield
+    Tell Trace Train Try Turn Undo Update Use Verify Wait Warn Write Yield
 """
 VERBS = _VERBS.split()
 

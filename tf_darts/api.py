@@ -17,7 +17,7 @@ import functools
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import ml_collections
@@ -40,7 +40,7 @@ from tf_darts.training import trained_network as trained_lib
 from tf_darts.workdir import stage_folders
 from tf_darts.workdir.records import read_json, read_lines
 
-Config = ml_collections.ConfigDict | Mapping[str, Any]
+Config: TypeAlias = ml_collections.ConfigDict | Mapping[str, Any]
 """A config as a file in configs/ gives it, or values by name, as {"search.epochs": 10}."""
 
 
@@ -199,7 +199,7 @@ class Trained:
 
     @process.guest
     def export(
-        self, folder: str | pathlib.Path | None = None, formats: Sequence[str] = tuple(FILES), **options: int
+        self, folder: str | pathlib.Path | None = None, formats: Sequence[str] = tuple(FILES), **options: Any
     ) -> dict[str, Any]:
         """Write files that need no tf_darts, as bin/export does; return the model card.
 

@@ -312,8 +312,8 @@ ANALYSES = Registry(
 )
 
 # Fields of the config, besides those that the search depends on, which what an analysis measures depends on.
-# Others only say how much of it is measured, or what is made of it, and may change. An added analysis has them
-# as the attribute `reads` of its function.
+# Others only say how much of it is measured, or what is made of it, and may change. The function of an added
+# analysis has them as its attribute `reads`.
 ANALYSIS_READS: dict[str, tuple[str, ...]] = {
     "perturbation": ("selection.augment_probes", "selection.probe_images"),
     "strength": (

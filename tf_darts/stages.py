@@ -248,7 +248,7 @@ def _set_up(session: Session, config: ml_collections.ConfigDict) -> SearchSetup:
     """Make a supernet with its data; another one with the same config is checked anew."""
     checked = _check_search(session, config)
     del session.checked[_search_key(config)]
-    return search_setup.make(checked, session.data, session.strategy)
+    return search_setup.make(checked, session.strategy)
 
 
 def _check_training(session: Session) -> None:

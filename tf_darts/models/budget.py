@@ -21,6 +21,7 @@ from tf_darts.models.genotype_costs import GenotypeCosts, count
 from tf_darts.spaces import Space
 
 Keeps = Mapping[str, Collection[int]]  # edges by cell type
+Columns = Sequence[int] | np.ndarray  # entries of a cost
 
 
 class Budget:
@@ -44,14 +45,14 @@ class Budget:
     ):
         self._space, self._costs = space, costs
         given = np.array([min(n, np.iinfo(np.int64).max) for n in (max_parameters, max_multiply_adds)])
-        self._limited = np.flatnonzero(given)  # which entries of a cost
+        self._limited: list[int] = np.flatnonzero(given).tolist()  # which entries of a cost
         self._limits = given[self._limited]
         if not len(self._limited):
             raise ValueError("a budget without a limit")
 
     def allows(self, genotype: Genotype) -> bool:
         """Return whether the genotype's network fits."""
-        return bool((np.int64(self._costs.of(genotype))[self._limited] <= self._limits).all())
+        return bool((np.array(self._costs.of(genotype), np.int64)[self._limited] <= self._limits).all())
 
     def least(self, state: DecisionState) -> list[tuple[int, ...]]:
         """Return what the networks that can still be selected cost at least.
@@ -122,7 +123,7 @@ class Budget:
             return
         names = [f"selection.{BUDGET_FIELDS[i]}" for i in self._limited]
         for i, name, limit in zip(self._limited, names, self._limits, strict=True):
-            least = self._reach(start, [i], keeps=keeps)[0, 0]
+            least = self._reach(start, [int(i)], keeps=keeps)[0, 0]
             if least > limit:
                 raise UserError(
                     f"config: {name} is {limit}; allowed: at least {least} {whose}, or 0: no limit"
@@ -135,18 +136,18 @@ class Budget:
         )
 
     def _meets(self, others: np.ndarray, state: DecisionState, cell_type: str, node: int) -> bool:
-        """Whether the node can be completed within what the others leave."""
+        """Return whether the node can be completed within what the others leave."""
         return len(_sum(others, self._of_node(state, cell_type, node, self._limited), self._limits)) > 0
 
     def _reach(
         self,
         state: DecisionState,
-        columns: Sequence[int],
+        columns: Columns,
         limits: np.ndarray | None = None,
         but: tuple[str, int] | None = None,
         keeps: Keeps | None = None,
     ) -> np.ndarray:
-        """The front of what completions cost; int64 [points, columns].
+        """Return the front of what completions cost; int64 [points, columns].
 
         Args:
           state: what is open.
@@ -168,10 +169,10 @@ class Budget:
         state: DecisionState,
         cell_type: str,
         node: int,
-        columns: Sequence[int],
+        columns: Columns,
         keeps: Keeps | None = None,
     ) -> np.ndarray:
-        """The front of what a node's input edges cost in all cells of the type.
+        """Return the front of what a node's input edges cost in all cells of the type.
 
         `genotypes.derive.read_genotype` reads a genotype from the masks: an edge that was decided for an
         operation that no genotype may hold has weight zero, as a dropped one has. In its place the genotype
@@ -202,7 +203,7 @@ class Budget:
 
 
 def _front(points: np.ndarray) -> np.ndarray:
-    """The points than which no other is as low in every column; int64 [points, 1 or 2 columns]."""
+    """Return the points than which no other is as low in every column; int64 [points, 1 or 2 columns]."""
     if len(points) < 2:
         return points
     points = points[np.lexsort(points.T[::-1])]  # by the first column, then by the second
@@ -211,7 +212,7 @@ def _front(points: np.ndarray) -> np.ndarray:
 
 
 def _sum(a: np.ndarray, b: np.ndarray, limits: np.ndarray | None = None) -> np.ndarray:
-    """The front of all sums of a point of `a` and a point of `b`, without those above a limit."""
+    """Return the front of all sums of a point of `a` and a point of `b`, without those above a limit."""
     points = (a[:, None] + b[None]).reshape(-1, a.shape[1])
     return _front(points if limits is None else points[(points <= limits).all(1)])
 

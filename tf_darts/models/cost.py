@@ -9,9 +9,11 @@ Each operation counts its own, `Operation.multiply_adds`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from tf_darts.layers.body import Body
 from tf_darts.layers.cell import Cell
+from tf_darts.layers.layer import Layer
 from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
 
@@ -32,15 +34,19 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
       training: whether a network's auxiliary head runs too.
     """
     body, sizes = model.body, block_sizes(model.body, image_shape)
-    counted = [(body.stem, image_shape[0] * image_shape[1]), (model.head, sizes[-1][1])]
+    counted: list[tuple[Any, int]] = [
+        (body.stem, image_shape[0] * image_shape[1]),
+        (model.head, sizes[-1][1]),
+    ]
     for layer, (before, after) in zip(body.blocks, sizes, strict=True):
         if isinstance(layer, Cell):  # the cell's width comes first, its stride after
             counted += [(part, before) for part in layer.preprocess]
             counted += [(operation, after) for operation in layer.operations]
         else:
             counted.append((layer, after))
-    if training and getattr(model, "auxiliary_head", None) is not None:
-        counted.append((model.auxiliary_head, sizes[model.auxiliary_block][1]))
+    auxiliary = getattr(model, "auxiliary_head", None)
+    if training and auxiliary is not None:
+        counted.append((auxiliary, sizes[model.auxiliary_block][1]))
     return sum(layer.multiply_adds(positions) for layer, positions in counted)
 
 

@@ -78,9 +78,11 @@ def count(space: Space, channels: int, cells: int, classes: int, image_shape: Se
         edges = {cell_type: np.zeros(shape, np.int64) for cell_type in space.cell_types}
         sizes = cost.block_sizes(network.body, image_shape)
         for block, (_, positions) in zip(network.body.layout, sizes, strict=True):
-            for e, names in enumerate(space.candidates.get(block.cell_type, ())):
+            if block.cell_type is None:
+                continue
+            for e, names in enumerate(space.candidates[block.cell_type]):
                 stride = space.stride(space.edges[e], block.reduction)
                 for o, name in enumerate(names):
                     edges[block.cell_type][e, o] += of_layer(name, block.width * channels, stride, positions)
-        fixed = np.int64([count_parameters(network), cost.multiply_adds(network, image_shape)])
+        fixed = np.array([count_parameters(network), cost.multiply_adds(network, image_shape)], np.int64)
     return GenotypeCosts(space, fixed, edges)

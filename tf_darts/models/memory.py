@@ -35,7 +35,7 @@ def estimate(
     """
     height, width = image_shape[:2]
     layer = functools.cache(functools.partial(_layer, channels=channels // partial_channels))
-    kept = space.stacking.stem_multiplier * channels * height * width
+    kept = float(space.stacking.stem_multiplier * channels * height * width)
     for block in space.stacking.blocks(cells):
         before = height * width
         if block.reduction:

@@ -1,12 +1,13 @@
 """The discrete network of a genotype, trained from scratch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tf_darts.errors import UserError
-from tf_darts.genotypes.genotype import Genotype
+from tf_darts.genotypes.genotype import Choice, Genotype
 from tf_darts.layers import primitives
 from tf_darts.layers.body import body_and_head
 from tf_darts.layers.cell import EdgeLayer
@@ -26,7 +27,7 @@ class AuxiliaryHead(Operation):
     not there, as in DARTS.
     """
 
-    def __init__(self, channels: int, classes: int, for_imagenet: bool = False, **kwargs):
+    def __init__(self, channels: int, classes: int, for_imagenet: bool = False, **kwargs: Any):
         super().__init__(channels, affine=True, **kwargs)
         self.pooling_stride = pooling_stride(for_imagenet)
         self.conv_1 = self.kernel("conv_1", 1, 1, channels, 128)
@@ -88,7 +89,7 @@ class Network(keras.Model):
         self.body, self.head = body_and_head(
             space, channels, cells, channels_in, classes, True, self._chosen_edges, seed, activations
         )
-        self.auxiliary_head = None
+        self.auxiliary_head: AuxiliaryHead | None = None
         if auxiliary:
             self.auxiliary_block = auxiliary_block(space, cells)
             width = self.body.layout[self.auxiliary_block].width * channels * len(space.output_nodes)
@@ -116,13 +117,21 @@ class Network(keras.Model):
                     name=f"edge_{choice.target}_{choice.source}",
                 ),
             )
-            for i, choice in enumerate(self.genotype.cells[block.cell_type])
+            for i, choice in enumerate(self._choices(block))
         ]
+
+    def _choices(self, block: Block) -> Sequence[Choice]:
+        """Return the edges of a block; none if it is not a cell."""
+        return () if block.cell_type is None else self.genotype.cells[block.cell_type]
 
     @property
     def num_edges(self) -> int:
         """Edges of all cells together: what drop path needs masks for."""
-        return sum(len(self.genotype.cells.get(block.cell_type, ())) for block in self.body.layout)
+        return sum(len(self._choices(block)) for block in self.body.layout)
+
+    def _choices(self, block: Block) -> tuple[Choice, ...]:
+        """Return the choices of the genotype for a block; none for one without edges."""
+        return () if block.cell_type is None else self.genotype.cells.get(block.cell_type, ())
 
     def call(
         self, images: tf.Tensor, keep: tf.Tensor | None = None, training: bool = False
@@ -139,7 +148,7 @@ class Network(keras.Model):
         """
         cell_inputs, used = [], 0
         for block in self.body.layout:
-            edges = len(self.genotype.cells.get(block.cell_type, ()))
+            edges = len(self._choices(block))
             cell_inputs.append([{"keep": None if keep is None else keep[used + i]} for i in range(edges)])
             used += edges
         outputs = self.body(images, cell_inputs=cell_inputs, training=training)

@@ -68,7 +68,7 @@ class Supernet(keras.Model):
         return [v for v in self.variables if v.trainable]
 
     def _mixed_edges(self, block: Block, width: int, seed: int) -> Sequence[EdgeLayer]:
-        space = self.space
+        space, rows = self.space, self.space.candidates_of(block)
         return [
             (
                 edge.target,
@@ -83,9 +83,7 @@ class Supernet(keras.Model):
                     name=f"edge_{edge.target}_{edge.source}",
                 ),
             )
-            for i, (edge, candidates) in enumerate(
-                zip(space.edges, space.candidates[block.cell_type], strict=True)
-            )
+            for i, (edge, candidates) in enumerate(zip(space.edges, rows, strict=True))
         ]
 
     def call(

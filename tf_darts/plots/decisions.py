@@ -1,9 +1,9 @@
 """What a selection's decisions say: what each choice was worth, how close it was, and pictures of it.
 
 The decisions are those of decisions.jsonl (`workdir.decisions`). The drop of an operation is the accuracy of
-the supernet less its accuracy without the operation. Where both were measured on the same images its interval is that of a paired
-difference; where the whole supernet was not measured, the drop is taken from the probe that lost least, and
-the interval is Wilson's of the probe's own accuracy.
+the supernet less its accuracy without the operation. Where both were measured on the same images its interval
+is that of a paired difference; where the whole supernet was not measured, the drop is taken from the probe
+that lost least, and the interval is Wilson's of the probe's own accuracy.
 """
 
 import dataclasses

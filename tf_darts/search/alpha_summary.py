@@ -45,8 +45,8 @@ def entropy(mixing_weights: np.ndarray) -> float:
     return float(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1).mean())
 
 
-def skip_share(space, weights: dict[str, np.ndarray]) -> float:
-    """Return the share of skip connections among the edges that magnitude selection would now keep (0 to 1)."""
+def skip_share(space: Space, weights: dict[str, np.ndarray]) -> float:
+    """Return the share of skip connections, 0 to 1, among the edges that magnitude would now keep."""
     return skip_share_of(read_genotype(space, weights))
 
 

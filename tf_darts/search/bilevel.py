@@ -80,7 +80,9 @@ class Bilevel:
             ),
         )
 
-    def forward(self, images: tf.Tensor, training: bool, mixing_weights: MixingWeights | None = None):
+    def forward(
+        self, images: tf.Tensor, training: bool, mixing_weights: MixingWeights | None = None
+    ) -> tf.Tensor:
         """Compute logits, float32 [B, classes], with the architecture as it stands or other mixing weights.
 
         Args:

@@ -7,6 +7,7 @@ import ml_collections
 import numpy as np
 
 from tf_darts.data.image_data import ImageData
+from tf_darts.data.image_stream import StreamedData
 from tf_darts.errors import UserError
 from tf_darts.models import torch_weights
 from tf_darts.runtime.progress import Progress
@@ -19,7 +20,10 @@ from tf_darts.workdir.stage_run import StageRun
 
 
 def check(
-    config: ml_collections.ConfigDict, space: Space, data: ImageData, arrays: Mapping[str, np.ndarray]
+    config: ml_collections.ConfigDict,
+    space: Space,
+    data: ImageData | StreamedData,
+    arrays: Mapping[str, np.ndarray],
 ) -> None:
     """Check that a file's supernet has the sizes that the config and the data say.
 

@@ -1,11 +1,13 @@
 """Bilevel search: from a new supernet to a trained one, with its alpha (paper, section 2; DARTS)."""
 
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from tf_darts.models import memory
+from tf_darts.models.architecture import Computed
 from tf_darts.optim.schedules import cosine
 from tf_darts.runtime import guard, host
 from tf_darts.runtime.progress import Progress
@@ -17,7 +19,7 @@ from tf_darts.search.methods.method import Now
 from tf_darts.search.plan import Epoch, plan
 from tf_darts.search.setup import SearchSetup
 from tf_darts.workdir import decisions
-from tf_darts.workdir.decisions import DecisionsFile
+from tf_darts.workdir.decisions import Decision, DecisionsFile
 from tf_darts.workdir.records import as_json, finish, write_json
 from tf_darts.workdir.stage_run import Columns, StageRun
 from tf_darts.workdir.warnings import Warnings
@@ -52,7 +54,7 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> None:
         if stage.step >= epoch.end:
             continue  # an earlier run did it
         while stage.step < epoch.end:
-            columns = stage.do(lambda step, epoch=epoch: compiled(epoch, step), number)
+            columns = stage.do(functools.partial(compiled, epoch), number)
             stage.progress.update(stage.step, f"epoch {number + 1}/{len(epochs)}, {_summary(columns)}")
             if stage.step < epoch.end:
                 stage.save_if_due()
@@ -71,8 +73,7 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> None:
             pictures.pictures(stage.metrics, architecture, stage.step, title)
         decided = method.decide(setup, number, stage.metrics.epochs)
         if decided:  # those of an epoch that is done again are replaced
-            file = DecisionsFile(folder, keep=lambda made, number=number: made.epoch < number)
-            file.append(*decided)
+            DecisionsFile(folder, keep=functools.partial(_made_before, number)).append(*decided)
         architecture.compact()
         stopping.save(stage.step)
         stage.save()
@@ -131,7 +132,8 @@ class _Compiled:
 
     def __init__(self, setup: SearchSetup, epochs: Sequence[Epoch]):
         self._setup, self._epochs = setup, epochs
-        self._key, self._steps = None, {}
+        self._key: tuple[int, bool, Computed] | None = None
+        self._steps: dict[int, Steps] = {}
 
     def __call__(self, epoch: Epoch, step: int) -> tuple[Columns, int]:
         """Run some steps of an epoch from this one on; return their metrics and how many they are."""
@@ -148,6 +150,11 @@ class _Compiled:
         if images not in self._steps:
             self._steps[images] = search_steps(self._setup, self._epochs, epoch, images)
         return self._steps[images]
+
+
+def _made_before(epoch: int, decision: Decision) -> bool:
+    """Return whether a search decided before an epoch."""
+    return getattr(decision, "epoch", epoch) < epoch
 
 
 def _summary(columns: Columns) -> str:

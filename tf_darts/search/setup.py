@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_set import ImageSet, halves
+from tf_darts.data.image_stream import StreamedData
 from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
 from tf_darts.layers import keras_operation
@@ -123,6 +124,7 @@ class CheckedSearch:
       space: the search space.
       method: the search method.
       budget: what a selected network has to keep to; None: no budget.
+      data: the data.
       needed_memory: what a bilevel step is estimated to need, bytes.
     """
 
@@ -130,10 +132,13 @@ class CheckedSearch:
     space: Space
     method: Method
     budget: Budget | None
+    data: ImageData
     needed_memory: float
 
 
-def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, replicas: int) -> CheckedSearch:
+def check(
+    config: ml_collections.ConfigDict, space: Space, data: ImageData | StreamedData, replicas: int
+) -> CheckedSearch:
     """Check that a supernet can be searched, or selected from, on the data with this config.
 
     Args:
@@ -146,7 +151,7 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
       UserError: the batch does not fit the halves or the replicas, or the images the reductions, or a step
         the memory; no genotype fits the budget; or an operation of the user's own does not do what one must.
     """
-    if config.data.stream:
+    if isinstance(data, StreamedData):
         raise UserError(
             "config: data.stream is True; allowed: False where a supernet is searched or selected from, which"
             " holds its images in memory"
@@ -172,18 +177,17 @@ def check(config: ml_collections.ConfigDict, space: Space, data: ImageData, repl
             f" needs about {memory.gigabytes(needed)} of memory; allowed: what fits in the"
             f" {memory.gigabytes(available)} of this machine"
         )
-    return CheckedSearch(config, space, method, method.budget, needed)
+    return CheckedSearch(config, space, method, method.budget, data, needed)
 
 
-def make(checked: CheckedSearch, data: ImageData, strategy: tf.distribute.Strategy) -> SearchSetup:
+def make(checked: CheckedSearch, strategy: tf.distribute.Strategy) -> SearchSetup:
     """Build a supernet with its data; weights and alpha start as the seed says.
 
     Args:
-      checked: from `check`, with the same data and as many replicas.
-      data: the data.
+      checked: from `check`, with as many replicas.
       strategy: where steps run.
     """
-    config, space, method = checked.config, checked.space, checked.method
+    config, space, method, data = checked.config, checked.space, checked.method, checked.data
     search, runtime = config.search, config.runtime
     transform = Transform(data.mean, data.std, config.data.crop_padding, config.data.flip)
     with strategy.scope(), synchronized_batch_norms(runtime.sync_batch_norm):
@@ -218,7 +222,10 @@ def make(checked: CheckedSearch, data: ImageData, strategy: tf.distribute.Strate
 
 
 def set_up(
-    config: ml_collections.ConfigDict, space: Space, data: ImageData, strategy: tf.distribute.Strategy
+    config: ml_collections.ConfigDict,
+    space: Space,
+    data: ImageData | StreamedData,
+    strategy: tf.distribute.Strategy,
 ) -> SearchSetup:
     """Check, and build a supernet with its data.
 
@@ -231,4 +238,4 @@ def set_up(
     Raises:
       UserError: as `check`.
     """
-    return make(check(config, space, data, strategy.num_replicas_in_sync), data, strategy)
+    return make(check(config, space, data, strategy.num_replicas_in_sync), strategy)

@@ -12,7 +12,8 @@ docs/import.md makes one of a checkpoint of the authors' release.
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -45,7 +46,8 @@ def write(path: str | os.PathLike, bilevel: Bilevel) -> None:
       UserError: it cannot be written.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays_of(bilevel))
+    arrays: dict[str, Any] = arrays_of(bilevel)  # NumPy has one more argument by name, allow_pickle
+    np.savez(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
 
 
@@ -79,26 +81,27 @@ def _adam_values(bilevel: Bilevel, arrays: Mapping[str, np.ndarray]) -> list[tup
     _refuse_others(arrays, ADAM, [f"{ADAM}{n}/{part}" for n in _alphas(bilevel) for part in parts])
     if not any(name.startswith(ADAM) for name in arrays):
         return []
-    adam, values, steps = bilevel.alpha_optimizer, [], {}
+    adam, values = bilevel.alpha_optimizer, []
+    steps: dict[str, int] = {}
     for name, *moments in zip(bilevel.alphas, adam.first, adam.second, strict=True):
         steps[name] = int(_value(arrays, f"{ADAM}{name}/{STEP}", ()))
         for part, variable in zip((FIRST, SECOND), moments, strict=True):
             values.append((variable, _value(arrays, f"{ADAM}{name}/{part}", variable.shape)))
     if len(set(steps.values())) > 1:
         raise UserError(f"file: {ADAM}.../{STEP} are {steps}; allowed: one number, the steps of alpha")
-    return [*values, (adam.step, next(iter(steps.values())))]
+    return [*values, (adam.step, np.array(next(iter(steps.values()))))]
 
 
-def _refuse_others(arrays: Mapping[str, np.ndarray], prefix: str, allowed) -> None:
+def _refuse_others(arrays: Mapping[str, np.ndarray], prefix: str, allowed: Collection[str]) -> None:
     left = sorted(name for name in arrays if name.startswith(prefix) and name not in allowed)
     if left:
         raise UserError(f"file: {left[0]} has no place; allowed under {prefix}: {', '.join(allowed)}")
 
 
-def _value(arrays: Mapping[str, np.ndarray], name: str, shape) -> np.ndarray:
+def _value(arrays: Mapping[str, np.ndarray], name: str, wanted: Sequence[int]) -> np.ndarray:
     if name not in arrays:
         raise UserError(f"file: the array {name} is missing")
-    value, shape = arrays[name], tuple(shape)
+    value, shape = arrays[name], tuple(wanted)
     if value.shape != shape or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
         raise UserError(
             f"file: {name} has shape {value.shape} and type {value.dtype}; allowed: finite numbers of shape"

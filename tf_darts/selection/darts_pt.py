@@ -93,8 +93,8 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
                 stage.save()
 
     if selection.one_shot:  # all decisions come from the supernet as it was searched, and are made now
-        for decision in file.decisions:
-            decision_state.apply(architecture, decision)
+        for made in file.decisions:
+            decision_state.apply(architecture, made)
     genotype = read_genotype(space, architecture.current_weights())
     show(setup, stage.metrics, genotype, stage.step)
     stage.close()
@@ -136,8 +136,9 @@ def _decisions_so_far(setup: SearchSetup, stage: StageRun, searched: DecisionSta
 
 def _is_among_first(decision: Decision, count: int) -> bool:
     """Return whether it is one of the first decisions of a selection by perturbation."""
-    numbered = isinstance(decision, OperationDecision | TopologyDecision) and decision.number is not None
-    return numbered and decision.number < count
+    if not isinstance(decision, OperationDecision | TopologyDecision) or decision.number is None:
+        return False
+    return decision.number < count
 
 
 def _compile(setup: SearchSetup, made: Sequence[Decision]) -> tuple[Decider, PassSteps]:

@@ -92,12 +92,12 @@ class Decider:
         """
         self._each_call = each_call
         criterion = self._criteria[planned.kind]
-        make = {
+        ways: dict[tuple[str, bool], Callable[[dict[str, Any], str, int, int], Decided]] = {
             ("operation", True): self._operation_by_magnitude,
             ("operation", False): self._operation,
             ("topology", True): self._topology_by_magnitude,
             ("topology", False): self._topology,
-        }[planned.kind, criterion == MAGNITUDE]
+        }
         racing = self._racing_confidence and criterion != MAGNITUDE
         about = {
             "event": planned.event,
@@ -106,7 +106,9 @@ class Decider:
             "criterion": criterion,
             "racing_confidence": self._racing_confidence if racing else None,
         }
-        decision = make(about, planned.cell_type, planned.place, first_pass)
+        decision = ways[planned.kind, criterion == MAGNITUDE](
+            about, planned.cell_type, planned.place, first_pass
+        )
         self._remember(decision)
         if not self._at_once:
             apply(self._architecture, decision)
@@ -171,7 +173,8 @@ class Decider:
         self, cell_type: str, node: int, order: list[int], count: int
     ) -> tuple[list[int], tuple[int, ...]]:
         """Drop so many of a node's edges, the first in this order that may be; return them and the others."""
-        left, dropped, refused = list(order), [], set()
+        left, dropped = list(order), []
+        refused: set[int] = set()
         for _ in range(count):
             allowed = dict(zip(left, self._droppable(cell_type, node, left), strict=True))
             refused.update(e for e in left if not allowed[e])
@@ -197,19 +200,19 @@ class Decider:
     def _operation(self, about: dict[str, Any], cell_type: str, edge: int, number: int) -> OperationDecision:
         """Probe every operation of an edge."""
         names = self._architecture.space.candidates[cell_type][edge]
-        removals = [(edge, o) for o in range(len(names))]
+        removals: list[Removal] = [(edge, o) for o in range(len(names))]
         allowed, refused = self._allowed(cell_type, edge)
         scores, importance = self._score("operation", cell_type, removals, number, allowed)
         kept = self._kept(cell_type, edge, importance, allowed)
         measured: dict[str, Any] = {}
-        pairs: list[dict[str, int]] = [{} for _ in names]
+        pairs: list[dict[str, Any]] = [{} for _ in names]
         if self._measures_whole:
             for pair, seen in zip(pairs, self._seen, strict=True):
                 pair["lost"], pair["gained"] = seen.pairs(self._whole)
-            measured["whole"] = Probe(**self._whole.score().row())
+            measured["whole"] = _probe(self._whole.score())
             measured["lead"] = self._lead(kept["operation"], names, importance, allowed)
         probes = [
-            Probe(operation=name, **score.row(), **pair)
+            _probe(score, operation=name, **pair)
             for name, score, pair in zip(names, scores, pairs, strict=True)
         ]
         return OperationDecision(**about, **kept, refused=refused, probes=tuple(probes), **measured)
@@ -247,17 +250,18 @@ class Decider:
         release; each round sees the images in a new order. On a tie the later edge is dropped.
         """
         space = self._architecture.space
-        left, rounds = self._open_edges(cell_type, node), []
-        while len(left) > space.kept_edges:
-            removals = [(e, None) for e in left]
+        left, keeps = self._open_edges(cell_type, node), space.keeps(node)
+        rounds: list[Round] = []
+        while len(left) > keeps:
+            removals: list[Removal] = [(e, None) for e in left]
             allowed = self._droppable(cell_type, node, left)
             scores, importance = self._score("topology", cell_type, removals, number + len(rounds), allowed)
             # From the least needed edge to the most.
             order = sorted(range(len(left)), key=lambda i: (importance[i], -i))
-            count = len(left) - space.kept_edges if self._at_once else 1
+            count = len(left) - keeps if self._at_once else 1
             removed, refused = self._drop(cell_type, node, [left[i] for i in order], count)
             probes = [
-                Probe(edge=e, edge_name=str(space.edges[e]), **score.row())
+                _probe(score, edge=e, edge_name=str(space.edges[e]))
                 for e, score in zip(left, scores, strict=True)
             ]
             rounds.append(Round(probes=tuple(probes), removed=tuple(removed), refused=refused))
@@ -273,13 +277,14 @@ class Decider:
         The paper does not say how its ablation decides topology; ties go to the lower edge.
         """
         now = self._architecture.mixing_weights()[cell_type].numpy()
-        weights = {e: self._weights.get((cell_type, e)) for e in self._open_edges(cell_type, node)}
-        for e, weight in weights.items():
-            if weight is None:  # it had one candidate and was never decided
-                weights[e] = float(now[e].max())
+        # An edge that had one candidate was never decided.
+        weights = {
+            e: self._weights.get((cell_type, e), float(now[e].max()))
+            for e in self._open_edges(cell_type, node)
+        }
         space = self._architecture.space
         ranked = sorted(weights, key=lambda e: -weights[e])
-        count = len(ranked) - space.kept_edges
+        count = len(ranked) - space.keeps(node)
         dropped, refused = self._drop(cell_type, node, ranked[::-1], count)
         left, removed = sorted(set(ranked) - set(dropped)), [e for e in ranked if e in dropped]
         named = {str(space.edges[e]): weight for e, weight in weights.items()}
@@ -294,3 +299,10 @@ class Decider:
     def _kept_edges(self, node: int, left: list[int], removed: list[int]) -> dict[str, Any]:
         names = [str(self._architecture.space.edges[e]) for e in left]
         return {"node": node, "removed": tuple(removed), "kept": tuple(left), "kept_names": tuple(names)}
+
+
+def _probe(score: Score, **about: Any) -> Probe:
+    """Return what a probe scored, as decisions.jsonl has it."""
+    return Probe(
+        correct=score.correct, images=score.images, accuracy=score.accuracy, loss=score.loss, **about
+    )

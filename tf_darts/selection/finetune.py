@@ -51,7 +51,7 @@ def steps(
 
     disturbed_at = _disturbance(setup)
 
-    def make_step(count: int):
+    def make_step(count: int) -> Callable[..., dict[str, tf.Tensor]]:
         def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
             train = passes.batch(images, "selection/train", number, count, replica)
             valid = setup.valid.fresh_batch("selection/valid", number, batch, replicas, replica)

@@ -91,10 +91,11 @@ def magnitude_within(
     budget.check(None if start is None else state)
     places = [(t, e) for t in space.cell_types for e in range(len(space.edges))]
     largest = {(t, e): weights[t][e, np.flatnonzero(state.operations[t][e])].max() for t, e in places}
-    chosen, weight = {}, {}
+    chosen: dict[tuple[str, int], int] = {}
+    weight: dict[tuple[str, int], float] = {}
     for t, e in sorted(places, key=lambda place: -largest[place]):
         allowed = budget.allowed_operations(state, t, e)
-        chosen[t, e] = max(np.flatnonzero(allowed).tolist(), key=lambda o, row=weights[t][e]: row[o])
+        chosen[t, e] = max(np.flatnonzero(allowed).tolist(), key=weights[t][e].__getitem__)
         weight[t, e] = weights[t][e, chosen[t, e]]
         state = state.with_operation(t, e, chosen[t, e])
 
@@ -105,14 +106,14 @@ def magnitude_within(
     }
     certainty = {(t, node): max(weight[t, e] for e in edges) for (t, node), edges in left.items()}
     for t, node in sorted(left, key=lambda place: -certainty[place]):
-        edges = left[t, node]
+        edges, of_type = left[t, node], {e: w for (of, e), w in weight.items() if of == t}
         while len(edges) > space.keeps(node):
             allowed = budget.allowed_removals(state, t, node, edges)
             droppable = [e for e, may in zip(edges, allowed, strict=True) if may]
-            edges.remove(min(reversed(droppable), key=lambda e, t=t: weight[t, e]))
+            edges.remove(min(reversed(droppable), key=of_type.__getitem__))
         state = state.without_edges(t, set(space.incoming(node)) - set(edges))
         if space.kept_edges is not None:
-            edges.sort(key=lambda e, t=t: -weight[t, e])  # a genotype lists the stronger edge first
+            edges.sort(key=of_type.__getitem__, reverse=True)  # a genotype lists the stronger edge first
     cells = {
         t: tuple(
             Choice(node, space.edges[e].source, space.candidates[t][e][chosen[t, e]])

@@ -13,7 +13,7 @@ def show(setup: SearchSetup, metrics: Metrics, genotype: Genotype, step: int) ->
     """Show the selected cells as a picture in TensorBoard."""
     picture = draw_genotypes(setup.space, {setup.config.selection.method: genotype})
     metrics.image("genotype", figure_to_png_bytes(picture), step)
-    metrics.text("genotype", tensorboard_texts.genotype_text(genotype, setup.space))
+    metrics.text("genotype_text", tensorboard_texts.genotype_text(genotype, setup.space))
     metrics.close()
 
 

@@ -1,11 +1,12 @@
 """Probes of several supernets of one space, judged by what a removal costs in all of them together.
 
 Supernets of different seeds disagree about edges whose operations can stand in for each other: which of two
-took over the work is chance. What is removed from all of them is missed for what it is worth in the mean.
+took over the work is chance. What is removed from all of them is missed for what it is worth on average.
 """
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 from tf_darts.selection.probe import Prober, Scorer, Seen
 
@@ -22,7 +23,7 @@ class PooledProber(Scorer):
     def __init__(self, probers: Sequence[Prober]):
         self._probers = list(probers)
 
-    def seen(self, *arguments, **keywords) -> list[Seen]:
-        """As `Prober.seen`, of all supernets together."""
+    def seen(self, *arguments: Any, **keywords: Any) -> list[Seen]:
+        """Return what `Prober.seen` returns, of all supernets together."""
         one_by_one = [prober.seen(*arguments, **keywords) for prober in self._probers]
         return [functools.reduce(Seen.together, same) for same in zip(*one_by_one, strict=True)]

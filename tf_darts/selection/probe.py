@@ -7,6 +7,7 @@ what is the same for all of them is computed once (`selection.probe_pass`).
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -65,7 +66,7 @@ class Scorer(abc.ABC):
         return seen, whole
 
     @abc.abstractmethod
-    def seen(self, *arguments, **keywords) -> list["Seen"]:
+    def seen(self, *arguments: Any, **keywords: Any) -> list["Seen"]:
         """Return what each removal scored on every image, and last, if wanted, the whole (`Prober.seen`)."""
 
 
@@ -144,7 +145,9 @@ class Prober(Scorer):
             shared = shared_pass(supernet, cell_type, node, images, weights, computed)
             masks = self._masks.read_value()
 
-            def probe(i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray):
+            def probe(
+                i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray
+            ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
                 logits = probe_logits(supernet, cell_type, masks[i], shared, weights, computed)
                 loss, hit = losses_and_hits(logits, labels)
                 return i + 1, correct.write(i, tf.cast(hit, tf.float32)), losses.write(i, loss)

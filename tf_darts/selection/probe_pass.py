@@ -90,7 +90,7 @@ def shared_pass(
         outputs = outputs[-supernet.space.input_nodes :]
         cell = None
         if first < len(edge_inputs):
-            cell = _shared_cell(supernet.body.blocks[first], node, outputs, edge_inputs[first])
+            cell = _shared_cell(supernet.body.blocks[first], node, outputs, edge_inputs[first] or [])
     # The operation noise counts its draws: one more for this batch, in which all probes see the same.
     for draws in supernet.packed.others:
         draws.assign(draws.value + 1)
@@ -123,7 +123,7 @@ def probe_logits(
     nodes = [NodeOutput(x) for x in shared.outputs]
     with supernet.packed.unpacked():
         if shared.cell is not None:
-            y = _rest_of_cell(supernet.body.blocks[first], shared.cell, mask, edge_inputs[first])
+            y = _rest_of_cell(supernet.body.blocks[first], shared.cell, mask, edge_inputs[first] or [])
             nodes.append(NodeOutput(y))
         supernet.body.extend(nodes, edge_inputs, range(first + 1, len(edge_inputs)), training=True)
         return supernet.head(nodes[-1], training=True)
@@ -135,18 +135,18 @@ def _first_of(supernet: Supernet, cell_type: str) -> int:
     return types.index(cell_type) if cell_type in types else len(types)
 
 
-def _shared_cell(cell: Cell, node: int, inputs: list[NodeOutput], edge_inputs: EdgeInputs) -> SharedCell:
+def _shared_cell(cell: Cell, node: int, cell_inputs: list[NodeOutput], edge_inputs: EdgeInputs) -> SharedCell:
     """Compute what does not depend on how the edges into the node are mixed."""
-    nodes = cell.input_nodes(inputs, training=True)
+    nodes = cell.input_nodes(cell_inputs, training=True)
     cell.add_nodes(nodes, [t for t in cell.targets if t < node], edge_inputs, training=True)
     known, parts = {}, {}
-    for i, (target, source) in enumerate(cell.ends):
-        if target < node or source >= node or edge_inputs[i] is None:
+    for i, ((target, source), inputs) in enumerate(zip(cell.ends, edge_inputs, strict=True)):
+        if target < node or source >= node or inputs is None:
             continue
         if target == node:
-            parts[i] = cell.edge_layers[i].parts(nodes[source], **edge_inputs[i], training=True)
+            parts[i] = cell.edge_layers[i].parts(nodes[source], **inputs, training=True)
         else:
-            known[i] = cell.edge_output(i, nodes, edge_inputs, training=True)
+            known[i] = cell.edge_output(i, nodes, inputs, training=True)
     return SharedCell(node, nodes, known, parts)
 
 

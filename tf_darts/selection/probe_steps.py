@@ -71,7 +71,8 @@ class ProbeSteps:
             found = score(number, tf.constant(self._full), rest)  # on all replicas, and of one it is taken
             return {n: tf.where(replica == 0, v, 0.0) for n, v in zip(METRICS, found, strict=True)}
 
-        self.full_steps = self._last_step = None
+        self.full_steps: Steps | None = None
+        self._last_step: Steps | None = None
         if self._full:
             shape = (probes, self._replicas * batch_size)
             self.full_steps = Steps(strategy, full, METRICS, shape)
@@ -88,8 +89,10 @@ class ProbeSteps:
         Returns:
           `METRICS` by name, float32 [probes, images], and the number of batches.
         """
-        if done == self._full:
+        if done == self._full and self._last_step is not None:
             return {name: rows[0] for name, rows in self._last_step(pass_index, 1).items()}, 1
+        if self.full_steps is None:
+            raise ValueError(f"batch {done} of a pass of {self.per_pass} batches")
         first = done // self._replicas
         count = min(self._steps_per_call, self._steps - first)
         columns = self.full_steps(pass_index * self._steps + first, count)

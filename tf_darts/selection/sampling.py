@@ -68,7 +68,13 @@ def supernet_ranking(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
         if text not in scored:
             architecture.restrict(weights)
             score = evaluate(pass_index=0)  # all see the same images
-            scored[text] = SampleDecision(genotype=text, **score.row())
+            scored[text] = SampleDecision(
+                genotype=text,
+                correct=score.correct,
+                images=score.images,
+                accuracy=score.accuracy,
+                loss=score.loss,
+            )
         samples.append(scored[text])
         file.append(scored[text])
         progress.update(number + 1, f"accuracy {100 * scored[text].accuracy:.2f} %")
@@ -132,7 +138,7 @@ def _choice_by_choice(
     for i in draw.permutation(len(nodes)):
         t, node = nodes[i]
         left = _left(space, state, t, node)
-        while len(left) > space.kept_edges:
+        while len(left) > space.keeps(node):
             allowed = budget.allowed_removals(state, t, node, left)
             del left[draw.choice(np.flatnonzero(allowed))]
         state = state.without_edges(t, set(space.incoming(node)) - set(left))

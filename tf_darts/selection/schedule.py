@@ -36,7 +36,7 @@ class PlannedDecision:
         if self.kind == "operation":
             return len(space.candidates[self.cell_type][self.place])
         edges = len(space.incoming(self.place))
-        return edges if at_once else sum(range(space.kept_edges + 1, edges + 1))
+        return edges if at_once else sum(range(space.keeps(self.place) + 1, edges + 1))
 
 
 def event_epochs(events: int, interval: int, extra_epoch: bool) -> tuple[list[int], int]:

@@ -35,7 +35,7 @@ from tf_darts.selection.decide import Decider, refusals
 from tf_darts.selection.probe import Prober
 from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.spaces import Space
-from tf_darts.workdir.decisions import Decision
+from tf_darts.workdir.decisions import Decision, OperationDecision
 
 
 class Sgas(Method):
@@ -90,7 +90,8 @@ class Sgas(Method):
         if rest or not 0 <= event < self._decisions:
             return []
         prober = Prober(setup, setup.valid, augment=True)  # whatever a later selection does
-        budget, decisions = setup.budget, []
+        budget = setup.budget
+        decisions: list[Decision] = []
         for place, cell_type in enumerate(space.cell_types):
             undecided = architecture.undecided_edges(cell_type)
             if not undecided:
@@ -108,11 +109,16 @@ class Sgas(Method):
                     break
             decider = Decider(architecture, prober, sgas.decision, allow=lambda *_, allowed=allowed: allowed)
             number = event * len(space.cell_types) + place
-            decision = decider.decide(PlannedDecision(event, epoch, "operation", cell_type, edge), number)
+            planned = PlannedDecision(event, epoch, "operation", cell_type, edge)
+            decision = decider.decide(planned, number)
+            assert isinstance(decision, OperationDecision)  # as it was planned
             refused = refusals(space.candidates[cell_type][edge], within)
             removed = prune(architecture, cell_type, space.edges[edge].target)
-            more = {"refused": refused, "score": float(scores[edge]), "removed": tuple(removed)}
-            decisions.append(dataclasses.replace(decision, **more))
+            decisions.append(
+                dataclasses.replace(
+                    decision, refused=refused, score=float(scores[edge]), removed=tuple(removed)
+                )
+            )
         return decisions
 
 

@@ -122,6 +122,10 @@ class Space:
         """Return the indices of the edges that end in `node`, ascending."""
         return tuple(i for i, edge in enumerate(self.edges) if edge.target == node)
 
+    def candidates_of(self, block: "Block") -> Candidates:
+        """Return the candidate operations of a block's cell, by edge; none for a block without edges."""
+        return () if block.cell_type is None else self.candidates[block.cell_type]
+
     def keeps(self, node: int) -> int:
         """Return the number of input edges that `node` has in a genotype."""
         incoming = len(self.incoming(node))

@@ -34,7 +34,9 @@ class Callbacks:
     def __init__(
         self, callbacks: Sequence[keras.callbacks.Callback], network: Network, epochs: int, steps: int
     ):
-        self._network, self._epoch, self._logs = network, None, {}
+        self._network = network
+        self._epoch: int | None = None
+        self._logs: dict[str, float] = {}
         network.stop_training = False
         self._all = keras.callbacks.CallbackList(
             list(callbacks), model=network, epochs=epochs, steps=steps, verbose=0

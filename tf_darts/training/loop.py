@@ -1,5 +1,6 @@
 """Training a genotype's network from scratch, and its test accuracy (paper, section 6; DARTS)."""
 
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_darts.data.image_data import ImageData
+from tf_darts.data.image_set import ImageSet
 from tf_darts.data.pass_steps import PassSteps, StreamedSteps, over
 from tf_darts.models.evaluator import Evaluator
 from tf_darts.models.network import count_parameters
@@ -32,7 +35,7 @@ def training_steps(setup: TrainingSetup) -> PassSteps | StreamedSteps:
     training, replicas = setup.config.training, setup.strategy.num_replicas_in_sync
     batch_size, seed = training.batch_size, fold(setup.config.seed, "training")
 
-    def make_step(count: int):
+    def make_step(count: int) -> Callable[..., dict[str, tf.Tensor]]:
         def step(number: tf.Tensor, replica: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
             epoch = number // steps.per_pass
             learning_rate = schedule.learning_rate(training, epoch)
@@ -105,7 +108,7 @@ def run(
         due = (epoch + 1) % training.evaluate_every == 0 or stage.step == total
         if due:
             stage.metrics.epoch(stage.step, epoch, evaluate())
-        told.epoch_ends(lambda epoch=epoch: stage.metrics.of_epoch(epoch))
+        told.epoch_ends(functools.partial(stage.metrics.of_epoch, epoch))
         if told.stopped and not due:
             stage.metrics.epoch(stage.step, epoch, evaluate())
         stage.save()
@@ -153,7 +156,8 @@ def _show(setup: TrainingSetup, stage: StageRun, name: str, result: dict[str, An
     """Leave what the trained network gets wrong, and show it and the final figures in TensorBoard."""
     metrics, step = stage.metrics, stage.step
     pictures = {}
-    if not setup.config.data.stream:  # what is streamed is too much to look back at
+    # What is streamed is too much to look back at.
+    if isinstance(setup.data, ImageData) and isinstance(setup.test, ImageSet):
         predictions = mistakes.predict(
             setup.strategy,
             setup.test,

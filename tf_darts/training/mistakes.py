@@ -64,7 +64,7 @@ def predict(
     """
     replicas = strategy.num_replicas_in_sync
 
-    def make_step(count: int):
+    def make_step(count: int) -> Callable[..., dict[str, tf.Tensor]]:
         def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
             batch, labels = steps.batch(images, "training/errors", number, count, replica, False)
             probabilities = tf.nn.softmax(forward(batch))

@@ -41,7 +41,7 @@ class TrainingSetup:
     strategy: tf.distribute.Strategy
     train: ImageSet | ImageStream
     test: ImageSet | ImageStream
-    data: ImageData
+    data: ImageData | StreamedData
     network: Network
     optimizer: SGD
     classes: int
@@ -110,5 +110,10 @@ def make(
         )
         weights = [v.value for v in network.trainable_variables]
         optimizer = SGD(weights, training.momentum, training.weight_decay, training.clip_norm)
-        train, test = data.sets(transform, seed) if config.data.stream else whole_sets(data, transform, seed)
+        train: ImageSet | ImageStream
+        test: ImageSet | ImageStream
+        if isinstance(data, StreamedData):
+            train, test = data.sets(transform, seed)
+        else:
+            train, test = whole_sets(data, transform, seed)
     return TrainingSetup(config, strategy, train, test, data, network, optimizer, data.num_classes)

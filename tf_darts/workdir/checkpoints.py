@@ -70,7 +70,7 @@ class Checkpoints:
         Raises:
           UserError: there are some, and none is whole; or it does not fit.
         """
-        faults = []
+        faults: list[str] = []
         for number in _numbers(self._folder):
             fault = _fault(self._stage, number)
             if fault is None:

@@ -17,7 +17,8 @@ class Warnings:
     """
 
     def __init__(self, stage: str):
-        self._stage, self._said = stage, set()
+        self._stage = stage
+        self._said: set[str] = set()
 
     def say(self, found: Mapping[str, str]) -> None:
         """Print those of a kind that was not printed before.

@@ -4,6 +4,8 @@ The perturbation stands in the place of the softmax of alpha in the step of the 
 edges stay as they are. The radius grows over the search (0.03 to 0.3) and is at its end in fine-tuning.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tf_darts.layers.depthwise import no_kernel_gradients
@@ -59,7 +61,9 @@ class SdartsADV(SdartsRS):
         raised = self._loss(bilevel, train, now, rows) >= self._loss(bilevel, train, now, plain)
         return {t: tf.where(raised, rows[t], p) for t, p in plain.items()}
 
-    def _gradients(self, bilevel: Bilevel, train: Batch, now: Now, rows: MixingWeights):
+    def _gradients(
+        self, bilevel: Bilevel, train: Batch, now: Now, rows: MixingWeights
+    ) -> dict[str, tf.Tensor]:
         with no_kernel_gradients(), tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(rows.values()))
             share = self._share(bilevel, train, now, rows)
@@ -116,8 +120,11 @@ def _on_simplex(plain: tf.Tensor, moved: tf.Tensor, free: tf.Tensor) -> tf.Tenso
     return tf.where(tf.reduce_any(free, -1, keepdims=True), scaled, plain)
 
 
-def _repeat(function, rows: dict[str, tf.Tensor], times: int) -> dict[str, tf.Tensor]:
-    """function(function(... rows)); as a loop of the graph, so that the supernet stands there once."""
+Rows = dict[str, tf.Tensor]
+
+
+def _repeat(function: Callable[[Rows], Rows], rows: Rows, times: int) -> Rows:
+    """Return function(function(... rows)); as a loop of the graph, so that the supernet stands there once."""
     if tf.distribute.get_replica_context().num_replicas_in_sync > 1:  # no sum over replicas in such a loop
         for _ in range(times):
             rows = function(rows)

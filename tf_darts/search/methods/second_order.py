@@ -9,6 +9,7 @@ loss that the weights are fitted to there, with its label smoothing, noise and d
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -29,7 +30,7 @@ class SecondOrder(Method):
         bilevel.alpha_optimizer.apply(sum_over_replicas(evaluated.gradients))
         return evaluated
 
-    def mixed(self, *arguments) -> list[tf.Tensor]:
+    def mixed(self, *arguments: Any) -> list[tf.Tensor]:
         """Return grad^2_{alpha,w} L_train u, as `second_order_gradients` asks for it."""
         return finite_difference(*arguments)
 
@@ -37,7 +38,7 @@ class SecondOrder(Method):
 class ExactSecondOrder(SecondOrder):
     """With the exact second derivative, a gradient of a gradient."""
 
-    def mixed(self, *arguments) -> list[tf.Tensor]:
+    def mixed(self, *arguments: Any) -> list[tf.Tensor]:
         return nested_gradients(*arguments)
 
 
