@@ -2,7 +2,8 @@ r"""What bin/benchmark measures: supernets and networks of three spaces at the s
 
     bin/benchmark --config=configs/benchmark.py --peer=pytorch --output=runs/benchmark
 
-Not an experiment: no data are read and nothing is searched. tf_darts/tools/benchmark/settings.py lists all fields.
+Not an experiment: no data are read and nothing is searched. tf_darts/tools/benchmark/settings.py lists all
+fields.
 With the peer it takes hours on two CPU cores, most of them the stages of the selection; for a few minutes:
 
     bin/benchmark --config=configs/benchmark.py --output=runs/small \

@@ -1,9 +1,9 @@
 """What a process has set in TensorFlow and Keras: set for a run of ours, and put back after it.
 
 A program owns its process, and sets everything once (`runtime.strategy.start`). The API is a guest: what it
-needs holds while a call of it runs (`borrowed`), and the process is then as it was. The API sets no numbers of
-threads, because TensorFlow cannot take them back: on a machine of few cores a search then takes longer, and
-the last bits of its results are not those of a program.
+needs holds while a call of it runs (`borrowed`), and the process is then as it was. The API sets no numbers
+of threads, because TensorFlow cannot take them back: on a machine of few cores a search then takes longer,
+and the last bits of its results are not those of a program.
 """
 
 import contextlib

@@ -80,7 +80,7 @@ class ProbeSteps:
             self._last_step = Steps(strategy, last, METRICS, (probes, rest))
 
     def __call__(self, pass_index: int, done: int) -> tuple[dict[str, np.ndarray], int]:
-        """Some batches of a pass.
+        """Run some batches of a pass.
 
         Args:
           pass_index: passes of one index see the same images in the same order and augmentation.

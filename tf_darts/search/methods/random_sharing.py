@@ -29,7 +29,7 @@ class RandomSharing(Method):
 
 
 def draw(architecture: Architecture, cell_type: str, seed: tf.Tensor) -> tf.Tensor:
-    """A random architecture of what is still open: as many input edges of a node as a genotype keeps.
+    """Draw an architecture of what is still open: as many input edges of a node as a genotype keeps.
 
     Returns:
       float32 [edges, operations]; one-hot rows, zeros where an edge is left out.
