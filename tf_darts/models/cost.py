@@ -13,7 +13,6 @@ from typing import Any
 
 from tf_darts.layers.body import Body
 from tf_darts.layers.cell import Cell
-from tf_darts.layers.layer import Layer
 from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
 

@@ -111,7 +111,8 @@ class Sgas(Method):
             number = event * len(space.cell_types) + place
             planned = PlannedDecision(event, epoch, "operation", cell_type, edge)
             decision = decider.decide(planned, number)
-            assert isinstance(decision, OperationDecision)  # as it was planned
+            if not isinstance(decision, OperationDecision):  # never: it was planned as one
+                raise TypeError(f"{decision} is no decision on an operation")
             refused = refusals(space.candidates[cell_type][edge], within)
             removed = prune(architecture, cell_type, space.edges[edge].target)
             decisions.append(
