@@ -129,10 +129,6 @@ class Network(keras.Model):
         """Edges of all cells together: what drop path needs masks for."""
         return sum(len(self._choices(block)) for block in self.body.layout)
 
-    def _choices(self, block: Block) -> tuple[Choice, ...]:
-        """Return the choices of the genotype for a block; none for one without edges."""
-        return () if block.cell_type is None else self.genotype.cells.get(block.cell_type, ())
-
     def call(
         self, images: tf.Tensor, keep: tf.Tensor | None = None, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor | None]:

@@ -31,7 +31,7 @@ class Epoch:
 
 
 def plan(method: Method, images: int, replicas: int) -> list[Epoch]:
-    """All epochs of a search.
+    """Return all epochs of a search.
 
     Args:
       method: the search method.
