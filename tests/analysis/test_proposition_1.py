@@ -14,6 +14,7 @@ from scipy.optimize import minimize_scalar
 from tests.analysis import made
 from tf_darts import config as config_lib
 from tf_darts import registry
+from tf_darts.analysis import analyses
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "analyses"
 # The module as a config's `extensions.analyses` leads to it.
@@ -104,6 +105,12 @@ def test_the_analysis_trains_once(registered, tmp_path, monkeypatch):
     assert first == again and len(trained) == 2
     assert before == {path: path.read_bytes() for path in folder.iterdir()}
     assert "0.123" in first and first.count("0.667") == 4
+
+
+def test_it_is_prepared_without_a_search(registered, tmp_path):
+    assert list(analyses.prepare(["proposition_1"], str(tmp_path), config_lib.default(), None)) == [
+        "proposition_1"
+    ]
 
 
 @pytest.mark.slow
