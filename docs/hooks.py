@@ -35,14 +35,14 @@ def modules() -> list[str]:
 
 
 def reference_page(path: pathlib.PurePath) -> str | None:
-    """The page of the reference that has a file of tf_darts; None for any other file."""
+    """The place in the reference that has a file or folder of tf_darts; None for any other."""
     if path.parts[0] != "tf_darts" or (path.suffix not in ("", ".py")):
         return None
-    return (
-        f"reference/{pathlib.PurePath(path.parts[1]).stem}.md"
-        if len(path.parts) > 1
-        else "reference/index.md"
-    )
+    if len(path.parts) == 1:
+        return "reference/index.md"
+    page = f"reference/{pathlib.PurePath(path.parts[1]).stem}.md"
+    module = ".".join(path.with_suffix("").parts)
+    return f"{page}#{module}" if len(path.parts) > 2 else page
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -1,26 +1,34 @@
 """The modules of tf_darts and their imports, read from the sources, and the order of folders that they keep.
 
-    python tests/imports.py    writes the picture and the table into docs/architecture.md
+    python tests/imports.py    writes the picture and the list of folders into docs/architecture.md
 
 Nothing of tf_darts is imported, and neither is TensorFlow.
 """
 
 import ast
 import pathlib
-import re
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = "tf_darts"
 PAGE = ROOT / "docs" / "architecture.md"
 
-# The folders and modules right below tf_darts/, from the bottom: each imports itself and those before it.
-ORDER = (
-    *("__init__", "errors", "files", "registry", "spaces", "genotypes", "config", "optim", "runtime"),
-    *("workdir", "data", "layers", "models", "plots", "search", "selection", "training", "nas_bench"),
-    *("session", "stages", "export", "analysis", "study", "paper", "report", "tools"),
-    *("api", "extend", "cli"),
+# The folders and modules right below tf_darts/, by floor, from the ground: each imports itself, those on the
+# floors below it, and those before it on its own floor.
+FLOORS = (
+    ("used everywhere", ("__init__", "errors", "files", "registry")),
+    ("what is searched, every setting", ("spaces", "genotypes", "config")),
+    ("formulas, devices, random draws", ("optim", "runtime")),
+    ("what a run leaves, pictures", ("workdir", "plots")),
+    ("images, layers, networks", ("data", "layers", "models")),
+    ("the three algorithms", ("search", "selection", "training")),
+    ("the three stages", ("session", "stages")),
+    ("results, tools", ("export", "nas_bench", "analysis", "study", "paper", "report", "tools")),
+    ("where a user comes in", ("api", "extend", "cli")),
 )
+ORDER = tuple(name for _, names in FLOORS for name in names)
+WIDTH = 34  # of the picture's text: a phone shows the whole of it
 
 
 def modules() -> dict[str, pathlib.Path]:
@@ -119,27 +127,49 @@ def reduced(edges: dict[str, set[str]]) -> dict[str, set[str]]:
     }
 
 
+def place(name: str) -> str:
+    """Return how an entry of ORDER is written: `spaces/`, `errors.py`."""
+    return f"{name}.py" if file_of(name).stem == name else f"{name}/"
+
+
 def picture() -> str:
-    """Return the folders and their imports as a Mermaid graph and a table, in Markdown."""
-    edges = of_folders()
-    lines = ["```mermaid", "graph BT"]
-    for name, targets in reduced(edges).items():
-        lines += [f"  {name} --> {target}" for target in sorted(targets, key=ORDER.index)]
-    lines += ["```", "", "| folder or module | what it is about | imports |", "|---|---|---|"]
-    for name in ORDER:
-        targets = ", ".join(sorted(edges[name], key=ORDER.index)) or "nothing"
-        place = f"{name}.py" if file_of(name).stem == name else f"{name}/"
-        lines.append(f"| `{place}` | {subject(name)} | {targets.replace('__init__', '`__init__`')} |")
+    """Return the floors of the house as a block of text, in Markdown: the ground floor is the last."""
+    wall = "─" * (WIDTH + 2)
+    lines = [f"└{wall}┘", "```"]
+    for what, names in FLOORS:
+        rooms = textwrap.wrap("  ".join(map(place, names)), WIDTH - 2, break_on_hyphens=False)
+        floor = [f"│ {line:{WIDTH}} │" for line in (what, *(f"  {row}" for row in rooms))]
+        lines = [f"├{wall}┤", *floor, *lines]
+    return "\n".join(["```text", f"┌{wall}┐", *lines[1:]])
+
+
+def folders() -> str:
+    """Return what each folder is about, and which others it is built on, as a list in Markdown."""
+    lines = []
+    for name, targets in reduced(of_folders()).items():
+        built_on = ", ".join(f"`{place(target)}`" for target in sorted(targets, key=ORDER.index))
+        lines.append(f"- `{place(name)}`: {subject(name)}" + (f" Built on {built_on}." if built_on else ""))
     return "\n".join(lines)
 
 
-BEGIN, END = "<!-- imports: written by tests/imports.py -->", "<!-- end of imports -->"
+# What stands between the marks `<!-- NAME: written by tests/imports.py -->` and `<!-- end of NAME -->`.
+PARTS = {"picture": picture, "folders": folders}
 
 
-def with_picture(page: str) -> str:
-    """Return a page with the picture between its two marks."""
-    return re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{picture()}\n{END}", page, flags=re.DOTALL)
+def with_parts(page: str, parts: Mapping[str, Callable[[], str]] = PARTS) -> str:
+    """Return a page with each part between its two marks.
+
+    Raises:
+      ValueError: a mark is missing, or there several times.
+    """
+    for name, make in parts.items():
+        begin, end = f"<!-- {name}: written by tests/imports.py -->", f"<!-- end of {name} -->"
+        if page.count(begin) != 1 or page.count(end) != 1:
+            raise ValueError(f"not once in the page: {begin} and {end}")
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}\n\n{make()}\n\n{end}{rest.partition(end)[2]}"
+    return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_picture(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(with_parts(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -24,33 +24,40 @@ ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 600.0  # seconds; a mutant that does not end is noticed too
 
 TARGETS: dict[str, tuple[str, ...]] = {
-    "architecture.py": ("test_architecture.py", "selection/test_perturbation.py", "test_supernet.py"),
-    "optimizers.py": ("test_optimizers.py",),
+    "models/architecture.py": (
+        "models/test_architecture.py",
+        "models/test_supernet.py",
+        "selection/test_decide.py",
+    ),
+    "models/budget.py": ("models/test_budget.py", "selection/test_budget_selections.py"),
+    "models/decision_state.py": ("models/test_budget.py", "selection/test_decide.py"),
+    "optim/optimizers.py": ("optim/test_optimizers.py",),
     "search/bilevel.py": ("search/test_bilevel.py", "test_replicas.py"),
-    "search/plan.py": ("search/test_plan.py", "search/test_loop.py"),
     "search/loop.py": (
         "search/test_loop.py",
-        "search/test_sgas.py",
         "search/test_early_stopping.py",
         "search/test_pictures.py",
+        "selection/test_sgas.py",
     ),
-    "selection/budget.py": ("selection/test_budget.py", "selection/test_budget_selections.py"),
-    "selection/criteria.py": ("selection/test_perturbation.py", "selection/test_variants.py"),
-    "selection/magnitude.py": (
-        "selection/test_magnitude.py",
-        "selection/test_budget.py",
-        "selection/test_variants.py",
-    ),
-    "selection/perturbation.py": (
-        "selection/test_perturbation.py",
-        "selection/test_budget.py",
+    "search/plan.py": ("search/test_plan.py", "search/test_loop.py"),
+    "selection/criteria.py": ("selection/test_decide.py", "selection/test_variants.py"),
+    "selection/darts_pt.py": ("selection/test_darts_pt.py", "selection/test_variants.py"),
+    "selection/decide.py": (
+        "selection/test_decide.py",
         "selection/test_pictures.py",
         "selection/test_variants.py",
+        "models/test_budget.py",
     ),
-    "selection/perturb_and_finetune.py": ("selection/test_loop.py", "selection/test_variants.py"),
-    "selection/probing.py": ("selection/test_probing.py", "selection/test_pictures.py"),
-    "selection/race.py": ("selection/test_racing.py", "selection/test_probing.py"),
+    "selection/magnitude.py": (
+        "selection/test_magnitude.py",
+        "selection/test_variants.py",
+        "models/test_budget.py",
+    ),
+    "selection/probe.py": ("selection/test_probe.py", "selection/test_pictures.py"),
+    "selection/probe_pass.py": ("selection/test_probe_pass.py", "selection/test_probe.py"),
+    "selection/race.py": ("selection/test_race.py", "selection/test_probe.py"),
     "selection/schedule.py": ("selection/test_schedule.py", "selection/test_variants.py"),
+    "workdir/decisions.py": ("workdir/test_decisions.py", "selection/test_darts_pt.py"),
 }
 
 COMPARED = {

@@ -1,6 +1,6 @@
 """Folders in the order of tests/imports.py: imports only go down, and names say what a file has.
 
-The picture of the order on the page on architecture is this tree's.
+The picture and the list on the page on architecture are this tree's, and what the page names is there.
 """
 
 import ast
@@ -127,17 +127,48 @@ def test_a_modules_name_says_something():
         ({"a": {"b", "c"}, "b": set(), "c": set()}, {"a": {"b", "c"}, "b": set(), "c": set()}),
     ],
 )
-def test_the_picture_leaves_out_what_follows(edges, left):
+def test_what_follows_is_left_out(edges, left):
     assert imports.reduced(edges) == left
 
 
-def test_the_picture_is_of_this_tree():
+def test_the_picture_and_the_list_are_of_this_tree():
     page = imports.PAGE.read_text(encoding="utf-8")
-    assert imports.BEGIN in page and imports.END in page
-    assert page == imports.with_picture(page), "run: python tests/imports.py"
+    assert page == imports.with_parts(page), "run: python tests/imports.py"
 
 
-NAMED = re.compile(r"`([a-z_]\w*(?:\.\w+)+)`")
+def test_the_picture_shows_every_folder_once_from_the_roof_down():
+    rows = [line for line in imports.picture().splitlines() if line.startswith("│")]
+    assert {len(row) for row in rows} == {imports.WIDTH + 4}
+    rooms = [name for row in rows if row.startswith("│   ") for name in row.strip("│ ").split()]
+    assert sorted(rooms) == sorted(imports.place(name) for name in ORDER)
+    of_some = [rooms.index(room) for room in ("cli/", "stages.py", "search/", "layers/", "registry.py")]
+    assert of_some == sorted(of_some)
+
+
+def test_parts_are_written_between_their_marks_and_nowhere_else():
+    page = "a\n<!-- x: written by tests/imports.py -->\nold\n<!-- end of x -->\nb\n"
+    written = "a\n<!-- x: written by tests/imports.py -->\n\nnew\n\n<!-- end of x -->\nb\n"
+    assert imports.with_parts(page, {"x": lambda: "new"}) == written
+    assert imports.with_parts(written, {"x": lambda: "new"}) == written
+    for wrong in ("", page + page):
+        with pytest.raises(ValueError, match="not once in the page"):
+            imports.with_parts(wrong, {"x": lambda: "new"})
+
+
+# What the page names: a file as the text of a link to it, and what is in that file, as `Bilevel.forward`.
+LINKED = re.compile(r"\[`([\w/]+\.py)`\]\(\.\./tf_darts/([\w/]+\.py)\)")
+NAMED = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)(?<!\.json)(?<!\.jsonl)`")  # no file of a work directory
+
+
+def items(page):
+    """The paragraphs, the items of lists and the rows of tables of a page, each with all its lines."""
+    text = re.sub(r"^```.*?^```$", "", page, flags=re.M | re.S)
+    return [item for item in re.split(r"\n\n|\n(?=\d+\. |\| |- )", text) if item.strip()]
+
+
+def module_of(file):
+    """The module of a file of the package."""
+    return file.removesuffix(".py").replace("/", ".")
 
 
 def defined_in(module):
@@ -158,25 +189,48 @@ def defined_in(module):
     return found
 
 
-def exists(name):
-    """Whether a name is a field of the config, or MODULE.NAME with a module of the package."""
-    parts = name.split(".")
-    for end in range(len(parts) - 1, 0, -1):
-        module = ".".join(parts[:end])
-        if module in MODULES:
-            return ".".join(parts[end:]) in defined_in(module)
-    return False
+def missing(item):
+    """What an item names that is neither a config field nor in one of the files that it links to.
+
+    A link's text has to be the file that it leads to.
+    """
+    links = LINKED.findall(item)
+    wrong = [text for text, file in links if text != file or module_of(file) not in MODULES]
+    files = [module_of(file) for _, file in links if module_of(file) in MODULES]
+    known = set().union(config.NAMES, *map(defined_in, files))
+    return wrong + [name for name in NAMED.findall(LINKED.sub("", item)) if name not in known]
 
 
-def test_what_the_walks_name_is_there():
-    page = imports.PAGE.read_text(encoding="utf-8").partition(imports.BEGIN)[0]
-    named = NAMED.findall(page)
-    assert len(named) > 60
-    assert [name for name in named if not exists(name) and name not in config.NAMES] == []
+def written_by_hand():
+    page = imports.PAGE.read_text(encoding="utf-8")
+    return items(imports.with_parts(page, dict.fromkeys(imports.PARTS, lambda: "")))
+
+
+def test_what_the_page_names_is_there():
+    assert [(item, names) for item in written_by_hand() if (names := missing(item))] == []
+
+
+def test_the_page_names_much():
+    links = {file for item in written_by_hand() for _, file in LINKED.findall(item)}
+    names = {name for item in written_by_hand() for name in NAMED.findall(LINKED.sub("", item))}
+    assert len(links) > 50 and len(names) > 70
+    wanted = ("mixed_op", "bilevel", "probe", "probe_pass", "finetune", "darts_pt", "budget", "stage_run")
+    assert [name for name in wanted if not any(file.endswith(f"/{name}.py") for file in links)] == []
 
 
 @pytest.mark.parametrize(
-    "name", ["stages.searched", "models.supernet.Supernet.sing", "nowhere.at_all", "models.supernet"]
+    ("item", "names"),
+    [
+        ("1. [`search/loop.py`](../tf_darts/search/loop.py): `run`, `search_steps`, `search.epochs`.", []),
+        ("1. [`search/loop.py`](../tf_darts/search/loop.py): `sing`, and `run`.", ["sing"]),
+        ("`run` of no file", ["run"]),
+        ("[`search/loop.py`](../tf_darts/search/plan.py)", ["search/loop.py"]),
+        ("[`search/nowhere.py`](../tf_darts/search/nowhere.py)", ["search/nowhere.py"]),
+        (
+            "[`search/bilevel.py`](../tf_darts/search/bilevel.py): `Bilevel.forward`, `Bilevel.sing`",
+            ["Bilevel.sing"],
+        ),
+    ],
 )
-def test_what_is_not_there_is_noticed(name):
-    assert not exists(name)
+def test_what_is_not_there_is_noticed(item, names):
+    assert missing(item) == names

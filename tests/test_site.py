@@ -61,5 +61,6 @@ def test_the_site_builds_without_a_warning_and_has_the_public_names(tmp_path):
         'id="tf_darts.selection.decide'
         in (tmp_path / "site" / "reference" / "selection" / "index.html").read_text()
     )
-    # A page of the repository links to a module, and the site to its page of the reference.
-    assert 'href="../reference/config/"' in (tmp_path / "site" / "library" / "index.html").read_text()
+    # A page of the repository links to a module, and the site to its place in the reference.
+    page = (tmp_path / "site" / "library" / "index.html").read_text()
+    assert 'href="../reference/config/#tf_darts.config.fields"' in page

@@ -1,11 +1,24 @@
 """Search, selection and training from Python, on one's own arrays or `tf.data.Dataset`.
 
-    from tf_darts import api
+    >>> from sklearn.datasets import load_digits
+    >>> from tf_darts import api
+    >>> digits = load_digits()
+    >>> images, labels = digits.images[:200] / 16, digits.target[:200]
+    >>> config = {  # what differs from the published settings: here all is tiny
+    ...     "space": "nas_bench_201",
+    ...     "search": {"channels": 4, "cells": 1, "epochs": 2, "batch_size": 32},
+    ...     "selection": {"interval": 0},
+    ...     "training": {
+    ...         "channels": 4, "cells": 1, "epochs": 2, "auxiliary_weight": 0.0, "cutout_length": 0
+    ...     },
+    ... }
+    >>> searched = api.search((images, labels), config=config, workdir="runs/digits")
+    >>> selected = api.select(searched)
+    >>> trained = api.train(selected)
+    >>> trained.predict(digits.images[200:203] / 16).shape
+    (3, 10)
 
-    searched = api.search((images, labels), config={"space": "nas_bench_201", "search.epochs": 10})
-    selected = api.select(searched)
-    trained = api.train(selected)
-    trained.predict(new_images)
+The examples below go on from these lines.
 
 Each function is a stage, as the programs run it, in a work directory: with `workdir` it continues where it
 was interrupted, finds what is finished, and every program can go on from there. Without, the directory is a
@@ -41,7 +54,7 @@ from tf_darts.workdir import stage_folders
 from tf_darts.workdir.records import read_json, read_lines
 
 Config: TypeAlias = ml_collections.ConfigDict | Mapping[str, Any]
-"""A config as a file in configs/ gives it, or values by name, as {"search.epochs": 10}."""
+"""A config as a file in configs/ returns it, or values by name, as {"search.epochs": 10}."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +113,22 @@ class Searched:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The content of result.json."""
+        """The content of result.json.
+
+        Examples:
+          >>> searched.result["space"], searched.result["steps"]
+          ('nas_bench_201', 6)
+        """
         return read_json(self.folder / "result.json")
 
     @property
     def alpha(self) -> dict[str, np.ndarray]:
-        """The architecture parameters, [edges, operations] by cell type."""
+        """The architecture parameters, [edges, operations] by cell type.
+
+        Examples:
+          >>> searched.alpha["normal"].shape
+          (6, 5)
+        """
         return {cell_type: np.array(rows) for cell_type, rows in self.result["alpha"].items()}
 
 
@@ -130,12 +153,30 @@ class Selected:
 
     @property
     def text(self) -> str:
-        """The genotype's published text form."""
+        """The genotype's published text form.
+
+        Examples:
+          >>> selected.text
+          '|...~0|+|...~0|...~1|+|...~0|...~1|...~2|'
+        """
         return self.genotype.to_text(self.run.space)
 
     @property
     def decisions(self) -> list[dict[str, Any]]:
-        """Every decision with its probes, in their order; none where the selection leaves none."""
+        """Every decision with its probes, in their order; none where the selection leaves none.
+
+        Examples:
+          >>> first = selected.decisions[0]
+          >>> first["edge_name"], first["chosen"]
+          ('...<-...', '...')
+          >>> for probe in first["probes"]:  # the supernet's accuracy without each operation
+          ...     print(f"{probe['operation']:12}  {probe['accuracy']:.2f}")
+          none          0...
+          skip_connect  0...
+          nor_conv_1x1  0...
+          nor_conv_3x3  0...
+          avg_pool_3x3  0...
+        """
         return read_lines(self.folder / "decisions.jsonl")
 
 
@@ -160,7 +201,12 @@ class Trained:
 
     @property
     def test_accuracy(self) -> float:
-        """Share of the test images that the network classifies correctly after its last epoch."""
+        """Share of the test images that the network classifies correctly after its last epoch.
+
+        Examples:
+          >>> print(f"{trained.test_accuracy:.2f}")
+          0...
+        """
         return self.result["test_accuracy"]
 
     @functools.cached_property
@@ -170,6 +216,10 @@ class Trained:
 
         It is yours: what you do to it (`model.fit`) changes nothing of `predict` and `export`, which use the
         weights that the training ended with.
+
+        Examples:
+          >>> trained.model.input_shape, trained.model.output_shape
+          ((None, 8, 8, 1), (None, 10))
         """
         return build.keras_model(self._trained, self.run.data)
 
@@ -189,6 +239,11 @@ class Trained:
 
         Raises:
           UserError: the images are of another shape than those of the training, or no images.
+
+        Examples:
+          >>> probabilities = trained.predict(images[:3])
+          >>> probabilities.shape, probabilities.dtype
+          ((3, 10), dtype('float32'))
         """
         images, shape = images_of("images", np.asarray(images)), self.run.data.image_shape
         if images.shape[1:] != tuple(shape):
@@ -207,6 +262,11 @@ class Trained:
           folder: where to; by default WORKDIR/export/NAME.
           formats: of "keras", "saved_model", "tflite", "tflite_int8".
           options: check_images and representative_images, as `export.build.export`.
+
+        Examples:
+          >>> card = trained.export("exported", formats=["keras"])
+          >>> card["formats"]["keras"]["file"], card["formats"]["keras"]["agrees"]
+          ('model.keras', True)
         """
         folder = pathlib.Path(folder or self.workdir / "export" / self.folder.name)
         return build.export(self._trained, self.run.data, folder, formats, **options)
@@ -238,6 +298,13 @@ def search(
 
     Raises:
       UserError: something given is of no use; the message names it and says what is allowed.
+
+    Examples:
+      With the same `workdir` a search goes on where it was interrupted, or finds that it has finished:
+
+      >>> searched = api.search((images, labels), config=config, workdir="runs/digits")
+      >>> searched
+      Searched(folder=PosixPath('runs/digits/search'))
     """
     run = _started(data, test, config, workdir, class_names)
     return Searched(run, stages.search(run.session, str(run.workdir)))
@@ -254,6 +321,13 @@ def select(searched: Searched, method: str | None = None, *, config: Config | No
 
     Raises:
       UserError: as `search`.
+
+    Examples:
+      >>> by_magnitude = api.select(searched, "magnitude")
+      >>> by_magnitude.folder
+      PosixPath('runs/digits/selection/magnitude')
+      >>> api.select(searched, "random", config={"selection.name": "first_draw"}).folder.name
+      'first_draw'
     """
     chosen = {} if method is None else {"selection.method": method, "selection.name": ""}
     run = searched.run.with_config({**chosen, **(config or {})})
@@ -290,6 +364,17 @@ def train(
 
     Raises:
       UserError: as `search`.
+
+    Examples:
+      >>> trained = api.train(selected)
+      >>> trained.folder
+      PosixPath('runs/digits/training/perturbation')
+
+      A genotype of one's own, with images and a config of its own:
+
+      >>> genotype = "|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
+      >>> api.train(genotype, (images, labels), config=config).result["epochs"]
+      2
     """
     if isinstance(what, Selected):
         for argument, value in {"data": data, "test": test, "workdir": workdir}.items():
@@ -312,7 +397,7 @@ def _started(
     workdir: str | pathlib.Path | None,
     class_names: Sequence[str],
 ) -> _Run:
-    """A config with its images, in a work directory."""
+    """Return a config with its images, in a work directory."""
     if data is None and (test is not None or class_names):
         raise UserError("test and class_names are given without data; allowed: only with data")
     checked = _laid_over(config_lib.default(), config or {})
@@ -334,7 +419,7 @@ def _started(
 
 
 def _laid_over(config: ml_collections.ConfigDict, values: Config) -> ml_collections.ConfigDict:
-    """A valid copy of a config with other values of some fields, in sections or by their whole names."""
+    """Return a valid copy of a config with other values, in sections or by the whole names of fields."""
     changed = config.to_dict()
     plain = values.to_dict() if isinstance(values, ml_collections.ConfigDict) else values
     for name, value in plain.items():

@@ -71,8 +71,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "import math": FromPage("tests/test_docs.py"),
     },
     "architecture.md": {
-        "config ─► data ─►": Shows("the stages"),
-        "graph BT": Shows("the folders; tests/test_imports.py compares with the sources"),
+        "┌───": Shows("the folders; tests/test_imports.py compares with the sources"),
     },
     "cloud_tpu.md": {
         "export NAME=darts": Checked(

@@ -68,7 +68,7 @@ def test_what_reads_a_block_from_its_page_names_the_page_and_other_tests_are_the
 def test_blocks_are_of_the_languages_that_are_checked():
     for block in BLOCKS:
         shown = isinstance(coverage.of(block)[1], Shows)
-        assert shown == (block.language in ("", "text", "mermaid")), block.name
+        assert shown == (block.language in ("", "text")), block.name
         if block.language == "python":
             compile(block.text, block.name, "exec")
 

@@ -23,7 +23,7 @@ SAVES, ROWS = "tf_darts.workdir.checkpoints:Checkpoints.", "tf_darts.workdir.rec
 # Faults by what they mean; each is put into a run at its start, one after the other, and has to be met.
 POINTS: dict[str, list[tuple[str, list]]] = {
     "search: the lock is taken, nothing is written": [
-        ("kill_at", ["tf_darts.workdir.records:Stage.open", 1, "before"])
+        ("kill_at", ["tf_darts.workdir.stage_folder:StageFolder.open", 1, "before"])
     ],
     "search: a file is written and not yet renamed": [("kill_at", ["os:replace", 2, "before"])],
     "search: a file was renamed": [("kill_at", ["os:replace", 5, "after"])],
@@ -44,7 +44,9 @@ POINTS: dict[str, list[tuple[str, list]]] = {
         ("kill_at", ["tf_darts.files:seal", 1, "after"])
     ],
     "search: the result is written": [("kill_at", ["tf_darts.search.loop:finish", 1, "after"])],
-    "selection: between two probes": [("kill_at", ["tf_darts.selection.darts_pt:Work.probed", 2, "after"])],
+    "selection: between two probes": [
+        ("kill_at", ["tf_darts.selection.selection_progress:SelectionProgress.probed", 2, "after"])
+    ],
     "selection: a decision is made and not yet written": [
         ("kill_at", ["tf_darts.selection.decide:Decider.decide", 1, "after"])
     ],

@@ -1,6 +1,6 @@
 """The architecture's state: alpha, what is still open, and the mixing weights.
 
-Everything is a variable, so that a decision changes values and never the graph. One formula gives the mixing
+Everything is a variable, so that a decision changes values and never the graph. One formula makes the mixing
 weights in every state:
 
     open edge * softmax(alpha over the open operations of the edge)

@@ -21,7 +21,6 @@ from tf_darts.models.genotype_costs import GenotypeCosts, count
 from tf_darts.spaces import Space
 
 Keeps = Mapping[str, Collection[int]]  # edges by cell type
-Columns = Sequence[int] | np.ndarray  # entries of a cost
 
 
 class Budget:
@@ -123,7 +122,7 @@ class Budget:
             return
         names = [f"selection.{BUDGET_FIELDS[i]}" for i in self._limited]
         for i, name, limit in zip(self._limited, names, self._limits, strict=True):
-            least = self._reach(start, [int(i)], keeps=keeps)[0, 0]
+            least = self._reach(start, [i], keeps=keeps)[0, 0]
             if least > limit:
                 raise UserError(
                     f"config: {name} is {limit}; allowed: at least {least} {whose}, or 0: no limit"
@@ -142,7 +141,7 @@ class Budget:
     def _reach(
         self,
         state: DecisionState,
-        columns: Columns,
+        columns: Sequence[int],
         limits: np.ndarray | None = None,
         but: tuple[str, int] | None = None,
         keeps: Keeps | None = None,
@@ -169,7 +168,7 @@ class Budget:
         state: DecisionState,
         cell_type: str,
         node: int,
-        columns: Columns,
+        columns: Sequence[int],
         keeps: Keeps | None = None,
     ) -> np.ndarray:
         """Return the front of what a node's input edges cost in all cells of the type.

@@ -1,6 +1,6 @@
 """A supernet in one .npz file: under PyTorch's names, with alpha and the state of alpha's optimiser.
 
-    NAME                         every weight and running statistic, as `state_dict()` names it (`interop`)
+    NAME                         every weight and running statistic, as `state_dict()` names it
     alpha/CELL                   alpha, [edges, operations], for every cell type: normal, reduce
     alpha/CELL/edges             alpha of the edges, [edges], where the search method has one
     adam/CELL[/edges]/step       number of Adam's steps; this and the next two may be left out

@@ -29,7 +29,7 @@ class ProbeSteps:
       images: the images.
       batch_size: images in a batch; the last one of a pass may be smaller and is compiled apart.
       scores: called in replica context.
-      probes: rows of what `scores` gives.
+      probes: rows of what `scores` returns.
       steps_per_call: steps per call from the host.
       augment: whether images are augmented and their order is shuffled, or neither.
 

@@ -62,7 +62,7 @@ class Callbacks:
         """Tell that the epoch's steps are done.
 
         Args:
-          rows: gives the rows of metrics.jsonl that are about it.
+          rows: returns the rows of metrics.jsonl that are about it.
         """
         if self._any:
             columns: dict[str, list[float]] = {}

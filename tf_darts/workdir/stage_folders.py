@@ -57,5 +57,5 @@ def selection_stage(workdir: str, config: ml_collections.ConfigDict) -> StageFol
 
 
 def training_stage(workdir: str, config: ml_collections.ConfigDict, name: str, genotype: str) -> StageFolder:
-    """Return the folder of the training of a genotype, which is given by its text form."""
+    """Return the folder of the training of a genotype, named by its text form."""
     return StageFolder(workdir, f"training/{name}", config, ("data", "training"), {"genotype": genotype})

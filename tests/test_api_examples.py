@@ -1,0 +1,46 @@
+"""The `>>>` examples of `tf_darts.api` run, one after the other, and print what the docstrings show."""
+
+import ast
+import doctest
+import inspect
+
+import pytest
+
+from tests.search import tiny
+from tests.test_docstrings import functions, is_property
+from tf_darts import api
+from tf_darts.runtime import progress, strategy
+
+SOURCE = inspect.getsource(api)
+PLAIN = {"workdir"}  # attributes that say all by their names
+
+DOCUMENTED = [
+    (name, function)
+    for name, function in functions(ast.parse(SOURCE))
+    if not (is_property(function) and function.name in PLAIN)
+]
+
+
+def example(name, node, names):
+    """The examples of a docstring as a doctest, with the lines where they are."""
+    text, first = ast.get_docstring(node, clean=False), node.body[0].lineno
+    return doctest.DocTestParser().get_doctest(text, names, name, api.__file__, first - 1)
+
+
+@pytest.mark.parametrize(("name", "function"), DOCUMENTED, ids=[name for name, _ in DOCUMENTED])
+def test_every_function_has_an_example(name, function):
+    assert example(name, function, {}).examples
+
+
+def test_the_examples_run(tmp_path, monkeypatch, no_pictures):
+    monkeypatch.setattr(strategy, "start", lambda runtime, guest=False: tiny.one_device())
+    monkeypatch.setattr(progress, "_quiet", True)  # progress is printed among the results
+    monkeypatch.chdir(tmp_path)
+    names, said = {}, []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    # The docstring of the module comes first: the others go on from it.
+    for name, node in [("api", ast.parse(SOURCE)), *DOCUMENTED]:
+        test = example(name, node, names)
+        runner.run(test, out=said.append, clear_globs=False)
+        names = test.globs  # the runner works on a copy of what it was given
+    assert not runner.failures, "".join(said)
