@@ -42,7 +42,7 @@ def error_of(call, tmp_path):
             ["--config.search.epoks=3"],
             "--config.search.epoks: no such field; did you mean --config.search.epochs?",
         ),
-        (["--config.qqq", "3"], "--config.qqq: no such field; tf_darts/config.py lists all fields"),
+        (["--config.qqq", "3"], "--config.qqq: no such field; tf_darts/config/fields.py lists all fields"),
         (["--config.search.epochs=many"], "--config.search.epochs=many: invalid literal for int"),
         (["--config.search.epochs=0"], "search.epochs is 0; allowed: an integer of at least 1"),
         (["--config.space=foo"], "space is 'foo'; allowed: one of darts, "),

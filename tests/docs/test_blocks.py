@@ -117,6 +117,29 @@ def test_a_command_within_the_text_is_one_that_its_program_takes(recorder, error
         assert not error or error.startswith("error: Missing value for flag"), f"{page}: {text}"
 
 
+def strangers(text):
+    """Python files and folders that a text names, in backticks, and that are not in the repository.
+
+    A file may be named without the folders around it. FILE.py, cli/NAME.py and my_criteria.py are not meant.
+    """
+    folders = ("bin", "configs", "docs", "examples", "tests", "tf_darts")
+    there = {path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob("*")}
+    there |= {path.relative_to(ROOT) for path in ROOT.iterdir()}
+    endings = {"/".join(path.parts[i:]) for path in there for i in range(len(path.parts))}
+    named = re.findall(rf"`((?:\w+/)*\w+\.py|(?:{'|'.join(folders)})/(?:\w+/)*)`", text)
+    return [name for name in named if name.rstrip("/") not in endings and not re.search(r"[A-Z]|\bmy_", name)]
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda path: path.name)
+def test_files_that_a_page_names_are_there(page):
+    assert strangers(pages.without_blocks(page)) == []
+
+
+def test_a_file_that_is_not_there_is_found():
+    text = "`tf_darts/config.py`, `fields.py`, `tests/nowhere/`, `tf_darts/search/`, `my_space.py`, `FILE.py`"
+    assert strangers(text) == ["tf_darts/config.py", "tests/nowhere/"]
+
+
 def test_a_wrong_flag_a_wrong_field_and_a_wrong_value_are_found(error_of):
     quickstart = "--config=configs/quickstart.py"
     assert error_of("search", [quickstart, "--workdir=w"]) == ""

@@ -123,7 +123,7 @@ def test_quickstart_prints_the_table_of_the_readme_and_leaves_what_the_readme_li
     for line in tree.splitlines():
         path, _, what = line.partition("  ")
         # The second line of an entry; what bin/export leaves is in tests/cli/test_export.py, of several
-        # supernets in tests/selection/test_pooling.py.
+        # supernets in tests/selection/test_pooled_prober.py.
         if not path.startswith("WORKDIR/") or "export" in path or "search_2" in path:
             continue
         path = path.removeprefix("WORKDIR/").rstrip("/").replace("METHOD", "perturbation")

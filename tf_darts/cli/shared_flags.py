@@ -99,7 +99,7 @@ def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_col
 
 def _unknown_field(name: str) -> str:
     near = difflib.get_close_matches(name, config_lib.NAMES, n=1)
-    hint = f"did you mean --config.{near[0]}?" if near else "tf_darts/config.py lists all fields"
+    hint = f"did you mean --config.{near[0]}?" if near else "tf_darts/config/fields.py lists all fields"
     return f"--config.{name}: no such field; {hint}"
 
 
