@@ -298,8 +298,8 @@ CRITERIA = Registry(
 
 RACEABLE = ("accuracy", "loss")  # what has a paired test, image by image
 
-# Analyses: functions of an `analysis.analysis_run.AnalysisRun` that return what a program prints. They leave result.json
-# and pictures in WORKDIR/analysis/NAME, and continue what they find there.
+# Analyses: functions of an `analysis.analysis_run.AnalysisRun` that return what a program prints. They leave
+# result.json and pictures in WORKDIR/analysis/NAME, and continue what they find there.
 ANALYSES = Registry(
     "analysis",
     {
