@@ -25,7 +25,7 @@ LOOKS = 16  # at a race, in a pass: more of them find less, as the error is shar
 
 
 class Scorer(abc.ABC):
-    """Scores from what probes gave for every image, `seen`, which subclasses measure."""
+    """Scores from what `seen`, which subclasses define, measures on every image."""
 
     def score(
         self,
@@ -60,7 +60,7 @@ class Scorer(abc.ABC):
         """Score beside the supernet as it is, which sees the same images in the same batches.
 
         Returns:
-          What each removal, and what the whole supernet, gave for every image.
+          What was measured on every image with each removal, and with the whole supernet.
         """
         *seen, whole = self.seen(cell_type, removals, pass_index, race, each_call, beside_whole=True)
         return seen, whole
@@ -181,7 +181,7 @@ class Prober(Scorer):
 
 @dataclasses.dataclass
 class Seen:
-    """What a probe gave for every image so far."""
+    """What a probe measured on every image so far."""
 
     correct: list[np.ndarray] = dataclasses.field(default_factory=list)
     losses: list[np.ndarray] = dataclasses.field(default_factory=list)
