@@ -68,7 +68,7 @@ def no_pictures() -> Iterator[None]:
     """Trainings and analyses leave empty pictures: to draw them is a third of a tiny one's time."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("training.mistakes", "analysis.analysis_run"):
-            patch.setattr(f"tf_darts.{module}.figure_to_png_bytes", lambda figure: b"")
+            patch.setattr(f"tf_darts.{module}.png_of", lambda what, draw: b"")
         yield
 
 
@@ -77,11 +77,23 @@ def registries() -> Iterator[None]:
     """What a test registers, or a config of it adds in `extensions`, is gone after it."""
     from tf_darts.config import EXTENSIBLE
 
-    before = {name: dict(entries) for name, entries in EXTENSIBLE.items()}
+    before = {name: (dict(entries), dict(entries.asked_by)) for name, entries in EXTENSIBLE.items()}
     yield
     for name, entries in EXTENSIBLE.items():
-        entries.clear()
-        entries.update(before[name])
+        for there, then in zip((entries, entries.asked_by), before[name], strict=True):
+            there.clear()
+            there.update(then)
+
+
+@pytest.fixture(autouse=True)
+def trusted() -> Iterator[None]:
+    """What a test trusts, or a config of it does, is strange to the next."""
+    from tf_darts import trust
+
+    before = dict(trust._named)
+    yield
+    trust._named.clear()
+    trust._named.update(before)
 
 
 @pytest.fixture(scope="session")

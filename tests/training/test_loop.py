@@ -10,6 +10,7 @@ from tests.search import tiny
 from tf_darts import spaces
 from tf_darts.errors import UserError
 from tf_darts.models.network import count_parameters
+from tf_darts.plots import plain_figure
 from tf_darts.runtime.progress import Progress
 from tf_darts.training import loop, setup, step
 from tf_darts.workdir.checkpoints import Checkpoints
@@ -146,3 +147,38 @@ def test_settings_that_do_not_fit_the_data_are_refused(fields, message):
     space = spaces.get(settings.space) if "space" in fields else tiny.SPACE
     with pytest.raises(UserError, match=message):
         setup.check(settings, space, tiny.data(settings), 1)
+
+
+def test_a_result_stays_where_its_pictures_fail(tmp_path, monkeypatch, capsys):
+    def fails(*_):
+        raise ValueError("cannot be drawn")
+
+    monkeypatch.setattr("tf_darts.training.mistakes.png_of", plain_figure.png_of)
+    monkeypatch.setattr("tf_darts.training.mistakes._confusion", fails)
+    folder = tmp_path / "a"
+    result = train(folder)[1]
+    assert result == loop.read_json(folder / "result.json")
+    assert (
+        "warning: the picture confusion.png is left out: ValueError: cannot be drawn"
+        in capsys.readouterr().err
+    )
+    assert not (folder / "confusion.png").exists() and (folder / "errors.json").exists()
+
+
+def test_a_result_stays_where_the_process_ends_among_the_pictures(tmp_path, monkeypatch):
+    tiny.stop_at_call(monkeypatch, loop.mistakes, "leave", 1)
+    folder = tmp_path / "a"
+    with pytest.raises(tiny.StoppedError):
+        train(folder)
+    assert loop.read_json(folder / "result.json")["epochs"] == 3
+
+
+def test_of_very_many_classes_no_matrix_is_made(tmp_path):
+    labels = np.arange(10_000)
+    predictions = loop.mistakes.Predictions(labels, (labels + 1) % 10_000, np.ones(10_000))
+    names = [f"class {k}" for k in labels]
+    images = np.zeros((10_000, 2, 2, 1), np.uint8)
+    assert set(loop.mistakes.leave(tmp_path, predictions, images, names)) == {"mistakes"}
+    content = loop.read_json(tmp_path / "errors.json")
+    assert "confusion" not in content and content["mistakes"] == 10_000
+    assert (tmp_path / "errors.json").stat().st_size < 1_000_000

@@ -13,7 +13,7 @@ from tf_darts import config as config_lib
 from tf_darts.errors import UserError
 from tf_darts.files import write_atomically
 from tf_darts.nas_bench.nas_bench_201 import NasBench201
-from tf_darts.plots.cell_diagram import figure_to_png_bytes
+from tf_darts.plots.plain_figure import png_of
 from tf_darts.registry import ANALYSES, ANALYSIS_READS, hint
 from tf_darts.search.setup import SearchSetup
 from tf_darts.spaces import Space
@@ -154,7 +154,8 @@ class AnalysisRun:
         """
         if self.result() == json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **result})):
             return
-        pictures = {name: figure_to_png_bytes(figure) for name, figure in figures.items()}
+        drawn = {name: png_of(name, lambda figure=figure: figure) for name, figure in figures.items()}
+        pictures = {name: png for name, png in drawn.items() if png is not None}
         for name, png in pictures.items():
             write_atomically(self.folder / f"{name}.png", png)
         if self.config.runtime.tensorboard:

@@ -1,6 +1,5 @@
 """Pictures of cells: every kept edge an arc, labelled with its operation."""
 
-import io
 import os
 from collections.abc import Iterable, Mapping
 
@@ -27,6 +26,7 @@ from tf_darts.plots.cell_layout import (
     place_labels,
 )
 from tf_darts.plots.colours import KINDS, PAPER, kind_of
+from tf_darts.plots.plain_figure import PlainFigure, figure_to_png_bytes
 from tf_darts.spaces import Space
 
 
@@ -72,14 +72,6 @@ def draw_genotypes(space: Space, genotypes: Genotype | Mapping[str, Genotype]) -
     return _draw(space, rows)
 
 
-def figure_to_png_bytes(figure: Figure, dpi: int = 110) -> bytes:
-    """Return the figure as a PNG file; the same figure always has the same bytes."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    return buffer.getvalue()
-
-
 def save_genotype_picture(
     path: str | os.PathLike, space: Space, genotypes: Genotype | Mapping[str, Genotype], dpi: int = 110
 ) -> None:
@@ -103,7 +95,7 @@ def _draw(space: Space, rows: list[dict[str, tuple[Choice, ...]]]) -> Figure:
     legend = 0.5
     width = columns * (positions - 1 + 1.1)
     height = sum(heights) + len(rows) * bottom + legend
-    figure = Figure(figsize=(width * INCHES, height * INCHES), facecolor=PAPER)
+    figure = PlainFigure(figsize=(width * INCHES, height * INCHES), facecolor=PAPER)
     FigureCanvasAgg(figure)
     top = height
     for cells, above in zip(rows, heights, strict=True):

@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 
 from tf_darts.plots.colours import FAINT, INK, PAPER
+from tf_darts.plots.plain_figure import PlainFigure
 from tf_darts.spaces import Space
 
 _SEQUENTIAL, _DIVERGING = "viridis", "RdBu_r"
@@ -16,7 +17,7 @@ _SEQUENTIAL, _DIVERGING = "viridis", "RdBu_r"
 
 def new(width: float, height: float) -> Figure:
     """Return an empty figure of this size, inches, whose parts make room for each other."""
-    figure = Figure(figsize=(width, height), facecolor=PAPER, layout="constrained")
+    figure = PlainFigure(figsize=(width, height), facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -117,7 +118,8 @@ def _by_name(space: Space, cell_type: str, values: np.ndarray) -> np.ndarray:
 def _map(space: Space, values: np.ndarray, title: str, colours: str, scale: Normalize, form: str) -> Figure:
     edges, operations = values.shape
     width, height = 0.65 + 0.74 * operations, 1.3 + 0.25 * edges
-    figure = Figure(figsize=(width, height), facecolor=PAPER)  # without layout, which takes most of the time
+    # Without layout, which takes most of the time.
+    figure = PlainFigure(figsize=(width, height), facecolor=PAPER)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     figure.subplots_adjust(0.55 / width, 0.95 / height, 1.0 - 0.1 / width, 1.0 - 0.3 / height)

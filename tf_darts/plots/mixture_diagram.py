@@ -23,6 +23,7 @@ from tf_darts.plots.cell_layout import (
     place_labels,
 )
 from tf_darts.plots.colours import INK, PAPER, shades
+from tf_darts.plots.plain_figure import PlainFigure
 from tf_darts.spaces import Space
 
 _WIDTH = 0.17  # of a ribbon whose weights sum to 1, in distances between nodes
@@ -49,7 +50,7 @@ def draw_mixture(
     edges = [i for i in range(len(space.edges)) if weights[i, : len(space.candidates[cell_type][i])].any()]
     above = arc_height(max((space.edges[i].target - space.edges[i].source for i in edges), default=1)) + 0.5
     width, height = space.input_nodes + space.nodes + 1.1, above + below(space) + _LEGEND
-    figure = Figure(figsize=(width * inches, height * inches), facecolor=PAPER)
+    figure = PlainFigure(figsize=(width * inches, height * inches), facecolor=PAPER)
     FigureCanvasAgg(figure)
     place = (0.0, _LEGEND / height, 1.0, 1.0 - _LEGEND / height)
     axes = cell_axes(figure, space, place, above, f"{cell_type} cell" if title is None else title)

@@ -72,4 +72,4 @@ def render(
 def write(path: pathlib.Path, page: str) -> None:
     """Write a page, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, page.encode())
+    write_atomically(path, page.encode(errors="replace"))

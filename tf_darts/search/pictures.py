@@ -1,11 +1,13 @@
 """Pictures of alpha and of the supernet's cells for TensorBoard, while they change."""
 
+import functools
+
 import numpy as np
 
 from tf_darts.models.architecture import Architecture
-from tf_darts.plots.cell_diagram import figure_to_png_bytes
 from tf_darts.plots.heat_map import alpha_map, weights_map
 from tf_darts.plots.mixture_diagram import draw_mixture
+from tf_darts.plots.plain_figure import png_of
 from tf_darts.workdir.metrics import Metrics
 
 # Drawing takes about half a second for each cell type, as long as many steps of a small supernet.
@@ -53,9 +55,13 @@ def pictures(metrics: Metrics, architecture: Architecture, step: int, title: str
     for cell_type, alpha in architecture.alpha.items():
         values = weights[cell_type].numpy()
         drawn = {
-            "cell": draw_mixture(space, cell_type, values, f"{cell_type} cell, {title}", _INCHES),
-            "alpha": alpha_map(space, cell_type, alpha.numpy()),
-            "mixing_weights": weights_map(space, cell_type, values),
+            "cell": functools.partial(
+                draw_mixture, space, cell_type, values, f"{cell_type} cell, {title}", _INCHES
+            ),
+            "alpha": functools.partial(alpha_map, space, cell_type, alpha.numpy()),
+            "mixing_weights": functools.partial(weights_map, space, cell_type, values),
         }
-        for name, figure in drawn.items():
-            metrics.image(f"{name}/{cell_type}", figure_to_png_bytes(figure, _DPI), step, group)
+        for name, draw in drawn.items():
+            tag = f"{name}/{cell_type}"
+            if (png := png_of(tag, draw, _DPI)) is not None:
+                metrics.image(tag, png, step, group)

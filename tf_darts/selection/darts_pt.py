@@ -17,7 +17,7 @@ from tf_darts.genotypes.genotype import Genotype
 from tf_darts.models import decision_state
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.plots import decisions as decision_plots
-from tf_darts.plots.cell_diagram import figure_to_png_bytes
+from tf_darts.plots.plain_figure import png_of
 from tf_darts.registry import MAGNITUDE
 from tf_darts.search import pictures
 from tf_darts.search.alpha_summary import likely
@@ -212,8 +212,9 @@ def _show(
         return
     drawn = decision_plots.shown(setup.space, number, decision)
     metrics.scalars("decisions", decision_plots.scalars(drawn), number)
-    chart = figure_to_png_bytes(decision_plots.draw(setup.space, drawn))
-    metrics.image(f"effects/{drawn.cell_type}", chart, number, "decisions")
+    tag = f"effects/{drawn.cell_type}"
+    if (chart := png_of(tag, lambda: decision_plots.draw(setup.space, drawn))) is not None:
+        metrics.image(tag, chart, number, "decisions")
     if cells:
         architecture = setup.bilevel.architecture
         pictures.pictures(metrics, architecture, number, f"after decision {number}", "decisions")

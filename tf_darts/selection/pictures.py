@@ -3,7 +3,8 @@
 import pathlib
 
 from tf_darts.genotypes.genotype import Genotype
-from tf_darts.plots.cell_diagram import draw_genotypes, figure_to_png_bytes
+from tf_darts.plots.cell_diagram import draw_genotypes
+from tf_darts.plots.plain_figure import png_of
 from tf_darts.search.setup import SearchSetup
 from tf_darts.workdir import tensorboard_texts
 from tf_darts.workdir.metrics import Metrics
@@ -11,8 +12,9 @@ from tf_darts.workdir.metrics import Metrics
 
 def show(setup: SearchSetup, metrics: Metrics, genotype: Genotype, step: int) -> None:
     """Show the selected cells as a picture in TensorBoard."""
-    picture = draw_genotypes(setup.space, {setup.config.selection.method: genotype})
-    metrics.image("genotype", figure_to_png_bytes(picture), step)
+    titled = {setup.config.selection.method: genotype}
+    if (png := png_of("genotype", lambda: draw_genotypes(setup.space, titled))) is not None:
+        metrics.image("genotype", png, step)
     metrics.text("genotype_text", tensorboard_texts.genotype_text(genotype, setup.space))
     metrics.close()
 

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from tf_darts.analysis.measures import LABELS
 from tf_darts.nas_bench import table_file
-from tf_darts.plots.cell_diagram import figure_to_png_bytes
+from tf_darts.plots.plain_figure import PlainFigure, figure_to_png_bytes
 from tf_darts.study.collect import SUPERNET, TRUE_TEST, Row
 from tf_darts.study.correlations import Agreement
 from tf_darts.study.settings import Study
@@ -97,7 +96,7 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
     searches = [s for s in study.searches if any(group.search == s for group in summary.groups)]
     width = len(shown) + 1.5  # of a search's group
     inches = min(max(8.0, 0.28 * width * len(searches) + 3.2), 24.0)
-    figure = Figure(figsize=(inches, 3.1 * len(measures) + 0.4), layout="constrained")
+    figure = PlainFigure(figsize=(inches, 3.1 * len(measures) + 0.4), layout="constrained")
     for axes, measure in zip(figure.subplots(len(measures), 1, squeeze=False)[:, 0], measures, strict=True):
         groups = [group for group in summary.groups if group.measure == measure]
         for group in groups:
@@ -177,7 +176,7 @@ def correlations(study: Study, agreements: Sequence[Agreement]) -> bytes | None:
     searches = [name for name in study.searches if any(a.search == name for a in shown)]
     styles, width = _styles(measured), len(measured) + 1.5
     inches = min(max(7.0, 0.4 * width * len(searches) + 3.5), 24.0)
-    figure = Figure(figsize=(inches, 2.6 * len(judges) + 0.6), layout="constrained")
+    figure = PlainFigure(figsize=(inches, 2.6 * len(judges) + 0.6), layout="constrained")
     for axes, (analysis, against) in zip(
         figure.subplots(len(judges), 1, squeeze=False)[:, 0], judges, strict=True
     ):
@@ -223,7 +222,7 @@ def over_epochs(study: Study, rows: Sequence[Row], summary: Summary) -> bytes | 
     if not panels:
         return None
     styles, lines = _styles(study.searches), -(-len(panels) // 2)
-    figure = Figure(figsize=(11.0, 3.0 * lines + 0.6), layout="constrained")
+    figure = PlainFigure(figsize=(11.0, 3.0 * lines + 0.6), layout="constrained")
     grid = figure.subplots(lines, 2, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
         axes.remove()

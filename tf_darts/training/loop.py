@@ -125,8 +125,9 @@ def _conclude(setup: TrainingSetup, stage: StageRun, name: str) -> None:
     signs = collapse.of_accuracy(epochs[-1], "test_accuracy", setup.test.size, setup.classes)
     Warnings(f"train {name}").keep(folder, signs)
     content = _result(setup, epochs) | guard.counted(stage.metrics.skipped)
+    # First: a picture that cannot be drawn, or a kill while it is, takes no result away.
+    finish(folder / "result.json", as_json(content))
     _show(setup, stage, name, content)
-    finish(folder / "result.json", as_json(content))  # last: it says that the rest is there
 
 
 def evaluation(setup: TrainingSetup) -> Callable[[], dict[str, float]]:

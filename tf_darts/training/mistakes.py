@@ -15,14 +15,15 @@ from sklearn.metrics import confusion_matrix
 from tf_darts.data.image_set import ImageSet
 from tf_darts.data.pass_steps import PassSteps
 from tf_darts.files import write_atomically
-from tf_darts.plots.cell_diagram import figure_to_png_bytes
 from tf_darts.plots.colours import FAINT, INK
 from tf_darts.plots.heat_map import new
+from tf_darts.plots.plain_figure import png_of, shown
 from tf_darts.runtime.steps import in_place
 from tf_darts.workdir.records import write_json
 
 SHOWN = 20  # images
 _NAMED = 20  # most classes that a picture of the matrix names and counts
+_CLASSES = 1000  # most classes that a matrix is made of: its numbers grow with their square
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ def predict(
 def leave(
     folder: pathlib.Path, predictions: Predictions, images: np.ndarray, classes: Sequence[str]
 ) -> dict[str, bytes]:
-    """Write errors.json and the pictures; return the pictures as PNG files by name.
+    """Write errors.json and the pictures that can be drawn; return the pictures as PNG files by name.
 
     Args:
       folder: the training's folder.
@@ -109,14 +110,15 @@ def leave(
       images: the test set, uint8 [N, H, W, C].
       classes: names of the classes.
     """
-    numbers = range(len(classes))
-    matrix = confusion_matrix(predictions.labels, predictions.predicted, labels=list(numbers))
-    mistakes = predictions.mistakes
-    pictures = {"confusion": figure_to_png_bytes(_confusion(matrix, classes))}
+    mistakes, drawn = predictions.mistakes, {}
+    matrix = None
+    if len(classes) <= _CLASSES:
+        numbers = list(range(len(classes)))
+        matrix = confusion_matrix(predictions.labels, predictions.predicted, labels=numbers)
+        drawn["confusion"] = png_of("confusion.png", lambda: _confusion(matrix, classes))
     if len(mistakes):
-        pictures["mistakes"] = figure_to_png_bytes(_mistakes(predictions, images, classes))
-    for name, png in pictures.items():
-        write_atomically(folder / f"{name}.png", png)
+        drawn["mistakes"] = png_of("mistakes.png", lambda: _mistakes(predictions, images, classes))
+    pictures = {name: png for name, png in drawn.items() if png is not None}
     rows = [
         {
             "image": int(i),
@@ -128,12 +130,14 @@ def leave(
     ]
     content = {
         "classes": list(classes),
-        "confusion": matrix.tolist(),
+        **({} if matrix is None else {"confusion": matrix.tolist()}),
         "images": len(predictions.labels),
         "mistakes": len(mistakes),
         "surest_mistakes": rows,
     }
     write_json(folder / "errors.json", content)
+    for name, png in pictures.items():
+        write_atomically(folder / f"{name}.png", png)
     return pictures
 
 
@@ -148,8 +152,9 @@ def _confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
             if count:
                 ink = "#ffffff" if share[i, j] > 0.55 else INK
                 axes.text(j, i, str(count), fontsize=7.5, color=ink, ha="center", va="center")
-        axes.set_xticks(range(len(classes)), classes, rotation=35, ha="right", fontsize=8)
-        axes.set_yticks(range(len(classes)), classes, fontsize=8)
+        names = [shown(name) for name in classes]
+        axes.set_xticks(range(len(classes)), names, rotation=35, ha="right", fontsize=8)
+        axes.set_yticks(range(len(classes)), names, fontsize=8)
     axes.tick_params(length=0)
     axes.spines[:].set_color(FAINT)
     axes.set_xlabel("predicted class", fontsize=8.5)
@@ -168,8 +173,11 @@ def _mistakes(predictions: Predictions, images: np.ndarray, classes: Sequence[st
         axes.set_axis_off()
     for axes, i in zip(grid, places, strict=False):
         image = images[i]
+        if image.shape[-1] not in (1, 3, 4):
+            raise ValueError(f"images have {image.shape[-1]} channels, and a screen shows 1, 3 or 4")
         axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
-        said = f"said {classes[predictions.predicted[i]]} ({100 * predictions.probability[i]:.0f} %)"
-        axes.set_title(f"is {classes[predictions.labels[i]]}\n{said}", fontsize=7.5, color=INK)
+        label, predicted = (shown(classes[k[i]]) for k in (predictions.labels, predictions.predicted))
+        said = f"said {predicted} ({100 * predictions.probability[i]:.0f} %)"
+        axes.set_title(f"is {label}\n{said}", fontsize=7.5, color=INK)
     figure.suptitle("the mistakes that it is surest of", fontsize=9, color=INK)
     return figure

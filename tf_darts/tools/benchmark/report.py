@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from tf_darts.plots.cell_diagram import figure_to_png_bytes
+from tf_darts.plots.plain_figure import PlainFigure, figure_to_png_bytes
 from tf_darts.plots.table import markdown
 
 GIB = 2**30
@@ -149,7 +148,7 @@ def times_picture(units: Sequence[Unit]) -> bytes:
         for key, quantity in unit["result"].get("quantities", {}).items():
             what = _NAMES[unit["task"], key][0]
             bars.append((f"{unit['case']['name']}\n{what}", quantity))
-    figure = Figure(figsize=(max(7.0, 1.1 * len(bars)), 7.0), layout="constrained")
+    figure = PlainFigure(figsize=(max(7.0, 1.1 * len(bars)), 7.0), layout="constrained")
     times, ratios = figure.subplots(2, 1)
     places = np.arange(len(bars))
     for shift, colour, label in ((-0.2, _OURS, "ours"), (0.2, _PEER, "peer")):
@@ -182,7 +181,7 @@ def _bar(axes, place: float, values: dict[str, float], colour: str) -> None:
 def scaling_picture(units: Sequence[Unit]) -> bytes:
     """Draw a PNG: a step's seconds against what is varied, beside those at a constant rate of work."""
     fields = list(dict.fromkeys(unit["varied"] for unit in units))
-    figure = Figure(figsize=(9.0, 3.4 * ((len(fields) + 1) // 2)), layout="constrained")
+    figure = PlainFigure(figsize=(9.0, 3.4 * ((len(fields) + 1) // 2)), layout="constrained")
     grid = np.atleast_1d(figure.subplots((len(fields) + 1) // 2, 2, squeeze=False)).ravel()
     for axes in grid[len(fields) :]:
         axes.remove()
