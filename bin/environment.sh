@@ -2,7 +2,8 @@
 #
 #   . bin/environment.sh; set_up requirements.txt
 #
-# Sets PYTHON_BIN (the environment's Python); exports PYTHONPATH and TF_CPP_MIN_LOG_LEVEL. The Python that
+# Sets PYTHON_BIN (the environment's Python); exports PYTHONPATH, TF_CPP_MIN_LOG_LEVEL, and PYTHONSAFEPATH, by which a
+# random.py in the current folder hides no module of Python's. The Python that
 # .venv is made with is $PYTHON if that is set, else the first usable one of CANDIDATES. A second call with
 # the same files changes nothing and takes well under a second. Interrupted half way, the next call starts anew.
 
@@ -19,7 +20,7 @@ die() {
 # version PYTHON: prints its version if it runs, is one of VERSIONS, and can make environments; else fails.
 # It has to be tried: a pyenv shim exists for versions that are not active, and then only prints an error.
 version() {
-  "$1" -c '
+  "$1" -I -c '
 import sys, venv, ensurepip
 print("%d.%d.%d" % sys.version_info[:3])
 sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -47,7 +48,7 @@ find_python() {
 # stamp FILE PYTHON: what .venv must have been filled from to be up to date with a requirements file and those that it
 # names with -r.
 stamp() {
-  "$2" -c '
+  "$2" -I -c '
 import hashlib, pathlib, re, sys
 def text(file):
     own = file.read_bytes()
@@ -60,7 +61,7 @@ print("%d.%d.%d" % sys.version_info[:3], hashlib.sha256(text(pathlib.Path(sys.ar
 set_up() {
   local file=$1 start=$SECONDS unfinished=$VENV/.unfinished wanted hashes=()
   PYTHON_BIN=$VENV/bin/python
-  export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
+  export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} PYTHONSAFEPATH=1
 
   # An environment that works is kept, unless $PYTHON asks for another version.
   if [[ -e $unfinished ]] || ! BASE_VERSION=$(version "$PYTHON_BIN") || [[ -n ${PYTHON:-} ]]; then
@@ -71,7 +72,7 @@ set_up() {
     rm -rf -- "$VENV"
     mkdir -- "$VENV"
     : >"$unfinished"
-    "$BASE_PYTHON" -m venv "$VENV" || die "$BASE_PYTHON -m venv failed"
+    "$BASE_PYTHON" -I -m venv "$VENV" || die "$BASE_PYTHON -m venv failed"
   fi
   wanted=$(stamp "$file" "$PYTHON_BIN") || die "cannot read $file"
   if [[ ! -e $unfinished && $(cat -- "$VENV/.stamp-$file" 2>/dev/null) == "$wanted" ]]; then

@@ -21,7 +21,7 @@ import tf_darts
 from tests.search import tiny
 from tests.test_extending import run, small
 from tf_darts import config as config_lib
-from tf_darts import registry, spaces
+from tf_darts import registry, spaces, trust
 from tf_darts.analysis.analysis_run import AnalysisRun
 from tf_darts.export.operation_layer import OperationLayer
 from tf_darts.runtime import moved
@@ -246,6 +246,7 @@ def test_a_user_file_of_version_1_0_still_runs(old_file, tmp_path):
     config.selection.criterion = "odds"
     config.extensions.selections = {"doubting_skips": f"{old_file}:doubting_skips"}
     config.extensions.analyses = {"undecided": f"{old_file}:undecided"}
+    trust.allow(old_file)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", DeprecationWarning)
         config = config_lib.validate(config)

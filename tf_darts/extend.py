@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tf_darts import registry
+from tf_darts import trust as trust_lib
 from tf_darts.errors import UserError
 
 # Where each name is: "module:attribute", or a module.
@@ -77,6 +78,7 @@ __all__ = [
     "register_selection",
     "space_of",
     "sum_over_replicas",
+    "trust",
 ]
 
 if TYPE_CHECKING:  # the same names for editors and type checkers
@@ -197,3 +199,18 @@ def register_analysis(name: str, entry: Any) -> Any:
       UserError: as in `register_operation`.
     """
     return registry.ANALYSES.register(name, entry)
+
+
+def trust(*places: str) -> None:
+    """Let work directories and models that are read from now on load code from some places.
+
+    What they name is not loaded otherwise; what `register_operation` and the others are given, and what a
+    config of yours names, needs no word more.
+
+    Args:
+      places: Python files, folders with all that is below them, and names of modules or packages.
+
+    Raises:
+      UserError: there is no such file, folder or module.
+    """
+    trust_lib.allow(*places)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ml_collections
 
-from tf_darts import spaces
+from tf_darts import registry, spaces
 from tf_darts.errors import UserError
 from tf_darts.runtime import cluster, preemption, process
 from tf_darts.runtime.quiet import quiet_start
@@ -79,7 +79,8 @@ def start(config: ml_collections.ConfigDict, workdir: str | None = None) -> tupl
       The session, and what stands for the work directory in this process ("" where there is none).
 
     Raises:
-      UserError: the devices or the data are not there or of no use.
+      UserError: the devices or the data are not there or of no use; or the config is from a work directory
+        and names code, and the user did not.
     """
     several = config.runtime.strategy == "multi_worker"
     if several and workdir is None:
@@ -87,6 +88,7 @@ def start(config: ml_collections.ConfigDict, workdir: str | None = None) -> tupl
             "config: runtime.strategy is 'multi_worker', for a program of one process; allowed:"
             " one_device, mirrored, tpu"
         )
+    registry.check_trust()
     process.check_backend()
     here = cluster.of_environment() if several else None
     session = Session(config)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.nas_bench.made import TEXTS, NatsBench
+from tf_darts import trust
 from tf_darts.cli import convert_nats_bench as cli
 from tf_darts.errors import UserError
 from tf_darts.nas_bench.convert_nats_bench import COLUMNS, convert
@@ -203,9 +204,10 @@ def program(monkeypatch, tmp_path):
     """Runs the program on flags, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
-    def run(source, output):
+    def run(source, output, *named):
         for name, value in (("_SOURCE", source), ("_OUTPUT", output)):
             monkeypatch.setattr(cli, name, types.SimpleNamespace(value=value))
+        trust.allow(*named)
         return cli.program()
 
     return run
@@ -222,7 +224,7 @@ def package(monkeypatch):
 
 def test_the_program_writes_a_table(program, package, tmp_path, capsys):
     (tmp_path / "archive").mkdir()
-    program("archive", "made.csv.gz")
+    program("archive", "made.csv.gz", "archive")
     table = NasBench201.load(tmp_path / "made.csv.gz")
     output = capsys.readouterr().out
     best = int(np.argmax(table.column("c10_test200")))
@@ -250,8 +252,18 @@ def test_what_the_program_refuses(program, package, tmp_path, source, output, me
     assert (tmp_path / "old.csv.gz").read_text() == "old"
 
 
+def test_a_pickle_is_opened_only_where_the_user_says_so(program, package, tmp_path):
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    trust._named.clear()
+    for named in ((), ("elsewhere",)):
+        with pytest.raises(UserError, match="'archive' is a pickle: .*; allowed: .* --trust=archive$"):
+            program("archive", "new.csv.gz", *named)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "elsewhere"]
+
+
 def test_without_the_package_it_says_how_to_get_it(program, monkeypatch, tmp_path):
     (tmp_path / "archive").mkdir()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"nats_bench is missing; run: pip install -e '\.\[nats-bench\]'"):
-        program("archive", "new.csv.gz")
+        program("archive", "new.csv.gz", "archive")

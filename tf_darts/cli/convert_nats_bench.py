@@ -9,6 +9,7 @@ import shlex
 
 from absl import flags
 
+from tf_darts import trust
 from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
 from tf_darts.nas_bench import table_file
@@ -19,8 +20,8 @@ _SOURCE = flags.DEFINE_string(
     "source",
     None,
     "NATS-Bench's topology search space: the unpacked folder NATS-tss-v1_0-3ffb9-simple, or the file"
-    " NATS-tss-v1_0-3ffb9.pickle.pbz2, which is held in memory whole. Only one whose origin you trust: the"
-    " package nats_bench (the extra `nats-bench`) unpickles it, which runs what is in it.",
+    " NATS-tss-v1_0-3ffb9.pickle.pbz2, which is held in memory whole. The package"
+    " nats_bench (the extra `nats-bench`) unpickles it, which runs what is in it: name it by --trust too.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The table's file, as nb201.csv.gz; a new one.")
 
@@ -39,6 +40,11 @@ def program() -> None:
     folder = os.path.dirname(output) or "."
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise UserError(f"--output: {output!r}; allowed: a file in a folder that exists and can be written")
+    if not trust.allows_path(source):
+        raise UserError(
+            f"--source: {source!r} is a pickle: reading it runs what is in it; allowed: one that you trust,"
+            f" with {trust.flag([source])}"
+        )
     if importlib.util.find_spec("nats_bench") is None:
         raise UserError("--source: nats_bench is missing; run: pip install -e '.[nats-bench]'")
     import nats_bench

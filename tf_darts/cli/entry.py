@@ -3,19 +3,26 @@
 It defines no flags; the programs, and what they share (`shared_flags.py`), do.
 """
 
+import contextlib
 import os
 import pathlib
+import select
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
+import ml_collections
 from absl import app, flags, logging
+from ml_collections import config_flags
 
+from tf_darts import trust
 from tf_darts.config import files
 from tf_darts.errors import UserError
 
 RECORDED = pathlib.Path(__file__).with_name("workdir_config.py")
+UNREAD = 141  # exit status where nobody reads on, as of a program that SIGPIPE ends
 
 
 def run(
@@ -50,7 +57,32 @@ def run(
             sys.exit(130)
 
     _tell_flags_of(sys.modules[program.__module__])
-    app.run(main, flags_parser=parse)
+    with _ending_quietly():
+        app.run(main, flags_parser=parse)
+
+
+@contextlib.contextmanager
+def _ending_quietly() -> Iterator[None]:
+    """End without a word where what the program writes is no longer read, as by `bin/list | head`."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # now, not when Python ends: its complaint could not be caught then
+    except BrokenPipeError:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
+        if not unread:
+            raise  # some other pipe
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in unread:
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(UNREAD)
+
+
+def _is_unread(stream: TextIO) -> bool:
+    polled = select.poll()
+    polled.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in polled.poll(0))
 
 
 def _tell_flags_of(module: ModuleType) -> None:
@@ -75,6 +107,8 @@ def _parse(argv: list[str], fields: Sequence[str], unknown: Callable[[str], str]
         return rest
     except (flags.Error, UserError) as error:
         _fail(_origin(error))
+    except BrokenPipeError:  # of --help
+        raise
     except OSError as error:
         _fail(f"--config: {error.filename!r} cannot be read: {error.strerror}")
     except Exception as error:  # a config file is a program and may fail in any way
@@ -101,6 +135,25 @@ def with_recorded_config(arguments: list[str]) -> list[str]:
     if "config" in given or not given.get("workdir"):
         return arguments
     return [f"--config={RECORDED}:{given['workdir']}", *arguments]
+
+
+def named_extensions(config: ml_collections.ConfigDict, flag: flags.Flag) -> Mapping[str, Any]:
+    """Return the part of a config's section `extensions` that this command names, not a work directory alone.
+
+    Args:
+      config: what --config and --config.FIELD say together.
+      flag: --config.
+    """
+    file = config_flags.get_config_filename(flag).partition(":")[0]
+    if not os.path.samefile(file, RECORDED):  # a program of the user's
+        return config.to_dict().get("extensions", {})
+    given = [(name.partition("."), value) for name, value in config_flags.get_override_values(flag).items()]
+    return {field: value for (section, _, field), value in given if section == "extensions"}
+
+
+def place(flag: str, folder: str) -> str:
+    """Return the flags for a command that goes on in a folder, with the code that this one may load."""
+    return " ".join(filter(None, [f"--{flag}={shlex.quote(folder)}", trust.flag(trust.named())]))
 
 
 def _check_config_flags(

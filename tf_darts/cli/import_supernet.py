@@ -4,11 +4,10 @@ bin/import_supernet --file=FILE.npz --config=configs/paper.py:darts_cifar10_dart
 """
 
 import os
-import shlex
 
 from absl import flags
 
-from tf_darts.cli import shared_flags
+from tf_darts.cli import entry, shared_flags
 from tf_darts.errors import UserError
 from tf_darts.runtime import command
 from tf_darts.session import start
@@ -35,7 +34,7 @@ def program() -> None:
     for name, half in (("valid", "validation half"), ("test", "test set")):
         if f"evaluation/{name}_accuracy" in values:
             print(f"Accuracy on the {half}: {100 * values[f'evaluation/{name}_accuracy']:.2f} %")
-    print(f"Next: {command.of('select')} --workdir={shlex.quote(workdir)}")
+    print(f"Next: {command.of('select')} {entry.place('workdir', workdir)}")
 
 
 def main() -> None:

@@ -3,11 +3,14 @@
 import glob
 import os
 import pathlib
+import sys
 
 from absl import flags
 
+from tf_darts import trust
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
+from tf_darts.registry import METHODS
 from tf_darts.runtime.quiet import quiet_start
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "A work directory; its page is WORKDIR/report/index.html.")
@@ -20,10 +23,17 @@ _OUTPUT = flags.DEFINE_string(
 _BASELINE = flags.DEFINE_string(
     "baseline", None, "With --compare: SEARCH/SELECTION that others are compared with; by default the first."
 )
+_TRUST = flags.DEFINE_list(
+    "trust",
+    [],
+    "With --workdir: Python files, folders or modules, separated by commas. The pictures of the mixing"
+    " weights of a search method of your own need its code.",
+)
 
 
 def program() -> None:
     """Write one page."""
+    trust.allow(*_TRUST.value)
     if bool(_WORKDIR.value) == bool(_COMPARE.value):
         raise UserError("--workdir and --compare: allowed: one of them, a work directory or several")
     if _WORKDIR.value and _BASELINE.value is not None:
@@ -33,6 +43,11 @@ def program() -> None:
     if _WORKDIR.value:
         found = workdir_contents.read(_WORKDIR.value)
         path = pathlib.Path(_OUTPUT.value) if _OUTPUT.value else found.workdir / "report" / "index.html"
+        if found.config.search.method in METHODS.untrusted():
+            try:
+                METHODS.load(found.config.search.method)
+            except UserError as error:
+                print(f"warning: no pictures of the mixing weights: {error}", file=sys.stderr)
         text = workdir_page.make(found)
     else:
         folders = workdirs(_COMPARE.value)

@@ -1,10 +1,8 @@
 """Searches a supernet: bin/search --config=configs/quickstart.py --workdir=runs/mine."""
 
-import shlex
-
 from absl import flags
 
-from tf_darts.cli import shared_flags
+from tf_darts.cli import entry, shared_flags
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.runtime import command
 from tf_darts.session import start
@@ -22,7 +20,7 @@ def program() -> None:
 
     folder = stages.search(session, own_workdir)
     print(f"The searched supernet is in {folder} (alpha in {folder / 'result.json'}).")
-    print(f"Next: {command.of('select')} --workdir={shlex.quote(workdir)}")
+    print(f"Next: {command.of('select')} {entry.place('workdir', workdir)}")
 
 
 def main() -> None:

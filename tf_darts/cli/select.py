@@ -1,7 +1,5 @@
 """Selects an architecture from a searched supernet: bin/select --workdir=runs/mine."""
 
-import shlex
-
 from absl import flags
 
 from tf_darts.cli import shared_flags
@@ -31,7 +29,7 @@ def program() -> None:
         print(true_accuracy.entry_table(entry, table))
         print(f"These figures are in {folder / 'table.json'}.")
     chosen = f"--selection={config.selection.name}" if config.selection.name else f"--method={method}"
-    print(f"Next: {command.of('train')} --workdir={shlex.quote(workdir)} {chosen}")
+    print(f"Next: {command.of('train')} {entry.place('workdir', workdir)} {chosen}")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from tf_darts import config as config_lib
+from tf_darts import trust
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
 from tf_darts.registry import SELECTIONS
@@ -27,6 +28,12 @@ _TPU = flags.DEFINE_string(
     " --config.runtime.tpu=NAME.",
 )
 _QUIET = flags.DEFINE_bool("quiet", False, "Print results, warnings and errors only: no progress.")
+_TRUST = flags.DEFINE_list(
+    "trust",
+    [],
+    "Python files, folders or modules whose code a work directory or a model may name, separated by commas."
+    " What a file given as --config, or --config.extensions here, names needs none.",
+)
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
@@ -47,6 +54,7 @@ def load_config(table: str | None = None) -> ml_collections.ConfigDict:
     if _CONFIG.value is None:
         raise UserError("--config: missing; give a config file, for example --config=configs/quickstart.py")
     config = _CONFIG.value.copy_and_resolve_references()
+    config_lib.allow_extensions(entry.named_extensions(config, flags.FLAGS["config"]))
     if _DATA_DIR.value is not None:
         with config.unlocked():
             config.data.path = _DATA_DIR.value
@@ -114,6 +122,7 @@ def run(program: Callable[[], int | None], recorded: bool = False) -> None:
     @functools.wraps(program)
     def quietly_or_not() -> int | None:
         progress.be_quiet(_QUIET.value)
+        trust.allow(*_TRUST.value)
         return program()
 
     entry.run(

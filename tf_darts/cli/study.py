@@ -8,6 +8,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
+from tf_darts import trust
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
 from tf_darts.runtime import command
@@ -39,6 +40,12 @@ _SLURM = flags.DEFINE_string(
 _ENGINE = flags.DEFINE_enum(
     "engine", "local", list(engine.ENGINES), "What runs the jobs; ray needs the extra `ray`."
 )
+_TRUST = flags.DEFINE_list(
+    "trust",
+    [],
+    "Without --config: Python files, folders or modules whose code the study in --output may name, separated"
+    " by commas.",
+)
 
 
 def _study(output: Output) -> Study:
@@ -46,6 +53,7 @@ def _study(output: Output) -> Study:
     changes = {"data": {"path": _DATA_DIR.value}, "report": {"table": _TABLE.value}}
     if _CONFIG.value is not None:
         config = _CONFIG.value.copy_and_resolve_references().to_dict()
+        settings.allow_extensions(config)  # a program of the user's
     else:
         config = dict(output.study().config)
     if isinstance(config.get("base"), dict):  # anything else is refused by name below
@@ -65,6 +73,7 @@ def program() -> int:
         raise UserError("--collect and --slurm: allowed: one of them")
     if _ENGINE.value == "ray" and importlib.util.find_spec("ray") is None:
         raise UserError("--engine=ray: Ray is missing; run: pip install -e '.[ray]'")
+    trust.allow(*_TRUST.value)
     output = Output(_OUTPUT.value)
     if _COLLECT.value and not output.folder.is_dir():
         raise UserError(f"--output: {_OUTPUT.value!r} is no folder; allowed: with --collect, that of a study")
@@ -95,7 +104,8 @@ def _write_slurm(left: list[str], output: Output, needed: float) -> int:
     slurm.write(left, output, os.path.expanduser(_SLURM.value), needed)
     print(f"The script is {_SLURM.value}; it has {len(left)} tasks.")
     print(f"Next: sbatch {shlex.quote(_SLURM.value)}")
-    print(f"After it: {command.of('study')} --output={shlex.quote(str(output.folder))} --collect")
+    place = entry.place("output", str(output.folder))
+    print(f"After it: {command.of('study')} {place} --collect")
     return 0
 
 

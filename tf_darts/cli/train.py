@@ -10,7 +10,7 @@ import shlex
 from absl import flags
 
 from tf_darts import config as config_lib
-from tf_darts.cli import shared_flags
+from tf_darts.cli import entry, shared_flags
 from tf_darts.errors import UserError
 from tf_darts.runtime import command
 from tf_darts.runtime.quiet import quiet_start
@@ -70,7 +70,7 @@ def program() -> None:
     place = shlex.quote(workdir)
     print(f"The network is in {folder} (figures in {folder / 'result.json'}).")
     following = f"{command.of('tensorboard')} --logdir={place}, {command.of('report')} --workdir={place}"
-    print(f"Next: {following} or {command.of('export')} --workdir={place} --name={name}")
+    print(f"Next: {following} or {command.of('export')} {entry.place('workdir', workdir)} --name={name}")
 
 
 def main() -> None:

@@ -18,4 +18,5 @@ def get_config(workdir: str) -> ml_collections.ConfigDict:
     Raises:
       UserError: there is none there, or this version does not allow it.
     """
-    return config_lib.validate(recorded_config(os.path.expanduser(workdir)))
+    folder = os.path.expanduser(workdir)
+    return config_lib.validate(recorded_config(folder), os.path.join(folder, "config.json"))

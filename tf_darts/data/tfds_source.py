@@ -1,6 +1,7 @@
 """Images from TensorFlow Datasets: prepared on this machine, or downloaded to the default place."""
 
 import contextlib
+import json
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 
+from tf_darts import trust
 from tf_darts.data.arrays import Arrays, bad
 from tf_darts.errors import UserError
 
@@ -107,10 +109,40 @@ def _prepared(data: ml_collections.ConfigDict) -> Any:
             " network can be reached), or empty, to let tfds download it",
         )
     newest = max(found, key=lambda version: [int(number) for number in version.split(".")])
+    _check_features(data, os.path.join(root, newest))
     try:
         return tfds.builder_from_directory(os.path.join(root, newest))
     except Exception as error:  # a damaged folder fails in as many ways as its files can be damaged
         raise _unreadable(data, error) from error
+
+
+def _check_features(data: ml_collections.ConfigDict, folder: str) -> None:
+    """Check that a prepared data set names features of tfds alone: tfds imports the module of any other.
+
+    Raises:
+      UserError: it names others, and the user did not; or its features cannot be read.
+    """
+
+    def modules(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            for key in ("type", "pythonClassName", "python_class_name"):
+                if isinstance(value.get(key), str):
+                    yield value[key].rpartition(".")[0]
+            for item in value.values():
+                yield from modules(item)
+        elif isinstance(value, list):
+            for item in value:
+                yield from modules(item)
+
+    file = os.path.join(folder, "features.json")
+    try:
+        with open(file, encoding="utf-8") as text:
+            found = sorted(set(modules(json.load(text))))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(data, error) from error
+    for module in found:
+        if module and module.partition(".")[0] != "tensorflow_datasets":
+            trust.demand(f"{module}:feature", f"{file}: a feature")
 
 
 def _folders(path: str) -> list[str]:
@@ -135,6 +167,8 @@ def _downloaded(data: ml_collections.ConfigDict) -> Any:
     import tensorflow_datasets as tfds
 
     allowed = "an image classification data set of tfds"
+    if NAME.fullmatch(data.name) is None:  # tfds would look elsewhere, and run what it finds there
+        raise bad("data.name", data.name, "not a name of tfds", "NAME, NAME/CONFIG or NAME:VERSION")
     try:
         builder = tfds.builder(data.name)
     except tfds.core.DatasetNotFoundError as error:

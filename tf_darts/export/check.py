@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from tf_darts.errors import UserError
 from tf_darts.export import reload
+from tf_darts.runtime import child
 
 FLOAT_TOLERANCE = 1e-5  # in probabilities
 INT8_TOLERANCE = 0.01  # in accuracy: a point
@@ -44,6 +43,7 @@ def compare(
     images: np.ndarray,
     labels: np.ndarray,
     expected: np.ndarray,
+    trusted: Iterable[str] = (),
 ) -> dict[str, Finding]:
     """Read files in a fresh process and compare their answers.
 
@@ -53,6 +53,7 @@ def compare(
       images: uint8 [N, H, W, C].
       labels: int [N].
       expected: the trained network's probabilities, float32 [N, classes].
+      trusted: places of code that the files may name (`trust.allow`).
 
     Raises:
       UserError: the fresh process failed; the message ends with the last line that it wrote.
@@ -61,7 +62,7 @@ def compare(
     for modules in sorted({tuple(m) for m in imports.values()}):
         group = {name: path for name, path in paths.items() if tuple(imports[name]) == modules}
         with tempfile.TemporaryDirectory(prefix="tf_darts-") as folder:
-            latency = _ask(pathlib.Path(folder), group, modules, images)
+            latency = _ask(pathlib.Path(folder), group, modules, images, trusted)
             for name in group:
                 answers = np.load(pathlib.Path(folder) / f"{name}.npz", allow_pickle=False)
                 findings[name] = _finding(
@@ -71,22 +72,25 @@ def compare(
 
 
 def _ask(
-    folder: pathlib.Path, paths: dict[str, pathlib.Path], imports: Iterable[str], images: np.ndarray
+    folder: pathlib.Path,
+    paths: dict[str, pathlib.Path],
+    imports: Iterable[str],
+    images: np.ndarray,
+    trusted: Iterable[str],
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Write the answers of models into a folder, by a fresh process; return the latencies."""
     job = {
         "models": {name: str(path.absolute()) for name, path in paths.items()},
         "imports": list(imports),
+        "trusted": list(trusted) if imports else [],
         "latency_batches": LATENCY_BATCHES,
     }
     (folder / "job.json").write_text(json.dumps(job))
     np.save(folder / "images.npy", images)
-    root = str(pathlib.Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [root if imports else "", os.environ.get("PYTHONPATH", "")]))
-    # -P: beside the program lie other modules of this package, which must not be found by their bare names.
+    environment = child.environment(package=bool(job["imports"]))
     ended = subprocess.run(
-        [sys.executable, "-P", reload.__file__, str(folder)],
-        env=os.environ | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        child.command(reload.__file__, str(folder)),
+        env=environment | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
     )

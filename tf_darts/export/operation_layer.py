@@ -1,6 +1,8 @@
 """A user's own operation as a layer of an exported Keras model.
 
-A Keras file that holds one is read where tf_darts is: `import tf_darts.export.operation_layer` first.
+A Keras file that holds one is read where tf_darts is: `import tf_darts.export.operation_layer` first. The
+file only says where the operation is: it is loaded from there where `tf_darts.extend.trust` has named that, and
+not needed where an operation is registered under its name.
 """
 
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_darts import trust
 from tf_darts.layers import operations
 from tf_darts.layers.operation import Operation
 from tf_darts.registry import OPERATIONS
@@ -28,7 +31,9 @@ class OperationLayer(keras.layers.Layer):
     def __init__(self, operation: str, reference: str | None, channels: int, stride: int, **kwargs):
         super().__init__(**kwargs)
         if reference is not None and operation not in OPERATIONS:
+            trust.demand(reference, f"layer {self.name!r}: operation {operation!r}")
             OPERATIONS.register(operation, reference)
+        self.reference = reference
         self._made_from = {
             "operation": operation,
             "reference": reference,
@@ -37,6 +42,15 @@ class OperationLayer(keras.layers.Layer):
         }
         self.operation = operations.make(operation, channels, stride, affine=True, seed=0)
         self.built = True
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "OperationLayer":
+        """Make a layer of what a file says; Keras's own would make many lines of a `UserError`.
+
+        Raises:
+          UserError: the file names code that the user did not.
+        """
+        return cls(**config)
 
     @classmethod
     def of(cls, operation: Operation, name: str) -> "OperationLayer":

@@ -154,7 +154,7 @@ def read(workdir: str | pathlib.Path) -> WorkdirContents:
       UserError: it is none, or a file in it is damaged.
     """
     folder = pathlib.Path(workdir).expanduser()
-    config = config_lib.validate(recorded_config(folder))
+    config = config_lib.validate(recorded_config(folder), str(folder / "config.json"))
     space = spaces.of(config)
     selections = _stages(folder, "selection")
     genotypes = {

@@ -10,6 +10,7 @@ from tf_darts.plots import decisions, heat_map, svg
 from tf_darts.plots.cell_diagram import draw_cell
 from tf_darts.plots.decisions import CONFIDENCE, ShownDecision
 from tf_darts.plots.mixture_diagram import draw_mixture
+from tf_darts.registry import METHODS
 from tf_darts.report import curves, page, strength
 from tf_darts.report.page import NARROW, HtmlTable
 from tf_darts.report.workdir_contents import StageContents, WorkdirContents
@@ -31,7 +32,9 @@ def make(record: WorkdirContents) -> str:
         for name, stage in record.selections.items()
         if (made := decisions.shown_all(space, stage.decisions))
     ]
-    weights = of_epochs(config, space, record.search.epochs, record.search.decisions)
+    # A method's code says how alpha mixes; a report of somebody else's work directory does without it.
+    known = config.search.method not in METHODS.untrusted()
+    weights = of_epochs(config, space, record.search.epochs, record.search.decisions) if known else {}
     content = {
         "summary": _summary(record, decided),
         "cells": [_cells(record, name) for name in record.genotypes],

@@ -8,21 +8,19 @@ import queue
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import tf_darts
+from tf_darts import trust
 from tf_darts.errors import UserError
 from tf_darts.registry import Registry
-from tf_darts.runtime import host
+from tf_darts.runtime import child, host
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Study
 
 MODULE = "tf_darts.study.worker"
-ROOT = str(pathlib.Path(tf_darts.__file__).parents[1])
 
 
 class Ended(NamedTuple):
@@ -44,6 +42,12 @@ def share(jobs: int) -> int:
     return max(1, host.cores() // jobs) if jobs > 1 else 0
 
 
+def command(*arguments: str) -> list[str]:
+    """Return the command of a process of `worker.py`, which may load the code that this process may."""
+    handed_on = trust.flag(trust.named())  # one argument, as a shell takes it
+    return child.command("-m", MODULE, *arguments, *shlex.split(handed_on))
+
+
 def environment(place: int, jobs: int, given: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a job's process.
 
@@ -55,8 +59,7 @@ def environment(place: int, jobs: int, given: Mapping[str, str]) -> dict[str, st
       jobs: how many run side by side.
       given: this process's environment.
     """
-    path = os.pathsep.join(filter(None, [ROOT, given.get("PYTHONPATH")]))
-    made = {"TF_CPP_MIN_LOG_LEVEL": "2", **given, "PYTHONPATH": path}
+    made = {"TF_CPP_MIN_LOG_LEVEL": "2", **child.environment(given)}
     if jobs > 1:
         made.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         devices = [device for device in given.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
@@ -108,17 +111,18 @@ class Processes:
 
     def _wait(self, name: str, place: int, path: pathlib.Path) -> int:
         """Run a job's process and return its exit status."""
-        command = [sys.executable, "-m", MODULE, str(self._output.folder), name, f"--parent={os.getpid()}"]
+        arguments = [str(self._output.folder), name, f"--parent={os.getpid()}"]
         if share(self._jobs):
-            command.append(f"--cores={share(self._jobs)}")
+            arguments.append(f"--cores={share(self._jobs)}")
+        started = command(*arguments)
         with path.open("ab") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(command[1:])}\n".encode())
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(started[1:])}\n".encode())
             log.flush()
             with self._lock:
                 if self._over:
                     return -signal.SIGTERM
                 process = subprocess.Popen(
-                    command,
+                    started,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -182,7 +186,7 @@ def check(study: Study, names: Sequence[str], together: int) -> float:
     """
     request = json.dumps({"config": study.config, "jobs": list(names), "together": together})
     ended = subprocess.run(
-        [sys.executable, "-m", MODULE, "--check"],
+        command("--check"),
         input=request,
         capture_output=True,
         text=True,

@@ -1,11 +1,11 @@
 """Runs jobs as tasks of Ray, on the machines of a cluster; needs the extra `ray`."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 import ray
 
-from tf_darts.runtime import host
+from tf_darts import trust
+from tf_darts.runtime import child, host
 from tf_darts.study import engine
 from tf_darts.study.engine import Ended
 from tf_darts.study.output import Output
@@ -21,13 +21,14 @@ def run(names: Sequence[str], output: Output, jobs: int, say: Callable[[str], No
         log_to_driver=False,
         include_dashboard=False,
         logging_level="error",
-        runtime_env={"env_vars": {"PYTHONPATH": engine.environment(0, 1, os.environ)["PYTHONPATH"]}},
+        runtime_env={"env_vars": {n: child.environment()[n] for n in ("PYTHONPATH", "PYTHONSAFEPATH")}},
     )
     try:
         say(f"ray: {len(names)} jobs, their logs are in {output.log('').parent}")
         cores = engine.share(jobs) or host.cores()
         task = ray.remote(num_cpus=cores, max_retries=0)(_run_alone)
-        waiting = {task.remote(str(output.folder), name, jobs): name for name in names}
+        named = trust.named()
+        waiting = {task.remote(str(output.folder), name, jobs, named): name for name in names}
         while waiting:
             done, _ = ray.wait(list(waiting))
             for reference in done:
@@ -40,5 +41,6 @@ def run(names: Sequence[str], output: Output, jobs: int, say: Callable[[str], No
         ray.shutdown()
 
 
-def _run_alone(folder: str, name: str, jobs: int) -> tuple[str, str, float]:
+def _run_alone(folder: str, name: str, jobs: int, named: tuple[str, ...]) -> tuple[str, str, float]:
+    trust.allow(*named)
     return tuple(engine.Processes(Output(folder), jobs).run(name))

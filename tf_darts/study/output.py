@@ -50,7 +50,7 @@ class Output:
         path = self / "study.json"
         if not path.exists():
             raise UserError(f"--output: {self.folder} has no study.json; give --config")
-        return settings.validate(read_json(path)["config"])
+        return settings.validate(read_json(path)["config"], str(path))
 
     def record(self, study: Study) -> None:
         """Make the folder and write study.json.

@@ -1,10 +1,11 @@
 """Jobs as the tasks of a SLURM array."""
 
 import shlex
-import sys
 from collections.abc import Sequence
 
+from tf_darts.errors import UserError
 from tf_darts.files import write_atomically
+from tf_darts.runtime import child
 from tf_darts.study import engine
 from tf_darts.study.output import Output
 
@@ -22,7 +23,8 @@ jobs=({jobs})
 job=${{jobs[$SLURM_ARRAY_TASK_ID]}}
 output={output}
 export PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}} TF_CPP_MIN_LOG_LEVEL=${{TF_CPP_MIN_LOG_LEVEL:-2}}
-exec {python} -m {module} "$output" "$job" >>"$output/logs/$job.log" 2>&1
+export PYTHONSAFEPATH=1
+exec {worker} "$output" "$job" >>"$output/logs/$job.log" 2>&1
 """
 
 
@@ -42,10 +44,9 @@ def script(names: Sequence[str], output: Output, file: str, needed: float) -> st
         last=len(names) - 1,
         jobs=" ".join(names),
         output=shlex.quote(str(output.folder)),
-        root=shlex.quote(engine.ROOT),
-        python=shlex.quote(sys.executable),
+        root=shlex.quote(child.ROOT),
+        worker=shlex.join(engine.command()),
         logs=output.folder / "logs",
-        module=engine.MODULE,
     )
 
 
@@ -58,6 +59,9 @@ def write(names: Sequence[str], output: Output, file: str, needed: float) -> Non
     """Write the text of `script` to a file.
 
     Raises:
-      UserError: the file cannot be written.
+      UserError: the file cannot be written, or a line break in a name would end a comment of it.
     """
+    for flag, name in (("--slurm", file), ("--output", str(output.folder))):
+        if "\n" in name or "\r" in name:
+            raise UserError(f"{flag}: {name!r}; allowed: a name without line breaks")
     write_atomically(file, script(names, output, file, needed).encode())

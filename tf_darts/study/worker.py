@@ -5,6 +5,7 @@ failure is the last line. With `--check` it reads a study from standard input, a
 """
 
 import argparse
+import csv
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from tf_darts import trust
 from tf_darts.errors import UserError
 from tf_darts.runtime.quiet import quiet_start
 from tf_darts.study import settings
@@ -27,6 +29,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("job", nargs="?", help="name of a job, SEARCH-seedN")
     parser.add_argument("--cores", type=int, default=0, help="cores to compute on; 0: all")
     parser.add_argument("--parent", type=int, default=0, help="end when this process no longer is the parent")
+    parser.add_argument("--trust", default="", help="code that the study may name, separated by commas (CSV)")
     parser.add_argument("--check", action="store_true", help="check the study that standard input gives")
     return parser.parse_args()
 
@@ -53,6 +56,7 @@ def use_cores(count: int) -> None:
 
 
 def _work(arguments: argparse.Namespace) -> int:
+    trust.allow(*next(csv.reader([arguments.trust]), ()))
     if arguments.check:
         request = json.load(sys.stdin)
         study, names = settings.validate(request["config"]), request["jobs"]

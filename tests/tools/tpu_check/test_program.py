@@ -130,10 +130,10 @@ def test_records_without_their_program_are_kept_and_lowered_again_only_to_compil
     folder = tmp_path / case.name
 
     def process(command, **_):
-        called.append(command[2].rpartition(".")[2])
+        called.append(command[3].rpartition(".")[2])
         if called[-1] == "lower":
             (folder / "program.mlir").write_text("")
-        name = "lowered" if called[-1] == "lower" else command[4]
+        name = "lowered" if called[-1] == "lower" else command[5]
         (folder / f"{name}.json").write_text('{"made": 2}')
         return subprocess.CompletedProcess(command, 0)
 
@@ -165,7 +165,7 @@ def test_what_failed_is_kept_and_shown_until_it_compiles(tmp_path, monkeypatch):
     folder, status = tmp_path / case.name, {"lower": 1, "compile": 1}
 
     def process(command, stdout, **_):
-        what = command[2].rpartition(".")[2]
+        what = command[3].rpartition(".")[2]
         if status[what]:
             stdout.write(
                 b"W1127 slow\nF1127 03:13 emitter.cc:7] Check failed: !minor\nE1127 raising signal 6\n\n"

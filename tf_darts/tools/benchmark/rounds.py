@@ -6,19 +6,16 @@ there at the same time and only one works: what slows the machine for a minute s
 
 import dataclasses
 import json
-import os
-import pathlib
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-import tf_darts
 from tf_darts.errors import UserError
+from tf_darts.runtime import child
 from tf_darts.tools.benchmark import whole
 from tf_darts.tools.benchmark.cases import BenchmarkCase
 from tf_darts.tools.benchmark.settings import split
@@ -42,14 +39,12 @@ class Worker:
     def __init__(self, implementation: str, task: str, case: BenchmarkCase, settings: dict[str, Any]):
         self._name = f"{implementation} of case {case.name!r}"
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `close`
-        root = str(pathlib.Path(tf_darts.__file__).parents[1])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tf_darts.tools.benchmark.worker"],
+            child.command("-m", "tf_darts.tools.benchmark.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=os.environ | {"PYTHONPATH": path},
+            env=child.environment(),
             text=True,
         )
         job = {"implementation": implementation, "task": task, "case": dataclasses.asdict(case)}

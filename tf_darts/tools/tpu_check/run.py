@@ -2,16 +2,15 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 
 from tf_darts.errors import UserError
 from tf_darts.files import write_atomically
+from tf_darts.runtime import child
 from tf_darts.tools.tpu_check.cases import CHIPS, PROGRAM_FILE, CompiledCase
 
 # What a program depends on besides its case: the versions of what lowers and compiles it.
@@ -89,9 +88,9 @@ def _step(
     path, log, failed = folder / f"{name}.json", folder / f"{name}.log", folder / f"{name}.failed.json"
     if not kept:
         say(f"{folder.name}: {'lowering' if module == 'lower' else f'compiling for {name}'}")
-        command = [sys.executable, "-m", f"tf_darts.tools.tpu_check.{module}", *arguments]
+        command = child.command("-m", f"tf_darts.tools.tpu_check.{module}", *arguments)
         with log.open("wb") as file:
-            done = subprocess.run(command, stdout=file, stderr=file, env={**os.environ}, check=False)
+            done = subprocess.run(command, stdout=file, stderr=file, env=child.environment(), check=False)
         if done.returncode:
             versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
             why = _reason(log.read_text(encoding="utf-8", errors="replace").splitlines())
