@@ -1,15 +1,37 @@
 """The one exception that a person can mend: bad input, said in one line; and how a value stands in it."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
+
+LONGEST = 1000  # characters of a message: what a person still reads
 
 
 class UserError(ValueError):
     """Bad input: the message names the field, its value, and what is allowed.
 
     The binaries print the message alone and exit with status 2; it is raised before any long work
-    starts and before anything is written.
+    starts and before anything is written. Of a message longer than `LONGEST` the middle is left out.
+
+    Args:
+      message: the message.
     """
+
+    def __init__(self, message: str = ""):
+        super().__init__(_cut(str(message), LONGEST, LONGEST // 4))
+
+
+def _cut(text: str, longest: int, end: int) -> str:
+    """Leave out the middle of a text that is too long, all but the last `end` characters of it."""
+    return text if len(text) <= longest else f"{text[: longest - end - 5]} ... {text[len(text) - end :]}"
+
+
+def listed(names: Iterable[Any], most: int = 12) -> str:
+    """Return names for a message, with commas between them: the first `most`, and how many there are."""
+    all_names = [str(name) for name in names]
+    if len(all_names) <= most + 2:  # to cut less would save nothing
+        return ", ".join(all_names)
+    return f"{', '.join(all_names[:most])}, ... ({len(all_names)} in all)"
 
 
 def show(value: Any, longest: int = 80) -> str:
@@ -30,4 +52,4 @@ def first_line(error: Exception) -> str:
     """Return the first line of an error's text, without TensorFlow's notes for programmers; else its kind."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     line = re.sub(r"\{\{function_node [^}]*\}\} ?", "", line)  # nothing to a reader
-    return line if len(line) <= 400 else f"{line[:200]} ... {line[-200:]}"
+    return _cut(line, 405, 200)

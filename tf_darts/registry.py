@@ -18,7 +18,10 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from tf_darts.errors import UserError
+from tf_darts import trust
+from tf_darts.errors import UserError, listed, show
+
+LONGEST_NAME = 100  # of an entry, characters: it stands in names of layers, in genotypes and in messages
 
 
 class Registry(dict[str, Any]):
@@ -30,37 +33,46 @@ class Registry(dict[str, Any]):
 
     Attributes:
       built_in: the names of those; all others were added.
+      asked_by: for what data added, which data: it is loaded only where the user named it too (`trust`).
     """
 
     def __init__(self, field: str, entries: Mapping[str, Any]):
         super().__init__(entries)
         self.field = field
         self.built_in = frozenset(entries)
+        self.asked_by: dict[str, str] = {}
 
-    def register(self, name: str, entry: Any) -> Any:
+    def register(self, name: str, entry: Any, asked_by: str = "") -> Any:
         """Add an entry and return it.
 
         Args:
-          name: letters, digits and _.
+          name: letters, digits and _, at most `LONGEST_NAME` of them.
           entry: the thing, or where it is: "module:attribute" or "FILE.py:attribute".
+          asked_by: the data that name it, for messages; "": the program itself does.
 
         Raises:
           UserError: the name is not an identifier or is another entry's, or the entry leads to no module or
             file. (To replace an entry, assign to it as in any dictionary.)
         """
-        if not isinstance(name, str) or not name.isidentifier() or not name.isascii():
+        sound = isinstance(name, str) and name.isidentifier() and name.isascii()
+        if not sound or len(name) > LONGEST_NAME:
             raise UserError(
-                f"{self.field}: the name is {name!r}; allowed: letters, digits and _, not first a digit"
+                f"{self.field}: the name is {show(name)}; allowed: letters, digits and _, not first a digit,"
+                f" at most {LONGEST_NAME} of them"
             )
         if name in self and self[name] != entry:
             raise UserError(
-                f"{self.field}: the name {name!r} is taken by {self[name]!r}; allowed: another name"
+                f"{self.field}: the name {name!r} is taken by {show(self[name])}; allowed: another name"
             )
         if isinstance(entry, str):
             try:
                 check_reference(entry)
             except ImportError as error:
                 raise self._broken(name, entry, error) from None
+        if not asked_by:
+            self.asked_by.pop(name, None)
+        elif name not in self:
+            self.asked_by[name] = asked_by
         self[name] = entry
         return entry
 
@@ -75,36 +87,43 @@ class Registry(dict[str, Any]):
           UserError: there is none; the message names the nearest entry, or all.
         """
         if name not in self:
-            raise UserError(f"{place or self.field}: {name!r} is not known; {hint(name, self)}")
+            raise UserError(f"{place or self.field}: {show(name)} is not known; {hint(name, self)}")
 
     def load(self, name: str) -> Any:
         """Return the thing of this name, imported if need be.
 
         Raises:
-          UserError: there is no entry, or what it names cannot be imported.
+          UserError: there is no entry, what it names cannot be imported, or only data name it.
         """
         self.check(name)
         entry = self[name]
         if not isinstance(entry, str):
             return entry
+        if name in self.untrusted():
+            check_trust(self)
         try:
             return load_reference(entry)
         except ImportError as error:
             raise self._broken(name, entry, error) from error
 
+    def untrusted(self) -> dict[str, str]:
+        """Return the entries that data added and the user did not name."""
+        added = {name: self[name] for name in self.asked_by if isinstance(self.get(name), str)}
+        return {name: entry for name, entry in added.items() if not trust.allows(entry)}
+
     def _broken(self, name: str, entry: str, error: ImportError) -> UserError:
-        return UserError(f"{self.field}: {name!r} cannot be loaded from {entry!r}: {error}")
+        return UserError(f"{self.field}: {name!r} cannot be loaded from {show(entry, 150)}: {error}")
 
 
 def hint(name: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the nearest known one, or all that are allowed."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}"
+    near = difflib.get_close_matches(name, known, n=1) if len(name) <= LONGEST_NAME else []
+    return f"did you mean {near[0]}?" if near else f"allowed: {listed(known, 20)}"
 
 
 def check_reference(reference: str) -> None:
-    """Check that a module or file is there. Nothing is imported but the packages around the module.
+    """Check that a module or file is there. Nothing is imported.
 
     Args:
       reference: "module:attribute" or "FILE.py:attribute".
@@ -115,16 +134,12 @@ def check_reference(reference: str) -> None:
     module, _, attribute = reference.rpartition(":")
     if not module or not attribute.isidentifier():
         raise ImportError("allowed: module:attribute or FILE.py:attribute")
-    if _is_file(module):
+    if trust.is_file(module):
         if not os.path.isfile(module):
-            raise ImportError(f"no such file {module!r}")
+            raise ImportError(f"no such file {show(module, 150)}")
         return
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        found = None
-    if found is None:
-        raise ImportError(f"no module {module!r} on Python's path")
+    if trust.find_module(module) is None:
+        raise ImportError(f"no module {show(module, 150)} on Python's path")
 
 
 @functools.cache
@@ -137,7 +152,7 @@ def load_reference(reference: str) -> Any:
     check_reference(reference)
     module, _, attribute = reference.rpartition(":")
     try:
-        loaded = _module_of(module) if _is_file(module) else importlib.import_module(module)
+        loaded = _module_of(module) if trust.is_file(module) else importlib.import_module(module)
     except Exception as error:  # the module is a program and may fail in any way
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{frame.filename}, line {frame.lineno}"
@@ -151,13 +166,9 @@ def load_reference(reference: str) -> Any:
 def absolute(reference: str) -> str:
     """Return the reference as it holds from any folder: a file's path made absolute."""
     module, _, attribute = reference.rpartition(":")
-    if not _is_file(module):
+    if not trust.is_file(module):
         return reference
     return f"{os.path.abspath(os.path.expanduser(module))}:{attribute}"
-
-
-def _is_file(module: str) -> bool:
-    return module.endswith(".py")
 
 
 def _module_of(path: str) -> ModuleType:
@@ -336,3 +347,24 @@ EXTENSIBLE: dict[str, Registry] = {
     "criteria": CRITERIA,
     "analyses": ANALYSES,
 }
+
+
+def check_trust(*first: Registry) -> None:
+    """Check that all code that data added is code that the user named.
+
+    Args:
+      first: the registry that the message begins with, where it has some.
+
+    Raises:
+      UserError: some is not; the message names who asks for it, and the flag for all of it.
+    """
+    found = [
+        (registry, name, entry)
+        for registry in (*first, *EXTENSIBLE.values())
+        for name, entry in registry.untrusted().items()
+    ]
+    if found:
+        registry, name, _ = found[0]
+        raise trust.refusal(
+            f"{registry.asked_by[name]}: {registry.field} {name!r}", [entry for _, _, entry in found]
+        )

@@ -174,7 +174,7 @@ def train(
     finished = stage.path / "result.json"
     if finished.exists():
         return stage.path, read_json(finished)
-    _check_training(session)
+    _check_training(session, genotype)
     setup = training_setup.make(session.config, session.space, genotype, session.data, session.strategy)
     with _at_work(stage) as folder:
         return folder, training_loop.run(setup, folder, name, callbacks)
@@ -251,12 +251,13 @@ def _set_up(session: Session, config: ml_collections.ConfigDict) -> SearchSetup:
     return search_setup.make(checked, session.strategy)
 
 
-def _check_training(session: Session) -> None:
+def _check_training(session: Session, genotype: Genotype | None = None) -> None:
     config = session.config
-    key = f"training: {[config.data.to_dict(), config.training.to_dict(), config.runtime.to_dict()]}"
+    parts = [config.data.to_dict(), config.training.to_dict(), config.runtime.to_dict()]
+    key = f"training: {parts} {genotype}"
     if key not in session.checked:
         replicas = session.strategy.num_replicas_in_sync
-        training_setup.check(config, session.space, session.data, replicas)
+        training_setup.check(config, session.space, session.data, replicas, genotype)
         session.checked[key] = True
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import ml_collections
 
 from tf_darts import registry, spaces
+from tf_darts.config import limits
 from tf_darts.config.field import Field, value_of
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show
 from tf_darts.registry import MAGNITUDE, NEEDS_ALPHA, RACEABLE
 
 Fields = Mapping[str, Mapping[str, Field]]
@@ -53,6 +54,7 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
     _check_read(config, fields)
     space = spaces.with_stem(spaces.of(config), config.training.stem)
     _check_data(config.data)
+    _check_depth(config, space)
     _check_search(config)
     _check_selection(config, space)
     _check_training(config)
@@ -60,8 +62,8 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
     table_space = "nas_bench_201"
     if config.report.table and config.space != table_space:
         raise UserError(
-            f"config: report.table is {config.report.table!r} and space is {config.space!r}; allowed: a table"
-            f" only with space {table_space!r}"
+            f"config: report.table is {show(config.report.table)} and space is {config.space!r}; allowed: a"
+            f" table only with space {table_space!r}"
         )
 
 
@@ -75,9 +77,9 @@ def _check_read(config: ml_collections.ConfigDict, fields: Fields) -> None:
             value = config[section][field]
             if value != fields[section][field].default:
                 allowed = ", or ".join(f"{other} {_text(values)}" for other, values in others.items())
-                now = ", ".join(f"{other} is {value_of(config, other)!r}" for other in others)
+                now = ", ".join(f"{other} is {show(value_of(config, other))}" for other in others)
                 raise UserError(
-                    f"config: {section}.{field} is {value!r}; allowed: only with {allowed}, and {now}"
+                    f"config: {section}.{field} is {show(value)}; allowed: only with {allowed}, and {now}"
                 )
 
 
@@ -108,6 +110,32 @@ def _check_data(data: ml_collections.ConfigDict) -> None:
     ):
         if not good:
             raise UserError(f"config: data.{name} is {data[name]!r} with data.stream; allowed: {value}")
+
+
+def _check_depth(config: ml_collections.ConfigDict, space: spaces.Space) -> None:
+    """Check that graphs can be traced: so many operations of a supernet, so many edges of a network."""
+    edges = sum(space.keeps(node) for node in space.targets)
+    for section, per_cell in (
+        ("search", {t: sum(map(len, rows)) for t, rows in space.candidates.items()}),
+        ("training", dict.fromkeys(space.cell_types, edges)),
+    ):
+        cells = config[section].cells
+        types = [block.cell_type for block in space.stacking.blocks(cells) if block.cell_type]
+        operations = sum(per_cell[cell_type] for cell_type in types)
+        if operations > limits.SUPERNET.most:
+            smaller = " or a smaller custom_space" if config.space == spaces.custom.NAME else ""
+            raise UserError(
+                f"config: {section}.cells is {cells}: in space {config.space!r} the cells have {operations}"
+                f" operations in all; allowed: at most {limits.SUPERNET}, by fewer cells{smaller}"
+            )
+        steps, most = config.sdarts.attack_steps, limits.SUPERNET.most // max(operations, 1)
+        unrolled = config.search.method == "sdarts_adv" and config.runtime.strategy != "one_device"
+        if section == "search" and unrolled and steps > most:
+            raise UserError(
+                f"config: sdarts.attack_steps is {steps} with runtime.strategy {config.runtime.strategy!r},"
+                f" where each step is traced for itself; allowed: at most {most}, as the"
+                f" supernet has {operations} operations"
+            )
 
 
 def last_epoch_field(search: ml_collections.ConfigDict) -> str:
@@ -192,7 +220,9 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
             " mixing weights are weighted by edges too; allowed: 0"
         )
     if not re.fullmatch(r"[\w-]*", selection.name):
-        raise UserError(f"config: selection.name is {selection.name!r}; allowed: letters, digits, _ and -")
+        raise UserError(
+            f"config: selection.name is {show(selection.name)}; allowed: letters, digits, _ and -"
+        )
 
 
 def _check_training(config: ml_collections.ConfigDict) -> None:

@@ -1,14 +1,19 @@
-"""Kinds of settings: what a field of a config takes, and the check of one value."""
+"""Kinds of settings: what a field of a config takes, and the check of one value.
+
+Every number has two ends. Where the upper one does not follow from what the number is, a `Bound` says why it
+is where it is (`tf_darts.config.limits`).
+"""
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Callable, Collection
 from typing import Any
 
 import ml_collections
 
-from tf_darts.errors import UserError
+from tf_darts.config import limits
+from tf_darts.config.bound import Bound
+from tf_darts.errors import UserError, listed, show
 from tf_darts.registry import Registry
 
 
@@ -42,18 +47,20 @@ class OneOf:
     more: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "one of " + ", ".join([*self.more, *self.names])
+        return "one of " + listed([*self.more, *self.names])
 
 
-def integer_field(default: int, doc: str, least: int = 0) -> Field:
-    """Make a field for integers from `least` on."""
-    return Field(default, doc, f"an integer of at least {least}", lambda v: v >= least)
+def integer_field(default: int, doc: str, least: int = 0, limit: Bound = limits.COUNT) -> Field:
+    """Make a field for integers from `least` to a limit."""
+    allowed = f"an integer of at least {least} and at most {limit}"
+    return Field(default, doc, allowed, lambda v: least <= v <= limit.most)
 
 
-def number_field(default: float, doc: str, low: float = 0.0, high: float = float("inf")) -> Field:
-    """Make a field for finite numbers from `low` to `high`."""
-    allowed = f"a number from {low:g}" + ("" if high == float("inf") else f" to {high:g}")
-    return Field(default, doc, allowed, lambda v: low <= v <= high and math.isfinite(v))
+def number_field(default: float, doc: str, low: float = 0.0, high: float | Bound = limits.NUMBER) -> Field:
+    """Make a field for numbers from `low` to `high`."""
+    most = high.most if isinstance(high, Bound) else high
+    allowed = f"a number from {low:g} to {high if isinstance(high, Bound) else format(high, 'g')}"
+    return Field(default, doc, allowed, lambda v: low <= v <= most)
 
 
 def one_of_field(default: str, doc: str, *names: str) -> Field:
@@ -71,14 +78,25 @@ def flag_field(default: bool, doc: str) -> Field:
     return Field(default, doc, "True or False", lambda v: True)
 
 
-def text_field(default: str, doc: str) -> Field:
-    """Make a field for a text."""
-    return Field(default, doc, "a text", lambda v: True)
+def text_field(default: str, doc: str, limit: Bound = limits.TEXT) -> Field:
+    """Make a field for a text that a file's name or path can be."""
+
+    def check(value: str) -> bool:
+        try:
+            return len(value.encode("utf-8", "surrogateescape")) <= limit.most and "\0" not in value
+        except UnicodeEncodeError:
+            return False
+
+    return Field(default, doc, f"a text without the character 0, in UTF-8, of at most {limit}", check)
 
 
-def tuple_field(kind: type, doc: str, allowed: str) -> Field:
-    """Make a field for a tuple of things of one kind, by default an empty one."""
-    return Field((), doc, allowed, lambda v: all(type(item) is kind for item in v))
+def tuple_field(kind: type, doc: str, allowed: str, limit: Bound) -> Field:
+    """Make a field for a tuple of so many things of one kind, by default an empty one."""
+
+    def check(value: tuple) -> bool:
+        return len(value) <= limit.most and all(type(item) is kind for item in value)
+
+    return Field((), doc, f"{allowed}, of at most {limit}", check)
 
 
 def value_of(config: ml_collections.ConfigDict, name: str) -> Any:
@@ -103,16 +121,17 @@ def checked(name: str, value: Any, field: Field) -> Any:
     if field.plain is not None:
         plain = None if given is None else field.plain(given)
         if plain is None and (given is not None or field.default is not None):
-            raise UserError(f"config: {name} is {given!r}; allowed: {field.allowed}")
+            raise UserError(f"config: {name} is {show(given)}; allowed: {field.allowed}")
         return plain
     if kind is float and type(value) is int and abs(value) < 2**53:
         value = float(value)
     if type(value) is not kind or value != value or not field.check(value):
-        raise UserError(f"config: {name} is {given!r}; allowed: {field.allowed}{_nearest(value, field)}")
+        raise UserError(f"config: {name} is {show(given)}; allowed: {field.allowed}{_nearest(value, field)}")
     return value
 
 
 def _nearest(value: Any, field: Field) -> str:
     """Return the name that may have been meant, for the end of a message; nothing where none is near."""
-    near = difflib.get_close_matches(value, field.names, n=1) if isinstance(value, str) else []
+    short = isinstance(value, str) and len(value) <= limits.NAME.most  # comparing takes its length squared
+    near = difflib.get_close_matches(value, field.names, n=1) if short else []
     return f"; did you mean {near[0]}?" if near else ""

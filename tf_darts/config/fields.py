@@ -4,13 +4,13 @@
 authors' release). A file in `configs/` says only what differs from it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
 
-from tf_darts import registry, spaces
-from tf_darts.config import checks
+from tf_darts import registry, spaces, trust
+from tf_darts.config import checks, limits
 from tf_darts.config import field as field_lib
 from tf_darts.config.field import (
     Field,
@@ -23,7 +23,7 @@ from tf_darts.config.field import (
     text_field,
     tuple_field,
 )
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show
 from tf_darts.registry import CRITERIA, EXTENSIBLE, SELECTIONS, Registry
 
 
@@ -41,7 +41,7 @@ def _extension(entries: Registry) -> Field:
 
 FIELDS: dict[str, dict[str, Field]] = {
     "": {
-        "seed": integer_field(0, "seed of every random draw"),
+        "seed": integer_field(0, "seed of every random draw", limit=limits.SEED),
         "space": one_of_field(
             "darts", "search space; custom: what custom_space says", *spaces.SPACES, spaces.custom.NAME
         ),
@@ -51,7 +51,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "stacking": one_of_field(
             "darts", "how cells stack, and their inputs and types", *spaces.custom.STACKINGS
         ),
-        "nodes": integer_field(4, "intermediate nodes of a cell", 1),
+        "nodes": integer_field(4, "intermediate nodes of a cell", 1, limit=limits.NODES),
         "candidates": Field(
             None,
             "candidate operations: names for all edges, or by cell type ('normal', 'reduce'); in the place of"
@@ -60,16 +60,20 @@ FIELDS: dict[str, dict[str, Field]] = {
             lambda v: True,
             spaces.custom.plain_candidates,
         ),
-        "kept_edges": integer_field(2, "input edges that a node of a genotype keeps; 0: all"),
+        "kept_edges": integer_field(
+            2, "input edges that a node of a genotype keeps; 0: all", limit=limits.NODES
+        ),
         "output_nodes": tuple_field(
             int,
             "nodes whose concatenation is the cell's output; (): all (darts), the last (nas_bench_201)",
             "a tuple of nodes, as (2, 3)",
+            limits.NODES,
         ),
         "batch_norm_after": tuple_field(
             str,
             "operations followed by a non-affine batch norm in the supernet (the published spaces: poolings)",
             "a tuple of names of operations, as ('max_pool_3x3',)",
+            limits.OPERATIONS,
         ),
         "none_in_genotype": flag_field(False, "whether the operation none may be chosen"),
         "extra_selection_epoch": flag_field(
@@ -81,12 +85,17 @@ FIELDS: dict[str, dict[str, Field]] = {
         "name": text_field("cifar10", "tfds name, for source tfds"),
         "path": text_field("", "tfds data directory, .npz file, or folder of images by class"),
         "image_size": integer_field(
-            32, "side to which source folder resizes its images, or of the crops of stream, pixels", 1
+            32,
+            "side to which source folder resizes its images, or of the crops of stream, pixels",
+            1,
+            limit=limits.PIXELS,
         ),
         "test_fraction": number_field(
             0.2, "share of source folder held out where it has no test/", 0.01, 0.9
         ),
-        "downscale": integer_field(1, "average so many pixels by as many into one, after loading", 1),
+        "downscale": integer_field(
+            1, "average so many pixels by as many into one, after loading", 1, limit=limits.PIXELS
+        ),
         "limit_train": integer_field(0, "use only the first so many training images; 0: all"),
         "limit_test": integer_field(0, "use only the first so many test images; 0: all"),
         "train_fraction": number_field(0.5, "share of the training images that fits the weights", 0.01, 0.99),
@@ -100,22 +109,31 @@ FIELDS: dict[str, dict[str, Field]] = {
             " memory; for bin/train, with source tfds or folder",
         ),
         "test_resize": integer_field(
-            256, "with stream: the shorter side of test images, of which the centre is taken, pixels", 1
+            256,
+            "with stream: the shorter side of test images, of which the centre is taken, pixels",
+            1,
+            limit=limits.PIXELS,
         ),
         "color_jitter": number_field(
             0.4, "with stream: largest change of brightness, contrast and saturation", 0.0, 1.0
         ),
         "hue_jitter": number_field(0.2, "with stream: largest change of hue, of the circle", 0.0, 0.5),
-        "crop_padding": integer_field(4, "pixels of black padding before the random crop; 0: no crop"),
+        "crop_padding": integer_field(
+            4, "pixels of black padding before the random crop; 0: no crop", limit=limits.PIXELS
+        ),
         "flip": flag_field(True, "random horizontal flips"),
     },
     "search": {
         "method": name_field(registry.METHODS, "darts", "how weights and alpha are fitted"),
-        "channels": integer_field(16, "initial channels C of the supernet", 1),
-        "cells": integer_field(8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
-        "epochs": integer_field(50, "epochs of bilevel search", 1),
+        "channels": integer_field(16, "initial channels C of the supernet", 1, limit=limits.CHANNELS),
+        "cells": integer_field(
+            8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1, limit=limits.CELLS
+        ),
+        "epochs": integer_field(50, "epochs of bilevel search", 1, limit=limits.EPOCHS),
         "stop_after": integer_field(
-            0, "end the search after so many of these epochs, its schedules as if it went on; 0: after all"
+            0,
+            "end the search after so many of these epochs, its schedules as if it went on; 0: after all",
+            limit=limits.EPOCHS,
         ),
         "batch_size": integer_field(64, "global batch of both halves", 1),
         "learning_rate": number_field(0.025, "SGD learning rate in the first epoch (cosine per epoch)"),
@@ -133,44 +151,55 @@ FIELDS: dict[str, dict[str, Field]] = {
             0.0, "the same for methods that never train it: 0 as the paper says; the authors' code has 1e-3"
         ),
         "alpha_warmup_epochs": integer_field(
-            0, "epochs at first in which alpha is not trained (PC-DARTS: 15)"
+            0, "epochs at first in which alpha is not trained (PC-DARTS: 15)", limit=limits.EPOCHS
         ),
-        "evaluate_every": integer_field(1, "epochs between evaluations of the supernet; 0: never"),
+        "evaluate_every": integer_field(
+            1, "epochs between evaluations of the supernet; 0: never", limit=limits.EPOCHS
+        ),
     },
     "early_stopping": {
         "window": integer_field(
             0,
             "epochs over which alpha's largest Hessian eigenvalue is averaged (RobustDARTS: 5); 0: no"
             " stopping",
+            limit=limits.EPOCHS,
         ),
         "ratio": number_field(0.75, "stop where the earlier mean over the later one is below this", 0.0, 1.0),
     },
     "sdarts": {
         "radius_start": number_field(0.03, "radius of the perturbation in the first epoch", 0.0, 1.0),
         "radius_end": number_field(0.3, "where it ends, and in fine-tuning (linear)", 0.0, 1.0),
-        "attack_steps": integer_field(7, "steps of the attack, for sdarts_adv", 1),
+        "attack_steps": integer_field(7, "steps of the attack, for sdarts_adv", 1, limit=limits.ATTACK_STEPS),
     },
     "gdas": {
         "temperature_start": number_field(10.0, "temperature of the Gumbel-softmax at first", 1e-3),
         "temperature_end": number_field(0.1, "where it ends, and in fine-tuning (linear)", 1e-3),
     },
     "pc_darts": {
-        "partial_channels": integer_field(4, "K: one in so many channels goes through the operations", 1),
+        "partial_channels": integer_field(
+            4, "K: one in so many channels goes through the operations", 1, limit=limits.CHANNELS
+        ),
     },
     "drnas": {
         "regularization": number_field(1e-3, "factor on the distance to the uniform Dirichlet distribution"),
     },
     "sgas": {
-        "warmup_epochs": integer_field(9, "epochs before the one at whose end the first decision is made"),
-        "interval": integer_field(5, "epochs between two decisions", 1),
+        "warmup_epochs": integer_field(
+            9, "epochs before the one at whose end the first decision is made", limit=limits.EPOCHS
+        ),
+        "interval": integer_field(5, "epochs between two decisions", 1, limit=limits.EPOCHS),
         "batch_increase": integer_field(8, "images by which the batch grows with each decision"),
         "criterion": Field(1, "scores of edges: 2 counts stability too", "1 or 2", lambda v: v in (1, 2)),
-        "history": integer_field(4, "epochs that stability looks back on, for criterion 2", 1),
+        "history": integer_field(
+            4, "epochs that stability looks back on, for criterion 2", 1, limit=limits.EPOCHS
+        ),
         "decision": name_field(CRITERIA, "magnitude", "what an edge's operation is judged by"),
     },
     "selection": {
         "method": name_field(SELECTIONS, "perturbation", "how the architecture is chosen"),
-        "name": text_field("", "name of the folder for the results, under selection/; empty: the method's"),
+        "name": text_field(
+            "", "name of the folder for the results, under selection/; empty: the method's", limits.NAME
+        ),
         "criterion": name_field(
             CRITERIA, "accuracy", "what operations are judged by; magnitude: the paper's DARTS+PT-Mag"
         ),
@@ -196,14 +225,19 @@ FIELDS: dict[str, dict[str, Field]] = {
             "supernets that are searched, each with a seed of its own; more than 1 with one_shot only, whose"
             " probes are judged by what they cost in all of them together; other methods take the first",
             1,
+            limit=limits.SUPERNETS,
         ),
-        "interval": integer_field(5, "epochs of fine-tuning between two decision events; 0: none", 0),
+        "interval": integer_field(
+            5, "epochs of fine-tuning between two decision events; 0: none", 0, limit=limits.EPOCHS
+        ),
         "learning_rate": number_field(0.0025, "constant SGD learning rate of fine-tuning"),
         "weight_decay": number_field(3e-4, "L2 coefficient on the weights in fine-tuning"),
         "drop_path": number_field(
             0.0, "probability with which fine-tuning drops an operation's mixing weight in a step", 0.0, 0.95
         ),
-        "cutout_length": integer_field(0, "side of the cutout square in fine-tuning, pixels; 0: none"),
+        "cutout_length": integer_field(
+            0, "side of the cutout square in fine-tuning, pixels; 0: none", limit=limits.PIXELS
+        ),
         "label_smoothing": number_field(0.0, "label smoothing in fine-tuning", 0.0, 0.99),
         "noise_radius": number_field(
             0.0,
@@ -211,7 +245,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             0.0,
             1.0,
         ),
-        "samples": integer_field(1000, "genotypes that supernet_ranking evaluates", 1),
+        "samples": integer_field(1000, "genotypes that supernet_ranking evaluates", 1, limit=limits.DRAWS),
         "augment_probes": flag_field(True, "probe on augmented validation images, as published"),
         "measure_whole": flag_field(
             True,
@@ -234,10 +268,14 @@ FIELDS: dict[str, dict[str, Field]] = {
             0.9999,
         ),
         "max_parameters": integer_field(
-            0, "most parameters that the network of `training` may have, auxiliary head left out; 0: no limit"
+            0,
+            "most parameters that the network of `training` may have, auxiliary head left out; 0: no limit",
+            limit=limits.COST,
         ),
         "max_multiply_adds": integer_field(
-            0, "most multiply-adds that a forward pass of it may take for one image; 0: no limit"
+            0,
+            "most multiply-adds that a forward pass of it may take for one image; 0: no limit",
+            limit=limits.COST,
         ),
         "compact": flag_field(
             True,
@@ -246,26 +284,32 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
     },
     "training": {
-        "channels": integer_field(36, "initial channels C of the network", 1),
-        "cells": integer_field(20, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1),
+        "channels": integer_field(36, "initial channels C of the network", 1, limit=limits.CHANNELS),
+        "cells": integer_field(
+            20, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1, limit=limits.CELLS
+        ),
         "stem": one_of_field(
             "plain", "before the first cell: one convolution, or ImageNet's three of stride 2", *spaces.STEMS
         ),
-        "epochs": integer_field(600, "epochs of training from scratch", 1),
+        "epochs": integer_field(600, "epochs of training from scratch", 1, limit=limits.EPOCHS),
         "batch_size": integer_field(96, "global batch", 1),
         "learning_rate": number_field(0.025, "SGD learning rate at first"),
         "learning_rate_min": number_field(0.0, "where cosine and linear end"),
         "schedule": one_of_field("cosine", "how it falls, by epoch", "cosine", "linear", "exponential"),
         "decay": number_field(0.97, "factor after each epoch, for schedule exponential", 1e-6, 1.0),
-        "warmup_epochs": integer_field(0, "epochs at first over which it rises in equal steps"),
+        "warmup_epochs": integer_field(
+            0, "epochs at first over which it rises in equal steps", limit=limits.EPOCHS
+        ),
         "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
         "weight_decay": number_field(3e-4, "L2 coefficient on all weights, added after clipping"),
         "clip_norm": number_field(5.0, "largest global norm of the gradient; 0: no clipping"),
         "auxiliary_weight": number_field(0.4, "weight of the auxiliary head's loss; 0: no auxiliary head"),
         "drop_path": number_field(0.2, "drop-path probability reached at the end (linear)", 0.0, 0.95),
-        "cutout_length": integer_field(16, "side of the cutout square, pixels; 0: none"),
+        "cutout_length": integer_field(16, "side of the cutout square, pixels; 0: none", limit=limits.PIXELS),
         "label_smoothing": number_field(0.0, "label smoothing", 0.0, 0.99),
-        "evaluate_every": integer_field(1, "epochs between test evaluations; the last is always done", 1),
+        "evaluate_every": integer_field(
+            1, "epochs between test evaluations; the last is always done", 1, limit=limits.EPOCHS
+        ),
     },
     # What an analysis depends on is in `tf_darts.registry.ANALYSIS_READS`.
     "analysis": {
@@ -274,17 +318,22 @@ FIELDS: dict[str, dict[str, Field]] = {
             "edges for strength and perturbation, as normal:3<-1 or normal:4, with commas; empty: all",
         ),
         "epochs": integer_field(
-            20, "epochs in which strength trains the supernet again after an edge is discretised", 1
+            20,
+            "epochs in which strength trains the supernet again after an edge is discretised",
+            1,
+            limit=limits.EPOCHS,
         ),
         "learning_rate": number_field(0.0025, "SGD learning rate in the first of them (cosine per epoch)"),
         "learning_rate_min": number_field(0.0, "where the cosine ends"),
         "table_column": text_field(
             "c10_test200", "column of the NAS-Bench-201 table from which true accuracies are taken"
         ),
-        "draws": integer_field(5, "random exchanges of each kind, for shuffle", 1),
-        "batches": integer_field(4, "validation batches over which hessian averages", 1),
+        "draws": integer_field(5, "random exchanges of each kind, for shuffle", 1, limit=limits.DRAWS),
+        "batches": integer_field(4, "validation batches over which hessian averages", 1, limit=limits.DRAWS),
         "spectrum_entries": integer_field(
-            100, "hessian computes every eigenvalue where alpha has at most so many entries"
+            100,
+            "hessian computes every eigenvalue where alpha has at most so many entries",
+            limit=limits.ENTRIES,
         ),
     },
     "runtime": {
@@ -300,7 +349,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "tpu": text_field(
             "local", "for strategy tpu: local for the one of this machine, or name or address of a TPU"
         ),
-        "logical_devices": integer_field(0, "split the CPU into so many devices, to try mirrored; 0: do not"),
+        "logical_devices": integer_field(
+            0, "split the CPU into so many devices, to try mirrored; 0: do not", limit=limits.DEVICES
+        ),
         "precision": one_of_field(
             "float32",
             "of activations; with mixed_bfloat16 (GPU, TPU) variables, alpha, mixing weights, batch"
@@ -324,6 +375,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "profile_steps": integer_field(
             0,
             "trace so many steps (of search, fine-tuning, training) for TensorBoard's page Profile; 0: none",
+            limit=limits.TRACED_STEPS,
         ),
     },
     # No stage depends on this section: it may change from one command to the next.
@@ -356,14 +408,17 @@ def _initial(field: Field) -> Any:
 
 
 def _unknown(name: str, known: Sequence[str]) -> UserError:
-    return UserError(f"config: unknown field {name!r}; {registry.hint(name, known)}")
+    hint = registry.hint(name, known)
+    more = "" if hint.startswith("did") else "; tf_darts/config/fields.py lists them"
+    return UserError(f"config: unknown field {show(name)}; {hint}{more}")
 
 
-def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+def validate(config: ml_collections.ConfigDict, source: str = "config") -> ml_collections.ConfigDict:
     """Check a whole config, before any device is touched.
 
     Args:
       config: a config as a file in `configs/` returns it, with overrides applied.
+      source: where it is from, for messages about code that it names.
 
     Returns:
       A frozen-type copy with every field present and of its declared type.
@@ -372,21 +427,22 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
       UserError: an unknown or missing field, a wrong type, a value that is not allowed, or settings that
         contradict each other; the message names the field, its value and what is allowed.
 
-    What `extensions` names is in the registries afterwards.
+    What `extensions` names is in the registries afterwards; it is loaded only where the user named it too
+    (`allow_extensions`).
     """
     checked = default()
     # What extensions add is there before any other field names it.
     for top, value in sorted(config.items(), key=lambda item: item[0] != "extensions"):
         if top in FIELDS and top:
             if not isinstance(value, ml_collections.ConfigDict | dict):
-                raise UserError(f"config: {top} is {value!r}; allowed: a group of fields")
+                raise UserError(f"config: {top} is {show(value)}; allowed: a group of fields")
             for name, item in value.items():
                 full = f"{top}.{name}"
                 if name not in FIELDS[top]:
                     raise _unknown(full, NAMES)
                 checked[top][name] = field_lib.checked(full, item, FIELDS[top][name])
             if top == "extensions":
-                _extend(checked[top])
+                _extend(checked[top], source)
         elif top in FIELDS[""]:
             checked[top] = field_lib.checked(top, value, FIELDS[""][top])
         else:
@@ -395,12 +451,25 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     return checked
 
 
-def _extend(extensions: ml_collections.ConfigDict) -> None:
+def allow_extensions(extensions: Any) -> None:
+    """Let the code be loaded that a section `extensions` names, which the user has named or written.
+
+    Args:
+      extensions: by field, names and where the things are; anything else is left to `validate`.
+    """
+    groups = Mapping | ml_collections.ConfigDict
+    for entries in extensions.values() if isinstance(extensions, groups) else ():
+        for entry in entries.values() if isinstance(entries, groups) else ():
+            if isinstance(entry, str):
+                trust.allow_reference(entry)
+
+
+def _extend(extensions: ml_collections.ConfigDict, source: str) -> None:
     """Add what a config names to the registries."""
     for field, entries in extensions.items():
         for name, entry in entries.items():
             try:
-                EXTENSIBLE[field].register(name, entry)
+                EXTENSIBLE[field].register(name, entry, asked_by=source)
             except UserError as error:
                 raise UserError(f"config: extensions.{field}: {error}") from None
 

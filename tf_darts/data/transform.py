@@ -5,9 +5,12 @@ functions draw the same numbers.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+
+from tf_darts.errors import UserError
 
 # Numbers folded into the seed of a batch, one for each kind of draw, so that they are independent.
 CROP_ROW, CROP_COLUMN, FLIP, CUTOUT_ROW, CUTOUT_COLUMN = range(5)
@@ -89,6 +92,24 @@ class Transform:
         std = np.asarray(self.std, np.float32)
         std = np.where(std == 0, np.float32(1), std)
         return (tf.cast(images, tf.float32) / 255 - mean) / std
+
+
+def check_crops(padding: int, image_shape: Sequence[int]) -> None:
+    """Check that every random crop can hold something of its image.
+
+    Args:
+      padding: `data.crop_padding`, pixels.
+      image_shape: height, width and channels of the images.
+
+    Raises:
+      UserError: the padding is wider than the images are (4, the default, suits any).
+    """
+    most = max(4, *image_shape[:2])
+    if padding > most:
+        raise UserError(
+            f"config: data.crop_padding is {padding} with images of {image_shape[0]}x{image_shape[1]};"
+            f" allowed: at most {most}: a crop further out holds nothing of the image"
+        )
 
 
 def _covered(centre: tf.Tensor, size: int, length: int) -> tf.Tensor:

@@ -9,11 +9,10 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
 from typing import Any
 
 from tf_darts import files, spaces
-from tf_darts.errors import UserError, show, show_path
+from tf_darts.errors import UserError, listed, show, show_path
 from tf_darts.genotypes import text_forms as forms
 from tf_darts.spaces import Space
 
@@ -36,7 +35,8 @@ class Genotype:
     Attributes:
       space: name of the search space.
       cells: for each cell type the kept edges, by target node; inside a node in the order given
-        (magnitude selection lists the stronger edge first).
+        (magnitude selection lists the stronger edge first; in NAS-Bench-201, where nodes keep all edges,
+        what is read has them by source).
     """
 
     space: str
@@ -82,6 +82,7 @@ class Genotype:
           UserError: not JSON, another schema, another space, or not a genotype of the space.
         """
         keys = ("schema_version", "space", "cells", "text")
+        forms.check_text(text, space)
         data = forms.object_with(forms.parse_json(text), "the JSON", keys)
         version = data["schema_version"]
         if not forms.is_int(version) or version != SCHEMA_VERSION:
@@ -102,8 +103,9 @@ class Genotype:
         genotype = Genotype(data["space"], cells)
         space = _space(genotype, space)
         validate(genotype, space)
-        genotype = Genotype(space.name, {cell_type: cells[cell_type] for cell_type in space.cell_types})
-        if data["text"] != genotype.to_text(space):
+        genotype = Genotype(space.name, forms.canonical(cells, space))
+        texts = [genotype.to_text(space), forms.of(space).write(forms.by_source(_entries(genotype)), space)]
+        if data["text"] not in texts:  # version 1.0 wrote NAS-Bench-201's form by source in any space
             raise forms.error(f"text and cells disagree: text is {show(data['text'])}")
         return genotype
 
@@ -118,7 +120,7 @@ def from_text(text: str, space: Space) -> Genotype:
     Raises:
       UserError: not the text form, or not a genotype of the space.
     """
-    forms.check_text(text)
+    forms.check_text(text, space)
     cells = forms.of(space).read(text, space)
     genotype = Genotype(
         space.name, {cell_type: tuple(Choice(*entry) for entry in cells[cell_type]) for cell_type in cells}
@@ -165,7 +167,7 @@ def load(path: str | os.PathLike, space: Space | None = None) -> Genotype:
         # fspath first: open() takes an integer for a file descriptor.
         files.check(pathlib.Path(os.fspath(path)))
         with open(os.fspath(path), "rb") as file:
-            data = file.read(4 * forms.MAX_LENGTH + 1)
+            data = file.read(4 * forms.longest(space) + 1)
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise forms.error(f"file {show_path(shown)} is not UTF-8 text: byte {error.start}") from None
@@ -187,8 +189,14 @@ def read(value: str, space: Space | None = None) -> Genotype:
     Raises:
       UserError: as `load` and `from_text`.
     """
-    if isinstance(value, str) and _looks_like_genotype(value):
-        return _parse(value, space)
+    if isinstance(value, str) and not os.path.exists(value):
+        if forms.looks_like_genotype(value):
+            return _parse(value, space)
+        if (other := forms.other_form(value)) is not None:
+            raise forms.error(
+                f"{show(value)} looks like {other}; allowed: a file, JSON, Genotype(...) in the DARTS spaces,"
+                " |operation~source|... in nas_bench_201"
+            )
     return load(value, space)
 
 
@@ -209,16 +217,12 @@ def _entries(genotype: Genotype) -> dict[str, list[forms.Entry]]:
     }
 
 
-def _looks_like_genotype(text: str) -> bool:
-    return re.match(r"\s*([|{]|Genotype\s*\()", text) is not None
-
-
 def _parse(text: str, space: Space | None) -> Genotype:
     """Parse a JSON or text form."""
-    forms.check_text(text)
-    if text.lstrip().startswith("{"):
+    forms.check_text(text, space)
+    if text.lstrip().startswith("{") and not forms.is_python_dict(text):
         return Genotype.from_json(text, space)
-    if not _looks_like_genotype(text):
+    if not forms.looks_like_genotype(text):
         raise forms.error(f"neither JSON nor a text form: {show(text[:40])}")
     if space is None:
         raise forms.error("a text form does not name its space; name the space, or use the JSON form")
@@ -236,7 +240,7 @@ def _validate_cell(cell_type: str, choices: Any, space: Space) -> None:
         if not isinstance(choice.operation, str):
             raise forms.error(f"{place}: operation has to be a text, not {show(choice.operation)}")
         if choice.target not in space.targets:
-            nodes = ", ".join(map(str, space.targets))
+            nodes = listed(space.targets)
             raise forms.error(f"{place}: node {show(choice.target)} is not a target; allowed: {nodes}")
         if not 0 <= choice.source < choice.target:
             raise forms.error(
@@ -262,5 +266,5 @@ def _validate_cell(cell_type: str, choices: Any, space: Space) -> None:
             problem = "may not be chosen" if choice.operation in candidates else "is not a candidate"
             raise forms.error(
                 f"{cell_type} node {choice.target}, edge {edge}: operation {show(choice.operation)}"
-                f" {problem}; allowed: {', '.join(allowed)}"
+                f" {problem}; allowed: {listed(allowed, 20)}"
             )

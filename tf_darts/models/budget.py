@@ -5,6 +5,7 @@ masks say what they can still be.
 """
 
 import itertools
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import ml_collections
@@ -16,10 +17,12 @@ from tf_darts.errors import UserError
 from tf_darts.genotypes.derive import candidates_of
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.layers.body import check_images
+from tf_darts.models import memory
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.models.genotype_costs import GenotypeCosts, count
 from tf_darts.spaces import Space
 
+MOST_WAYS = 20_000  # for a node to choose its edges; at each decision each way is looked at: seconds
 Keeps = Mapping[str, Collection[int]]  # edges by cell type
 
 
@@ -228,14 +231,26 @@ def of_config(
       image_shape: height, width and channels of the images.
 
     Raises:
-      UserError: no genotype of the space fits, or the images do not fit the network.
+      UserError: no genotype of the space fits, the images do not fit the network or the network the memory,
+        or the space has too many ways for a node to choose its edges.
     """
     limits = [config.selection[name] for name in BUDGET_FIELDS]
     if not any(limits):
         return None
+    ways = sum(math.comb(len(space.incoming(n)), space.keeps(n)) for n in space.targets)
+    if ways > MOST_WAYS:
+        set_fields = ", ".join(f"selection.{name}" for name in BUDGET_FIELDS if config.selection[name])
+        raise UserError(
+            f"config: custom_space.kept_edges is {space.kept_edges} with {set_fields}: nodes can choose their"
+            f" edges in {ways} ways; allowed: at most {MOST_WAYS}, each of which a budget is tried on"
+        )
     training = config.training
     network_space = spaces.with_stem(space, training.stem)
     check_images(network_space, training.cells, image_shape)
+    least = memory.of_weights(
+        network_space, training.channels, training.cells, candidates=memory.in_network(space, None)
+    )
+    memory.check(config, "training", memory.PROGRAM, least)
     costs = count(network_space, training.channels, training.cells, classes, image_shape)
     budget = Budget(space, costs, *limits)
     budget.check()

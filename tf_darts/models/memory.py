@@ -5,12 +5,22 @@ The estimate counts those tensors; the allowances beside them were measured on C
 """
 
 import functools
+import math
+from collections.abc import Mapping
 
+import ml_collections
+
+from tf_darts.errors import UserError
+from tf_darts.genotypes.genotype import Genotype
 from tf_darts.layers import operations
 from tf_darts.registry import OPERATIONS
+from tf_darts.runtime import host
+from tf_darts.runtime.strategy import device_type
 from tf_darts.spaces import Space
+from tf_darts.spaces.space import Candidates
 
 BYTES = 4  # of a float32
+COPIES = 3  # of a weight: itself, its gradient, its momentum
 PROGRAM = 1.2e9  # Python, TensorFlow and a supernet's graph, bytes
 WORKSPACE = 1.15  # gradients under way, over what is kept for them
 
@@ -22,8 +32,11 @@ def estimate(
     batch: int,
     image_shape: tuple[int, ...],
     partial_channels: int = 1,
+    candidates: Mapping[str, Candidates] | None = None,
 ) -> float:
     """Estimate the bytes that a search needs at most, the program included; within some 15 %.
+
+    Weights are left out (`of_weights`).
 
     Args:
       space: the search space.
@@ -32,8 +45,11 @@ def estimate(
       batch: images in a batch.
       image_shape: height, width and channels of the images.
       partial_channels: as the supernet's.
+      candidates: operations of each edge by cell type; None: the space's. With those of `in_network` this is
+        what training needs.
     """
-    height, width = image_shape[:2]
+    candidates = space.candidates if candidates is None else candidates
+    height, width = (side // 2**space.stacking.stem_reductions for side in image_shape[:2])
     layer = functools.cache(functools.partial(_layer, channels=channels // partial_channels))
     kept = float(space.stacking.stem_multiplier * channels * height * width)
     for block in space.stacking.blocks(cells):
@@ -50,14 +66,93 @@ def estimate(
             kept += space.input_nodes * size_before + space.nodes * size
         mixed = size / partial_channels
         shared = set()
-        for edge, candidates in zip(space.edges, space.candidates[block.cell_type], strict=True):
-            for name in candidates:
+        for edge, names in zip(space.edges, candidates[block.cell_type], strict=True):
+            for name in names:
                 operation = layer(name, space.stride(edge, block.reduction))
                 if operation.keeps_of_node:
                     shared.add((edge.source, name))
                 kept += operation.keeps * mixed
         kept += len(shared) * mixed
     return PROGRAM + WORKSPACE * BYTES * batch * kept
+
+
+def in_network(space: Space, genotype: Genotype | None) -> dict[str, Candidates]:
+    """Return the operations of each edge in a genotype's network; None: in none, the least there can be."""
+    cells = {} if genotype is None else genotype.cells
+    return {
+        cell_type: tuple(
+            tuple(
+                c.operation for c in cells.get(cell_type, ()) if (c.target, c.source) == (e.target, e.source)
+            )
+            for e in space.edges
+        )
+        for cell_type in space.cell_types
+    }
+
+
+def of_weights(
+    space: Space,
+    channels: int,
+    cells: int,
+    partial_channels: int = 1,
+    candidates: Mapping[str, Candidates] | None = None,
+) -> float:
+    """Estimate the bytes that the weights of cells take, with gradients and momentum; arguments as above.
+
+    They grow with the square of the channels and do not depend on images: of the usual sizes they are a
+    hundredth of what `estimate` counts. Operations of the user's own are left out.
+    """
+    candidates = space.candidates if candidates is None else candidates
+
+    @functools.cache
+    def counted(name: str, stride: int) -> tuple[float, float]:
+        """Find a and b of a * C**2 + b * C, the weights of an operation at C channels."""
+        if name not in OPERATIONS.built_in:
+            return 0.0, 0.0
+        of_2, of_4 = (
+            sum(math.prod(v.shape) for v in operations.make(name, c, stride, False, 0).trainable_variables)
+            for c in (2, 4)
+        )
+        return (of_4 - 2 * of_2) / 8, (4 * of_2 - of_4) / 4
+
+    number, before = 0.0, [space.stacking.stem_multiplier * channels] * 2
+    for block in space.stacking.blocks(cells):
+        width = block.width * channels
+        if block.cell_type is None:  # two 3x3 convolutions and one of 1x1
+            number += 10 * before[-1] * width + 9 * width**2
+            before = [before[-1], width]
+            continue
+        mixed = width // partial_channels
+        for edge, names in zip(space.edges, candidates[block.cell_type], strict=True):
+            for name in names:
+                a, b = counted(name, space.stride(edge, block.reduction))
+                number += a * mixed**2 + b * mixed
+        if space.stacking.preprocess:
+            number += sum(before) * width
+        before = [before[-1], width * len(space.output_nodes)]
+    return float(BYTES * COPIES * number)
+
+
+def check(config: ml_collections.ConfigDict, section: str, needed: float, weights: float) -> None:
+    """Check that a step fits the memory of this machine; on a GPU or TPU, that the weights do.
+
+    Args:
+      config: the whole config.
+      section: "search" or "training".
+      needed: what `estimate` says, bytes.
+      weights: what `of_weights` says, bytes.
+
+    Raises:
+      UserError: it does not fit.
+    """
+    on_cpu = config.runtime.strategy != "tpu" and device_type() == "CPU"
+    total, available, fields = weights + (needed if on_cpu else 0.0), host.available_memory(), config[section]
+    if total > available:
+        raise UserError(
+            f"config: {section}.batch_size is {fields.batch_size} and {section}.channels {fields.channels}: a"
+            f" step needs about {gigabytes(total)} of memory; allowed: what fits in the"
+            f" {gigabytes(available)} of this machine"
+        )
 
 
 def _layer(name: str, stride: int, channels: int) -> operations.Operation:

@@ -20,6 +20,7 @@ INCHES = 1.4  # Distance between two nodes; everything else is in units of it.
 HALF_WIDTH, HALF_HEIGHT = 0.29, 0.16  # Of a node's box.
 BUS = -0.52  # Height of the line that gathers the output nodes.
 FONT = 8.5
+PLACED = 30  # Labels of a cell for which a free spot is looked for.
 
 
 class DrawnEdge(Protocol):
@@ -132,7 +133,8 @@ def draw_output_edges(axes: Axes, space: Space) -> None:
 def place_labels(axes: Axes, arcs: list[np.ndarray], labels: list[Text]) -> list[np.ndarray]:
     """Move each label along its arc to the spot that touches fewest other labels and arcs.
 
-    Two sweeps, shortest arc first: those have the least room.
+    Two sweeps, shortest arc first: those have the least room. Among more than `PLACED` arcs there is none to
+    find, and each label stays at the top of its own: looking takes the square of their number, minutes.
 
     Returns:
       Half the width and height of each label, with a margin, in units of the axes.
@@ -149,7 +151,7 @@ def place_labels(axes: Axes, arcs: list[np.ndarray], labels: list[Text]) -> list
     order = sorted(range(len(arcs)), key=lambda i: np.ptp(arcs[i][:, 0]))
     # From the top outwards, so that among equals the spot nearest the top wins.
     offsets = np.array(sorted(range(-45, 46), key=abs))
-    for _ in range(2):
+    for _ in range(2 if len(arcs) <= PLACED else 0):
         for i in order:
             candidates = arcs[i][middle + offsets]
             costs = (offsets / 45) ** 2

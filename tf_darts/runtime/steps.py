@@ -1,10 +1,12 @@
 """Several steps per call from the host, compiled, under any strategy."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.errors import UserError
 from tf_darts.runtime import guard as guard_lib
 from tf_darts.runtime.guard import Guard
 
@@ -71,6 +73,26 @@ class Steps:
         columns = {name: rows[:, i] for i, name in enumerate(self._metrics)}
         self._skipped = guard_lib.check(first, columns, self._most, self._skipped)
         return columns
+
+
+def check_steps(field: str, epochs: int, images: int, batch: int) -> None:
+    """Check that the number of a stage's last step is an int32, as steps have it.
+
+    Args:
+      field: of the config, the number of epochs.
+      epochs: its value.
+      images: of an epoch.
+      batch: images in a global batch.
+
+    Raises:
+      UserError: it is larger.
+    """
+    steps, most = math.ceil(images / batch), tf.int32.max
+    if epochs * steps > most:
+        raise UserError(
+            f"config: {field} is {epochs}, of {steps} steps each; allowed: at most {most} steps in all, the"
+            " largest int32"
+        )
 
 
 def in_place(values: tf.Tensor, replica: tf.Tensor, replicas: int) -> tf.Tensor:

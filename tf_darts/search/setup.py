@@ -6,10 +6,11 @@ import pathlib
 import ml_collections
 import tensorflow as tf
 
+from tf_darts.config.checks import last_epoch_field
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_set import ImageSet, halves
 from tf_darts.data.image_stream import StreamedData
-from tf_darts.data.transform import Transform
+from tf_darts.data.transform import Transform, check_crops
 from tf_darts.errors import UserError
 from tf_darts.layers import keras_operation
 from tf_darts.layers.batch_norm import synchronized_batch_norms
@@ -20,10 +21,10 @@ from tf_darts.models.budget import Budget
 from tf_darts.models.evaluator import Evaluator
 from tf_darts.models.supernet import Supernet
 from tf_darts.registry import METHODS
-from tf_darts.runtime import host
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
-from tf_darts.runtime.strategy import ACTIVATIONS, check_batch, device_type
+from tf_darts.runtime.steps import check_steps
+from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.search.methods.method import Method
 from tf_darts.spaces import Space
@@ -167,16 +168,15 @@ def check(
         check_batch(name if grown else "search.batch_size", batch, smaller, replicas)
     check_images(space, config.search.cells, data.image_shape)
     keras_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
-    search, available = config.search, host.available_memory()
-    needed = memory.estimate(
-        space, search.channels, search.cells, search.batch_size, data.image_shape, method.partial_channels
-    )
-    if config.runtime.strategy != "tpu" and device_type() == "CPU" and needed > available:
-        raise UserError(
-            f"config: search.batch_size is {search.batch_size} and search.channels {search.channels}: a step"
-            f" needs about {memory.gigabytes(needed)} of memory; allowed: what fits in the"
-            f" {memory.gigabytes(available)} of this machine"
-        )
+    check_crops(config.data.crop_padding, data.image_shape)
+    search, partial = config.search, method.partial_channels
+    check_steps(f"search.{last_epoch_field(search)}", method.epochs, train, search.batch_size)
+    decisions = len(space.cell_types) * (len(space.edges) + len(space.topology_nodes))
+    interval = config.selection.interval
+    check_steps("selection.interval", interval, decisions * train, search.batch_size)
+    sizes = (space, search.channels, search.cells)
+    needed = memory.estimate(*sizes, search.batch_size, data.image_shape, partial)
+    memory.check(config, "search", needed, memory.of_weights(*sizes, partial))
     return CheckedSearch(config, space, method, method.budget, data, needed)
 
 

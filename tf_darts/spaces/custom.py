@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, listed, show
 from tf_darts.registry import OPERATIONS, hint
 from tf_darts.spaces import darts, nas_bench_201
 from tf_darts.spaces.space import Candidates, Edge, Space, Stacking, edges_of
@@ -66,7 +66,7 @@ def make(fields: Mapping[str, Any]) -> Space:
     for name in fields["batch_norm_after"]:
         if name not in names:
             raise UserError(
-                f"config: custom_space.batch_norm_after: {name!r} is not one of custom_space.candidates;"
+                f"config: custom_space.batch_norm_after: {show(name)} is not one of custom_space.candidates;"
                 f" {hint(name, sorted(names))}"
             )
     space = Space(
@@ -89,26 +89,34 @@ def make(fields: Mapping[str, Any]) -> Space:
     return space
 
 
-def plain_candidates(value: Any) -> Any:
-    """Return candidates as tuples and dictionaries of names, however written; None if they are not that."""
+def plain_candidates(value: Any, levels: int = 3) -> Any:
+    """Return candidates as tuples and dictionaries of names, however written; None if they are not that.
+
+    Args:
+      value: as the user gave it.
+      levels: that may be inside one another: cell types, edges and the names for an edge.
+    """
     if isinstance(value, str):
         return value
+    if not levels:
+        return None
     if isinstance(value, Mapping):
-        items = {key: plain_candidates(item) for key, item in value.items()}
+        items = {key: plain_candidates(item, levels - 1) for key, item in value.items()}
         sound = all(isinstance(key, str) and item is not None for key, item in items.items())
         return items if sound else None
     if isinstance(value, Sequence):
-        rows = tuple(plain_candidates(item) for item in value)
+        rows = tuple(plain_candidates(item, levels - 1) for item in value)
         return None if None in rows else rows
     return None
 
 
 def _error(field: str, value: Any, allowed: str) -> UserError:
-    return UserError(f"config: custom_space.{field} is {value!r}; allowed: {allowed}")
+    return UserError(f"config: custom_space.{field} is {show(value)}; allowed: {allowed}")
 
 
 def _output_nodes(given: tuple[int, ...], cells: Cells, nodes: int) -> tuple[int, ...]:
     targets = tuple(range(cells.input_nodes, cells.input_nodes + nodes))
+    among = show(targets)
     last = targets[-1:]
     concatenates = cells.stacking.preprocess  # the next cell then brings its input to its own width
     if not given:
@@ -116,7 +124,7 @@ def _output_nodes(given: tuple[int, ...], cells: Cells, nodes: int) -> tuple[int
     if not concatenates and given != last:
         raise _error("output_nodes", given, f"{last}, the last node, with stacking {cells.stacking.name!r}")
     if not set(given) <= set(targets) or list(given) != sorted(set(given)):
-        raise _error("output_nodes", given, f"some of the nodes {targets}, ascending, each once")
+        raise _error("output_nodes", given, f"some of the nodes {among}, ascending, each once")
     if given[-1:] != last:
         raise _error("output_nodes", given, f"the last node, {last[0]}, among them: nothing else uses it")
     return given
@@ -135,7 +143,7 @@ def _candidates(value: Any, cell_types: tuple[str, ...], edges: tuple[Edge, ...]
         return dict.fromkeys(cell_types, rows)
     if set(value) != set(cell_types):
         raise UserError(
-            f"config: {place} has the keys {', '.join(map(repr, value))}; allowed: the cell types"
+            f"config: {place} has the keys {listed(map(show, value))}; allowed: the cell types"
             f" {', '.join(map(repr, cell_types))}, or edges as '{edges[0]}'"
         )
     return {t: _rows(value[t], edges, f"{place}[{t!r}]") for t in cell_types}
@@ -147,16 +155,16 @@ def _rows(value: Any, edges: tuple[Edge, ...], place: str) -> Candidates:
     if isinstance(value, dict):
         for key in value:
             if key not in names:
-                raise UserError(f"config: {place}: there is no edge {key!r}; allowed: {', '.join(names)}")
+                raise UserError(f"config: {place}: there is no edge {show(key)}; allowed: {listed(names)}")
         missing = [name for name in names if name not in value]
         if missing:
-            raise UserError(f"config: {place} lacks the edges {', '.join(missing)}; allowed: every edge")
+            raise UserError(f"config: {place} lacks the edges {listed(missing)}; allowed: every edge")
         return tuple(_row(value[name], f"{place}[{name!r}]") for name in names)
     if isinstance(value, str) or all(isinstance(item, str) for item in value):
         return (_row(value, place),) * len(edges)
     if len(value) != len(edges):
         raise UserError(
-            f"config: {place} lists {len(value)} edges; allowed: {len(edges)}, the edges {', '.join(names)}"
+            f"config: {place} lists {len(value)} edges; allowed: {len(edges)}, the edges {listed(names)}"
         )
     return tuple(_row(row, f"{place}, edge {name}") for row, name in zip(value, names, strict=True))
 
@@ -164,7 +172,7 @@ def _rows(value: Any, edges: tuple[Edge, ...], place: str) -> Candidates:
 def _row(value: Any, place: str) -> tuple[str, ...]:
     """Check and return the candidates of one edge."""
     if not isinstance(value, tuple) or not value or not all(isinstance(item, str) for item in value):
-        raise UserError(f"config: {place} is {value!r}; allowed: a tuple of names of operations")
+        raise UserError(f"config: {place} is {show(value)}; allowed: a tuple of names of operations")
     for name in value:
         OPERATIONS.check(name, f"config: {place}: operation")
         if value.count(name) > 1:

@@ -5,6 +5,7 @@ DARTS, S1 to S4 and NAS-Bench-201 differ only in these tables.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 
 Candidates = tuple[tuple[str, ...], ...]
@@ -152,6 +153,7 @@ class Space:
         return 2 if reduction and edge.source < self.input_nodes else 1
 
 
+@functools.cache
 def edges_of(input_nodes: int, nodes: int) -> tuple[Edge, ...]:
     """Return the edges of a cell: into each intermediate node from every node before it."""
     return tuple(Edge(t, s) for t in range(input_nodes, input_nodes + nodes) for s in range(t))

@@ -15,8 +15,8 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts import registry
-from tf_darts.config import depends
-from tf_darts.errors import UserError
+from tf_darts.config import depends, limits
+from tf_darts.errors import UserError, show
 from tf_darts.registry import ANALYSES
 from tf_darts.workdir.records import with_tuples
 
@@ -131,11 +131,12 @@ def unknown(name: str) -> str:
     return f"--config.{name}: no such field; {hint}"
 
 
-def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
+def validate(config: Mapping[str, Any] | ml_collections.ConfigDict, source: str = "config") -> Study:
     """Check a whole study, with every job's config, before any work.
 
     Args:
       config: as a config file returns it, or as `Study.config` or its JSON has it.
+      source: where it is from, for messages about code that it names.
 
     Raises:
       UserError: an unknown field, a wrong type, a value that is not allowed, or a config that fails
@@ -147,12 +148,12 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
             raise UserError(f"config: unknown field {name!r}; allowed: {', '.join(DOCS)}")
     given = with_tuples(default().to_dict() | given)
     _check_fields(given)
-    base = _valid(given["base"], "base").to_dict()
+    base = _valid(given["base"], "base", source).to_dict()
     for analysis in given["analyses"]:  # only now: the base may register some of its own
         _known("analyses", analysis, ANALYSES)
     searches = {name: _absolute(part) for name, part in given["searches"].items()}
     study = {**given, "base": _absolute(base), "searches": searches}
-    searched, selected, skipped = _combinations(study)
+    searched, selected, skipped = _combinations(study, source)
     jobs = [
         Job(
             search,
@@ -168,6 +169,14 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Study:
     return Study(study, tuple(jobs), tuple(skipped))
 
 
+def allow_extensions(config: Mapping[str, Any]) -> None:
+    """Let the code be loaded that a study's configs name, which the user has named or written."""
+    searches = config.get("searches")
+    for part in (config.get("base"), *(searches.values() if isinstance(searches, Mapping) else ())):
+        if isinstance(part, Mapping):
+            config_lib.allow_extensions(part.get("extensions"))
+
+
 def _check_fields(given: dict[str, Any]) -> None:
     """Check the study's own fields, whatever the configs in them say."""
     for name in ("base", *_NAMED):
@@ -179,8 +188,9 @@ def _check_fields(given: dict[str, Any]) -> None:
             raise UserError(f"config: {name} is {values!r}; allowed: a tuple of {kind.__name__}")
         if len(set(values)) < len(values):
             raise UserError(f"config: {name} is {values!r}; allowed: each once")
-    if any(seed < 0 for seed in given["seeds"]):
-        raise UserError(f"config: seeds is {given['seeds']!r}; allowed: integers of at least 0")
+    if not all(0 <= seed <= limits.SEED.most for seed in given["seeds"]):
+        allowed = f"integers of at least 0 and at most {limits.SEED}"
+        raise UserError(f"config: seeds is {show(given['seeds'])}; allowed: {allowed}")
     for name in ("searches", "selections", "seeds"):
         if not given[name]:
             raise UserError(f"config: {name} is empty; allowed: at least one")
@@ -252,9 +262,9 @@ def _layered(lower: Any, upper: Any) -> Any:
     return lower | {key: _layered(lower.get(key), item) for key, item in upper.items()}
 
 
-def _valid(config: dict[str, Any], place: str) -> ml_collections.ConfigDict:
+def _valid(config: dict[str, Any], place: str, source: str = "config") -> ml_collections.ConfigDict:
     try:
-        return config_lib.validate(ml_collections.ConfigDict(config))
+        return config_lib.validate(ml_collections.ConfigDict(config), source)
     except UserError as error:
         raise UserError(f"config: {place}: {str(error).removeprefix('config: ')}") from None
 
@@ -288,10 +298,10 @@ def _check_budget(search: ml_collections.ConfigDict, config: ml_collections.Conf
 _Configs = dict[str, ml_collections.ConfigDict]
 
 
-def _combinations(study: dict[str, Any]) -> tuple[_Configs, dict[str, _Configs], list[str]]:
+def _combinations(study: dict[str, Any], source: str) -> tuple[_Configs, dict[str, _Configs], list[str]]:
     """Return configs of searches, of each one's selections, and a line per pair that does not go together."""
     searched = {
-        search: _valid(_layered(study["base"], part), f"searches.{search}")
+        search: _valid(_layered(study["base"], part), f"searches.{search}", source)
         for search, part in study["searches"].items()
     }
     selected: dict[str, _Configs] = {search: {} for search in searched}

@@ -9,15 +9,17 @@ from tf_darts import spaces
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_set import ImageSet, whole_sets
 from tf_darts.data.image_stream import ImageStream, StreamedData
-from tf_darts.data.transform import Transform
+from tf_darts.data.transform import Transform, check_crops
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.layers import keras_operation
 from tf_darts.layers.batch_norm import synchronized_batch_norms
 from tf_darts.layers.body import check_images
+from tf_darts.models import memory
 from tf_darts.models.network import Network, check_auxiliary
 from tf_darts.optim.optimizers import SGD
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
+from tf_darts.runtime.steps import check_steps
 from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
 from tf_darts.spaces import Space
 
@@ -58,17 +60,35 @@ class TrainingSetup:
 
 
 def check(
-    config: ml_collections.ConfigDict, space: Space, data: ImageData | StreamedData, replicas: int
+    config: ml_collections.ConfigDict,
+    space: Space,
+    data: ImageData | StreamedData,
+    replicas: int,
+    genotype: Genotype | None = None,
 ) -> None:
     """Check that a network can be trained on the data with this config.
 
+    Args:
+      config: the whole config, valid.
+      space: the search space.
+      data: the data.
+      replicas: that share a batch.
+      genotype: of the network, where it is known by then.
+
     Raises:
-      UserError: the batch does not fit the data or the replicas, the images the reductions, or the
-        auxiliary head the images; or an operation of the user's own does not do what one must.
+      UserError: the batch does not fit the data or the replicas, the images the reductions, a step the
+        memory, or the auxiliary head the images; or an operation of the user's own does not do what one
+        must.
     """
     training, space = config.training, spaces.with_stem(space, config.training.stem)
     check_batch("training.batch_size", training.batch_size, data.train_size, replicas)
     check_images(space, training.cells, data.image_shape)
+    check_crops(config.data.crop_padding, data.image_shape)
+    check_steps("training.epochs", training.epochs, data.train_size, training.batch_size)
+    chosen = memory.in_network(space, genotype)
+    sizes = (space, training.channels, training.cells)
+    needed = memory.estimate(*sizes, training.batch_size, data.image_shape, candidates=chosen)
+    memory.check(config, "training", needed, memory.of_weights(*sizes, candidates=chosen))
     keras_operation.check(space.operations, training.channels, affine=True)
     if training.auxiliary_weight:
         check_auxiliary(space, training.cells, data.image_shape)

@@ -7,8 +7,9 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts import registry
+from tf_darts.config import limits
 from tf_darts.config.field import Field, flag_field, integer_field, number_field
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show
 from tf_darts.tools.benchmark import cases
 
 TASKS = ("search", "training", "selection")
@@ -22,9 +23,13 @@ def _names(default: str, doc: str, *names: str) -> Field:
 
 def _integers(default: str, doc: str) -> Field:
     def check(value: str) -> bool:
-        return all(part.isascii() and part.isdigit() and int(part) > 0 for part in split(value))
+        parts = split(value)
+        digits = all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
+        return digits and all(0 < int(part) <= limits.CHANNELS.most for part in parts)
 
-    return Field(default, doc, "integers of at least 1, separated by commas, or nothing", check)
+    most = limits.CHANNELS.most
+    allowed = f"integers of at least 1 and at most {most}, separated by commas, or nothing"
+    return Field(default, doc, allowed, check)
 
 
 def split(value: str) -> list[str]:
@@ -46,31 +51,43 @@ FIELDS: dict[str, dict[str, Field]] = {
             "how the peer takes alpha's gradients: usual (all gradients, as usually) or lean (only alpha's)",
             *GRADIENTS,
         ),
-        "seed": integer_field(0, "of weights, of the order of decisions, and of what is decided"),
+        "seed": integer_field(
+            0, "of weights, of the order of decisions, and of what is decided", limit=limits.SEED
+        ),
         "rounds": integer_field(5, "how often each quantity is measured, ours and the peer in turn", 1),
         "event_rounds": integer_field(2, "the same for a whole event; 0: no event is measured"),
         "warm_up": integer_field(1, "steps after the first one and before the first round"),
         "steps": integer_field(2, "steps in one measurement", 1),
         "probe_batches": integer_field(2, "validation batches of each probe that is measured", 1),
         "images": integer_field(50_000, "training images that batches are drawn from, half of them each", 2),
-        "channels": integer_field(0, "initial channels of supernets; 0: as each case says"),
-        "cells": integer_field(0, "depth of supernets; 0: as each case says"),
+        "channels": integer_field(
+            0, "initial channels of supernets; 0: as each case says", limit=limits.CHANNELS
+        ),
+        "cells": integer_field(0, "depth of supernets; 0: as each case says", limit=limits.CELLS),
         "batch_size": integer_field(0, "batch of search and selection; 0: as each case says"),
-        "image_size": integer_field(0, "side of the images, pixels; 0: as each case says"),
-        "training_channels": integer_field(0, "initial channels of networks; 0: as each case says"),
-        "training_cells": integer_field(0, "depth of networks; 0: as each case says"),
+        "image_size": integer_field(
+            0, "side of the images, pixels; 0: as each case says", limit=limits.PIXELS
+        ),
+        "training_channels": integer_field(
+            0, "initial channels of networks; 0: as each case says", limit=limits.CHANNELS
+        ),
+        "training_cells": integer_field(0, "depth of networks; 0: as each case says", limit=limits.CELLS),
         "training_batch_size": integer_field(0, "batch of training from scratch; 0: as each case says"),
         "stages": integer_field(
             5, "numbers of decisions at which a selection is measured, from none to all", 2
         ),
         "stage_rounds": integer_field(2, "how often at each of them", 1),
-        "interval": integer_field(5, "epochs of fine-tuning between two events of the whole selection"),
+        "interval": integer_field(
+            5, "epochs of fine-tuning between two events of the whole selection", limit=limits.EPOCHS
+        ),
         "train_images": integer_field(25_000, "training images of the whole selection that is added up", 1),
         "valid_images": integer_field(25_000, "its validation images", 1),
         "intra_op_threads": integer_field(
-            0, "threads inside an operation; 0: the library's default, all cores"
+            0, "threads inside an operation; 0: the library's default, all cores", limit=limits.THREADS
         ),
-        "inter_op_threads": integer_field(0, "threads across operations; 0: the library's default"),
+        "inter_op_threads": integer_field(
+            0, "threads across operations; 0: the library's default", limit=limits.THREADS
+        ),
         "deterministic": flag_field(True, "as the programs' runtime.deterministic"),
         "precision": dataclasses.replace(
             config_lib.FIELDS["runtime"]["precision"],
@@ -79,8 +96,12 @@ FIELDS: dict[str, dict[str, Field]] = {
         "limit_size": number_field(1.0, "factor on the sizes with which the limit is measured", 0.01, 4.0),
     },
     "scaling": {
-        "base_channels": integer_field(cases.SCALING_BASE.channels, "channels where others vary", 1),
-        "base_cells": integer_field(cases.SCALING_BASE.cells, "cells where others vary", 1),
+        "base_channels": integer_field(
+            cases.SCALING_BASE.channels, "channels where others vary", 1, limit=limits.CHANNELS
+        ),
+        "base_cells": integer_field(
+            cases.SCALING_BASE.cells, "cells where others vary", 1, limit=limits.CELLS
+        ),
         "base_batch_size": integer_field(cases.SCALING_BASE.batch_size, "batch where others vary", 1),
         "channels": _integers("4,8,16,24,32", "channels tried (DARTS space)"),
         "cells": _integers("3,5,8,11", "cells tried"),
@@ -126,7 +147,7 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             raise UserError(unknown(name))
         field = FIELDS[section][key]
         if type(value) is not type(field.default) or not field.check(value):
-            raise UserError(f"config: {name} is {value!r}; allowed: {field.allowed}")
+            raise UserError(f"config: {name} is {show(value)}; allowed: {field.allowed}")
         (checked[section] if section else checked)[key] = value
     for name in split(checked.cases):
         cases.get(name)
@@ -138,7 +159,7 @@ def validate(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 def unknown(name: str) -> str:
     """Return the message about a field that does not exist."""
-    return f"config: unknown field {name!r}; {registry.hint(name, names())}"
+    return f"config: unknown field {show(name)}; {registry.hint(name, names())}"
 
 
 def _check_together(config: ml_collections.ConfigDict) -> None:
