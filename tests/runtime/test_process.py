@@ -63,6 +63,21 @@ def test_it_is_put_back_after_an_exception_and_an_interruption(odd):
         assert state() == before
 
 
+def test_numbers_are_checked_again_after_the_call():
+    """TensorFlow's deterministic cross-entropy does not bear the check: it has NaN inside."""
+    tf.debugging.enable_check_numerics(stack_height_limit=7)
+    try:
+        with process.borrowed():
+            assert np.isinf((tf.constant(1.0) / 0.0).numpy())
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Detected Infinity or NaN"):
+            tf.constant(1.0) / 0.0
+    finally:
+        tf.debugging.disable_check_numerics()
+    with process.borrowed():
+        pass
+    assert np.isinf((tf.constant(1.0) / 0.0).numpy())  # where it was off, it stays off
+
+
 def test_determinism_ends_with_the_call():
     config = pytest.importorskip("tensorflow.python.framework.config")
     was = config.is_op_determinism_enabled()

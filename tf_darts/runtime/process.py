@@ -68,13 +68,15 @@ def borrowed() -> Iterator[None]:
     """Set what a run needs, and put back what the process had, however the block ends.
 
     Put back are: Keras's floatx, data format and dtype policy; TensorFlow's determinism, its options of the
-    graph optimiser, and whether functions run eagerly. A call from another thread waits until the block ends.
+    graph optimiser, whether functions run eagerly, and whether all numbers are checked. A call from another
+    thread waits until the block ends.
 
     Raises:
       UserError: as `set_keras`.
     """
     import keras
     import tensorflow as tf
+    from tensorflow.python.debug.lib import check_numerics_callback  # knows whether numbers are checked
     from tensorflow.python.framework import config as framework_config  # has what switches determinism off
 
     with _ONE, contextlib.ExitStack() as back:
@@ -89,6 +91,11 @@ def borrowed() -> Iterator[None]:
         if tf.config.functions_run_eagerly():
             back.callback(tf.config.run_functions_eagerly, True)
             tf.config.run_functions_eagerly(False)
+        if (checks := getattr(check_numerics_callback._state, "check_numerics_callback", None)) is not None:
+            # TensorFlow's own loss has NaN inside where it is deterministic, which it does not use.
+            limits = checks._stack_height_limit, checks._path_length_limit
+            back.callback(tf.debugging.enable_check_numerics, *limits)
+            tf.debugging.disable_check_numerics()
         set_keras()
         yield
 
