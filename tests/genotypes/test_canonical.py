@@ -170,11 +170,13 @@ def test_a_file_of_version_1_0_with_the_text_by_source_is_read():
     assert g.read(json.dumps(data), KEPT) == genotype
 
 
-def nested(text):
-    pairs = eval(text, {"Genotype": dict, "range": range})
-    for cell in ("normal", "reduce"):
-        pairs[cell] = [[list(pair) for pair in pairs[cell][i : i + 2]] for i in range(0, 8, 2)]
-    return f"Genotype({', '.join(f'{name}={value}' for name, value in pairs.items())})"
+def nested(genotype):
+    """A text as pt.darts has it: a list for each node, with a list for each edge."""
+    parts = []
+    for cell, choices in genotype.cells.items():
+        pairs = [[choice.operation, choice.source] for choice in choices]
+        parts += [f"{cell}={[pairs[k : k + 2] for k in range(0, 8, 2)]}", f"{cell}_concat=range(2, 6)"]
+    return f"Genotype({', '.join(parts)})"
 
 
 BODY = TEXT.removeprefix("Genotype(").removesuffix(")")
@@ -199,7 +201,7 @@ AS_DICT = "{'" + BODY.replace("=", "': ").replace("], ", "], '").replace("6), ",
         .replace("reduce=", "")
         .replace("reduce_concat=", "")
         + ")",
-        nested(TEXT),
+        nested(PUBLISHED["darts_v2"]),
         AS_DICT,
         AS_DICT.replace("'", '"'),
     ],
