@@ -10,6 +10,12 @@ from tf_darts import extend, registry, trust
 from tf_darts.errors import UserError
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_trusted(monkeypatch):
+    """What fixtures of other files trust counts for nothing here."""
+    monkeypatch.setattr(trust, "_named", {})
+
+
 @pytest.fixture
 def marker(tmp_path, monkeypatch):
     """A file that code leaves which runs: `own.py`, and the packages `strange` and `strange.deep`."""
@@ -62,9 +68,7 @@ def test_what_is_below_a_name_is_allowed(marker, monkeypatch, named, allowed, re
 def test_a_name_that_is_nowhere_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("gone.py", "no_such_module_anywhere", "/no/folder"):
-        with pytest.raises(
-            UserError, match=f"^--trust: '{name}' is not there; allowed: a file, a folder,"
-        ):
+        with pytest.raises(UserError, match=f"^--trust: '{name}' is not there; allowed: a file, a folder,"):
             extend.trust(name)
     assert trust.named() == ()
 

@@ -53,11 +53,11 @@ def written(model, folder, *names, side=8):
     return paths
 
 
-def compared(network, paths, imports, monkeypatch, side=8):
+def compared(network, paths, imports, monkeypatch, side=8, trusted=()):
     monkeypatch.setattr(check, "LATENCY_BATCHES", (2,))
     batch = random_network.images(side=side)
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(random_network.logits(network, batch)))
-    return check.compare(paths, imports, batch, expected.argmax(-1), expected)
+    return check.compare(paths, imports, batch, expected.argmax(-1), expected, trusted)
 
 
 @pytest.mark.slow
@@ -67,7 +67,9 @@ def test_a_users_own_operation_is_part_of_every_file_and_only_keras_needs_its_co
     network, model = own
     paths = written(model, tmp_path, "keras", "saved_model")
     imports = {"keras": ["tf_darts.export.operation_layer"], "saved_model": []}
-    findings = compared(network, paths, imports, monkeypatch)
+    with pytest.raises(UserError, match="operation 'gate' is code in '.*own.py', which a file asks for"):
+        compared(network, {"keras": paths["keras"]}, imports, monkeypatch)
+    findings = compared(network, paths, imports, monkeypatch, trusted=[str(tmp_path / "own.py")])
     assert list(findings) == ["keras", "saved_model"]
     for finding in findings.values():
         assert finding.agrees and finding.accuracy == finding.same_class == 1

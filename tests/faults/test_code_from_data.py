@@ -15,7 +15,7 @@ from tests.export import random_network
 from tests.forking import ROOT
 from tests.search import tiny
 from tf_darts import config as config_lib
-from tf_darts import extend, registry
+from tf_darts import extend, registry, trust
 from tf_darts.config import EXTENSIBLE
 from tf_darts.data import tfds_source
 from tf_darts.errors import UserError
@@ -38,6 +38,12 @@ class Same(Operation):
     def call(self, node, weight=None, training=False):
         return self.weigh(node.x, weight)
 """
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_trusted(monkeypatch):
+    """What fixtures of other files trust counts for nothing here."""
+    monkeypatch.setattr(trust, "_named", {})
 
 
 @pytest.fixture

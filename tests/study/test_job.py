@@ -37,7 +37,7 @@ def test_an_analysis_that_cannot_be_imported_is_an_error_before_any_work(tmp_pat
     file.write_text("import no_such_module_anywhere\n")
     config.base.extensions.analyses = {"broken": f"{file}:run"}
     config.analyses = ("broken",)
-    with pytest.raises(UserError, match=f"^config: .*'broken' is code in .*{file}.*--trust={file} "):
+    with pytest.raises(UserError, match=f"^config: .*'broken' is code in .*{file}.*--trust={file}"):
         job_lib.check(settings.validate(config).jobs, 1)
     settings.allow_extensions(config.to_dict())
     with pytest.raises(UserError, match="^config: searches.darts: analysis: 'broken' cannot be loaded"):
