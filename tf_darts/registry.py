@@ -100,7 +100,7 @@ class Registry(dict[str, Any]):
         if not isinstance(entry, str):
             return entry
         if name in self.untrusted():
-            check_trust(self)
+            raise self.refusal(name)
         try:
             return load_reference(entry)
         except ImportError as error:
@@ -110,6 +110,11 @@ class Registry(dict[str, Any]):
         """Return the entries that data added and the user did not name."""
         added = {name: self[name] for name in self.asked_by if isinstance(self.get(name), str)}
         return {name: entry for name, entry in added.items() if not trust.allows(entry)}
+
+    def refusal(self, name: str) -> UserError:
+        """Return the error about an entry that the user did not name; its flag is for all such entries."""
+        others = [entry for registry in EXTENSIBLE.values() for entry in registry.untrusted().values()]
+        return trust.refusal(f"{self.asked_by[name]}: {self.field} {name!r}", [self[name], *others])
 
     def _broken(self, name: str, entry: str, error: ImportError) -> UserError:
         return UserError(f"{self.field}: {name!r} cannot be loaded from {show(entry, 150)}: {error}")
@@ -349,22 +354,12 @@ EXTENSIBLE: dict[str, Registry] = {
 }
 
 
-def check_trust(*first: Registry) -> None:
+def check_trust() -> None:
     """Check that all code that data added is code that the user named.
-
-    Args:
-      first: the registry that the message begins with, where it has some.
 
     Raises:
       UserError: some is not; the message names who asks for it, and the flag for all of it.
     """
-    found = [
-        (registry, name, entry)
-        for registry in (*first, *EXTENSIBLE.values())
-        for name, entry in registry.untrusted().items()
-    ]
-    if found:
-        registry, name, _ = found[0]
-        raise trust.refusal(
-            f"{registry.asked_by[name]}: {registry.field} {name!r}", [entry for _, _, entry in found]
-        )
+    for registry in EXTENSIBLE.values():
+        for name in registry.untrusted():
+            raise registry.refusal(name)
