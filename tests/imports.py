@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 # The folders and modules right below tf_darts/, by floor, from the ground: each imports itself, those on the
 # floors below it, and those before it on its own floor.
 FLOORS = (
-    ("used everywhere", ("__init__", "errors", "files", "trust", "registry")),
+    ("used everywhere", ("__init__", "errors", "trust", "registry")),
     ("what is searched, every setting", ("spaces", "genotypes", "config")),
     ("formulas, devices, random draws", ("optim", "runtime")),
     ("what a run leaves, pictures", ("workdir", "plots")),

@@ -18,6 +18,7 @@ from tf_darts.models import torch_weights
 from tf_darts.models.network import Network, count_parameters
 from tf_darts.plots.cell_diagram import draw_genotypes
 from tf_darts.registry import OPERATIONS
+from tf_darts.workdir import genotype_file
 from tf_darts.workdir.records import recorded_config
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "own_operation"
@@ -38,7 +39,9 @@ SHORT = {
 
 
 def example():
-    return runpy.run_path(str(FOLDER / "config.py"))["get_config"]()
+    config = runpy.run_path(str(FOLDER / "config.py"))["get_config"]()
+    config_lib.allow_extensions(config.extensions)  # as the programs do with --config
+    return config
 
 
 def run_of(config):
@@ -99,7 +102,7 @@ def test_genotypes_come_back_and_are_drawn(done):
     genotypes = {}
     for method in ("magnitude", "perturbation"):
         path = done / "selection" / method / "genotype.json"
-        genotypes[method] = genotype_lib.load(path, space)
+        genotypes[method] = genotype_file.load(path, space)
         text = genotypes[method].to_text(space)
         assert genotype_lib.from_text(text, space) == genotypes[method]
         assert json.loads((done / "training" / method / "result.json").read_text())["genotype"] == text

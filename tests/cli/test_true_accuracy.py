@@ -14,6 +14,7 @@ from tf_darts import spaces
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.nas_bench import table_file
 from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, NasBench201
+from tf_darts.workdir import genotype_file
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = f"--config={ROOT / 'configs' / 'quickstart.py'}"
@@ -51,7 +52,7 @@ def folder(tmp_path, text):
     for method, genotype in GENOTYPES.items():
         (tmp_path / "run" / "selection" / method).mkdir(parents=True)
         found = genotype_lib.from_text(genotype, spaces.get("nas_bench_201"))
-        genotype_lib.save(tmp_path / "run" / "selection" / method / "genotype.json", found)
+        genotype_file.save(tmp_path / "run" / "selection" / method / "genotype.json", found)
         result = {"genotype": genotype, "parameters": 12_345, "test_accuracy": 0.5}
         write(tmp_path / "run" / "training" / method / "result.json", result)
     return tmp_path

@@ -41,7 +41,7 @@ POINTS: dict[str, list[tuple[str, list]]] = {
         ("kill_at", ["tf_darts.search.loop:finish", 1, "before"])
     ],
     "search: checksums of the results are written, the result is not": [
-        ("kill_at", ["tf_darts.files:seal", 1, "after"])
+        ("kill_at", ["tf_darts.workdir.files:seal", 1, "after"])
     ],
     "search: the result is written": [("kill_at", ["tf_darts.search.loop:finish", 1, "after"])],
     "selection: between two probes": [

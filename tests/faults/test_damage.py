@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_darts import files
 from tf_darts.errors import UserError
-from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.published import PUBLISHED
 from tf_darts.workdir import checkpoints as checkpoints_lib
+from tf_darts.workdir import files, genotype_file
 from tf_darts.workdir.checkpoints import Checkpoints, load_from
 from tf_darts.workdir.metrics import Metrics
 from tf_darts.workdir.records import JsonLines, as_json, finish, read_json, read_lines
@@ -186,7 +185,7 @@ READERS = {
     "result.json": read_json,
     "config.json": read_json,
     "decisions.jsonl": read_lines,
-    "genotype.json": genotype_lib.load,
+    "genotype.json": genotype_file.load,
 }
 
 

@@ -21,6 +21,7 @@ from tf_darts.search import setup as search_setup
 from tf_darts.selection import magnitude
 from tf_darts.selection.probe_pass import mask_without
 from tf_darts.selection.sampling import random_mixing_weights
+from tf_darts.workdir import genotype_file
 
 SPACES = sorted(spaces.SPACES)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -50,7 +51,7 @@ def check_malformed(name, seed, as_json, place, count, inserted):
     at = place % (len(text) + 1)
     damaged = text[:at] + inserted + text[at + count :]
     try:
-        read = genotype_lib.read(damaged, space)
+        read = genotype_file.read(damaged, space)
     except UserError as error:
         message = str(error)
         assert "\n" not in message and "genotype" in message and len(message) > 20

@@ -10,7 +10,7 @@ from tests.forking import ROOT
 from tf_darts import spaces
 from tf_darts.data import npz
 from tf_darts.errors import UserError
-from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.workdir import genotype_file
 
 SOURCES = sorted((ROOT / "tf_darts").rglob("*.py"))
 RUNS_WHAT_IT_READS = {"eval", "exec", "compile", "__import__"}
@@ -68,8 +68,8 @@ def test_a_genotypes_text_is_read_and_never_run(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "genotype.txt").write_text(text)
     for read in (
-        lambda: genotype_lib.read(text, spaces.get("darts")),
-        lambda: genotype_lib.load("genotype.txt"),
+        lambda: genotype_file.read(text, spaces.get("darts")),
+        lambda: genotype_file.load("genotype.txt"),
     ):
         with pytest.raises(UserError) as error:
             read()

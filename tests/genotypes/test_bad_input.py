@@ -12,6 +12,7 @@ from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as g
 from tf_darts.genotypes.genotype import Choice, Genotype, from_text
 from tf_darts.genotypes.published import PUBLISHED
+from tf_darts.workdir import genotype_file
 
 DARTS, S3, NB201 = spaces.get("darts"), spaces.get("s3"), spaces.get("nas_bench_201")
 EXAMPLE = PUBLISHED["darts_pt_s5_0"]
@@ -230,7 +231,7 @@ def test_mutated_text(text, edits):
     _genotype_or_user_error(from_text, text, DARTS)
     _genotype_or_user_error(from_text, text, NB201)
     _genotype_or_user_error(Genotype.from_json, text)
-    _genotype_or_user_error(g.read, text, DARTS)
+    _genotype_or_user_error(genotype_file.read, text, DARTS)
 
 
 JSON_VALUE = st.recursive(
@@ -263,4 +264,4 @@ def test_mutated_json(path, new):
 def test_any_bytes_in_a_file(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "any_bytes"
     path.write_bytes(data)
-    _genotype_or_user_error(g.load, path, DARTS)
+    _genotype_or_user_error(genotype_file.load, path, DARTS)

@@ -12,6 +12,7 @@ from tf_darts.genotypes.derive import read_genotype
 from tf_darts.genotypes.genotype import Choice, Genotype
 from tf_darts.genotypes.published import PUBLISHED
 from tf_darts.selection.sampling import random_mixing_weights
+from tf_darts.workdir import genotype_file
 
 DARTS, NB201 = spaces.get("darts"), spaces.get("nas_bench_201")
 TEXT = PUBLISHED["darts_v2"].to_text()
@@ -107,13 +108,13 @@ def mutated(data, draw):
 def one_meaning(value, space):
     """Whether it is accepted: and then it comes back from all that is written of it."""
     try:
-        genotype = g.read(value, space)
+        genotype = genotype_file.read(value, space)
     except UserError as error:
         assert "\n" not in str(error) and len(str(error)) <= 1000
         return False
-    assert g.read(genotype.to_text(space), space) == genotype
-    assert g.read(genotype.to_json(space), space) == genotype
-    assert g.read(value, space) == genotype
+    assert genotype_file.read(genotype.to_text(space), space) == genotype
+    assert genotype_file.read(genotype.to_json(space), space) == genotype
+    assert genotype_file.read(value, space) == genotype
     return True
 
 
@@ -147,15 +148,22 @@ def test_mutated_genotypes_many():
 
 def test_edges_of_a_node_in_another_order():
     """Where nodes keep all edges they are read by source; where edges are chosen their order stays."""
-    data = json.loads(g.read(TEXT_201, NB201).to_json())
+    data = json.loads(genotype_file.read(TEXT_201, NB201).to_json())
     data["cells"]["normal"][3:] = reversed(data["cells"]["normal"][3:])
-    genotype = g.read(json.dumps(data), NB201)
-    assert genotype == g.read(TEXT_201, NB201) and g.read(genotype.to_text(), NB201) == genotype
+    genotype = genotype_file.read(json.dumps(data), NB201)
+    assert (
+        genotype == genotype_file.read(TEXT_201, NB201)
+        and genotype_file.read(genotype.to_text(), NB201) == genotype
+    )
     weights = {"normal": np.zeros((len(KEPT.edges), 2))}
     weights["normal"][:, 1] = np.arange(len(KEPT.edges))  # the last edge into each node is the strongest
     genotype = read_genotype(KEPT, weights)
     assert [c.source for c in genotype.cells["normal"]] == [0, 1, 0, 2, 1, 3, 2]
-    assert g.read(genotype.to_text(KEPT), KEPT) == genotype == g.read(genotype.to_json(KEPT), KEPT)
+    assert (
+        genotype_file.read(genotype.to_text(KEPT), KEPT)
+        == genotype
+        == genotype_file.read(genotype.to_json(KEPT), KEPT)
+    )
 
 
 def test_a_file_of_version_1_0_with_the_text_by_source_is_read():
@@ -167,7 +175,7 @@ def test_a_file_of_version_1_0_with_the_text_by_source_is_read():
         f"|{'|'.join(sorted(n[1:-1].split('|'), key=lambda e: e[-1]))}|" for n in data["text"].split("+")
     )
     assert data["text"] != genotype.to_text(KEPT)
-    assert g.read(json.dumps(data), KEPT) == genotype
+    assert genotype_file.read(json.dumps(data), KEPT) == genotype
 
 
 def nested(genotype):
@@ -207,9 +215,9 @@ AS_DICT = "{'" + BODY.replace("=", "': ").replace("], ", "], '").replace("6), ",
     ],
 )
 def test_darts_texts_of_others_are_read(text, tmp_path):
-    assert g.read(text, DARTS) == PUBLISHED["darts_v2"]
+    assert genotype_file.read(text, DARTS) == PUBLISHED["darts_v2"]
     (tmp_path / "genotype.txt").write_text(text)
-    assert g.read(str(tmp_path / "genotype.txt"), DARTS) == PUBLISHED["darts_v2"]
+    assert genotype_file.read(str(tmp_path / "genotype.txt"), DARTS) == PUBLISHED["darts_v2"]
 
 
 @pytest.mark.parametrize(
@@ -225,9 +233,9 @@ def test_darts_texts_of_others_are_read(text, tmp_path):
     ],
 )
 def test_nas_bench_201_texts_of_others_are_read(text, tmp_path):
-    assert g.read(text, NB201) == g.from_text(TEXT_201, NB201)
+    assert genotype_file.read(text, NB201) == g.from_text(TEXT_201, NB201)
     (tmp_path / "genotype.txt").write_text(text)
-    assert g.read(str(tmp_path / "genotype.txt"), NB201) == g.from_text(TEXT_201, NB201)
+    assert genotype_file.read(str(tmp_path / "genotype.txt"), NB201) == g.from_text(TEXT_201, NB201)
 
 
 @pytest.mark.parametrize(
@@ -276,17 +284,17 @@ def test_nas_bench_201_texts_of_others_are_read(text, tmp_path):
 )
 def test_other_texts_are_told_apart(text, space, message):
     with pytest.raises(UserError) as caught:
-        g.read(text, space)
+        genotype_file.read(text, space)
     assert str(caught.value).startswith(f"genotype: {message}") and "\n" not in str(caught.value)
     assert "No such file" not in str(caught.value)
 
 
 def test_a_file_of_such_a_name_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    g.save("Genotype (1).json", PUBLISHED["darts_v2"])
-    assert g.read("Genotype (1).json") == PUBLISHED["darts_v2"]
+    genotype_file.save("Genotype (1).json", PUBLISHED["darts_v2"])
+    assert genotype_file.read("Genotype (1).json") == PUBLISHED["darts_v2"]
     with pytest.raises(UserError, match="No such file"):
-        g.read("genotype.json", DARTS)
+        genotype_file.read("genotype.json", DARTS)
 
 
 def test_long_texts_take_no_time():

@@ -13,6 +13,7 @@ from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as g
 from tf_darts.genotypes.genotype import Choice, Genotype, from_text
 from tf_darts.genotypes.published import PUBLISHED
+from tf_darts.workdir import genotype_file
 
 DARTS, S3, NB201 = spaces.get("darts"), spaces.get("s3"), spaces.get("nas_bench_201")
 EXAMPLE = PUBLISHED["darts_pt_s5_0"]
@@ -67,9 +68,9 @@ def test_published_genotypes(name, tmp_path):
     g.validate(genotype, space)
     assert from_text(genotype.to_text(), space) == genotype
     assert Genotype.from_json(genotype.to_json()) == genotype
-    g.save(tmp_path / "g.json", genotype)
-    assert g.load(tmp_path / "g.json") == genotype
-    assert g.read(str(tmp_path / "g.json"), space) == genotype
+    genotype_file.save(tmp_path / "g.json", genotype)
+    assert genotype_file.load(tmp_path / "g.json") == genotype
+    assert genotype_file.read(str(tmp_path / "g.json"), space) == genotype
 
 
 def test_published_names_and_one_of_them_in_full():
@@ -157,16 +158,16 @@ def test_read_takes_forms_and_files(tmp_path):
     path = tmp_path / "genotype"
     for content in (TEXT, f"\n{TEXT}\n", EXAMPLE.to_json(), "\ufeff" + TEXT):
         path.write_text(content, encoding="utf-8")
-        assert g.read(str(path), DARTS) == EXAMPLE
-    assert g.read(TEXT, DARTS) == g.read(EXAMPLE.to_json()) == EXAMPLE
-    assert g.read(TEXT_201, NB201).to_text() == TEXT_201
+        assert genotype_file.read(str(path), DARTS) == EXAMPLE
+    assert genotype_file.read(TEXT, DARTS) == genotype_file.read(EXAMPLE.to_json()) == EXAMPLE
+    assert genotype_file.read(TEXT_201, NB201).to_text() == TEXT_201
 
 
 def test_read_refuses_another_space_and_a_text_without_one():
     with pytest.raises(UserError, match="of space 'darts', not of 's1'"):
-        g.read(EXAMPLE.to_json(), spaces.get("s1"))
+        genotype_file.read(EXAMPLE.to_json(), spaces.get("s1"))
     with pytest.raises(UserError, match="does not name its space"):
-        g.read(TEXT)
+        genotype_file.read(TEXT)
 
 
 def test_files_that_cannot_be_read(tmp_path):
@@ -183,10 +184,10 @@ def test_files_that_cannot_be_read(tmp_path):
         "broken": "broken.*JSON line 2 column 10",
     }.items():
         with pytest.raises(UserError, match=words):
-            g.load(str(tmp_path / name))
+            genotype_file.load(str(tmp_path / name))
     for path in ("a\0b", "x" * 10_000, "", None, 0, 1.5):
         with pytest.raises(UserError, match="cannot be read"):
-            g.read(path, DARTS)
+            genotype_file.read(path, DARTS)
 
 
 def test_save_is_all_or_nothing(tmp_path, monkeypatch):
@@ -194,18 +195,18 @@ def test_save_is_all_or_nothing(tmp_path, monkeypatch):
     path.write_text("before")
     bad = Genotype("darts", {**EXAMPLE.cells, "normal": ()})
     with pytest.raises(UserError, match="normal node 2: 0 edges"):
-        g.save(path, bad)
+        genotype_file.save(path, bad)
 
     def fail(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(UserError, match="cannot be written: No space left"):
-        g.save(path, EXAMPLE)
+        genotype_file.save(path, EXAMPLE)
     assert [p.name for p in tmp_path.iterdir()] == ["g.json"]
     assert path.read_text() == "before"
     monkeypatch.undo()
-    g.save(path, EXAMPLE)
-    assert g.load(path) == EXAMPLE
+    genotype_file.save(path, EXAMPLE)
+    assert genotype_file.load(path) == EXAMPLE
     with pytest.raises(UserError, match="cannot be written"):
-        g.save(tmp_path / "no" / "g.json", EXAMPLE)
+        genotype_file.save(tmp_path / "no" / "g.json", EXAMPLE)

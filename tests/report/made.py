@@ -6,12 +6,12 @@ import numpy as np
 
 from tf_darts import config as config_lib
 from tf_darts import spaces
-from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.derive import read_genotype
 from tf_darts.models.architecture import Architecture
 from tf_darts.search.alpha_summary import describe
 from tf_darts.selection import magnitude
 from tf_darts.training.mistakes import Predictions, leave
+from tf_darts.workdir import genotype_file
 from tf_darts.workdir.decisions import as_row
 
 SPACE = spaces.get("nas_bench_201")
@@ -75,7 +75,7 @@ def workdir(folder, accuracies=None, trained=True, mistakes=True, **fields):
     write_lines(folder / "selection/perturbation/decisions.jsonl", made_rows)
     accuracies = accuracies or {"magnitude": 0.75, "perturbation": 0.8}
     for name, genotype in selected.items():
-        genotype_lib.save(folder / "selection" / name / "genotype.json", genotype, SPACE)
+        genotype_file.save(folder / "selection" / name / "genotype.json", genotype, SPACE)
         write(folder / "selection" / name / "seconds.json", {"seconds": 12.0, "starts": 1})
         if trained:
             training(folder / "training" / name, genotype, accuracies[name], rng, mistakes)

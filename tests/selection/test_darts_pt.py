@@ -14,6 +14,7 @@ from tf_darts.search import loop as search_loop
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import probe as probe_lib
 from tf_darts.selection import select as selection_lib
+from tf_darts.workdir import genotype_file
 from tf_darts.workdir.checkpoints import Checkpoints, load_from
 
 # Three edges and one node, two epochs between events and one at the end; 18 images: batches of 8, 8, 2.
@@ -94,7 +95,7 @@ def test_genotype_is_what_was_decided(selected):
     chosen = {row["edge"]: row["chosen"] for row in decisions[:3]}
     expected = tuple(genotype_lib.Choice(3, edge, chosen[edge]) for edge in decisions[3]["kept"])
     assert genotype.cells == {"normal": expected} and len(expected) == 2
-    assert genotype_lib.load(folder / "genotype.json", tiny.SPACE) == genotype
+    assert genotype_file.load(folder / "genotype.json", tiny.SPACE) == genotype
     weights = made.bilevel.architecture.mixing_weights()["normal"].numpy()
     assert sorted(weights.ravel()) == [0, 0, 0, 0, 1, 1]
 

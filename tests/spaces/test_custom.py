@@ -21,6 +21,7 @@ from tf_darts.models.architecture import Architecture
 from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
 from tf_darts.registry import ANALYSES, OPERATIONS
+from tf_darts.workdir import genotype_file
 from tf_darts.workdir.records import recorded_config, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -251,7 +252,7 @@ def test_genotypes_come_back_from_text_and_json(pair):
     text = genotype.to_text(space)
     assert genotype_lib.from_text(text, space) == genotype
     assert Genotype.from_json(genotype.to_json(space), space) == genotype
-    assert genotype_lib.read(text, space) == genotype
+    assert genotype_file.read(text, space) == genotype
 
 
 def test_a_genotype_does_not_describe_its_space():

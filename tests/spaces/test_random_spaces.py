@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes import text_forms
 from tf_darts.genotypes.derive import read_genotype
 from tf_darts.genotypes.genotype import Genotype
@@ -19,6 +18,7 @@ from tf_darts.plots.plain_figure import figure_to_png_bytes
 from tf_darts.registry import LONGEST_NAME, OPERATIONS
 from tf_darts.selection import schedule
 from tf_darts.selection.sampling import random_mixing_weights
+from tf_darts.workdir import genotype_file
 
 LONG = ["o" * LONGEST_NAME, "p" * LONGEST_NAME]  # names of operations that a config adds
 
@@ -78,7 +78,7 @@ def check(seed):
         return False
     genotype = read_genotype(space, random_mixing_weights(space, draw))
     text, form = genotype.to_text(space), genotype.to_json(space)
-    assert genotype_lib.read(text, space) == genotype == genotype_lib.read(form, space)
+    assert genotype_file.read(text, space) == genotype == genotype_file.read(form, space)
     assert Genotype.from_json(form, space).to_text(space) == text
     assert max(len(text), len(form)) <= text_forms.longest(space)
     undecided = {t: list(range(len(space.edges))) for t in space.cell_types}
@@ -105,10 +105,10 @@ def test_the_largest_space_has_genotypes_that_are_read(stacking):
     config.custom_space.candidates = ("skip_connect", *LONG)
     space = spaces.of(config_lib.validate(config))
     genotype = read_genotype(space, random_mixing_weights(space, np.random.default_rng(0)))
-    assert genotype_lib.read(genotype.to_json(space), space) == genotype
+    assert genotype_file.read(genotype.to_json(space), space) == genotype
     assert 2**16 < len(genotype.to_json(space)) < text_forms.longest(space)
     with pytest.raises(UserError, match=f"longer than {text_forms.longest(space)} characters"):
-        genotype_lib.read("{" + " " * text_forms.longest(space), space)
+        genotype_file.read("{" + " " * text_forms.longest(space), space)
 
 
 @pytest.mark.slow

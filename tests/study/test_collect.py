@@ -23,7 +23,7 @@ from tf_darts.study.collect import Tables
 from tf_darts.study.conclude import conclude
 from tf_darts.study.output import Output
 from tf_darts.study.report import report
-from tf_darts.workdir import stage_folders
+from tf_darts.workdir import genotype_file, stage_folders
 from tf_darts.workdir.decisions import OperationDecision
 
 SPACE = spaces.get("nas_bench_201")
@@ -89,7 +89,7 @@ def output(tmp_path_factory, study, table):
                 continue
             path = output.workdir(job) / "selection" / stage_folders.selection_name(config)
             path.mkdir(parents=True)
-            genotype_lib.save(path / "genotype.json", table.genotype(next(numbers)), SPACE)
+            genotype_file.save(path / "genotype.json", table.genotype(next(numbers)), SPACE)
             write(path / "seconds.json", {"seconds": 2.5, "starts": 2})
         result = {"test_accuracy": 0.5 + place / 100, "parameters": 1000 + place}
         write(output.workdir(job) / "training" / "random" / "result.json", result)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.study.small import CONFIG
 from tf_darts import spaces
-from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.workdir import genotype_file
 
 SEED = "--config.seeds=(0,)"
 MORE = ("--config.trains=('random',)", "--config.analyses=('perturbation',)")
@@ -106,7 +106,7 @@ def test_the_results_are_those_of_the_work_directories(done, table):
     assert len(rows) == 5
     for row in rows:
         workdir = output / f"{row['search']}-seed{row['seed']}"
-        genotype = genotype_lib.load(workdir / "selection" / row["selection"] / "genotype.json", space)
+        genotype = genotype_file.load(workdir / "selection" / row["selection"] / "genotype.json", space)
         score = table.lookup(genotype).scores["CIFAR-10"]["test"]
         assert row["genotype"] == genotype.to_text(space)
         assert (float(row["c10_test_accuracy"]), int(row["c10_test_rank"])) == (score.accuracy, score.rank)

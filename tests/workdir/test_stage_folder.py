@@ -8,7 +8,6 @@ import pytest
 
 from tf_darts import config as config_lib
 from tf_darts.errors import UserError
-from tf_darts.genotypes import genotype
 from tf_darts.workdir.records import JsonLines, read_json, recorded_config, write_json
 from tf_darts.workdir.stage_folder import StageFolder
 
@@ -27,7 +26,7 @@ def test_json_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def fail(source, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(genotype.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(UserError, match="cannot be written: No space left on device"):
         write_json(path, {"new": 2})
     assert read_json(path)["old"] == 1

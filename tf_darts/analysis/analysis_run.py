@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from tf_darts import config as config_lib
 from tf_darts.errors import UserError
-from tf_darts.files import write_atomically
 from tf_darts.nas_bench.nas_bench_201 import NasBench201
 from tf_darts.plots.plain_figure import png_of
 from tf_darts.registry import ANALYSES, ANALYSIS_READS, hint
@@ -21,6 +20,7 @@ from tf_darts.workdir import checkpoints as checkpoints_lib
 from tf_darts.workdir import decisions, tensorboard_texts
 from tf_darts.workdir.decisions import Decision
 from tf_darts.workdir.events import Events
+from tf_darts.workdir.files import write_atomically
 from tf_darts.workdir.records import SCHEMA_VERSION, JsonLines, read_json, read_lines, write_json
 from tf_darts.workdir.stage_folder import StageFolder
 

@@ -11,7 +11,6 @@ from absl import flags
 
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
-from tf_darts.files import write_atomically
 from tf_darts.runtime import host
 from tf_darts.tools.tpu_check import report, run
 from tf_darts.tools.tpu_check.cases import (
@@ -23,6 +22,7 @@ from tf_darts.tools.tpu_check.cases import (
     batch_of,
     cells_of,
 )
+from tf_darts.workdir.files import write_atomically
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for programs and figures; a run is continued there.")
 _PAGE = flags.DEFINE_string(

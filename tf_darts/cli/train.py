@@ -10,6 +10,7 @@ import shlex
 from absl import flags
 
 from tf_darts import config as config_lib
+from tf_darts.workdir import genotype_file
 from tf_darts.cli import entry, shared_flags
 from tf_darts.errors import UserError
 from tf_darts.runtime import command
@@ -47,14 +48,13 @@ def program() -> None:
     if not re.fullmatch(r"[\w.-]+", _NAME.value) or _NAME.value.startswith("."):
         raise UserError(f"--name: {_NAME.value!r}; allowed: letters, digits, _ . - (not first a dot)")
     from tf_darts import spaces
-    from tf_darts.genotypes import genotype as genotype_lib
     from tf_darts.genotypes.published import PUBLISHED
 
     space, name = spaces.of(config), stage_folders.selection_name(config)
     if _GENOTYPE.value is not None:
         published = PUBLISHED.get(_GENOTYPE.value)
         given = _GENOTYPE.value if published is None else published.to_text()
-        name, genotype = _NAME.value, genotype_lib.read(given, space)
+        name, genotype = _NAME.value, genotype_file.read(given, space)
     with quiet_start():
         from tf_darts import stages
     if _GENOTYPE.value is None:

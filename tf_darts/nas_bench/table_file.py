@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tf_darts.errors import UserError, show
-from tf_darts.files import write_atomically
 from tf_darts.genotypes import text_forms as forms
 from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201 as SPACE
+from tf_darts.workdir.files import write_atomically
 
 PREFIXES = {"CIFAR-10": "c10", "CIFAR-100": "c100", "ImageNet16-120": "in16"}
 # Top-1 in percent after the schedule of 200 epochs, mean over the benchmark's runs. On CIFAR-10 the

@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from tf_darts.errors import UserError
-from tf_darts.files import write_atomically
 from tf_darts.genotypes.genotype import Choice, Genotype, validate
 from tf_darts.plots.cell_layout import (
     FONT,
@@ -28,6 +27,7 @@ from tf_darts.plots.cell_layout import (
 from tf_darts.plots.colours import KINDS, PAPER, kind_of
 from tf_darts.plots.plain_figure import PlainFigure, figure_to_png_bytes
 from tf_darts.spaces import Space
+from tf_darts.workdir.files import write_atomically
 
 
 def draw_cell(space: Space, cell_type: str, genotype: Genotype, title: str | None = None) -> Figure:

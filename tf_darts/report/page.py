@@ -9,8 +9,8 @@ from typing import Any
 import jinja2
 
 from tf_darts import __version__
-from tf_darts.files import write_atomically
 from tf_darts.plots import svg
+from tf_darts.workdir.files import write_atomically
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 NARROW = "narrow"

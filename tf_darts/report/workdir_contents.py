@@ -15,7 +15,7 @@ from tf_darts import spaces
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.spaces import Space
-from tf_darts.workdir import decisions, seconds
+from tf_darts.workdir import decisions, genotype_file, seconds
 from tf_darts.workdir.decisions import Decision
 from tf_darts.workdir.records import read_json, recorded_config
 from tf_darts.workdir.stage_folders import SEARCH, supernet_folder
@@ -158,7 +158,7 @@ def read(workdir: str | pathlib.Path) -> WorkdirContents:
     space = spaces.of(config)
     selections = _stages(folder, "selection")
     genotypes = {
-        name: genotype_lib.load(stage.folder / "genotype.json", space)
+        name: genotype_file.load(stage.folder / "genotype.json", space)
         for name, stage in selections.items()
         if (stage.folder / "genotype.json").exists()
     }

@@ -30,7 +30,12 @@ MODULES: dict[str, dict[str, str]] = {
     "derive": {"read_genotype": "extend.read_genotype", ALL: "genotypes.derive"},
     "evaluation": {"Score": "extend.Score", ALL: "models.evaluator"},
     "export.own_layer": {"OwnOperation": "export.operation_layer.OperationLayer"},
-    "genotype": {"Choice": "extend.Choice", "Genotype": "extend.Genotype", ALL: "genotypes.genotype"},
+    "genotype": {
+        "Choice": "extend.Choice",
+        "Genotype": "extend.Genotype",
+        **{name: f"workdir.genotype_file.{name}" for name in ("load", "read", "save")},
+        ALL: "genotypes.genotype",
+    },
     "interop": {ALL: "models.torch_weights"},
     "layers.base": {
         "BatchNorm": "extend.BatchNorm",

@@ -19,9 +19,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.errors import UserError
-from tf_darts.files import write_atomically
 from tf_darts.models import torch_weights
 from tf_darts.search.bilevel import Bilevel
+from tf_darts.workdir.files import write_atomically
 
 ALPHA, ADAM = "alpha/", "adam/"
 STEP, FIRST, SECOND = "step", "exp_avg", "exp_avg_sq"

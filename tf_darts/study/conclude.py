@@ -12,13 +12,13 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_darts.files import write_atomically
 from tf_darts.study import collect, correlations, epochs, pictures
 from tf_darts.study.collect import Tables
 from tf_darts.study.output import Output
 from tf_darts.study.report import report
 from tf_darts.study.settings import Study
 from tf_darts.study.summary import summarise
+from tf_darts.workdir.files import write_atomically
 from tf_darts.workdir.records import write_json
 
 

@@ -14,12 +14,11 @@ import pathlib
 from collections.abc import Iterator
 
 from tf_darts.errors import UserError
-from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.spaces import Space
 from tf_darts.study import settings
 from tf_darts.study.settings import Job, Study
-from tf_darts.workdir import lock, stage_folders
+from tf_darts.workdir import genotype_file, lock, stage_folders
 from tf_darts.workdir.records import read_json, write_json
 from tf_darts.workdir.stage_folder import StageFolder
 
@@ -110,7 +109,7 @@ class Output:
     def genotype(self, job: Job, selection: str, space: Space) -> Genotype | None:
         """Return the selected genotype; None if there is none yet."""
         path = self.selection_stage(job, selection).path / "genotype.json"
-        return genotype_lib.load(path, space) if path.exists() else None
+        return genotype_file.load(path, space) if path.exists() else None
 
     def searched(self, job: Job) -> bool:
         """Return whether the search is finished."""

@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Sequence
 
 from tf_darts.errors import UserError
-from tf_darts.files import write_atomically
 from tf_darts.runtime import child
 from tf_darts.study import engine
 from tf_darts.study.output import Output
+from tf_darts.workdir.files import write_atomically
 
 _SCRIPT = """\
 #!/usr/bin/env bash

@@ -14,11 +14,11 @@ from sklearn.metrics import confusion_matrix
 
 from tf_darts.data.image_set import ImageSet
 from tf_darts.data.pass_steps import PassSteps
-from tf_darts.files import write_atomically
 from tf_darts.plots.colours import FAINT, INK
 from tf_darts.plots.heat_map import new
 from tf_darts.plots.plain_figure import png_of, shown
 from tf_darts.runtime.steps import in_place
+from tf_darts.workdir.files import write_atomically
 from tf_darts.workdir.records import write_json
 
 SHOWN = 20  # images

@@ -16,9 +16,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_darts import files
 from tf_darts.errors import UserError, first_line
 from tf_darts.runtime import preemption, workers
+from tf_darts.workdir import files
 from tf_darts.workdir.records import read_json, write_json
 
 

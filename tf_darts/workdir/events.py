@@ -24,7 +24,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from tf_darts.files import write_atomically
+from tf_darts.workdir.files import write_atomically
 
 _BUCKETS = 30
 _FLUSH_SECONDS = 10

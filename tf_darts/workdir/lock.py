@@ -19,8 +19,8 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-from tf_darts import files
 from tf_darts.errors import UserError
+from tf_darts.workdir import files
 
 NAME = "lock.json"
 BEAT = 5.0  # seconds between two signs of life

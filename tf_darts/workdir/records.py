@@ -9,8 +9,9 @@
 
 Each stage also leaves `seconds.json`, how long it took (`workdir.seconds`).
 
-It also keeps `config.json` with the part of the config that its result depends on; a stage is
-continued only with the same. When it is finished, `SHA256SUMS` has the checksums of its files.
+It also keeps `config.json` with the part of the config that its result depends on, and `data.json` with what
+its images were; a stage is continued only with the same. When it is finished, `SHA256SUMS` has the checksums
+of its files.
 """
 
 import csv
@@ -23,9 +24,9 @@ from typing import Any
 
 import ml_collections
 
-from tf_darts import files
 from tf_darts.errors import UserError
-from tf_darts.files import write_atomically
+from tf_darts.workdir import files
+from tf_darts.workdir.files import write_atomically
 
 SCHEMA_VERSION = 1
 
@@ -48,7 +49,8 @@ def finish(path: pathlib.Path, data: bytes) -> None:
       data: its content.
     """
     folder = path.parent
-    present = [p.name for p in (*sorted(folder.glob("*.jsonl")), folder / "config.json") if p.exists()]
+    kept = (*sorted(folder.glob("*.jsonl")), folder / "config.json", folder / "data.json")
+    present = [path.name for path in kept if path.exists()]
     files.seal(folder, {path.name: data}, present)
     write_atomically(path, data)
 
@@ -131,7 +133,8 @@ def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, file.getvalue().encode())
+    # Names of files may be any bytes.
+    write_atomically(path, file.getvalue().encode(errors="surrogateescape"))
 
 
 class JsonLines:

@@ -15,10 +15,10 @@ from typing import Any
 
 import tf_darts
 from tf_darts.errors import UserError
-from tf_darts.files import write_atomically
 from tf_darts.runtime import command, host
 from tf_darts.tools.benchmark import machine, report, rounds, settings
 from tf_darts.tools.benchmark.cases import BenchmarkCase
+from tf_darts.workdir.files import write_atomically
 from tf_darts.workdir.records import read_json, write_json
 
 # What each task's result depends on, besides the case, the peer and the machine.

@@ -21,9 +21,9 @@ from jax._src.lib import xla_client
 from jax._src.lib.mlir import ir
 from jax.experimental import topologies
 
-from tf_darts.files import write_atomically
 from tf_darts.runtime import host
 from tf_darts.tools.tpu_check.cases import CHIPS, PROGRAM_FILE
+from tf_darts.workdir.files import write_atomically
 
 
 def compiled(text: str, chip: str, replicas: int) -> dict:

@@ -16,10 +16,10 @@ os.environ["TPU_LIBRARY_PATH"] = "/no/libtpu"
 
 import tensorflow as tf
 
-from tf_darts.files import write_atomically
 from tf_darts.runtime import host
 from tf_darts.tools.tpu_check.cases import PROGRAM_FILE, CompiledCase
 from tf_darts.tools.tpu_check.functional import functional
+from tf_darts.workdir.files import write_atomically
 
 # What a program of a TPU alone does not have: transfers to the host, calls out of it.
 OUTSIDE = ("infeed", "outfeed", "send", "recv", "custom_call")

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 
 from tf_darts.errors import UserError
-from tf_darts.files import write_atomically
 from tf_darts.runtime import child
 from tf_darts.tools.tpu_check.cases import CHIPS, PROGRAM_FILE, CompiledCase
+from tf_darts.workdir.files import write_atomically
 
 # What a program depends on besides its case: the versions of what lowers and compiles it.
 PACKAGES = ("tensorflow_tpu", "libtpu", "jax")
