@@ -19,11 +19,9 @@ import keras
 import ml_collections
 
 from tf_darts import config as config_lib
-from tf_darts import files
 from tf_darts.config.depends import supernets_of
 from tf_darts.data import npz
 from tf_darts.errors import UserError
-from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.registry import NEEDS_NO_SUPERNET
 from tf_darts.runtime import command
@@ -37,7 +35,8 @@ from tf_darts.session import Session
 from tf_darts.spaces import Space
 from tf_darts.training import loop as training_loop
 from tf_darts.training import setup as training_setup
-from tf_darts.workdir import checkpoints, lock, seconds
+from tf_darts.workdir import checkpoints, files, genotype_file, lock, seconds
+from tf_darts.workdir.data_record import DataRecord
 from tf_darts.workdir.records import read_json
 from tf_darts.workdir.stage_folder import StageFolder
 from tf_darts.workdir.stage_folders import search_stage, selection_stage, supernet_folder, training_stage
@@ -73,7 +72,7 @@ def search(session: Session, workdir: str, supernets: int | None = None) -> path
 
 def _search(session: Session, config: ml_collections.ConfigDict, stage: StageFolder) -> None:
     """Search one supernet."""
-    stage.check()
+    stage.check(session.data.record)
     finished = stage.path / "result.json"
     fault = checkpoints.fault_of_newest(stage.path) if finished.exists() else None
     if finished.exists():
@@ -83,7 +82,7 @@ def _search(session: Session, config: ml_collections.ConfigDict, stage: StageFol
         if "imported" in result:
             raise UserError(f"--workdir: {fault}; import the supernet again, into another --workdir")
     setup = _set_up(session, config)
-    with _at_work(stage) as folder:
+    with _at_work(stage, session) as folder:
         if fault is not None:
             print(
                 f"warning: the finished search is done again from where it is whole: {fault}", file=sys.stderr
@@ -134,19 +133,20 @@ def select(session: Session, workdir: str) -> tuple[pathlib.Path, Genotype]:
     config = session.config
     needs_supernet = config.selection.method not in NEEDS_NO_SUPERNET
     (_, first), *others = _supernets(workdir, config, supernets_of(config))
-    searched = searched_folder(first, finished=needs_supernet)
+    images = session.data.record
+    searched = searched_folder(first, images, finished=needs_supernet)
     several = f" --config.selection.one_shot=True --config.selection.supernets={1 + len(others)}"
     for _, other in others:
-        searched_folder(other, flags=several)
+        searched_folder(other, images, flags=several)
     stage = selection_stage(workdir, config)
-    stage.check()
+    stage.check(images)
     finished = stage.path / "genotype.json"
     if finished.exists():
-        return stage.path, genotype_lib.load(finished, session.space)
+        return stage.path, genotype_file.load(finished, session.space)
     setup = _set_up(session, config)
     for other_config, other in others:
         setup.others[other.path] = _set_up(session, other_config)
-    with _at_work(stage) as folder:
+    with _at_work(stage, session) as folder:
         return folder, selection_lib.run(setup, searched, folder)
 
 
@@ -170,13 +170,13 @@ def train(
       UserError: a training there is of another config, or the data do not suit the config.
     """
     stage = training_stage(workdir, session.config, name, genotype.to_text(session.space))
-    stage.check()
+    stage.check(session.data.record)
     finished = stage.path / "result.json"
     if finished.exists():
         return stage.path, read_json(finished)
     _check_training(session, genotype)
     setup = training_setup.make(session.config, session.space, genotype, session.data, session.strategy)
-    with _at_work(stage) as folder:
+    with _at_work(stage, session) as folder:
         return folder, training_loop.run(setup, folder, name, callbacks)
 
 
@@ -194,21 +194,24 @@ def selected(workdir: str, config: ml_collections.ConfigDict, space: Space) -> G
         others = f"; there are selections {', '.join(there)}" if there else ""
         before = f"{command.of('select')} --method={selection.method}{named}"
         raise UserError(f"--workdir: {path} is missing; run {before} first{others}")
-    return genotype_lib.load(path, space)
+    return genotype_file.load(path, space)
 
 
-def searched_folder(searched: StageFolder, finished: bool = True, flags: str = "") -> pathlib.Path:
+def searched_folder(
+    searched: StageFolder, data: DataRecord | None = None, finished: bool = True, flags: str = ""
+) -> pathlib.Path:
     """Return the folder of a search, which has the stage's config and is finished unless it need not be.
 
     Args:
       searched: the stage.
+      data: the images that it is used with; None: they are not looked at.
       finished: whether it has to be finished.
       flags: what the search has to be told, for the message.
 
     Raises:
-      UserError: the search is missing, unfinished, or of another config.
+      UserError: the search is missing, unfinished, or of another config or other images.
     """
-    searched.check()
+    searched.check(data)
     if finished and not (searched.path / "result.json").exists():
         raise UserError(
             f"--workdir: {searched.path} holds no finished search; run {command.of('search')}{flags} there"
@@ -262,7 +265,8 @@ def _check_training(session: Session, genotype: Genotype | None = None) -> None:
 
 
 @contextlib.contextmanager
-def _at_work(stage: StageFolder) -> Iterator[pathlib.Path]:
+def _at_work(stage: StageFolder, session: Session) -> Iterator[pathlib.Path]:
     """Make the stage's folder, keep other processes from the work directory, and record the time taken."""
-    with lock.held(stage.workdir, again=True), seconds.recorded(stage.open()) as folder:
+    images = session.data.record
+    with lock.held(stage.workdir, again=True), seconds.recorded(stage.open(images)) as folder:
         yield folder

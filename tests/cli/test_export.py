@@ -226,6 +226,16 @@ def test_the_int8_file_computes_in_int8_and_takes_pixels_as_they_are(done):
     assert [math.prod(d["shape"]) for d in floats] == [10]  # the probabilities, as they come out
 
 
+@pytest.mark.parametrize("shape", [(2, 9, 9, 1), (8, 8, 1), (2, 8, 8, 3), (2, 64)])
+def test_the_saved_models_signature_takes_no_other_shape(done, shape):
+    """Without the check a wrong size is answered, and one image without the batch's axis ends the process."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(done[0] / "a b" / "export" / "mine" / "saved_model"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not compatible with expected shape \[\?,8,8"):
+        loaded.signatures["classify"](images=tf.zeros(shape, tf.uint8))
+
+
 @pytest.mark.parametrize(
     ("program", "arguments", "message"),
     [
@@ -235,12 +245,13 @@ def test_the_int8_file_computes_in_int8_and_takes_pixels_as_they_are(done):
         ("predict", [MODEL], "--image: missing"),
         ("predict", ["--model=a b", "--image=images"], "--model: 'a b'; allowed: a folder that bin/export"),
         ("predict", [MODEL, "--image=nowhere.png"], "--image: 'nowhere.png': no such file"),
-        ("predict", [MODEL, "--image=config.py"], "--image: cannot read config.py; allowed: 8-bit"),
-        ("predict", [MODEL, "--image=a b"], "--image: 'a b' has no images"),
+        ("predict", [MODEL, "--image=config.py"], "--image: cannot read config.py (no image, or of an"),
+        ("predict", [MODEL, "--image=empty"], "--image: 'empty' has no images; allowed: a folder of 8-bit"),
         ("predict", ["--image=images"], "--workdir: missing"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(done, call, program, arguments, message):
+    (done[0] / "empty").mkdir(exist_ok=True)
     ended = call(program, *arguments, cwd=done[0])
     assert ended.status == 2 and ended.out == ""
     (line,) = ended.err.splitlines()

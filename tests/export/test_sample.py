@@ -37,7 +37,7 @@ def test_images_on_disk_are_of_all_classes_and_cropped_as_in_tests(streamed):
     assert images.shape == (9, 6, 6, 3) and images.dtype == np.uint8 and set(labels) == {0, 1, 2}
     for image, label in zip(images, labels, strict=True):
         assert np.ptp(image) == 0 and values[int(image[0, 0, 0])] == label
-    assert len(sample.of_test(data, 0)[0]) == sample.size_of_test(data) == 24
+    assert len(sample.of_test(data, 0)[0]) == data.test.size == 24
     assert sample.of_train(data, 5).shape == (5, 6, 6, 3)
 
 
@@ -62,5 +62,14 @@ def test_images_in_memory_are_the_first():
     images, labels = sample.of_test(data, 3)
     np.testing.assert_array_equal(images, data.x_test[:3])
     np.testing.assert_array_equal(labels, data.y_test[:3])
-    assert len(sample.of_test(data, 0)[0]) == sample.size_of_test(data) == 16
+    assert len(sample.of_test(data, 0)[0]) == len(data.x_test) == 16
     np.testing.assert_array_equal(sample.of_train(data, 4), data.x_train[:4])
+
+
+def test_made_images_have_the_means_and_deviations_of_the_training_images():
+    record = tiny.data(tiny.config()).record
+    images = sample.made(record, 200)
+    assert images.shape == (200, *record.image_shape) and images.dtype == np.uint8
+    np.testing.assert_allclose(images.mean((0, 1, 2)) / 255, record.mean, atol=0.1)
+    assert 0.5 * record.std[0] < images.std() / 255 < record.std[0]  # what is beyond black and white is cut
+    np.testing.assert_array_equal(images, sample.made(record, 200))

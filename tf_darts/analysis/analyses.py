@@ -41,6 +41,7 @@ def prepare(
     @functools.cache
     def set_up() -> SearchSetup:
         session, _ = start(config)
+        stages.searched_folder(search_stage(workdir, config), session.data.record)
         return search_setup.set_up(config, space, session.data, session.strategy)
 
     return {name: AnalysisRun(name, workdir, config, space, table, set_up) for name in names}

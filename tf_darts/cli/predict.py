@@ -30,7 +30,7 @@ def program() -> None:
         if _MODEL.value is not None:
             classifier = predicting.of_export(_MODEL.value)
         else:
-            classifier = predicting.of_trained(*trained.load())
+            classifier = predicting.of_trained(trained.load())
         probabilities = classifier.classify(files)
     names = classifier.class_names
     for file, row in zip(files, probabilities, strict=True):

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_darts import trust
 from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
-from tf_darts.export import FILES, card, check, sample
+from tf_darts.export import FILES, INT8, card, check, sample
 from tf_darts.export.formats import WRITERS
 from tf_darts.export.functional import functional
 from tf_darts.export.operation_layer import OperationLayer
@@ -23,8 +24,11 @@ from tf_darts.models import cost
 from tf_darts.models.network import Network, count_parameters
 from tf_darts.runtime import host
 from tf_darts.training.trained_network import TrainedNetwork
+from tf_darts.workdir.data_record import DataRecord
 from tf_darts.workdir.records import write_json
 from tf_darts.workdir.stage_folder import versions
+
+MADE = 1000  # images that are made where there are none and all of them are asked for
 
 
 @contextlib.contextmanager
@@ -34,9 +38,15 @@ def on_cpu() -> Iterator[None]:
         yield
 
 
-def probabilities(network: Network, data: Data, images: np.ndarray) -> np.ndarray:
-    """Return a trained network's answers, float32 [N, classes], on images uint8 [N, H, W, C]."""
-    transform = Transform(data.mean, data.std)
+def probabilities(network: Network, seen: DataRecord, images: np.ndarray) -> np.ndarray:
+    """Return a trained network's answers, float32 [N, classes], on images uint8 [N, H, W, C].
+
+    Args:
+      network: the network.
+      seen: what it was trained on.
+      images: the images.
+    """
+    transform = Transform(seen.mean, seen.std)
 
     @tf.function(reduce_retracing=True)
     def answer(batch: tf.Tensor) -> tf.Tensor:
@@ -48,7 +58,7 @@ def probabilities(network: Network, data: Data, images: np.ndarray) -> np.ndarra
 
 def export(
     trained: TrainedNetwork,
-    data: Data,
+    data: Data | None,
     folder: pathlib.Path,
     names: Sequence[str] = tuple(FILES),
     check_images: int = 1000,
@@ -61,8 +71,8 @@ def export(
 
     Args:
       trained: what is exported.
-      data: what it was trained on. Test images are what files are compared on, training images what int8 is
-        quantised by.
+      data: the images that it was trained on. Test images are what files are compared on, training images
+        what int8 is quantised by. None: files are compared on made images, and none of them is int8.
       folder: where to.
       names: of FILES.
       check_images: so many test images are compared; 0: all.
@@ -73,21 +83,24 @@ def export(
       The content of model_card.json.
 
     Raises:
-      UserError: the folder is something else, the network cannot be exported, or a fresh process cannot read
-        what was written.
+      UserError: the folder is something else, the network cannot be exported, int8 is wanted without images,
+        or a fresh process cannot read what was written.
     """
-    if trained.config.data.stream:
-        raise UserError(
-            "config: data.stream is True: files are compared on images in memory; allowed: False, with a set"
-            " that fits there"
-        )
     check_folder(folder)
-    images, labels = sample.of_test(data, check_images)
-    examples = sample.of_train(data, representative_images)
+    seen = trained.images
+    if data is None:
+        if INT8 in names:
+            raise UserError(f"--formats: {INT8} needs training images; allowed without them: the other files")
+        images, examples = sample.made(seen, check_images or MADE), np.zeros((0, *seen.image_shape), np.uint8)
+    else:
+        images, labels = sample.of_test(data, check_images)
+        examples = sample.of_train(data, representative_images)
     with on_cpu():
-        network = trained.network(data)
-        model = functional(network, data.image_shape, data.mean, data.std)
-        expected = probabilities(network, data, images)
+        network = trained.network()
+        model = functional(network, seen.image_shape, seen.mean, seen.std)
+        expected = probabilities(network, seen, images)
+    if data is None:
+        labels = expected.argmax(-1)  # what a file has to find
 
     new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -99,8 +112,9 @@ def export(
             WRITERS[name](model, path, examples)
     own = any(isinstance(layer, OperationLayer) for layer in model.layers)
     imports = {name: ["tf_darts.export.operation_layer"] if own and name == "keras" else [] for name in names}
-    say(f"comparing the answers to {len(images)} test images in a fresh process")
-    findings = check.compare(paths, imports, images, labels, expected)
+    what = "made" if data is None else "test"
+    say(f"comparing the answers to {len(images)} {what} images in a fresh process")
+    findings = check.compare(paths, imports, images, labels, expected, _places(model))
     formats = {
         name: {
             "file": path.name,
@@ -112,27 +126,35 @@ def export(
     }
     checked = {
         "images": len(images),
+        "kind": what,
         "accuracy": float((expected.argmax(-1) == labels).mean()),
         "representative_images": len(examples),
     }
     content = {
-        **card.about(trained, data),
-        "network": _size(trained, network, data),
+        **card.about(trained),
+        "network": _size(trained, network),
         "checked": checked,
         "formats": formats,
         "machine": host.about(),
         "versions": versions(),
     }
     write_json(new / card.JSON, content)
-    (new / card.TEXT).write_text(card.text(content), encoding="utf-8")
+    (new / card.TEXT).write_text(card.text(content), encoding="utf-8", errors="replace")
     _replace(folder, new)
     return content
 
 
-def keras_model(trained: TrainedNetwork, data: Data) -> keras.Model:
+def keras_model(trained: TrainedNetwork) -> keras.Model:
     """Return the model of the Keras file: uint8 images [B, H, W, C] -> probabilities float32 [B, classes]."""
+    seen = trained.images
     with on_cpu():
-        return functional(trained.network(data), data.image_shape, data.mean, data.std)
+        return functional(trained.network(), seen.image_shape, seen.mean, seen.std)
+
+
+def _places(model: keras.Model) -> list[str]:
+    """Return where the code of the model's own operations is; this process has loaded it."""
+    layers = [layer for layer in model.layers if isinstance(layer, OperationLayer)]
+    return sorted({trust.place_of(layer.reference) for layer in layers if layer.reference is not None})
 
 
 def check_folder(folder: pathlib.Path) -> None:
@@ -148,13 +170,13 @@ def check_folder(folder: pathlib.Path) -> None:
         )
 
 
-def _size(trained: TrainedNetwork, network: Network, data: Data) -> dict[str, int]:
+def _size(trained: TrainedNetwork, network: Network) -> dict[str, int]:
     """Return the network's size, for the model card."""
     return {
         "channels": trained.config.training.channels,
         "cells": trained.config.training.cells,
         "parameters": count_parameters(network),
-        "multiply_adds": cost.multiply_adds(network, data.image_shape),
+        "multiply_adds": cost.multiply_adds(network, trained.images.image_shape),
     }
 
 

@@ -6,25 +6,24 @@ After Mitchell and others, Model Cards for Model Reporting (FAT* 2019), as far a
 import os
 from typing import Any
 
-from tf_darts.export import sample
 from tf_darts.plots.table import markdown
 from tf_darts.training.trained_network import TrainedNetwork
 
 JSON, TEXT = "model_card.json", "model_card.md"
 
 
-def about(trained: TrainedNetwork, data: sample.Data) -> dict[str, Any]:
+def about(trained: TrainedNetwork) -> dict[str, Any]:
     """Return what the card says about data, genotype and training."""
-    config, result = trained.config, trained.result
-    height, width, channels = data.image_shape
+    config, result, seen = trained.config, trained.result, trained.images
+    height, width, channels = seen.image_shape
     return {
         "name": trained.name,
         "data": {
             "source": config.data.source,
             "name": config.data.name if config.data.source == "tfds" else os.path.basename(config.data.path),
-            "train_images": data.train_size,
-            "test_images": sample.size_of_test(data),
-            "classes": list(data.class_names),
+            "train_images": seen.train.images,
+            "test_images": seen.test.images,
+            "classes": list(seen.class_names),
             "image": {
                 "height": height,
                 "width": width,
@@ -33,8 +32,8 @@ def about(trained: TrainedNetwork, data: sample.Data) -> dict[str, Any]:
                 # Of images that stay on disk the centre is taken, after the shorter side is resized to this.
                 "test_resize": config.data.test_resize if config.data.stream else 0,
             },
-            "mean": data.mean.tolist(),
-            "std": data.std.tolist(),
+            "mean": seen.mean.tolist(),
+            "std": seen.std.tolist(),
         },
         "space": trained.space.name,
         "genotype": trained.genotype.to_text(trained.space),
@@ -68,19 +67,13 @@ def text(content: dict[str, Any]) -> str:
     }
     lines = [f"# {content['name']}", "", markdown(("", ""), list(facts.items())), ""]
     lines += ["```", content["genotype"], "```", "", "## Files", "", _files(content["formats"]), ""]
-    lines += [
-        f"Each was read in a fresh process and asked for {checked['images']:,} test images. The trained"
-        f" network classifies {_percent(checked['accuracy'])} of them correctly. Differences are the largest"
-        " of a probability from the trained network's. A float file agrees if that is at most 1e-5, an int8"
-        f" file if its accuracy is within a point; it is quantised by {checked['representative_images']:,}"
-        " training images.",
-        "",
-    ]
+    lines += [_checked(checked), ""]
     for name, entry in content["formats"].items():
         if entry["imports"]:
             lines += [
                 f"`{entry['file']}` ({name}) holds operations of the user's own:"
-                f" `import {', '.join(entry['imports'])}` before it is read.",
+                f" `import {', '.join(entry['imports'])}` before it is read, and name their files:"
+                " `tf_darts.extend.trust(FILE)`.",
                 "",
             ]
     lines += [
@@ -90,6 +83,23 @@ def text(content: dict[str, Any]) -> str:
         "Versions: " + ", ".join(f"{name} {version}" for name, version in content["versions"].items()) + ".",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _checked(checked: dict[str, Any]) -> str:
+    """Say what the files were asked, and when they agree."""
+    asked = f"Each was read in a fresh process and asked for {checked['images']:,} {checked['kind']} images."
+    differences = "Differences are the largest of a probability from the trained network's."
+    if checked["kind"] == "made":
+        return (
+            f"{asked} They are noise with the training images' mean and deviation, since the training's own"
+            " images were missing or had changed; accuracy is the share that a file puts in the trained"
+            f" network's class. {differences} A file agrees if that is at most 1e-5."
+        )
+    return (
+        f"{asked} The trained network classifies {_percent(checked['accuracy'])} of them correctly."
+        f" {differences} A float file agrees if that is at most 1e-5, an int8 file if its accuracy is within"
+        f" a point; it is quantised by {checked['representative_images']:,} training images."
+    )
 
 
 def _arithmetic(precision: str) -> str:

@@ -22,7 +22,7 @@ def write_keras(model: keras.Model, path: pathlib.Path, examples: np.ndarray) ->
 def write_saved_model(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
     """Write a SavedModel with the signature `classify`, which is also the one that is served by default."""
     del examples
-    module = _module(model, tf.uint8)
+    module = _module(model, tf.uint8, checks=True)
     signatures = dict.fromkeys((SIGNATURE, "serving_default"), module.classify)
     tf.saved_model.save(module, str(path), signatures=signatures)
 
@@ -63,14 +63,23 @@ WRITERS: dict[str, Callable[[keras.Model, pathlib.Path, np.ndarray], None]] = {
 }
 
 
-def _module(model: keras.Model, pixels: tf.DType) -> tf.Module:
-    """Return the model with its signature: images -> probabilities and class."""
+def _module(model: keras.Model, pixels: tf.DType, checks: bool = False) -> tf.Module:
+    """Return the model with its signature: images -> probabilities and class.
+
+    Args:
+      model: the model.
+      pixels: their type.
+      checks: whether images of another shape fail. A loaded signature does not look at shapes by itself: it
+        would answer images of another size, and end the process on one image without the batch's axis.
+    """
     shape = [None, *model.input_shape[1:]]
     # In two parts, since the model itself would take other pixels than uint8 for uint8 first.
     normalise = model.get_layer(NORMALISATION)
     rest = keras.Model(normalise.output, model.output)
 
     def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        if checks:
+            images = tf.ensure_shape(images, shape)
         probabilities = rest(normalise(images), training=False)
         return {"probabilities": probabilities, "class": tf.argmax(probabilities, -1)}
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,8 +13,7 @@ from tf_darts.data.arrays import some
 from tf_darts.data.crop import Crop
 from tf_darts.data.sources import averaged
 from tf_darts.errors import UserError
-from tf_darts.export import FILES, build, card, reload
-from tf_darts.export.sample import Data
+from tf_darts.export import FILES, build, card, model_file, reload
 from tf_darts.runtime import command
 from tf_darts.training.trained_network import TrainedNetwork
 from tf_darts.workdir.records import read_json
@@ -50,10 +50,10 @@ class Classifier:
         for file in files:
             try:
                 images.append(self._pixels(file))
-            except image_file.ERRORS:
-                bad.append(file)
+            except image_file.ERRORS as error:
+                bad.append(f"{file} ({image_file.reason(error)})")
         if bad:
-            raise UserError(f"--image: cannot read {some(bad)}; allowed: 8-bit .png and .jpg images")
+            raise UserError(f"--image: cannot read {some(bad)}; allowed: {image_file.KINDS}")
         return self.answer(averaged(np.stack(images), self.downscale))
 
     def _pixels(self, file: str) -> np.ndarray:
@@ -66,16 +66,17 @@ class Classifier:
         return image_file.decode(file, shape)
 
 
-def of_trained(trained: TrainedNetwork, data: Data) -> Classifier:
-    """Return a classifier from the network of a work directory."""
+def of_trained(trained: TrainedNetwork) -> Classifier:
+    """Return a classifier from the network of a work directory, as what it was trained on says."""
+    seen = trained.images
 
     def answer(images: np.ndarray) -> np.ndarray:
         with build.on_cpu():
-            return build.probabilities(trained.network(data), data, images)
+            return build.probabilities(trained.network(), seen, images)
 
     config = trained.config.data
     resize = config.test_resize if config.stream else 0
-    return Classifier(answer, tuple(data.image_shape), config.downscale, resize, data.class_names)
+    return Classifier(answer, seen.image_shape, config.downscale, resize, seen.class_names)
 
 
 def of_export(path: str) -> Classifier:
@@ -85,7 +86,7 @@ def of_export(path: str) -> Classifier:
       path: the folder of an export, of which the first file of `FILES` is taken, or one of the files in it.
 
     Raises:
-      UserError: there is none, or it lacks its model card or cannot be read.
+      UserError: there is none, it lacks its model card or cannot be read, or it does more than compute.
     """
     place = pathlib.Path(path).expanduser()
     folder = place if (place / card.JSON).exists() else place.parent
@@ -95,9 +96,10 @@ def of_export(path: str) -> Classifier:
     content = read_json(folder / card.JSON)
     if place == folder:
         place = next(folder / file for name, file in FILES.items() if name in content["formats"])
+    model_file.check(place)
     try:
         model = reload.load(place)
-    except (OSError, ValueError, TypeError) as error:  # Keras has all of them for a file that is none
+    except (OSError, ValueError, TypeError, RuntimeError) as error:  # for a file that is none
         reason = str(error).splitlines()[0]
         raise UserError(f"--model: {str(place)!r} cannot be read: {reason}") from None
     data = content["data"]
@@ -111,7 +113,7 @@ def of_export(path: str) -> Classifier:
 
 
 def image_files(names: Sequence[str]) -> list[str]:
-    """Return the files that some names of files and folders stand for; of a folder, its images by name.
+    """Return the files that some names of files and folders stand for; of a folder, all in it.
 
     Raises:
       UserError: no such file, or a folder without images.
@@ -120,9 +122,15 @@ def image_files(names: Sequence[str]) -> list[str]:
     for name in names:
         full = os.path.expanduser(name)
         if os.path.isdir(full):
-            found = image_file.names_in(full)
+            try:
+                aside = image_file.Aside()
+                found = image_file.names_in(full, aside)
+            except OSError as error:
+                raise UserError(f"--image: {name!r} cannot be listed: {error.strerror}") from None
             if not found:
-                raise UserError(f"--image: {name!r} has no images; allowed: a folder of .png or .jpg files")
+                raise UserError(f"--image: {name!r} has no images; allowed: a folder of {image_file.KINDS}")
+            if aside.skipped:
+                print(f"--image: of {name}, skipped: {image_file.count_text(aside.skipped)}", file=sys.stderr)
             files += [os.path.join(full, f) for f in found]
         elif os.path.exists(full):
             files.append(full)

@@ -4,15 +4,17 @@ import numpy as np
 
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_stream import Encoded, StreamedData
+from tf_darts.workdir.data_record import DataRecord
 
 ORDER = 0  # seed of the order in which images that stay on disk are taken: there they lie by class
 
 Data = ImageData | StreamedData
 
 
-def size_of_test(data: Data) -> int:
-    """Return the number of test images."""
-    return data.test.size if isinstance(data, StreamedData) else len(data.x_test)
+def made(record: DataRecord, count: int) -> np.ndarray:
+    """Draw images of the training images' mean and deviation: uint8 [count, H, W, C], always the same."""
+    draw = np.random.default_rng(ORDER).standard_normal((count, *record.image_shape))
+    return np.rint(255 * (record.mean + record.std * draw)).clip(0, 255).astype(np.uint8)
 
 
 def of_test(data: Data, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,6 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts import spaces
-from tf_darts.data.image_data import ImageData
-from tf_darts.data.image_stream import StreamedData
 from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
@@ -17,6 +15,7 @@ from tf_darts.models.network import Network
 from tf_darts.runtime import command
 from tf_darts.spaces import Space
 from tf_darts.workdir import checkpoints
+from tf_darts.workdir.data_record import DataRecord
 from tf_darts.workdir.records import read_config, read_json
 
 
@@ -31,6 +30,7 @@ class TrainedNetwork:
       space: the search space.
       genotype: of the network.
       result: the content of result.json.
+      record: what it was trained on; None: it is of version 1.0, which kept nothing of that.
     """
 
     name: str
@@ -39,15 +39,28 @@ class TrainedNetwork:
     space: Space
     genotype: Genotype
     result: dict[str, Any]
+    record: DataRecord | None
 
-    def network(self, data: ImageData | StreamedData) -> Network:
-        """Return the network with the weights after the last epoch; it computes in float32 throughout.
+    def with_record(self, record: DataRecord) -> "TrainedNetwork":
+        """Return the same; where it has no record of what it was trained on, with this one."""
+        return self if self.record is not None else dataclasses.replace(self, record=record)
 
-        Args:
-          data: what it was trained on; only the number of classes and of channels are asked for.
+    @property
+    def images(self) -> DataRecord:
+        """What it was trained on.
 
         Raises:
-          UserError: the checkpoint is missing or damaged, or not of a network for such data.
+          ValueError: it has no record of that.
+        """
+        if self.record is None:
+            raise ValueError(f"{self.folder} has no record of its images")
+        return self.record
+
+    def network(self) -> Network:
+        """Return the network with the weights after the last epoch; it computes in float32 throughout.
+
+        Raises:
+          UserError: the checkpoint is missing or damaged.
         """
         training = self.config.training
         network = Network(
@@ -55,8 +68,8 @@ class TrainedNetwork:
             self.genotype,
             training.channels,
             training.cells,
-            data.num_classes,
-            data.image_shape[-1],
+            self.images.num_classes,
+            self.images.image_shape[-1],
             bool(training.auxiliary_weight),
         )
         checkpoints.load_from(self.folder, network=network)
@@ -89,4 +102,5 @@ def read(workdir: str, name: str, config: ml_collections.ConfigDict) -> TrainedN
     config = config_lib.validate(ml_collections.ConfigDict(config.to_dict() | recorded))
     space = spaces.with_stem(spaces.of(config), config.training.stem)
     genotype = genotype_lib.from_text(text, space)
-    return TrainedNetwork(name, folder, config, space, genotype, read_json(folder / "result.json"))
+    result, record = read_json(folder / "result.json"), DataRecord.read(folder)
+    return TrainedNetwork(name, folder, config, space, genotype, result, record)

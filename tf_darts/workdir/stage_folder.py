@@ -10,9 +10,12 @@ import ml_collections
 
 import tf_darts
 from tf_darts import config as config_lib
-from tf_darts import files, spaces
+from tf_darts import spaces
 from tf_darts.errors import UserError
-from tf_darts.files import write_atomically
+from tf_darts.workdir import files
+from tf_darts.workdir.data_record import NAME as DATA
+from tf_darts.workdir.data_record import DataRecord
+from tf_darts.workdir.files import write_atomically
 from tf_darts.workdir.records import as_json, read_config, read_json, write_json
 
 _PACKAGES = ("tensorflow", "keras", "numpy")
@@ -54,6 +57,15 @@ def _completed(old: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     return filled
 
 
+def _check_images(folder: pathlib.Path, recorded: DataRecord, now: DataRecord) -> None:
+    """Check that images are those that a folder's stage was made with."""
+    if changed := recorded.changes(now):
+        raise UserError(
+            f"{folder} was made with other images: {'; '.join(changed)}. Put them back, or use another"
+            " --workdir"
+        )
+
+
 class StageFolder:
     """The folder of one stage.
 
@@ -81,37 +93,67 @@ class StageFolder:
         self._config, self._sections, self._more = config, sections, more or {}
         self.free = free
 
-    def check(self) -> None:
-        """Check that what is in the folder was made with this config.
+    def check(self, data: DataRecord | None = None) -> None:
+        """Check that what is in the folder was made with this config and with these images.
+
+        Where the images are does not matter, if they are known to be the same.
+
+        Args:
+          data: the images; None: they are not looked at.
 
         Raises:
-          UserError: it was made with another, and the message names the fields that differ; or the folder
-            cannot be looked into.
+          UserError: it was made with others, and the message names what differs; another stage of the work
+            directory was made with the same config of the data, and the images have changed since; or the
+            folder cannot be looked into.
         """
         path = self.path / "config.json"
         try:
-            if not path.exists():
-                return
+            begun = path.exists()
         except OSError as error:
             raise UserError(f"{path} cannot be read: {files.reason(error)}") from None
+        recorded = DataRecord.read(self.path) if begun else None
+        if begun:
+            self._check_config(path, self.free if recorded is None else (*self.free, "data.path"))
+        if data is not None:
+            if recorded is not None:
+                _check_images(self.path, recorded, data)
+            self._check_others(data)
+
+    def _check_config(self, path: pathlib.Path, free: tuple[str, ...]) -> None:
         old = read_config(path)
         # A field that the program of that time did not have is one whose default changes nothing.
         new = self.depends_on()
         changed = config_lib.differences(_completed(old, _part(config_lib.default(), self._sections)), new)
-        changed = [line for line in changed if line.partition(":")[0] not in self.free]
+        changed = [line for line in changed if line.partition(":")[0] not in free]
         if changed:
             raise UserError(
                 f"{self.path} was made with another config: {'; '.join(changed)}. Use another --workdir, or"
                 " the same config"
             )
 
-    def open(self) -> pathlib.Path:
-        """Make the folder and record the config; return the folder.
+    def _check_others(self, data: DataRecord) -> None:
+        """Compare with the stages of the work directory whose images were those of the same config."""
+        ours = self._config.data.to_dict(), self._config.seed
+        for record in sorted((*self.workdir.glob(f"*/{DATA}"), *self.workdir.glob(f"*/*/{DATA}"))):
+            folder = record.parent
+            config = folder / "config.json"
+            if folder == self.path or not config.exists():
+                continue
+            old = _completed(read_config(config), {"data": config_lib.default().data.to_dict()})
+            theirs = DataRecord.read(folder)
+            if theirs is not None and (old["data"], old.get("seed")) == ours:
+                _check_images(folder, theirs, data)
+
+    def open(self, data: DataRecord | None = None) -> pathlib.Path:
+        """Make the folder and record the config and the images; return the folder.
+
+        Args:
+          data: the images; None: the stage has none.
 
         Raises:
-          UserError: it was made with another config, or cannot be written.
+          UserError: it was made with another config or other images, or cannot be written.
         """
-        self.check()
+        self.check(data)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -122,6 +164,8 @@ class StageFolder:
             files.seal(self.workdir, {whole.name: recorded})
             write_atomically(whole, recorded)
         own = self.path / "config.json"
+        if data is not None and not (self.path / DATA).exists():
+            data.write(self.path)
         if not own.exists():
             write_json(own, {"config": self.depends_on(), "versions": now})
         elif changed := config_lib.differences(read_json(own).get("versions", now), now):
