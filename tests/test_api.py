@@ -195,7 +195,7 @@ def test_the_settings_of_the_example_are_valid():
         (IMAGES, None, "data is a ndarray; allowed: (images, labels), or a tf.data.Dataset"),
         ((IMAGES * 2, LABELS), None, "data: images has values from 0 to 2; allowed: uint8 images, or floats"),
         ((IMAGES, LABELS / 2), None, "data: labels has the type float64; allowed: integer labels"),
-        ((IMAGES, np.eye(10)[LABELS]), None, "data: labels has the shape (160, 10); allowed: [N]"),
+        ((IMAGES, np.eye(10)[LABELS] / 2), None, "data: labels has the shape (160, 10); allowed: [N]"),
         ((IMAGES, LABELS), (IMAGES[0], LABELS), "test: images has the shape (8, 8)"),
         ((IMAGES, LABELS), (IMAGES[:4, :4], LABELS[:4]), "training images (8, 8, 1), test images (4, 8, 1)"),
         (tf.data.Dataset.from_tensors((IMAGES, LABELS)).repeat(), None, "data: the dataset has no end"),
@@ -223,7 +223,7 @@ def test_useless_settings_are_named(tmp_path, done):
 def test_a_dataset_is_the_arrays_it_holds(tmp_path, batched):
     dataset = tf.data.Dataset.from_tensor_slices((DIGITS.images[:9, :, :4] / 16, LABELS[:9]))
     dataset = dataset.batch(4) if batched else dataset
-    path = api.user_data.keep(tmp_path, dataset, (IMAGES[:1], LABELS[:1]), (), 0.2, 0)
+    path = api.user_data.keep(tmp_path, dataset, (IMAGES[:1, :, :4], LABELS[:1]), (), 0.2, 0)
     with np.load(path) as arrays:
         expected = np.rint(DIGITS.images[:9, :, :4] / 16 * 255)[..., None]
         np.testing.assert_array_equal(arrays["x_train"], expected)

@@ -39,18 +39,21 @@ import numpy as np
 from tf_darts import config as config_lib
 from tf_darts import stages
 from tf_darts.data import user_data
-from tf_darts.data.array_file import images_of
-from tf_darts.data.user_data import Given
+from tf_darts.data.arrays import Reading
+from tf_darts.data.class_labels import are_given
+from tf_darts.data.image_arrays import images_of
+from tf_darts.data.image_pairs import Given
+from tf_darts.data.sources import averaged
+from tf_darts.data.user_data import ClassNames
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build
 from tf_darts.export.sample import Data
-from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.runtime import process
 from tf_darts.session import Session
 from tf_darts.spaces import Space
 from tf_darts.training import trained_network as trained_lib
-from tf_darts.workdir import stage_folders
+from tf_darts.workdir import genotype_file, stage_folders
 from tf_darts.workdir.records import read_json, read_lines
 
 Config: TypeAlias = ml_collections.ConfigDict | Mapping[str, Any]
@@ -221,12 +224,12 @@ class Trained:
           >>> trained.model.input_shape, trained.model.output_shape
           ((None, 8, 8, 1), (None, 10))
         """
-        return build.keras_model(self._trained, self.run.data)
+        return build.keras_model(self._trained)
 
     @functools.cached_property
     def _answering(self) -> keras.Model:
         """The model that `predict` asks."""
-        return build.keras_model(self._trained, self.run.data)
+        return build.keras_model(self._trained)
 
     @process.guest
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -235,7 +238,8 @@ class Trained:
         The weights are those that the training ended with, whatever was done to `model` since.
 
         Args:
-          images: uint8 or float in [0, 1], [N, H, W, C] or [N, H, W].
+          images: as in `search`, and in the range of those of the training: floats are taken as in [0, 1]
+            where these were no floats. Where these were of several sizes, images of any size are resized.
 
         Raises:
           UserError: the images are of another shape than those of the training, or no images.
@@ -245,7 +249,14 @@ class Trained:
           >>> probabilities.shape, probabilities.dtype
           ((3, 10), dtype('float32'))
         """
-        images, shape = images_of("images", np.asarray(images)), self.run.data.image_shape
+        shape, reading = self.run.data.image_shape, self.run.data.reading
+        factor = self.run.config.data.downscale
+        height, width, channels = shape
+        given = height * factor, width * factor, channels
+        reading = Reading(reading.float_range or 1, reading.resized)
+        images, _ = images_of("images", images, height * factor if reading.resized else 0, reading, given)
+        if images.shape[1:] == given:
+            images = averaged(images, factor)
         if images.shape[1:] != tuple(shape):
             raise UserError(f"images are of shape {images.shape[1:]}; allowed: {tuple(shape)}")
         if not len(images):  # Keras has no answer to none
@@ -273,7 +284,8 @@ class Trained:
 
     @property
     def _trained(self) -> trained_lib.TrainedNetwork:
-        return trained_lib.read(str(self.workdir), self.folder.name, self.run.config)
+        found = trained_lib.read(str(self.workdir), self.folder.name, self.run.config)
+        return found if found.record is not None else found.with_record(self.run.data.record)
 
 
 @process.guest
@@ -283,18 +295,20 @@ def search(
     *,
     config: Config | None = None,
     workdir: str | pathlib.Path | None = None,
-    class_names: Sequence[str] = (),
+    class_names: ClassNames = (),
 ) -> Searched:
     """Search a supernet (paper, section 2).
 
     Args:
-      data: training images (uint8, or float in [0, 1]; [N, H, W, C] or [N, H, W]) and integer labels [N], or
-        a `tf.data.Dataset` of such pairs; None: what `config.data` names. Fitting the weights and fitting
-        alpha each have a part of them.
+      data: training images and labels, (images, labels), or a `tf.data.Dataset`, a Keras `PyDataset` or a
+        dictionary of them, or both parts, ((images, labels), (images, labels)); None: what `config.data`
+        names. Images: uint8 (or any integers from 0 to 255), or float in [0, 1] or from 0 to 255,
+        [N, H, W, C] or [N, H, W]; of several sizes, they are resized to `data.image_size`. Labels: integers
+        or names, [N] or [N, 1], or one-hot. Fitting the weights and fitting alpha each have a part of them.
       test: the same for testing; None: `data.test_fraction` of the images is held out.
       config: fields that differ from `tf_darts.config.default()`, or a whole config.
       workdir: where results are kept, and continued.
-      class_names: a name for each label.
+      class_names: a name for each label: in their order, {label: name} or {name: label}.
 
     Raises:
       UserError: something given is of no use; the message names it and says what is allowed.
@@ -306,8 +320,9 @@ def search(
       >>> searched
       Searched(folder=PosixPath('runs/digits/search'))
     """
-    run = _started(data, test, config, workdir, class_names)
-    return Searched(run, stages.search(run.session, str(run.workdir)))
+    with user_data.taken_back(workdir):
+        run = _started(data, test, config, workdir, class_names)
+        return Searched(run, stages.search(run.session, str(run.workdir)))
 
 
 @process.guest
@@ -344,7 +359,7 @@ def train(
     config: Config | None = None,
     workdir: str | pathlib.Path | None = None,
     name: str | None = None,
-    class_names: Sequence[str] = (),
+    class_names: ClassNames = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Train the network of a genotype from scratch.
@@ -376,6 +391,21 @@ def train(
       >>> api.train(genotype, (images, labels), config=config).result["epochs"]
       2
     """
+    with user_data.taken_back(None if isinstance(what, Selected) else workdir):
+        return _train(what, data, test, config, workdir, name, class_names, callbacks)
+
+
+def _train(
+    what: Selected | Genotype | str,
+    data: Given | None,
+    test: Given | None,
+    config: Config | None,
+    workdir: str | pathlib.Path | None,
+    name: str | None,
+    class_names: ClassNames,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Trained:
+    """Train the network of a genotype; arguments as of `train`."""
     if isinstance(what, Selected):
         for argument, value in {"data": data, "test": test, "workdir": workdir}.items():
             if value is not None:
@@ -384,7 +414,7 @@ def train(
         name = name or stage_folders.selection_name(run.config)
     else:
         run = _started(data, test, config, workdir, class_names)
-        genotype = genotype_lib.read(what, run.space) if isinstance(what, str) else what
+        genotype = genotype_file.read(what, run.space) if isinstance(what, str) else what
         name = name or "given"
     folder, result = stages.train(run.session, str(run.workdir), name, genotype, callbacks)
     return Trained(run, folder, result)
@@ -395,12 +425,15 @@ def _started(
     test: Given | None,
     config: Config | None,
     workdir: str | pathlib.Path | None,
-    class_names: Sequence[str],
+    class_names: ClassNames,
 ) -> _Run:
     """Return a config with its images, in a work directory."""
-    if data is None and (test is not None or class_names):
+    if data is None and (test is not None or are_given(class_names)):
         raise UserError("test and class_names are given without data; allowed: only with data")
-    checked = _laid_over(config_lib.default(), config or {})
+    given = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else dict(config or {})
+    if data is not None:  # read as a folder's images are, some held out and resized to data.image_size
+        given |= {"data.source": "folder", "data.path": user_data.NAME}
+    checked = _laid_over(config_lib.default(), given)
     if checked.runtime.strategy == "multi_worker":
         raise UserError(
             "config: runtime.strategy is 'multi_worker', which the programs offer; allowed: one_device,"
@@ -413,8 +446,11 @@ def _started(
     workdir = pathlib.Path(workdir).expanduser()
     stage_folders.check_folder("workdir", str(workdir))
     if data is not None:
-        path = user_data.keep(workdir, data, test, class_names, checked.data.test_fraction, checked.seed)
-        checked = _laid_over(checked, {"data.source": "npz", "data.path": str(path)})
+        side, fraction = checked.data.image_size, checked.data.test_fraction
+        path = user_data.keep(workdir, data, test, class_names, fraction, checked.seed, side)
+        of_file = {"data.source": "npz", "data.path": str(path)}
+        standard = config_lib.default().data.image_size  # the file's images have their size
+        checked = _laid_over(checked, {**of_file, "data.image_size": standard})
     return _Run(Session(checked, guest=True), workdir, temporary)
 
 
@@ -430,4 +466,5 @@ def _laid_over(config: ml_collections.ConfigDict, values: Config) -> ml_collecti
             changed[name] = {**changed[name], **value}
         else:
             changed[name] = value
+    config_lib.allow_extensions(changed.get("extensions"))  # the caller's own, not a work directory's
     return config_lib.validate(ml_collections.ConfigDict(changed))

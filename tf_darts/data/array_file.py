@@ -1,43 +1,58 @@
 """Images from one .npz file."""
 
 import os
+import sys
 
 import ml_collections
 import numpy as np
 
 from tf_darts.data import npz
-from tf_darts.data.arrays import Arrays, bad, some, without_images
+from tf_darts.data.arrays import Arrays, Reading, bad
+from tf_darts.data.class_labels import names_of
+from tf_darts.data.image_arrays import doubt_of
+from tf_darts.data.own_arrays import arrays_of, check_classes
 from tf_darts.errors import UserError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
-MOST_CLASSES = 65536  # beyond it the labels are surely something else, and the classifier would not fit
+# Other names that published files have for them.
+OTHER_KEYS = {
+    "x_train": "train_images",
+    "y_train": "train_labels",
+    "x_test": "test_images",
+    "y_test": "test_labels",
+}
+# Beside the images, where `user_data` has changed them: how (`arrays.Reading`).
+FLOAT_RANGE, RESIZED = "float_range", "resized"
 
 
 def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
     """Read `data.path`, a .npz file with x_train, y_train, x_test, y_test and maybe class_names.
 
-    Images are [N, H, W, C] or [N, H, W] (one channel), uint8 or floats in [0, 1]; labels are
-    integers [N] from 0 on. Without class_names there are as many classes as the largest label says.
+    Images are as `image_arrays.images_of` takes them, of one size, labels as `class_labels.labels_of`. Labels
+    that leave numbers out are numbered anew, and are the names of their classes. Without class_names there
+    are as many classes as the labels say.
 
     Raises:
       UserError: the file or a key of it is missing, or an array has the wrong rank, type or values.
     """
     del seed  # nothing is drawn
     found = _read(data.path)
+    reading = Reading(int(found.get(FLOAT_RANGE, 0)), bool(found.get(RESIZED, False)))
     try:
-        x_train, x_test = (images_of(key, found[key]) for key in ("x_train", "x_test"))
-        y_train, y_test = (labels_of(key, found[key]) for key in ("y_train", "y_test"))
+        arrays = arrays_of(
+            ("x_train", found["x_train"]),
+            ("y_train", found["y_train"]),
+            ("x_test", found["x_test"]),
+            ("y_test", found["y_test"]),
+            names_of(found.get("class_names", ())),
+        )
     except UserError as error:
         raise UserError(f"config: data.path is {data.path!r}: {error}") from None
-    if "class_names" in found:
-        names = tuple(str(name) for name in found["class_names"].ravel())
-    else:
-        names = tuple(str(k) for k in range(1 + max(int(y.max(initial=0)) for y in (y_train, y_test))))
-        if missing := without_images(y_train, names):
-            fault = f"no training image of class {some(missing)}"
-            allowed = "labels from 0 without gaps, or the key class_names too"
-            raise bad("data.path", data.path, fault, allowed)
-    return Arrays(x_train, y_train, x_test, y_test, names)
+    if "class_names" not in found:
+        check_classes(arrays, "the key class_names", lambda *fault: bad("data.path", data.path, *fault))
+    if doubt := doubt_of(arrays.x_train.shape):
+        print(f"data: warning: {doubt}", file=sys.stderr)
+    return arrays._replace(reading=reading) if FLOAT_RANGE in found or RESIZED in found else arrays
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
@@ -52,51 +67,14 @@ def _read(path: str) -> dict[str, np.ndarray]:
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise bad("data.path", path, "not a .npz file", allowed)
         with file:
-            missing = [key for key in KEYS if key not in file.files]
+            keys = {key: key if key in file.files else OTHER_KEYS[key] for key in KEYS}
+            missing = [key for key, name in keys.items() if name not in file.files]
             if missing:
                 fault = f"lacks the key {', '.join(missing)} (it has {', '.join(file.files) or 'none'})"
                 raise bad("data.path", path, fault, allowed)
-            return {key: file[key] for key in (*KEYS, "class_names") if key in file.files}
+            more = {key: key for key in ("class_names", FLOAT_RANGE, RESIZED) if key in file.files}
+            return {key: file[name] for key, name in {**keys, **more}.items()}
     except UserError:
         raise
     except npz.DAMAGED as error:
         raise bad("data.path", path, f"cannot be read ({error})", allowed + ", none pickled") from error
-
-
-def images_of(name: str, images: np.ndarray) -> np.ndarray:
-    """Check images and return them as uint8 [N, H, W, C].
-
-    Args:
-      name: what they are called in messages.
-      images: [N, H, W, C] or [N, H, W] (one channel), uint8 or floats in [0, 1].
-
-    Raises:
-      UserError: another shape or type, or other values.
-    """
-    if images.ndim not in (3, 4):
-        raise UserError(f"{name} has the shape {images.shape}; allowed: [N, H, W, C] or [N, H, W]")
-    if np.issubdtype(images.dtype, np.floating):
-        # Written so that NaN fails too.
-        if images.size and not (images.min() >= 0 and images.max() <= 1):
-            fault = f"{name} has values from {images.min():g} to {images.max():g}"
-            raise UserError(f"{fault}; allowed: uint8 images, or floats in [0, 1]")
-        images = np.rint(images * 255).astype(np.uint8)
-    if images.dtype != np.uint8:
-        raise UserError(f"{name} has the type {images.dtype}; allowed: uint8 images, or floats in [0, 1]")
-    return images if images.ndim == 4 else images[..., None]
-
-
-def labels_of(name: str, labels: np.ndarray) -> np.ndarray:
-    """Check labels and return them as they are: integers [N] from 0 on.
-
-    Raises:
-      UserError: another shape, no integers, or values that are surely something else.
-    """
-    if labels.ndim != 1:
-        raise UserError(f"{name} has the shape {labels.shape}; allowed: [N]")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise UserError(f"{name} has the type {labels.dtype}; allowed: integer labels")
-    if labels.size and not (labels.min() >= 0 and labels.max() < MOST_CLASSES):
-        fault = f"{name} has labels from {labels.min()} to {labels.max()}"
-        raise UserError(f"{fault}; allowed: labels from 0 to {MOST_CLASSES - 1}")
-    return labels

@@ -1,5 +1,7 @@
-"""What every image source needs: the arrays it returns, its errors, and a stratified hold-out."""
+"""What every image source needs: the arrays it returns, their check, errors, and a stratified hold-out."""
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,10 +11,23 @@ from tf_darts.errors import UserError
 from tf_darts.runtime import seeds
 
 
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a caller's images were read, for those that come later (`image_arrays`).
+
+    Attributes:
+      float_range: what white is among floats, 1 or 255; 0: there were none.
+      resized: whether they were of several sizes.
+    """
+
+    float_range: int = 0
+    resized: bool = False
+
+
 class Arrays(NamedTuple):
     """What a source function returns; `sources.load` checks it and makes it an `ImageData`.
 
-    Images are uint8 [N, H, W, C], labels are integers [N].
+    Images are uint8 [N, H, W, C], labels are integers [N]; `reading` is of those that a caller gave.
     """
 
     x_train: np.ndarray
@@ -20,11 +35,46 @@ class Arrays(NamedTuple):
     x_test: np.ndarray
     y_test: np.ndarray
     class_names: tuple[str, ...]
+    reading: Reading = Reading()
 
 
 def bad(field: str, value: Any, fault: str, allowed: str) -> UserError:
     """Make the error for a field whose value has the right type but does not lead to usable images."""
     return UserError(f"config: {field} is {value!r}: {fault}; allowed: {allowed}")
+
+
+def check(arrays: Arrays, error: Callable[[str, str], UserError]) -> None:
+    """Check what has to hold whatever the source is.
+
+    Args:
+      arrays: of a source.
+      error: makes the exception from what is wrong and what is allowed.
+
+    Raises:
+      UserError: it does not hold.
+    """
+    for part in ("train", "test"):
+        images, labels = getattr(arrays, f"x_{part}"), getattr(arrays, f"y_{part}")
+        if images.dtype != np.uint8 or images.ndim != 4:
+            fault = f"x_{part} has the type {images.dtype} and the shape {images.shape}"
+            raise error(fault, "uint8 images [N, H, W, C]")
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise error(
+                f"y_{part} has the type {labels.dtype} and the shape {labels.shape}", "integer labels [N]"
+            )
+        if len(images) != len(labels):
+            fault = f"x_{part} has {len(images)} images and y_{part} has {len(labels)} labels"
+            raise error(fault, "one label for each image")
+        if not images.size:
+            raise error(f"no pixels in the {part} part", "at least one image in each part")
+        if labels.min() < 0 or labels.max() >= len(arrays.class_names):
+            fault = f"{part} labels go from {labels.min()} to {labels.max()}"
+            raise error(fault, f"0 to {len(arrays.class_names) - 1}, as there are class names")
+    if len(arrays.class_names) < 2:
+        raise error(f"{len(arrays.class_names)} class", "at least 2 classes")
+    if arrays.x_train.shape[1:] != arrays.x_test.shape[1:]:
+        fault = f"training images {arrays.x_train.shape[1:]}, test images {arrays.x_test.shape[1:]}"
+        raise error(fault, "one shape for all images")
 
 
 def some(items: list[str], most: int = 10) -> str:
@@ -53,6 +103,12 @@ def held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray
     Raises:
       UserError: a class is too small to be in both parts.
     """
+    counts = np.bincount(labels)
+    present = np.count_nonzero(counts)
+    fault = f"cannot split {len(labels)} images"
+    if single := [str(label) for label in np.flatnonzero(counts == 1)]:
+        fault = f"{fault}, with one image of class {some(single)}"
+        raise bad("data.test_fraction", fraction, fault, "two images of every class, or test images apart")
     try:
         train, test = model_selection.train_test_split(
             np.arange(len(labels)),
@@ -64,7 +120,9 @@ def held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray
         raise bad(
             "data.test_fraction",
             fraction,
-            f"cannot split {len(labels)} images ({error})",
-            "a share that leaves an image of every class in both parts",
+            f"{fault} of {present} classes",
+            "a share that leaves an image of every class in both parts, here from"
+            f" {present / max(len(labels), 1):.2g} to {1 - present / max(len(labels), 1):.2g}; or test images"
+            " apart",
         ) from error
     return train, test

@@ -6,8 +6,13 @@ resized and the centre cut out. Every draw is stateless.
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from tf_darts.data import image_file
 
 AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 # Numbers folded into the seed of an image, one for each kind of draw.
@@ -31,7 +36,7 @@ class Crop:
     hue_jitter: float = 0.0
 
     def train(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Cut, resize and colour at random: JPEG or PNG (string scalar) -> uint8 [side, side, 3].
+        """Cut, resize and colour at random: an encoded image (string scalar) -> uint8 [side, side, 3].
 
         Args:
           encoded: string scalar.
@@ -43,7 +48,7 @@ class Crop:
         return _pixels(image, self.side)
 
     def test(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Resize and cut the centre out: JPEG or PNG (string scalar) -> uint8 [side, side, 3]."""
+        """Resize and cut the centre out: an encoded image (string scalar) -> uint8 [side, side, 3]."""
         image = _decoded(encoded)
         shape = tf.shape(image)[:2]
         shorter = tf.reduce_min(shape)
@@ -86,13 +91,37 @@ def _uniform(seed: tf.Tensor, kind: int, low: float, high: float) -> tf.Tensor:
     return tf.random.stateless_uniform([], _folded(seed, kind), low, high, alg="philox")
 
 
+def _in_python(function: Callable[[bytes], Any], encoded: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Return what a function of an encoded image gives: a step of a pipeline that others may run beside."""
+
+    def of_content(content: bytes | np.ndarray) -> Any:  # in a graph, and outside of one
+        return function(content if isinstance(content, bytes) else content.item())
+
+    # A tensor: of bytes NumPy would leave out zeros at the end. Stateless: else they run one after the other.
+    return tf.numpy_function(of_content, [tf.convert_to_tensor(encoded)], dtype, stateful=False)
+
+
+def _is_upright_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """Return whether TensorFlow decodes an image as it is shown: bool scalar."""
+    return tf.ensure_shape(_in_python(image_file.is_upright_jpeg, encoded, tf.bool), [])
+
+
+def _by_pillow(encoded: tf.Tensor) -> tf.Tensor:
+    """Decode a whole image that is no JPEG, or is to be turned: uint8 [H, W, 3]."""
+    return tf.ensure_shape(_in_python(image_file.pixels, encoded, tf.uint8), [None, None, 3])
+
+
 def _decoded(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode a whole image: uint8 [H, W, 3]."""
-    return tf.io.decode_image(encoded, 3, expand_animations=False)
+    """Decode a whole image, upright: uint8 [H, W, 3]."""
+    return tf.cond(
+        _is_upright_jpeg(encoded),
+        lambda: tf.io.decode_image(encoded, 3, expand_animations=False),
+        lambda: _by_pillow(encoded),
+    )
 
 
 def _random_part(encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Decode a random part: uint8 [h, w, 3]; of a JPEG, only that part is decoded."""
+    """Decode a random part: uint8 [h, w, 3]; of an upright JPEG, only that part is decoded."""
 
     def box(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -112,11 +141,11 @@ def _random_part(encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return tf.image.decode_and_crop_jpeg(encoded, tf.concat([begin[:2], size[:2]], 0), channels=3)
 
     def of_other() -> tf.Tensor:
-        image = _decoded(encoded)
+        image = _by_pillow(encoded)
         begin, size = box(tf.shape(image))
         return tf.slice(image, begin, size)
 
-    return tf.cond(tf.io.is_jpeg(encoded), of_jpeg, of_other)
+    return tf.cond(_is_upright_jpeg(encoded), of_jpeg, of_other)
 
 
 def _pixels(image: tf.Tensor, side: int) -> tf.Tensor:

@@ -2,8 +2,12 @@
 
 import dataclasses
 import functools
+import hashlib
 
 import numpy as np
+
+from tf_darts.data.arrays import Reading
+from tf_darts.workdir.data_record import DataRecord, PartRecord
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -16,6 +20,7 @@ class ImageData:
       x_test: uint8 [M, H, W, C], test images.
       y_test: int32 [M].
       class_names: a name for each label.
+      reading: how the images of a caller of the library were read.
     """
 
     x_train: np.ndarray
@@ -23,6 +28,7 @@ class ImageData:
     x_test: np.ndarray
     y_test: np.ndarray
     class_names: tuple[str, ...]
+    reading: Reading = dataclasses.field(default_factory=Reading)
 
     @property
     def train_size(self) -> int:
@@ -48,6 +54,18 @@ class ImageData:
         return self._moments[1]
 
     @functools.cached_property
+    def record(self) -> DataRecord:
+        """What a stage keeps of it."""
+        train, test = (
+            PartRecord(len(labels), self._of_class(labels), _fingerprint(images, labels))
+            for images, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test))
+        )
+        return DataRecord(self.class_names, self.image_shape, self.mean, self.std, train, test)
+
+    def _of_class(self, labels: np.ndarray) -> tuple[int, ...]:
+        return tuple(np.bincount(labels, minlength=self.num_classes).tolist())
+
+    @functools.cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         # Sums of integers are exact, so a constant channel has a deviation of exactly 0. The products
         # below need more than 64 bits, hence Python integers.
@@ -62,3 +80,12 @@ class ImageData:
         mean = total / pixels / 255
         std = np.sqrt(np.array(spread, np.float64)) / pixels / 255
         return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
+    """Return the SHA-256 of images uint8 [N, H, W, C] and labels int32 [N], in their order."""
+    content = hashlib.sha256(repr(images.shape).encode())
+    for start in range(0, len(images), 1000):  # in blocks: a block that is not contiguous is copied
+        content.update(np.ascontiguousarray(images[start : start + 1000]).data)
+    content.update(np.ascontiguousarray(labels).data)
+    return content.hexdigest()

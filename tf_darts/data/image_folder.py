@@ -1,6 +1,14 @@
-"""Images from a folder with one sub-folder for every class."""
+"""Images from a folder with one sub-folder for every class.
 
+As Keras' `image_dataset_from_directory` has it, a class's images may lie in sub-folders of its own.
+"""
+
+import collections
+import concurrent.futures
 import os
+import sys
+import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import ml_collections
@@ -9,19 +17,21 @@ import numpy as np
 from tf_darts.data import image_file
 from tf_darts.data.arrays import Arrays, bad, held_out, some
 from tf_darts.data.image_stream import Files
-from tf_darts.runtime import seeds
+from tf_darts.runtime import host, seeds
 
-LAYOUTS = (
-    "a folder with train/CLASS/ and test/CLASS/ (data.test_split), or with CLASS/, of .png and .jpg files"
-)
+LAYOUTS = "a folder with train/CLASS/ and test/CLASS/ (data.test_split), or with CLASS/, of image files"
+PARTS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")  # no classes
+CHECKERS = 16  # threads that look at files before they are streamed: a disk or a network is waited for
+SOON = 5.0  # seconds that the look at files takes at most without a word
 
 
 class _Listing(NamedTuple):
-    """Image files (full paths), their labels int32 [N], and the class names, sorted."""
+    """Image files (full paths), their labels int32 [N], the class names, sorted, and what else lies there."""
 
     files: list[str]
     labels: np.ndarray
     class_names: tuple[str, ...]
+    skipped: collections.Counter[str]
 
 
 def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
@@ -33,25 +43,42 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
 
     Raises:
       UserError: no such folder, no classes, a class without images, classes that differ between train and
-        test, images that cannot be read.
+        test, images that cannot be read, or more than memory holds.
     """
     root, parts, class_names = _parts(data, seed)
-    unreadable: list[str] = []
+    count = sum(len(files) for files, _ in parts)
+    needed, available = 3 * count * data.image_size**2, host.available_memory()
+    if needed > available:
+        raise bad(
+            "data.image_size",
+            data.image_size,
+            f"{count} images of that side take {needed / 1e9:.1f} GB",
+            f"what fits in the {available / 1e9:.1f} GB of this machine, or data.stream in training",
+        )
+    faults: dict[str, str] = {}
+    animated: list[str] = []
     (x_train, y_train), (x_test, y_test) = (
-        (_decode(files, data.image_size, root, unreadable), labels) for files, labels in parts
+        (_decode(files, data.image_size, faults, animated), labels) for files, labels in parts
     )
-    if unreadable:
-        raise bad("data.path", data.path, f"cannot read {some(unreadable)}", "8-bit .png and .jpg images")
+    _refuse(data.path, root, faults)
+    if animated:
+        shown = some(_relative(animated, root), 3)
+        print(
+            f"data: {len(animated)} images have several frames ({shown}): the first is read", file=sys.stderr
+        )
     return Arrays(x_train, y_train, x_test, y_test, class_names)
 
 
 def files(data: ml_collections.ConfigDict, seed: int) -> tuple[Files, Files, tuple[str, ...]]:
-    """List the images of `data.path` as files that are read and decoded later, and the class names.
+    """List the images of `data.path` as files that are decoded later, and the class names.
+
+    A look at each file comes first, so that one that is broken is known before hours of training.
 
     Raises:
-      UserError: as `load`, but for images that cannot be read.
+      UserError: as `load`.
     """
-    _, parts, class_names = _parts(data, seed)
+    root, parts, class_names = _parts(data, seed)
+    _refuse(data.path, root, _faults([file for files, _ in parts for file in files]))
     train, test = (Files(*part) for part in parts)
     return train, test, class_names
 
@@ -72,15 +99,23 @@ def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part]
             differ = sorted(set(train.class_names) ^ set(test.class_names))
             fault = f"only one of train and {test_name} has the classes {some(differ)}"
             raise bad("data.path", data.path, fault, "the same classes in both")
+        unread = collections.Counter(f"folder {f}/" for f in folders if f not in ("train", test_name))
+        _say_skipped(data.path, root, train.skipped + test.skipped + unread)
         parts = [
             (listing, np.random.default_rng(seeds.fold(seed, "folder", part)).permutation(len(listing.files)))
             for part, listing in (("train", train), ("test", test))
         ]
     elif "train" in folders or test_name in folders:
         missing = test_name if "train" in folders else "train"
-        raise bad("data.path", data.path, f"has no folder {missing}", LAYOUTS)
+        others = [name for name in folders if name.lower() in PARTS and name not in ("train", test_name)]
+        meant = f", as data.test_split={others[0]}" if others and "train" in folders else ""
+        raise bad("data.path", data.path, f"has no folder {missing}", LAYOUTS + meant)
+    elif parts_by_name := [name for name in folders if name.lower() in PARTS and _holds_folders(root, name)]:
+        fault = f"{some(parts_by_name)} with folders in it is no class"
+        raise bad("data.path", data.path, fault, LAYOUTS + ", named so")
     else:
         listing = _list(data.path, root)
+        _say_skipped(data.path, root, listing.skipped)
         parts = [(listing, indices) for indices in held_out(listing.labels, data.test_fraction, seed)]
     chosen = []
     for (listing, order), limit in zip(parts, (data.limit_train, data.limit_test), strict=True):
@@ -91,7 +126,15 @@ def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part]
 
 def _folders(path: str) -> list[str]:
     """Return the names of the visible sub-folders, sorted."""
-    return sorted(e.name for e in os.scandir(path) if e.is_dir() and not e.name.startswith("."))
+    return sorted(e.name for e in os.scandir(path) if e.is_dir() and image_file.is_visible(e.name))
+
+
+def _holds_folders(root: str, name: str) -> bool:
+    """Return whether a folder has sub-folders, and no images beside them."""
+    entries = [e for e in os.scandir(os.path.join(root, name)) if image_file.is_visible(e.name)]
+    return any(e.is_dir() for e in entries) and not any(
+        e.name.lower().endswith(image_file.SUFFIXES) for e in entries
+    )
 
 
 def _list(path: str, root: str) -> _Listing:
@@ -101,30 +144,83 @@ def _list(path: str, root: str) -> _Listing:
         fault = f"{root} has {len(names)} class folders"
         raise bad("data.path", path, fault, "at least 2 classes, one folder each")
     files, labels = [], []
+    skipped = collections.Counter(
+        [
+            "beside the class folders"
+            for e in os.scandir(root)
+            if e.is_file() and image_file.is_visible(e.name)
+        ]
+    )
     for label, name in enumerate(names):
         folder = os.path.join(root, name)
-        images = image_file.names_in(folder)
+        try:
+            aside = image_file.Aside()
+            images = image_file.names_in(folder, aside)
+        except OSError as error:
+            fault = f"{error.filename or folder} cannot be listed ({error.strerror})"
+            raise bad("data.path", path, fault, "folders that may be read") from error
+        skipped += aside.skipped
         if not images:
-            raise bad("data.path", path, f"{folder} has no images", "at least one .png or .jpg file a class")
-        files += [_inside(path, os.path.join(folder, image)) for image in images]
+            there = f" (skipped: {image_file.count_text(aside.skipped)})" if aside.skipped else ""
+            raise bad(
+                "data.path",
+                path,
+                f"{folder} has no images{there}",
+                f"at least one image a class, of {image_file.KINDS}",
+            )
+        for file in images[:1] + aside.links:  # the first: the folder itself may be a link
+            _check_inside(path, os.path.join(folder, file))
+        files += [os.path.join(folder, image) for image in images]
         labels += [label] * len(images)
-    return _Listing(files, np.array(labels, np.int32), tuple(names))
+    return _Listing(files, np.array(labels, np.int32), tuple(names), skipped)
 
 
-def _inside(path: str, file: str) -> str:
-    """Return the file; fail if it is a link that leads out of data.path."""
+def _say_skipped(path: str, root: str, skipped: collections.Counter[str]) -> None:
+    """Say in one line how many files below a folder are not read."""
+    if skipped:
+        count = image_file.count_text(skipped)
+        print(f"data: warning: of {path or root}, skipped: {count}", file=sys.stderr)
+
+
+def _check_inside(path: str, file: str) -> None:
+    """Fail if a file is a link, or in one, that leads out of data.path."""
     target = os.path.realpath(file)
     if not target.startswith(os.path.join(os.path.realpath(os.path.expanduser(path)), "")):
         raise bad("data.path", path, f"{file} leads to {target}", "files in the folder, no links out of it")
-    return file
 
 
-def _decode(files: list[str], side: int, root: str, unreadable: list[str]) -> np.ndarray:
-    """Decode images to uint8 [N, side, side, 3]; append the names of those that fail to `unreadable`."""
+def _decode(files: list[str], side: int, faults: dict[str, str], animated: list[str]) -> np.ndarray:
+    """Decode images to uint8 [N, side, side, 3]; add to `faults` what is wrong with which files."""
     images = np.zeros((len(files), side, side, 3), np.uint8)
     for k, file in enumerate(files):
         try:
-            images[k] = image_file.decode(file, images.shape[1:])
-        except image_file.ERRORS:
-            unreadable.append(os.path.relpath(file, root))
+            images[k] = image_file.decode(file, images.shape[1:], animated)
+        except image_file.ERRORS as error:
+            faults[file] = image_file.reason(error)
     return images
+
+
+def _faults(files: Sequence[str]) -> dict[str, str]:
+    """Look at each file; return what is wrong with which. Say how long it will take, if that is long."""
+    start = time.monotonic()
+    found, said = {}, False
+    with concurrent.futures.ThreadPoolExecutor(CHECKERS) as checkers:
+        for k, fault in enumerate(checkers.map(image_file.fault, files), 1):
+            if fault is not None:
+                found[files[k - 1]] = fault
+            left = (time.monotonic() - start) * (len(files) / k - 1) if k % 1000 == 0 else 0.0
+            if left > SOON and not said:
+                said = True
+                print(f"data: looking at {len(files)} image files, {left:.0f} s more", file=sys.stderr)
+    return found
+
+
+def _relative(files: Sequence[str], root: str) -> list[str]:
+    return [os.path.relpath(file, root) for file in files]
+
+
+def _refuse(path: str, root: str, faults: dict[str, str]) -> None:
+    """Fail if there is anything wrong with files."""
+    if faults:
+        named = [f"{os.path.relpath(file, root)} ({fault})" for file, fault in faults.items()]
+        raise bad("data.path", path, f"cannot read {some(named)}", image_file.KINDS)

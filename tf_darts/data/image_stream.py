@@ -5,18 +5,29 @@ continued at any batch, and every draw is made for the global batch. Crops and c
 (`crop.py`), mirroring, normalisation and cutout on the device (`transform.py`).
 """
 
+import concurrent.futures
 import dataclasses
 import functools
+import hashlib
 import math
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.data import image_file
+from tf_darts.data.arrays import Reading
 from tf_darts.data.crop import Crop
 from tf_darts.data.transform import Transform
 from tf_darts.runtime import seeds
+from tf_darts.workdir.data_record import DataRecord, PartRecord
+
+# So many bytes of image files are read to tell whether they changed; of more files, evenly spread ones. The
+# sizes of all count too.
+FINGERPRINT_BYTES = 2**30
+READERS = 16  # threads that read them: a file on a network is mostly waited for
 
 # Of ImageNet's training images, in the scale [0, 1], as in the authors' release.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -43,6 +54,22 @@ class Encoded(Protocol):
           Elements (string scalar, int32 scalar).
         """
 
+    def broken(self, seed: int | None, skip: int, count: int) -> list[str]:
+        """Return which of some images cannot be decoded, and why; none where they have no names.
+
+        Args:
+          seed: as `read`.
+          skip: as `read`.
+          count: how many after those.
+        """
+
+    def record(self, classes: int) -> PartRecord:
+        """Return what a stage keeps of them.
+
+        Args:
+          classes: number of classes.
+        """
+
 
 class Files:
     """Image files: any of them is read at once, so that a pass is shuffled as a whole."""
@@ -53,17 +80,47 @@ class Files:
 
     def read(self, seed: int | None, skip: int) -> tf.data.Dataset:
         """Read images and labels; as `Encoded.read`."""
-        order = np.arange(self.size) if seed is None else np.random.default_rng(seed).permutation(self.size)
+        order = self._order(seed)
         paths, labels = self._tensors
         return tf.data.Dataset.from_tensor_slices(order[skip:]).map(
             lambda i: (tf.io.read_file(paths[i]), labels[i]), num_parallel_calls=tf.data.AUTOTUNE
         )
+
+    def broken(self, seed: int | None, skip: int, count: int) -> list[str]:
+        """Return those of `count` images that cannot be decoded, and why; as `Encoded.broken`."""
+        found = []
+        for path in (self._paths[i] for i in self._order(seed)[skip : skip + count]):
+            try:
+                image_file.decode(path, (1, 1, 3))
+            except image_file.ERRORS as error:
+                found.append(f"{path} ({image_file.reason(error)})")
+        return found
+
+    def _order(self, seed: int | None) -> np.ndarray:
+        return np.arange(self.size) if seed is None else np.random.default_rng(seed).permutation(self.size)
+
+    def record(self, classes: int) -> PartRecord:
+        """Return what a stage keeps of them; as `Encoded.record`."""
+        counts = np.bincount(self._labels, minlength=classes).tolist()
+        with concurrent.futures.ThreadPoolExecutor(READERS) as readers:
+            sizes = np.array(list(readers.map(os.path.getsize, self._paths)), np.int64)
+            content = hashlib.sha256(sizes.tobytes())
+            content.update(np.asarray(self._labels, np.int32).tobytes())
+            every = math.ceil(sizes.sum() / FINGERPRINT_BYTES) or 1
+            for digest in readers.map(_digest, self._paths[::every]):
+                content.update(digest)
+        return PartRecord(self.size, tuple(counts), content.hexdigest())
 
     @functools.cached_property
     def _tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
         # Made when first used: TensorFlow's threads are set after the data set was found.
         with tf.device("CPU:0"):
             return tf.constant(self._paths), tf.constant(self._labels, tf.int32)
+
+
+def _digest(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,10 +140,17 @@ class StreamedData:
     crop: Crop
     mean = MEAN
     std = STD
+    reading = Reading()
 
     @property
     def train_size(self) -> int:
         return self.train.size
+
+    @functools.cached_property
+    def record(self) -> DataRecord:
+        """What a stage keeps of it."""
+        train, test = (part.record(self.num_classes) for part in (self.train, self.test))
+        return DataRecord(self.class_names, self.image_shape, self.mean, self.std, train, test)
 
     @property
     def num_classes(self) -> int:
@@ -132,8 +196,7 @@ class ImageStream:
         Returns:
           Elements uint8 [B, side, side, 3] and int32 [B].
         """
-        order = seeds.fold(self._seed, purpose, "order", pass_index) if augment else None
-        encoded = self._encoded.read(order, first * batch_size)
+        encoded = self._encoded.read(self._order(purpose, pass_index, augment), first * batch_size)
         per_pass = math.ceil(self.size / batch_size)
 
         @tf.autograph.experimental.do_not_convert  # nothing to convert, and every pass traces it anew
@@ -151,6 +214,14 @@ class ImageStream:
             decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
         return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+    def broken(self, purpose: str, pass_index: int, number: int, batch_size: int, augment: bool) -> list[str]:
+        """Return which images of a batch cannot be decoded, and why; arguments as of `batches`."""
+        order = self._order(purpose, pass_index, augment)
+        return self._encoded.broken(order, number * batch_size, batch_size)
+
+    def _order(self, purpose: str, pass_index: int, augment: bool) -> int | None:
+        return seeds.fold(self._seed, purpose, "order", pass_index) if augment else None
 
     def finish(
         self,

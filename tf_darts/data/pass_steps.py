@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.data import image_file
+from tf_darts.data.arrays import some
 from tf_darts.data.image_set import ImageSet
 from tf_darts.data.image_stream import ImageStream
 from tf_darts.errors import UserError
@@ -157,6 +159,9 @@ class StreamedSteps:
         self._batches = lambda number: images.batches(
             purpose, number // self.per_pass, number % self.per_pass, batch_size, augment
         )
+        self._broken = lambda number: images.broken(
+            purpose, number // self.per_pass, number % self.per_pass, batch_size, augment
+        )
         self._next = -1
         self._iterator: Iterator[Batch] = iter(())
 
@@ -187,21 +192,18 @@ class StreamedSteps:
             self._iterator = iter(self._batches(number))
         try:
             batch = next(self._iterator)
-        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError, tf.errors.DataLossError) as error:
-            raise _unreadable(error) from error
-        except (tf.errors.NotFoundError, tf.errors.PermissionDeniedError, StopIteration) as error:
-            raise _unreadable(error) from error
+        except (tf.errors.OpError, StopIteration) as error:
+            raise _unreadable(error, self._broken(number)) from error
         self._next = number + 1
         if self._rest_steps is not None and within == self._full:
             return self._rest_steps(number, 1, batch), 1
         return self._full_steps(number, 1, batch), 1
 
 
-def _unreadable(error: Exception) -> UserError:
+def _unreadable(error: Exception, broken: list[str]) -> UserError:
     line = (str(getattr(error, "message", error)).splitlines() or ["it ends too early"])[0]
-    return UserError(
-        f"config: data.path: an image there cannot be read ({line}); allowed: JPEG and PNG files"
-    )
+    fault = f"an image there cannot be read ({some(broken) or line})"
+    return UserError(f"config: data.path: {fault}; allowed: {image_file.KINDS}")
 
 
 def over(

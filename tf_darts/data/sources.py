@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 from sklearn import datasets
 
-from tf_darts.data.arrays import Arrays, bad, held_out, some, without_images
+from tf_darts.data.arrays import Arrays, bad, check, held_out, some, without_images
 from tf_darts.data.crop import Crop
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_stream import StreamedData
@@ -53,7 +53,9 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
         return StreamedData(train, test, class_names, crop)
     with _patient(data):
         arrays = SOURCES.load(data.source)(data, seed)
-    _check(data, arrays)
+    field = {"digits": "data.source", "tfds": "data.name"}.get(data.source, "data.path")
+    value = data[field.removeprefix("data.")]
+    check(arrays, lambda fault, allowed: bad(field, value, fault, allowed))
     # Before the limits: whoever asks for a few images knows that they may not show every class.
     for part, labels in (("training", arrays.y_train), ("test", arrays.y_test)):
         if missing := without_images(labels, arrays.class_names):
@@ -65,6 +67,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
         x_test=averaged(arrays.x_test[: data.limit_test or None], data.downscale),
         y_test=np.asarray(arrays.y_test[: data.limit_test or None], np.int32),
         class_names=arrays.class_names,
+        reading=arrays.reading,
     )
 
 
@@ -100,30 +103,3 @@ def averaged(images: np.ndarray, factor: int) -> np.ndarray:
     shape = (-1, height // factor, factor, width // factor, factor, channels)
     blocks = [images[i : i + 1000].reshape(shape).mean((2, 4)) for i in range(0, len(images), 1000)]
     return np.rint(np.concatenate(blocks)).astype(np.uint8)
-
-
-def _check(data: ml_collections.ConfigDict, arrays: Arrays) -> None:
-    """Check what has to hold whatever the source is."""
-    field = {"digits": "data.source", "tfds": "data.name"}.get(data.source, "data.path")
-    value = data[field.removeprefix("data.")]
-    for part in ("train", "test"):
-        images, labels = getattr(arrays, f"x_{part}"), getattr(arrays, f"y_{part}")
-        if images.dtype != np.uint8 or images.ndim != 4:
-            fault = f"x_{part} has the type {images.dtype} and the shape {images.shape}"
-            raise bad(field, value, fault, "uint8 images [N, H, W, C]")
-        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            fault = f"y_{part} has the type {labels.dtype} and the shape {labels.shape}"
-            raise bad(field, value, fault, "integer labels [N]")
-        if len(images) != len(labels):
-            fault = f"x_{part} has {len(images)} images and y_{part} has {len(labels)} labels"
-            raise bad(field, value, fault, "one label for each image")
-        if not images.size:
-            raise bad(field, value, f"no pixels in the {part} part", "at least one image in each part")
-        if labels.min() < 0 or labels.max() >= len(arrays.class_names):
-            fault = f"{part} labels go from {labels.min()} to {labels.max()}"
-            raise bad(field, value, fault, f"0 to {len(arrays.class_names) - 1}, as there are class names")
-    if len(arrays.class_names) < 2:
-        raise bad(field, value, f"{len(arrays.class_names)} class", "at least 2 classes")
-    if arrays.x_train.shape[1:] != arrays.x_test.shape[1:]:
-        fault = f"training images {arrays.x_train.shape[1:]}, test images {arrays.x_test.shape[1:]}"
-        raise bad(field, value, fault, "one shape for all images")

@@ -1,5 +1,6 @@
 """Encoded images of a tfds data set, in the order of its files or shuffled."""
 
+import hashlib
 from typing import Any
 
 import ml_collections
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from tf_darts.data import tfds_source
 from tf_darts.data.arrays import bad
+from tf_darts.workdir.data_record import PartRecord
 
 SHARDS = 16  # files that are read in turns when a pass is shuffled
 BUFFER = 10_000  # encoded images, of ImageNet some 1.1 GB, among which each next one is drawn
@@ -20,6 +22,19 @@ class Records:
         self._builder, self._split = builder, split
         if limit and limit < self.size:
             self.size, self._split = limit, f"{split}[:{limit}]"
+
+    def broken(self, seed: int | None, skip: int, count: int) -> list[str]:
+        """Return none: records have no names; as `image_stream.Encoded.broken`."""
+        del seed, skip, count
+        return []
+
+    def record(self, classes: int) -> PartRecord:
+        """Return what a stage keeps of them, as `Encoded.record`: what tfds says of the split."""
+        del classes  # labels are read with the images
+        info = self._builder.info
+        split = info.splits[self._split.partition("[")[0]]
+        said = (info.full_name, self._split, split.num_examples, split.num_bytes, tuple(split.shard_lengths))
+        return PartRecord(self.size, (), hashlib.sha256(repr(said).encode()).hexdigest())
 
     def read(self, seed: int | None, skip: int) -> tf.data.Dataset:
         """Read images as `image_stream.Encoded.read`; shuffle the files, and the images within `BUFFER`."""
