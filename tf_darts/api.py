@@ -280,6 +280,7 @@ class Trained:
           ('model.keras', True)
         """
         folder = pathlib.Path(folder or self.workdir / "export" / self.folder.name)
+        stage_folders.check_folder("folder", str(folder))
         return build.export(self._trained, self.run.data, folder, formats, **options)
 
     @property
@@ -406,6 +407,8 @@ def _train(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> Trained:
     """Train the network of a genotype; arguments as of `train`."""
+    if name is not None:
+        stage_folders.check_name("name", name)
     if isinstance(what, Selected):
         for argument, value in {"data": data, "test": test, "workdir": workdir}.items():
             if value is not None:

@@ -7,6 +7,7 @@ from PIL import Image
 from tests.search import tiny
 from tf_darts import config as config_lib
 from tf_darts.data import sources
+from tf_darts.data.image_data import ImageData
 from tf_darts.export import sample
 from tf_darts.export.predicting import Classifier
 
@@ -57,13 +58,17 @@ def test_a_file_is_cropped_as_those_of_the_test_set(streamed):
     assert all(np.ptp(image) > 0 for image in seen[1])  # the whole image, with its border
 
 
-def test_images_in_memory_are_the_first():
-    data = tiny.data(tiny.config())
-    images, labels = sample.of_test(data, 3)
-    np.testing.assert_array_equal(images, data.x_test[:3])
-    np.testing.assert_array_equal(labels, data.y_test[:3])
-    assert len(sample.of_test(data, 0)[0]) == len(data.x_test) == 16
-    np.testing.assert_array_equal(sample.of_train(data, 4), data.x_train[:4])
+def test_images_in_memory_are_of_all_classes_though_they_lie_by_class():
+    labels = np.repeat(np.arange(4, dtype=np.int32), 300)
+    images = np.repeat(labels, 4 * 4 * 3).reshape(-1, 4, 4, 3).astype(np.uint8)
+    data = ImageData(images, labels, images[::2], labels[::2], ("a", "b", "c", "d"))
+    of_test, classes = sample.of_test(data, 60)
+    np.testing.assert_array_equal(of_test[:, 0, 0, 0], classes)
+    for found in (classes, sample.of_train(data, 60)[:, 0, 0, 0]):
+        assert len(found) == 60 and np.bincount(found, minlength=4).min() > 5
+    np.testing.assert_array_equal(sample.of_train(data, 60), sample.of_train(data, 60))
+    for count in (0, 600, 1000):  # all, as they lie
+        np.testing.assert_array_equal(sample.of_test(data, count)[1], data.y_test)
 
 
 def test_made_images_have_the_means_and_deviations_of_the_training_images():

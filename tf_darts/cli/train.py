@@ -4,19 +4,17 @@ Where a work directory has several selections, --selection=NAME says whose genot
 selection/. Otherwise it is that of the config's selection, by its name or else its method (--method).
 """
 
-import re
 import shlex
 
 from absl import flags
 
 from tf_darts import config as config_lib
-from tf_darts.workdir import genotype_file
 from tf_darts.cli import entry, shared_flags
 from tf_darts.errors import UserError
 from tf_darts.runtime import command
 from tf_darts.runtime.quiet import quiet_start
 from tf_darts.session import start
-from tf_darts.workdir import stage_folders
+from tf_darts.workdir import genotype_file, stage_folders
 
 _METHOD = shared_flags.method_flag()
 _SELECTION = flags.DEFINE_string(
@@ -45,8 +43,12 @@ def program() -> None:
     if _SELECTION.value is not None:
         config.selection.name = _SELECTION.value
         config = config_lib.validate(config)
-    if not re.fullmatch(r"[\w.-]+", _NAME.value) or _NAME.value.startswith("."):
-        raise UserError(f"--name: {_NAME.value!r}; allowed: letters, digits, _ . - (not first a dot)")
+    if _GENOTYPE.value is None and flags.FLAGS["name"].present:
+        raise UserError(
+            f"--name: {_NAME.value!r}; allowed: only with --genotype; the training of a selected genotype has"
+            " the name of its selection (--config.selection.name)"
+        )
+    stage_folders.check_name("--name", _NAME.value)
     from tf_darts import spaces
     from tf_darts.genotypes.published import PUBLISHED
 

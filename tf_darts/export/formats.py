@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.export import keras_file
 from tf_darts.export.functional import NORMALISATION
 from tf_darts.export.reload import SIGNATURE
 
@@ -16,7 +17,7 @@ from tf_darts.export.reload import SIGNATURE
 def write_keras(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
     """Write one Keras file, for `keras.models.load_model`."""
     del examples
-    model.save(path)
+    keras_file.save(model, path)
 
 
 def write_saved_model(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from tf_darts import trust
 from tf_darts.errors import UserError, listed, show_path
 from tf_darts.export import FILES
+from tf_darts.workdir import stage_folders
 
 # Classes of Keras that run what the file holds, or read other files and modules that it names.
 RUNS = frozenset(
@@ -65,6 +66,8 @@ def check(path: pathlib.Path) -> None:
     kinds = {suffix for name in FILES.values() if (suffix := pathlib.PurePath(name).suffix)}
     try:
         if path.is_dir():
+            if any(character in str(path.resolve()) for character in stage_folders.PATTERN):
+                raise ValueError("allowed: a path without * ? [ ], which TensorFlow takes for a pattern")
             found = _of_saved_model(path)
         elif path.suffix not in kinds:
             raise ValueError(f"allowed: a file as {', '.join(sorted(set(FILES.values())))}")

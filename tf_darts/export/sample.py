@@ -6,7 +6,7 @@ from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_stream import Encoded, StreamedData
 from tf_darts.workdir.data_record import DataRecord
 
-ORDER = 0  # seed of the order in which images that stay on disk are taken: there they lie by class
+ORDER = 0  # seed of the order in which images are taken: often they lie by class
 
 Data = ImageData | StreamedData
 
@@ -21,12 +21,22 @@ def of_test(data: Data, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return some test images, uint8 [N, H, W, C], and their labels, int32 [N]; count 0: all."""
     if isinstance(data, StreamedData):
         return _decoded(data, data.test, count or data.test.size)
-    return data.x_test[: count or None], data.y_test[: count or None]
+    chosen = _some(len(data.x_test), count)
+    return data.x_test[chosen], data.y_test[chosen]
 
 
 def of_train(data: Data, count: int) -> np.ndarray:
     """Return some training images, as they are without augmentation: uint8 [N, H, W, C]."""
-    return _decoded(data, data.train, count)[0] if isinstance(data, StreamedData) else data.x_train[:count]
+    if isinstance(data, StreamedData):
+        return _decoded(data, data.train, count)[0]
+    return data.x_train[_some(len(data.x_train), count)]
+
+
+def _some(size: int, count: int) -> np.ndarray | slice:
+    """Return which of so many images are taken; count 0: all, in their order."""
+    if not 0 < count < size:
+        return slice(None)
+    return np.random.default_rng(ORDER).permutation(size)[:count]
 
 
 def _decoded(data: StreamedData, part: Encoded, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,15 +1,20 @@
 """The folders of the three stages and what their results depend on; without TensorFlow."""
 
 import os
+import re
 
 import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts.config import depends
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show, show_path
 from tf_darts.workdir.stage_folder import StageFolder
 
 SEARCH = "search"
+PATTERN = "*?[]"  # characters that TensorFlow takes for a pattern, where it looks for files
+LONGEST_NAME = 60  # letters; each takes up to four bytes
+_BELOW = 250  # bytes of the longest path in a work directory
+_BESIDE = 10  # bytes that the name of a folder has more while it is written
 
 
 def check_folder(flag: str, path: str, given: str = "") -> None:
@@ -21,15 +26,46 @@ def check_folder(flag: str, path: str, given: str = "") -> None:
       given: how the user named it, if otherwise.
 
     Raises:
-      UserError: it is a file, or has a name that TensorFlow cannot find checkpoints under.
+      UserError: it is a file, is too long, or has a name that TensorFlow cannot find checkpoints under.
     """
     given = given or path
     if os.path.exists(path) and not os.path.isdir(path):
         raise UserError(f"{flag}: {given!r} is a file; allowed: a folder, new or of an earlier run")
-    if any(character in path for character in "*?[]"):
+    if any(character in path for character in PATTERN):
         raise UserError(
             f"{flag}: {given!r}; allowed: a name without * ? [ ], which TensorFlow takes for a pattern"
         )
+    name, whole = _longest(path)
+    full = os.fsencode(os.path.abspath(path))
+    if max(map(len, full.split(b"/"))) > name or len(full) > whole:
+        raise UserError(
+            f"{flag}: {show_path(given)} is too long; allowed: names of at most {name} bytes, {whole} in all"
+        )
+
+
+def check_name(flag: str, name: str) -> None:
+    """Check the name of a training's folder.
+
+    Args:
+      flag: what gives the name, for messages.
+      name: the name.
+
+    Raises:
+      UserError: it is none, or not one in every file system.
+    """
+    if not re.fullmatch(rf"[\w.-]{{1,{LONGEST_NAME}}}", name) or name.startswith("."):
+        raise UserError(
+            f"{flag}: {show(name)}; allowed: letters, digits, _ . - (not first a dot), at most {LONGEST_NAME}"
+        )
+
+
+def _longest(path: str) -> tuple[int, int]:
+    """Return how many bytes a name and the whole path of a folder may have, for what is written in it."""
+    there = os.path.abspath(path)
+    while not os.path.isdir(there) and there != os.path.dirname(there):
+        there = os.path.dirname(there)
+    name, whole = (os.pathconf(there, limit) for limit in ("PC_NAME_MAX", "PC_PATH_MAX"))
+    return name - _BESIDE, whole - _BELOW
 
 
 def supernet_folder(number: int) -> str:
