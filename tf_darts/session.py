@@ -13,7 +13,7 @@ import ml_collections
 
 from tf_darts import registry, spaces
 from tf_darts.errors import UserError
-from tf_darts.runtime import cluster, preemption, process
+from tf_darts.runtime import cluster, preemption, process, progress
 from tf_darts.runtime.quiet import quiet_start
 
 if TYPE_CHECKING:
@@ -66,6 +66,22 @@ class Session:
 
             self._made[key] = sources.load(self.config.data, self.config.seed)
         return self._made[key]
+
+    def tell_data(self) -> None:
+        """Say once what the data are: how many images and classes, and of which size."""
+        settings, data = self.config.data, self.data
+        if f"told: {settings.to_dict()}" in self._made:
+            return
+        self._made[f"told: {settings.to_dict()}"] = True
+        height, width, channels = data.image_shape
+        size, factor = f"{height}x{width}x{channels}", settings.downscale
+        if factor > 1:
+            size += f" (averaged down from {height * factor}x{width * factor}: data.downscale={factor})"
+        name = settings.name if settings.source == "tfds" else settings.path
+        progress.tell(
+            f"data: {' '.join(filter(None, (settings.source, name)))}: {data.num_classes:,} classes,"
+            f" {data.record.train.images:,} training and {data.record.test.images:,} test images of {size}"
+        )
 
 
 def start(config: ml_collections.ConfigDict, workdir: str | None = None) -> tuple[Session, str]:

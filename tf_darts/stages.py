@@ -268,5 +268,6 @@ def _check_training(session: Session, genotype: Genotype | None = None) -> None:
 def _at_work(stage: StageFolder, session: Session) -> Iterator[pathlib.Path]:
     """Make the stage's folder, keep other processes from the work directory, and record the time taken."""
     images = session.data.record
+    session.tell_data()
     with lock.held(stage.workdir, again=True), seconds.recorded(stage.open(images)) as folder:
         yield folder

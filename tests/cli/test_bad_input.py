@@ -137,7 +137,10 @@ def test_a_genotype_that_is_none(error_of, tmp_path, text, message):
 
 
 def test_a_name_for_a_network_is_not_a_path(error_of):
-    assert "--name: '../x'; allowed: " in error_of("train", QUICKSTART, "--name=../x", "--workdir=run")
+    named = error_of("train", QUICKSTART, "--genotype=darts_v2", "--name=../x", "--workdir=run")
+    assert "--name: '../x'; allowed: " in named
+    alone = error_of("train", QUICKSTART, "--method=random", "--name=x", "--workdir=run")
+    assert "--name: 'x'; allowed: only with --genotype" in alone
 
 
 def test_a_work_directory_of_another_config(error_of, tmp_path):

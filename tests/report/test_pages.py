@@ -136,6 +136,16 @@ def test_drops_have_paired_intervals(found):
     assert [d.narrow for d in read] == [True] + [False] * 5
 
 
+def test_what_the_loss_decided_is_shown_in_nats(found):
+    rows = [dataclasses.replace(row, criterion="loss") for row in found.selections["perturbation"].decisions]
+    for row, decision in zip(rows, decisions.shown_all(found.space, rows), strict=True):
+        assert decision.by_loss
+        assert [e.loss for e in decision.effects] == [p.loss - row.whole.loss for p in row.probes]
+        figure = decisions.draw(found.space, decision)
+        assert figure.axes[0].get_xlabel() == "loss gained without it, nats"
+        assert [bar.get_width() for bar in figure.axes[0].patches] == [e.loss for e in decision.effects]
+
+
 def test_without_the_whole_supernet_drops_are_from_the_best_probe(found):
     rows = []
     for row in found.selections["perturbation"].decisions:

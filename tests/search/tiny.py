@@ -104,7 +104,8 @@ def setup(settings, space=SPACE, strategy=None):
 def run(settings, space=SPACE, images=None):
     """What a program makes of its flags, for `stages`: on one of the devices that tests have."""
     images = data(settings) if images is None else images
-    return types.SimpleNamespace(config=settings, space=space, data=images, strategy=one_device(), checked={})
+    made = {"config": settings, "space": space, "data": images, "strategy": one_device(), "checked": {}}
+    return types.SimpleNamespace(**made, tell_data=lambda: None)
 
 
 def save_unsearched(folder, of=SPACE, **fields):

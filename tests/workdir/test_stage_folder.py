@@ -176,3 +176,20 @@ def test_a_work_directory_that_cannot_be_made_is_one_clear_error(tmp_path):
 def test_without_a_recorded_config_one_is_asked_for(tmp_path):
     with pytest.raises(UserError, match="has no config.json; give --config, or run a search there first"):
         recorded_config(tmp_path)
+
+
+def test_another_selection_of_the_same_search_needs_a_name_alone(tmp_path):
+    def selection(**fields):
+        config = config_lib.default()
+        config.update_from_flattened_dict({name.replace("__", "."): value for name, value in fields.items()})
+        return StageFolder(tmp_path, "selection/perturbation", config, ("data", "search", "selection"))
+
+    selection().open()
+    with pytest.raises(
+        UserError, match=r"selection\.interval: .*Use --config\.selection\.name=NAME for another"
+    ):
+        selection(selection__interval=1).check()
+    with pytest.raises(
+        UserError, match=r"seed: 0 -> 1; selection.*Use another --workdir, or the same config"
+    ):
+        selection(selection__interval=1, seed=1).check()

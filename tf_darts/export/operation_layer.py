@@ -1,8 +1,8 @@
 """A user's own operation as a layer of an exported Keras model.
 
 A Keras file that holds one is read where tf_darts is: `import tf_darts.export.operation_layer` first. The
-file only says where the operation is: it is loaded from there where `tf_darts.extend.trust` has named that, and
-not needed where an operation is registered under its name.
+file only says where the operation is: it is loaded from there where `tf_darts.extend.trust` has named that,
+and not needed where an operation is registered under its name.
 """
 
 from typing import Any

@@ -43,6 +43,7 @@ class Effect:
       weight: its mixing weight before the decision; None: of an edge.
       chosen: whether it was kept.
       images: that its probe saw.
+      loss: that the supernet gained without it, nats; None: it was not probed.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Effect:
     weight: float | None
     chosen: bool
     images: int
+    loss: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +96,11 @@ class ShownDecision:
         """Whether chance may have decided: the lead's interval reaches zero."""
         return self.lead is not None and self.lead <= _Z * (self.lead_error or 0.0)
 
+    @property
+    def by_loss(self) -> bool:
+        """Whether the loss, and not the accuracy, decided."""
+        return self.criterion == "loss"
+
 
 def shown_all(space: Space, decisions: Iterable[Decision]) -> list[ShownDecision]:
     """Return the decisions on edges and nodes as they are shown, numbered from 1 in their order."""
@@ -122,13 +129,15 @@ def shown(space: Space, number: int, decision: EdgeDecision) -> ShownDecision:
     names = [probe.name for probe in probes] or list(weights)
     whole = decision.whole if isinstance(decision, OperationDecision) else None
     base = whole.accuracy if whole else max((probe.accuracy for probe in probes), default=0.0)
+    base_loss = whole.loss if whole else min((probe.loss for probe in probes), default=0.0)
     effects = []
     for i, name in enumerate(names):
-        drop = low = high = None
+        drop = low = high = loss = None
         if probes:
             drop, low, high = _drop(probes[i], base)
+            loss = probes[i].loss - base_loss
         images = probes[i].images if probes else 0
-        effects.append(Effect(name, drop, low, high, weights.get(name), name in kept, images))
+        effects.append(Effect(name, drop, low, high, weights.get(name), name in kept, images, loss))
     if isinstance(decision, OperationDecision) and decision.lead is not None:
         lead, error, over = decision.lead.value, decision.lead.error, decision.lead.over
     else:
@@ -208,19 +217,23 @@ def draw(space: Space, decision: ShownDecision) -> Figure:
 
 
 def draw_drops(axes: Axes, space: Space, decision: ShownDecision) -> None:
-    """Draw the drops alone as bars, percentage points, with names on the left."""
+    """Draw what decided as bars, accuracy lost (percentage points) or loss gained, with names on the left."""
     effects = decision.effects
-    drops = [None if e.drop is None else 100 * e.drop for e in effects]
-    _bars(axes, effects, drops, shades(space.operations))
+    if decision.by_loss:
+        values = [e.loss for e in effects]
+    else:
+        values = [None if e.drop is None else 100 * e.drop for e in effects]
+    _bars(axes, effects, values, shades(space.operations))
     for place, effect in enumerate(effects):
-        if effect.low is not None:
+        if effect.low is not None and not decision.by_loss:
             axes.hlines(place, 100 * effect.low, 100 * effect.high, color=INK, linewidth=1.2)
     axes.axvline(0.0, color=FAINT, linewidth=0.8)
     axes.set_yticks(range(len(effects)), [e.name for e in effects], fontsize=8)
     for label, effect in zip(axes.get_yticklabels(), effects, strict=True):
         label.set_fontweight("bold" if effect.chosen else "normal")
     base = "" if decision.supernet is not None else " (less than the best probe's)"
-    axes.set_xlabel(f"accuracy lost without it, %{base}", fontsize=8)
+    what = "loss gained without it, nats" if decision.by_loss else "accuracy lost without it, %"
+    axes.set_xlabel(f"{what}{base}", fontsize=8)
 
 
 def _bars(

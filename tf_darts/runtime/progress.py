@@ -22,6 +22,12 @@ def be_quiet(quiet: bool = True) -> None:
     _quiet = quiet
 
 
+def tell(text: str) -> None:
+    """Print a fact about what is going on to standard error, unless the process is quiet."""
+    if not _quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
 def duration(seconds: float) -> str:
     """Return seconds as 0:42, 12:05 or 3:07:00."""
     minutes, seconds = divmod(int(seconds + 0.5), 60)

@@ -225,8 +225,12 @@ def _sentence(space: Space, decision: OperationDecision | TopologyDecision) -> s
         return f"{decision.cell_type} node {decision.node} keeps {', '.join(decision.kept_names)}"
     text = f"{decision.cell_type} edge {decision.edge_name} keeps {decision.chosen}"
     if decision.probes:
-        without = ", ".join(f"{p.operation} {100 * p.accuracy:.2f}" for p in decision.probes)
-        text += f" (accuracy without each, %: {without})"
+        if decision.criterion == "loss":
+            without = ", ".join(f"{p.operation} {p.loss:.3f}" for p in decision.probes)
+            text += f" (loss without each: {without})"
+        else:
+            without = ", ".join(f"{p.operation} {100 * p.accuracy:.2f}" for p in decision.probes)
+            text += f" (accuracy without each, %: {without})"
     if decision.refused:
         text += f"; over the budget: {', '.join(decision.refused)}"
     if decision.chosen == "none" and not space.none_in_genotype:

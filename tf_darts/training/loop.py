@@ -96,18 +96,22 @@ def run(
         stage.progress.say(f"train {name}: continuing at step {stage.step} of {total}")
     told = Callbacks(callbacks, network, training.epochs, steps.per_pass)
     told.begin()
+    tested = ""  # the test accuracy that was last measured
     while stage.step < total and not told.stopped:
         epoch = stage.step // steps.per_pass
         told.in_epoch(epoch)
         columns = stage.do(steps, epoch)
         text = f"epoch {epoch + 1}/{training.epochs}, loss {columns['train_loss'].mean():.3f}"
-        stage.progress.update(stage.step, f"{text}, accuracy {100 * columns['train_accuracy'].mean():.1f} %")
+        text += f", accuracy {100 * columns['train_accuracy'].mean():.1f} % of the last images"
         if stage.step % steps.per_pass:
+            stage.progress.update(stage.step, text + tested)
             stage.save_if_due()
             continue
         due = (epoch + 1) % training.evaluate_every == 0 or stage.step == total
         if due:
-            stage.metrics.epoch(stage.step, epoch, evaluate())
+            stage.metrics.epoch(stage.step, epoch, row := evaluate())
+            tested = f", test accuracy {100 * row['test_accuracy']:.1f} %"
+        stage.progress.update(stage.step, text + tested)
         told.epoch_ends(functools.partial(stage.metrics.of_epoch, epoch))
         if told.stopped and not due:
             stage.metrics.epoch(stage.step, epoch, evaluate())

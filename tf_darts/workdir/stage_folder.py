@@ -4,6 +4,7 @@ import importlib.metadata
 import pathlib
 import platform
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -127,9 +128,15 @@ class StageFolder:
         changed = [line for line in changed if line.partition(":")[0] not in free]
         if changed:
             raise UserError(
-                f"{self.path} was made with another config: {'; '.join(changed)}. Use another --workdir, or"
-                " the same config"
+                f"{self.path} was made with another config: {'; '.join(changed)}. Use"
+                f" {self._other_place(changed)} or the same config"
             )
+
+    def _other_place(self, changed: Sequence[str]) -> str:
+        """Say where a stage with another config can go: only another selection can share the search."""
+        if "selection" in self._sections and all(line.startswith("selection.") for line in changed):
+            return "--config.selection.name=NAME for another selection of the same search, another --workdir,"
+        return "another --workdir,"
 
     def _check_others(self, data: DataRecord) -> None:
         """Compare with the stages of the work directory whose images were those of the same config."""
