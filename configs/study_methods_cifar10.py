@@ -1,7 +1,6 @@
 """Every search method on a tenth of CIFAR-10: magnitude and perturbation from each supernet, three seeds.
 
-    bin/study --config=configs/study_methods_cifar10.py --output=runs/study_methods --data_dir=CIFAR10.npz \
-        --table=nb201.csv.gz
+    bin/study --config=configs/study_methods_cifar10.py --output=runs/study_methods --data_dir=CIFAR10.npz
 
 NAS-Bench-201, smaller than configs/nas_bench_201_reduced.py: 4,000 images, 20 epochs of 31 steps. alpha's
 learning rate is 63 times the paper's, as there are 63 times fewer steps. A search takes one to several

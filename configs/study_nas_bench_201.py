@@ -1,7 +1,6 @@
 r"""NAS-Bench-201 on CIFAR-10, reduced: three searches, seven selections from each supernet, five seeds.
 
-    bin/study --config=configs/study_nas_bench_201.py --output=runs/study --data_dir=CIFAR10.npz \
-        --table=nb201.csv.gz
+    bin/study --config=configs/study_nas_bench_201.py --output=runs/study --data_dir=CIFAR10.npz
 
 The paper's question: does the supernet fail, or its selection? `fixed_alpha` never trains alpha.
 `perturbation_magnitude` is the paper's DARTS+PT-Mag: fine-tuned between decisions as perturbation is, but

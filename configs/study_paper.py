@@ -1,7 +1,6 @@
 r"""Rows of the paper's tables side by side, each with the four seeds that the paper's averages are over.
 
-    bin/study --config=configs/study_paper.py --output=runs/nas_bench_201 --data_dir=TFDS_DIRECTORY \
-        --table=nb201.csv.gz
+    bin/study --config=configs/study_paper.py --output=runs/nas_bench_201 --data_dir=TFDS_DIRECTORY
 
 Without names, the three rows of NAS-Bench-201 (table 4). With names, joined by commas, any rows of one space
 and one data set; `bin/list` has the names. Rows that share a search share its supernet:

@@ -1,7 +1,6 @@
 """The recommended recipe beside the paper's settings, at one scale, on five seeds of their own.
 
-    bin/study --config=configs/study_recommended.py --output=runs/study_recommended --data_dir=CIFAR10.npz \
-        --table=nb201.csv.gz
+    bin/study --config=configs/study_recommended.py --output=runs/study_recommended --data_dir=CIFAR10.npz
 
 Seeds 0, 1 and 2 chose the recipe (configs/recommended.py, `two_supernets` here); these had no part in that.
 `one_supernet` is the same without the second, `magnitude` goes by alpha. `darts` and `fixed_alpha` with

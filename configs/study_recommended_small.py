@@ -1,7 +1,6 @@
 """The recipe of minutes beside the paper's settings, at one scale and cost, on five seeds of their own.
 
-    bin/study --config=configs/study_recommended_small.py --output=runs/study_small --data_dir=CIFAR10.npz \
-        --table=nb201.csv.gz
+    bin/study --config=configs/study_recommended_small.py --output=runs/study_small --data_dir=CIFAR10.npz
 
 Seeds 0, 1 and 2 chose the recipe, `fixed_alpha` with `perturbation_loss` (configs/recommended_small.py);
 these had no part in that. `darts` and `fixed_alpha` with `perturbation` are the paper's DARTS+PT and DARTS+PT

@@ -1,7 +1,6 @@
 r"""NAS-Bench-201 on CIFAR-10, reduced: magnitude and perturbation as the search goes on, five seeds.
 
-    bin/study --config=configs/study_search_epochs.py --output=runs/study_epochs --data_dir=CIFAR10.npz \
-        --table=nb201.csv.gz
+    bin/study --config=configs/study_search_epochs.py --output=runs/study_epochs --data_dir=CIFAR10.npz
 
 The search of configs/study_nas_bench_201.py, ended after a quarter, a half and all of its 40 epochs: does
 perturbation hold where magnitude collapses?

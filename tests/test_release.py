@@ -188,7 +188,7 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(built, sources):
     assert license_text == (ROOT / "LICENSE").read_text()
     assert metadata["Version"] == tf_darts.__version__ and metadata["License-Expression"] == "Apache-2.0"
     expected = {path.relative_to(sources).as_posix() for path in (sources / "tf_darts").rglob("*.*")}
-    assert "tf_darts/py.typed" in expected
+    assert {"tf_darts/py.typed", "tf_darts/nas_bench/data/nas_bench_201.npz"} <= expected
     expected |= {f"tf_darts/configs/{path.name}" for path in (sources / "configs").glob("*.py")}
     assert {name for name in names if not name.startswith(about)} == expected
     # From one such warning on, a build leaves out files that it should have.

@@ -48,7 +48,9 @@ from tf_darts.data.user_data import ClassNames
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build
 from tf_darts.export.sample import Data
-from tf_darts.genotypes.genotype import Genotype
+from tf_darts.genotypes.genotype import Genotype, from_text
+from tf_darts.nas_bench import nas_bench_201, true_accuracy
+from tf_darts.nas_bench.nas_bench_201 import Entry
 from tf_darts.runtime import process
 from tf_darts.session import Session
 from tf_darts.spaces import Space
@@ -88,6 +90,11 @@ class _Run:
     def data(self) -> Data:
         """The images."""
         return self.session.data
+
+    def entry_of(self, genotype: Genotype) -> Entry | None:
+        """Return what NAS-Bench-201 says about a genotype; None in every other space."""
+        table = nas_bench_201.of_config(self.config)
+        return None if table is None else table.lookup(genotype)
 
     def with_config(self, config: Config | None) -> "_Run":
         """Return the same with other values of some fields."""
@@ -165,6 +172,17 @@ class Selected:
         return self.genotype.to_text(self.run.space)
 
     @property
+    def nas_bench_201(self) -> Entry | None:
+        """What NAS-Bench-201 says about the genotype; None in every other space.
+
+        Examples:
+          >>> true = selected.nas_bench_201.scores["CIFAR-10"]["test"]
+          >>> print(f"test accuracy {true.accuracy:.2f} %, rank {true.rank:,}, regret {true.regret:.2f}")
+          test accuracy ... %, rank ..., regret ...
+        """
+        return self.run.entry_of(self.genotype)
+
+    @property
     def decisions(self) -> list[dict[str, Any]]:
         """Every decision with its probes, in their order; none where the selection leaves none.
 
@@ -211,6 +229,16 @@ class Trained:
           0...
         """
         return self.result["test_accuracy"]
+
+    @property
+    def nas_bench_201(self) -> Entry | None:
+        """What NAS-Bench-201 says about the genotype; None in every other space.
+
+        Examples:
+          >>> trained.nas_bench_201 == selected.nas_bench_201
+          True
+        """
+        return self.run.entry_of(from_text(self.result["genotype"], self.run.space))
 
     @functools.cached_property
     @process.guest
@@ -347,7 +375,10 @@ def select(searched: Searched, method: str | None = None, *, config: Config | No
     """
     chosen = {} if method is None else {"selection.method": method, "selection.name": ""}
     run = searched.run.with_config({**chosen, **(config or {})})
+    table = nas_bench_201.of_config(run.config)
     folder, genotype = stages.select(run.session, str(run.workdir))
+    if table is not None:
+        true_accuracy.look_up(table, folder, genotype, run.config.runtime.tensorboard)
     return Selected(run, folder, genotype)
 
 

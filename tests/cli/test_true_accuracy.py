@@ -1,4 +1,4 @@
-"""bin/select and bin/run with a NAS-Bench-201 table: what they say and leave, and what is refused.
+"""What the programs say and leave of NAS-Bench-201: the package's figures, or those of a table that is given.
 
 The work directory is one whose stages have ended, so that nothing is computed.
 """
@@ -14,7 +14,7 @@ from tf_darts import spaces
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.nas_bench import table_file
 from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, NasBench201
-from tf_darts.workdir import genotype_file
+from tf_darts.workdir import events, genotype_file
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = f"--config={ROOT / 'configs' / 'quickstart.py'}"
@@ -53,7 +53,7 @@ def folder(tmp_path, text):
         (tmp_path / "run" / "selection" / method).mkdir(parents=True)
         found = genotype_lib.from_text(genotype, spaces.get("nas_bench_201"))
         genotype_file.save(tmp_path / "run" / "selection" / method / "genotype.json", found)
-        result = {"genotype": genotype, "parameters": 12_345, "test_accuracy": 0.5}
+        result = {"genotype": genotype, "parameters": 12_345, "test_accuracy": 0.5, "best_test_accuracy": 0.5}
         write(tmp_path / "run" / "training" / method / "result.json", result)
     return tmp_path
 
@@ -96,16 +96,37 @@ def test_run_compares_the_methods(call, folder, table):
         assert (folder / "run" / "selection" / method / "table.json").exists()
     values = [table.column(f"{prefix}_test200") for prefix in ("c10", "c100", "in16")]
     cells = [f"{v.mean():.2f} {v.max() - v.mean():.2f}" for v in values]
-    assert ["random,", "mean", *" ".join(cells).split()] in [line.split() for line in lines]
+    assert ["random", "cell,", "mean", *" ".join(cells).split()] in [line.split() for line in lines]
 
 
-def test_without_a_table_nothing_is_said_and_nothing_left(call, folder):
+TABLE_SAYS = ["CIFAR-10", "test", "86.54"]  # the published table, of the cell that magnitude has here
+
+
+def test_without_a_table_the_figures_are_those_of_the_package(call, folder):
+    left = folder / "run" / "selection" / "magnitude"
     for table in ([], ["--table="]):
         ended = call("select", "--workdir=run", "--method=magnitude", *table, cwd=folder)
-        assert ended.status == 0 and "NAS-Bench-201" not in ended.out
-        ended = call("run", QUICKSTART, "--workdir=run", *table, cwd=folder)
-        assert ended.status == 0 and "NAS-Bench-201" not in ended.out
-    assert not list(folder.rglob("table.json"))
+        assert ended.status == 0, ended.err
+        (row,) = [line.split() for line in ended.out.splitlines() if line.split()[:2] == TABLE_SAYS[:2]]
+        kept = json.loads((left / "table.json").read_text())
+        score = kept["scores"]["CIFAR-10"]["test"]
+        assert row == [*TABLE_SAYS, f"{score['rank']:,}", f"{score['regret']:.2f}"]
+        assert kept["table"] == "tf_darts" and score["accuracy"] + score["regret"] == pytest.approx(94.373333)
+    ended = call("train", "--workdir=run", "--method=magnitude", cwd=folder)
+    assert ended.status == 0 and row in [line.split() for line in ended.out.splitlines()], ended.err
+
+
+def test_tensorboard_has_the_figures_once(call, folder):
+    left = folder / "run" / "selection" / "magnitude"
+
+    def texts():
+        values = [value for event in events.read(left) for value in event.summary.value]
+        return [v.tensor.string_val[0].decode() for v in values if v.tag == "selection/true_accuracy"]
+
+    for table in ([], [], ["--table=tables/made.csv.gz"], []):
+        assert call("select", "--workdir=run", "--method=magnitude", *table, cwd=folder).status == 0
+        (text,) = texts()
+        assert ("86.54" in text) == (not table)
 
 
 def test_another_table_is_no_other_config(call, folder, text):

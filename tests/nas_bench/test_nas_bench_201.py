@@ -14,8 +14,15 @@ from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.published import PUBLISHED
 from tf_darts.models import network
 from tf_darts.models.cost import multiply_adds
-from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, SPLITS, Distribution, NasBench201, accuracy_column
+from tf_darts.nas_bench import pack, packaged, table_file
+from tf_darts.nas_bench.nas_bench_201 import (
+    DATA_SETS,
+    RESNET,
+    SPLITS,
+    Distribution,
+    NasBench201,
+    accuracy_column,
+)
 
 SPACE = spaces.get("nas_bench_201")
 
@@ -46,6 +53,64 @@ def text():
 @pytest.fixture(scope="module")
 def made(text):
     return NasBench201.parse(text)
+
+
+# The figures that come with the package.
+
+
+def test_the_packages_figures_are_those_of_the_published_table(published):
+    """Accuracies are the same but for the last decimal, where the table's were computed from others."""
+    packed = NasBench201.of_package()
+    assert packed.texts == published.texts and set(packed.columns) == {"index", *table_file.REQUIRED}
+    for name, column in packed.columns.items():
+        given = published.column(name)
+        if "flops" in name:  # the table gives them with four digits after the point
+            assert np.abs(column - given).max() < 1.5e-4
+        elif "in16" in name:
+            assert np.abs(column - given).max() < 1.5e-6
+        else:
+            assert np.array_equal(column, given) and np.array_equal(packed.ranks(name), published.ranks(name))
+
+
+def test_the_packages_figures_are_what_the_papers_say():
+    packed = NasBench201.of_package()
+    resnet, skips = (packed.lookup(genotype_lib.from_text(t, SPACE)) for t in (RESNET, same("skip_connect")))
+    scores = resnet.scores["CIFAR-10"]["test"], skips.scores["CIFAR-10"]["test"]
+    assert [round(score.accuracy, 2) for score in scores] == [93.91, 54.30] and scores[0].rank == 68
+    assert skips.index == 1835 and packed.random_search("c10_test200").mean == pytest.approx(87.06, abs=0.005)
+    assert packed.source == "tf_darts" and packed.operations.shape == (15_625, 6)
+
+
+def test_the_packages_costs_are_those_of_our_networks():
+    packed = NasBench201.of_package()
+    for index, data_set in ((6111, "CIFAR-100"), (7, "ImageNet16-120")):
+        entry, (classes, side) = packed.lookup(packed.genotype(index)), pack.DATA[data_set]
+        model = network.Network(SPACE, packed.genotype(index), channels=16, cells=5, classes=classes)
+        assert sum(v.shape.num_elements() for v in model.trainable_variables) == entry.parameters[data_set]
+        assert multiply_adds(model, (side, side)) == entry.multiply_adds[data_set]
+
+
+def test_the_packages_file_is_small_and_cited():
+    assert packaged.PATH.stat().st_size < 300_000
+    text = packaged.PATH.with_name("README.md").read_text()
+    assert "ICLR 2020" in text and "MIT licence" in text
+
+
+def test_what_is_packed_is_read(monkeypatch, tmp_path):
+    columns, rng = {}, np.random.default_rng(0)
+    for name, images in packaged.IMAGES.items():  # of two runs, as of three
+        columns[name] = np.round(rng.integers(2 * images + 1, size=len(TEXTS)) / (2 * images) * 100, 6)
+    costs = np.arange(36).reshape(2, 3, 6)
+    (tmp_path / "made.npz").write_bytes(packaged.pack(TEXTS, columns, costs))
+    monkeypatch.setattr(packaged, "PATH", tmp_path / "made.npz")
+    texts, read = packaged.read()
+    assert texts == TEXTS and all(np.array_equal(read[name], column) for name, column in columns.items())
+    kinds = [OPERATIONS.index(operation) for operation in edges(TEXTS[3]).values()]
+    for place, name in enumerate(("c10_params_M", "c100_params_M", "in16_params_M", "c10_flops_M")):
+        assert round(1e6 * read[name][3]) == 6 * place + sum(6 * place + 1 + kind for kind in kinds)
+    columns["c100_val200"][5] = 50.004
+    with pytest.raises(UserError, match=r"c100_val200 is 50.004 in row 5; allowed: a mean over two or three"):
+        packaged.pack(TEXTS, columns, costs)
 
 
 # The published table.
@@ -181,7 +246,7 @@ def test_the_order_of_edges_in_a_genotype_does_not_matter(made):
 
 def test_random_search_is_exact_where_all_draws_can_be_listed():
     by, values = np.array([2.0, 5.0, 5.0, 1.0]), np.array([10.0, 20.0, 40.0, 70.0])
-    table = NasBench201(("a", "b", "c", "d"), {"by": by, "value": values})
+    table = NasBench201(("a", "b", "c", "d"), {"by": by, "value": values}, "made")
     for budget in (1, 2, 3, 5):
         # max() keeps the first of equals.
         found = [values[max(d, key=by.__getitem__)] for d in itertools.product(range(4), repeat=budget)]

@@ -1,7 +1,7 @@
 """Compare alpha with the effect of removing each operation, and with its true strength.
 
 Every operation of every edge is removed once from the searched supernet, as perturbation-based selection
-would begin (paper, section 4.1), and nothing is decided or trained. With a NAS-Bench-201 table the true
+would begin (paper, section 4.1), and nothing is decided or trained. In NAS-Bench-201 the true
 strength of an operation is the mean accuracy of all architectures that have it on that edge: what the
 paper's figure 1 estimates by training, exactly.
 """
@@ -142,7 +142,7 @@ def report(study: AnalysisRun, rows: list[dict], pairs: Sequence[tuple[str, str]
     compared = [measures.compare(rows, *pair, seed=study.config.seed) for pair in pairs]
     table = {}
     if study.table is not None:
-        table = {"table": study.config.report.table, "table_column": study.config.analysis.table_column}
+        table = {"table": study.table.source, "table_column": study.config.analysis.table_column}
     result = {
         "space": study.space.name,
         **table,

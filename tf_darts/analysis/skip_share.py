@@ -4,7 +4,7 @@ Three curves from search/metrics.jsonl: the share of skip connections in the gen
 selection would read from each epoch's alpha; the gap between the mixing weight of the skip connection and
 the largest one of an operation with weights of its own, averaged over the edges that have both (figure 3:
 it grows as the supernet gets better); and the supernet's accuracy on the validation half, where the search
-measured it. With a NAS-Bench-201 table, also the true accuracy of each epoch's genotype.
+measured it. In NAS-Bench-201, also the true accuracy of each epoch's genotype.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def run(study: AnalysisRun) -> str:
     if study.table is not None:
         column = study.config.analysis.table_column
         values = study.table.column(column)
-        table = {"table": study.config.report.table, "table_column": column}
+        table = {"table": study.table.source, "table_column": column}
         for row in rows:
             row["true_accuracy"] = float(values[study.table.index(from_text(row["genotype"], study.space))])
     write_csv(study.folder / "epochs.csv", COLUMNS, rows)

@@ -24,9 +24,10 @@ def program() -> None:
     table = nas_bench_201.of_config(config)
     session, own_workdir = start(config, workdir)
     from tf_darts import stages
+    from tf_darts.nas_bench import true_accuracy
     from tf_darts.plots.cell_diagram import save_genotype_picture
     from tf_darts.plots.table import NetworkRow, comparison_table
-    from tf_darts.report import page, true_accuracy, workdir_contents, workdir_page
+    from tf_darts.report import page, workdir_contents, workdir_page
 
     stages.check(session)
     stages.search(session, own_workdir)
@@ -37,7 +38,8 @@ def program() -> None:
         chosen = session.with_config(shared_flags.with_method(config, method))
         folder, genotypes[method] = stages.select(chosen, own_workdir)
         if table is not None:
-            entries[method] = nas_bench_201.look_up(table, config.report.table, folder, genotypes[method])
+            tensorboard = config.runtime.tensorboard
+            entries[method] = true_accuracy.look_up(table, folder, genotypes[method], tensorboard)
     for method, genotype in genotypes.items():
         chosen = session.with_config(shared_flags.with_method(config, method))
         _, result = stages.train(chosen, own_workdir, method, genotype)

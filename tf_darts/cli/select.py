@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from tf_darts.cli import shared_flags
+from tf_darts.cli import entry, shared_flags
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.runtime import command
 from tf_darts.session import start
@@ -19,15 +19,15 @@ def program() -> None:
     table = nas_bench_201.of_config(config)
     session, own_workdir = start(config, workdir)
     from tf_darts import stages
-    from tf_darts.report import true_accuracy
+    from tf_darts.nas_bench import true_accuracy
 
     folder, genotype = stages.select(session, own_workdir)
     print(f"{method} selects {genotype.to_text(session.space)}")
     print(f"It is in {folder / 'genotype.json'}; every decision is in {folder / 'decisions.jsonl'}.")
     if table is not None:
-        entry = nas_bench_201.look_up(table, config.report.table, folder, genotype)
-        print(true_accuracy.entry_table(entry, table))
-        print(f"These figures are in {folder / 'table.json'}.")
+        found = true_accuracy.look_up(table, folder, genotype, config.runtime.tensorboard)
+        print(true_accuracy.entry_table(found, table))
+        print(f"These figures are in {folder / true_accuracy.FILE}.")
     chosen = f"--selection={config.selection.name}" if config.selection.name else f"--method={method}"
     print(f"Next: {command.of('train')} {entry.place('workdir', workdir)} {chosen}")
 

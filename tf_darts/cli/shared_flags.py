@@ -94,7 +94,7 @@ def method_flag() -> flags.FlagHolder:
 
 def table_flag() -> flags.FlagHolder:
     """Define a flag --table that stands for --config.report.table."""
-    return flags.DEFINE_string("table", None, "The same as --config.report.table: the NAS-Bench-201 table.")
+    return flags.DEFINE_string("table", None, "The same as --config.report.table: a table of NAS-Bench-201.")
 
 
 def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_collections.ConfigDict:

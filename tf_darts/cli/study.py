@@ -31,7 +31,7 @@ _OUTPUT = flags.DEFINE_string(
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "The same as --config.base.data.path.")
 _TABLE = flags.DEFINE_string(
-    "table", None, "The same as --config.base.report.table: the NAS-Bench-201 table."
+    "table", None, "The same as --config.base.report.table: a table of NAS-Bench-201."
 )
 _COLLECT = flags.DEFINE_bool("collect", False, "Only collect what is finished; run nothing.")
 _SLURM = flags.DEFINE_string(

@@ -11,6 +11,7 @@ from absl import flags
 from tf_darts import config as config_lib
 from tf_darts.cli import entry, shared_flags
 from tf_darts.errors import UserError
+from tf_darts.nas_bench import nas_bench_201
 from tf_darts.runtime import command
 from tf_darts.runtime.quiet import quiet_start
 from tf_darts.session import start
@@ -61,7 +62,10 @@ def program() -> None:
         from tf_darts import stages
     if _GENOTYPE.value is None:
         genotype = stages.selected(workdir, config, space)
+    table = nas_bench_201.of_config(config)
     session, own_workdir = start(config, workdir)
+    from tf_darts.nas_bench import true_accuracy
+
     folder, result = stages.train(session, own_workdir, name, genotype)
     print(
         f"Test accuracy {100 * result['test_accuracy']:.2f} % after the last epoch"
@@ -70,6 +74,8 @@ def program() -> None:
     if "test_top_5_accuracy" in result:
         print(f"Top-5 test accuracy {100 * result['test_top_5_accuracy']:.2f} % after the last epoch.")
     place = shlex.quote(workdir)
+    if table is not None:
+        print(true_accuracy.entry_table(table.lookup(genotype), table))
     print(f"The network is in {folder} (figures in {folder / 'result.json'}).")
     following = f"{command.of('tensorboard')} --logdir={place}, {command.of('report')} --workdir={place}"
     print(f"Next: {following} or {command.of('export')} {entry.place('workdir', workdir)} --name={name}")

@@ -381,7 +381,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     # No stage depends on this section: it may change from one command to the next.
     "report": {
         "table": text_field(
-            "", "file of the NAS-Bench-201 table, to look selected genotypes up in; empty: none"
+            "", "file of the whole NAS-Bench-201 table; empty: the accuracies that come with the package"
         ),
     },
 }

@@ -4,12 +4,13 @@ Each of the 15,625 genotypes was trained by the benchmark's authors, at 16 chann
 three data sets. Different genotypes may be the same function (a path through `none` counts for nothing, say):
 they were trained one by one, have accuracies of their own, and count here as different. A genotype is
 found by its text form, so the one that was selected is the one that is looked up.
+
+The figures come with the package (`of_package`); a file of one's own may have more columns.
 """
 
 import dataclasses
 import functools
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,16 @@ import numpy as np
 from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
-from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench import packaged, table_file
 from tf_darts.runtime import moved
+from tf_darts.spaces import Space
 from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201 as SPACE
-from tf_darts.workdir.records import write_json
 
 DATA_SETS = tuple(table_file.PREFIXES)
 SPLITS = tuple(table_file.ACCURACIES)
+PACKAGED = "tf_darts"  # the source of the table that comes with the package
+# ResNet's cell: two convolutions of 3x3 in a row, and a skip connection around them.
+RESNET = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
 
 
 def accuracy_column(data_set: str, split: str) -> str:
@@ -69,6 +73,23 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True)
+class Reference:
+    """What an accuracy in the table can be compared with.
+
+    Attributes:
+      name: as a row of a table says it.
+      accuracy: top-1, percent.
+      rank: as `TableScore.rank`; None: of a mean.
+      regret: as `TableScore.regret`.
+    """
+
+    name: str
+    accuracy: float
+    rank: int | None
+    regret: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Distribution:
     """Mean and standard deviation of a random search's result, in the unit of the column."""
 
@@ -83,10 +104,12 @@ class NasBench201:
     Attributes:
       texts: the text form of each architecture, in the order of the benchmark's index.
       columns: every column of numbers, by its name in the file, float64 [15625], nan in gaps; read-only.
+      source: where it comes from: the file, or PACKAGED.
     """
 
     texts: tuple[str, ...]
     columns: Mapping[str, np.ndarray]
+    source: str
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "NasBench201":
@@ -95,18 +118,23 @@ class NasBench201:
         Raises:
           UserError: the file is missing, unreadable, or not the whole table; one line that names the place.
         """
-        return cls._of(*table_file.read(path))
+        return cls._of(*table_file.read(path), os.fspath(path))
 
     @classmethod
     def parse(cls, text: str, name: str = "NAS-Bench-201 table") -> "NasBench201":
         """Read the text of an unpacked file as `load` does; `name` says in messages where it comes from."""
-        return cls._of(*table_file.parse(text, name))
+        return cls._of(*table_file.parse(text, name), name)
 
     @classmethod
-    def _of(cls, texts: list[str], columns: dict[str, np.ndarray]) -> "NasBench201":
+    def of_package(cls) -> "NasBench201":
+        """Return what comes with the package: the columns that every file has."""
+        return _of_package()
+
+    @classmethod
+    def _of(cls, texts: list[str], columns: dict[str, np.ndarray], source: str) -> "NasBench201":
         for column in columns.values():
             column.flags.writeable = False
-        return cls(tuple(texts), columns)
+        return cls(tuple(texts), columns, source)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -193,6 +221,20 @@ class NasBench201:
         # The file has six decimals; a difference of such numbers has more only by rounding.
         return TableScore(accuracy, int(ranks[index]), round(best - accuracy, 6))
 
+    def references(self, column: str) -> tuple[Reference, ...]:
+        """Return what any accuracy of a column can be compared with, the worst first.
+
+        The mean of all architectures is what a random cell has; ResNet's cell is what an expert tries first.
+
+        Raises:
+          UserError: no such column, or one with gaps.
+        """
+        mean, best = self.random_search(column).mean, int(self.column(column).argmax())
+        drawn = Reference("random cell, mean", mean, None, self._score(column, best).accuracy - mean)
+        known = (("ResNet's cell", self._rows[RESNET]), ("best of the space", best))
+        scores = ((name, self._score(column, index)) for name, index in known)
+        return drawn, *(Reference(name, s.accuracy, s.rank, s.regret) for name, s in scores)
+
     def _counts(self, cost: str, index: int) -> dict[str, int]:
         prefixes = table_file.PREFIXES.items()
         return {d: round(1e6 * float(self.column(f"{prefix}_{cost}")[index])) for d, prefix in prefixes}
@@ -239,33 +281,31 @@ class NasBench201:
         return Distribution(mean, float(weights @ (values - mean) ** 2) ** 0.5)
 
 
+@functools.cache
+def _of_package() -> NasBench201:
+    return NasBench201._of(*packaged.read(), PACKAGED)
+
+
+def entry_of(genotype: Genotype, space: Space) -> Entry | None:
+    """Look a genotype up in the table that comes with the package; None in every other space."""
+    return NasBench201.of_package().lookup(genotype) if space.name == SPACE.name else None
+
+
 def of_config(config: ml_collections.ConfigDict) -> NasBench201 | None:
-    """Load the table that a config names (`report.table`), if it names one.
+    """Return the table of a config's space: the file that `report.table` names, or that of the package.
+
+    Returns:
+      None in every other space, whose true accuracies nobody knows.
 
     Raises:
       UserError: the file is missing, or is not the table.
     """
     if not config.report.table:
-        return None
+        return NasBench201.of_package() if config.space == SPACE.name else None
     try:
         return NasBench201.load(config.report.table)
     except UserError as error:
         raise UserError(f"report.table: {error}") from None
-
-
-def look_up(table: NasBench201, path: str, folder: pathlib.Path, genotype: Genotype) -> Entry:
-    """Look a selected genotype up in the table; leave what it says in `folder`/table.json.
-
-    Args:
-      table: the table.
-      path: its file, to be recorded.
-      folder: that of the selection.
-      genotype: what was selected.
-    """
-    entry = table.lookup(genotype)
-    content = {"table": path, "architectures": len(table), **dataclasses.asdict(entry)}
-    write_json(folder / "table.json", content)
-    return entry
 
 
 if not TYPE_CHECKING:  # a type checker need not accept names of version 1.0

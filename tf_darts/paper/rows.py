@@ -76,7 +76,7 @@ class PaperRow:
         if method.analysis:
             return search, f"{command.of('analyze')} {shared} --analysis={method.analysis}"
         if not self.trains:
-            return search, f"{select} --table=nb201.csv.gz"
+            return search, select
         return search, select, f"{command.of('train')} {shared}"
 
     def _transfer(self) -> tuple[str, ...]:

@@ -67,9 +67,7 @@ def make(records: Sequence[WorkdirContents], baseline: str | None, path: pathlib
         measure["baseline"] = "/".join(compared)
     content = {
         "measures": measures,
-        "nothing": ""
-        if measures
-        else "Nothing tells how good they are: nothing was trained, no table given.",
+        "nothing": "" if measures else "Nothing tells how good they are: nothing was trained.",
         "differing": _differing(records, labels),
         "runs": _runs(records, labels, rows, path),
         "genotypes": _genotypes(records, rows),
@@ -131,7 +129,7 @@ def rows_of(record: WorkdirContents, label: str) -> list[dict[str, Any]]:
     for name, genotype in record.genotypes.items():
         training = record.trainings.get(name)
         result = training.result if training else {}
-        scores = record.selections[name].file("table.json").get("scores", {})
+        scores = record.true_scores(name)
         true = {
             true_column(prefix, TEST, "accuracy"): scores[data_set][TEST]["accuracy"] if scores else None
             for data_set, prefix in PREFIXES.items()

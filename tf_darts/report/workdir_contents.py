@@ -14,6 +14,7 @@ from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
+from tf_darts.nas_bench import nas_bench_201
 from tf_darts.spaces import Space
 from tf_darts.workdir import decisions, genotype_file, seconds
 from tf_darts.workdir.decisions import Decision
@@ -133,6 +134,17 @@ class WorkdirContents:
         """Return the genotype that a training trained; None if it is not known."""
         text = self.trainings[name].result.get("genotype")
         return genotype_lib.from_text(text, self.space) if text else self.genotypes.get(name)
+
+    def true_scores(self, name: str) -> dict[str, Any]:
+        """Return what NAS-Bench-201 says of a selection or training, as in table.json; empty: nothing."""
+        left = self.selections[name].file("table.json") if name in self.selections else {}
+        if left:
+            return left["scores"]
+        genotype = self.genotypes.get(name)
+        if genotype is None and name in self.trainings:
+            genotype = self.genotype_of_training(name)
+        entry = None if genotype is None else nas_bench_201.entry_of(genotype, self.space)
+        return {} if entry is None else dataclasses.asdict(entry)["scores"]
 
     @property
     def stages(self) -> list[StageContents]:

@@ -141,8 +141,7 @@ def _results(record: WorkdirContents) -> HtmlTable:
         if genotype is None and result:
             genotype = record.genotype_of_training(name)
         skips = "-" if genotype is None else percent(skip_share_of(genotype), 0)
-        table = record.selections[name].file("table.json") if name in record.selections else {}
-        entry = table.get("scores", {}).get("CIFAR-10", {}).get("test") if table else None
+        entry = record.true_scores(name).get("CIFAR-10", {}).get("test")
         rows.append(
             (
                 name,

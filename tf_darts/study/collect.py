@@ -71,24 +71,22 @@ class Tables:
     """NAS-Bench-201's tables of a study's configs, each read once."""
 
     def __init__(self):
-        self._read: dict[str, NasBench201] = {}
+        self._read: dict[tuple[str, str], NasBench201 | None] = {}
 
     def of(self, job: Job) -> NasBench201 | None:
-        """Return the table that the job's config names, or None if it names none.
+        """Return the table of the job's config; None in a space without one.
 
         Raises:
           UserError: the file is missing, or is not the table.
         """
-        path = job.config.report.table
-        if not path:
-            return None
-        if path not in self._read:
-            self._read[path] = of_config(job.config)
-        return self._read[path]
+        key = (job.config.space, job.config.report.table)
+        if key not in self._read:
+            self._read[key] = of_config(job.config)
+        return self._read[key]
 
     def all(self) -> list[NasBench201]:
         """Return the tables that were read."""
-        return list(self._read.values())
+        return [table for table in self._read.values() if table is not None]
 
 
 def results(study: Study, output: Output, tables: Tables) -> list[Row]:

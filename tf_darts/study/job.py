@@ -10,7 +10,7 @@ from tf_darts.analysis.analysis_run import AnalysisRun
 from tf_darts.config.depends import supernets_of
 from tf_darts.errors import UserError
 from tf_darts.models import budget, memory
-from tf_darts.nas_bench import nas_bench_201
+from tf_darts.nas_bench import nas_bench_201, true_accuracy
 from tf_darts.nas_bench.nas_bench_201 import NasBench201
 from tf_darts.registry import ANALYSES
 from tf_darts.runtime import host
@@ -61,7 +61,7 @@ def _select_and_train(
     folder, genotype = stages.select(session, workdir)
     print(f"{selection} selects {genotype.to_text(session.space)}", flush=True)
     if table is not None:
-        nas_bench_201.look_up(table, session.config.report.table, folder, genotype)
+        true_accuracy.look_up(table, folder, genotype, session.config.runtime.tensorboard)
     if selection in job.trains:
         _, result = stages.train(session, workdir, selection, genotype)
         print(f"{selection}: test accuracy {100 * result['test_accuracy']:.2f} %", flush=True)

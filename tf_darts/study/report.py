@@ -24,7 +24,7 @@ def report(study: Study, summary: Summary, agreements: Sequence[Agreement]) -> s
     ]
     parts += [_measure(study, summary, measure) for measure in summary.measures()]
     if summary.finished and not summary.measures():
-        parts.append("Nothing tells how good they are: no NAS-Bench-201 table was given, nothing trained.")
+        parts.append("Nothing tells how good they are: nothing was trained.")
     if agreements:
         parts.append(_agreements(agreements))
     if study.skipped:
