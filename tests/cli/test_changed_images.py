@@ -1,13 +1,18 @@
 """A training and its images: what is used of them later, and that it is noticed when they are others."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+ROOT = Path(__file__).resolve().parents[2]
 GENOTYPE = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"
 COLOURS = {"1": (0, 200, 0), "10": (200, 0, 0), "2": (0, 0, 200)}
 CONFIG = """
@@ -71,6 +76,27 @@ def test_predict_needs_no_images_of_the_training(folder, call):
     assert answer(call, folder, *MINE) == before
     shutil.rmtree(folder / "images")
     assert answer(call, folder, *MINE) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text there")
+def test_names_that_are_not_utf_8_and_look_like_formulas(folder, call):
+    images, latin = folder / "images", os.fsdecode(b"caf\xe9")
+    for name, new in zip(COLOURS, ("$1_$5", "$10", latin), strict=True):
+        (images / name).rename(images / new)
+    train(call, folder, "--config.training.epochs=1")
+    training = folder / "run" / "training" / "mine"
+    assert (training / "confusion.png").exists()
+    (folder / "green.png").rename(folder / f"{latin}.png")
+    flags = (*MINE, f"--image={latin}.png", "--output=o.csv")
+    ended = subprocess.run(
+        [sys.executable, "-m", "tf_darts.cli.predict", *flags],
+        cwd=folder,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(b"caf\xe9.png: ")
+    assert (folder / "o.csv").read_bytes().splitlines()[1].startswith(b"caf\xe9.png,")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ It defines no flags; the programs, and what they share (`shared_flags.py`), do.
 """
 
 import contextlib
+import io
 import os
 import pathlib
 import select
@@ -57,6 +58,11 @@ def run(
             sys.exit(130)
 
     _tell_flags_of(sys.modules[program.__module__])
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files and classes may be any bytes, and a terminal may not know a character of a name.
+        if isinstance(stream, io.TextIOWrapper):
+            utf_8 = stream.encoding.lower().replace("_", "-") == "utf-8"
+            stream.reconfigure(errors="surrogateescape" if utf_8 else "backslashreplace")
     with _ending_quietly():
         app.run(main, flags_parser=parse)
 
