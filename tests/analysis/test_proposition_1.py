@@ -13,12 +13,19 @@ from scipy.optimize import minimize_scalar
 
 from tests.analysis import made
 from tf_darts import config as config_lib
-from tf_darts import registry
+from tf_darts import registry, trust
 from tf_darts.analysis import analyses
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "analyses"
 # The module as a config's `extensions.analyses` leads to it.
 proposition_1 = sys.modules[registry.load_reference(f"{FOLDER / 'proposition_1.py'}:run").__module__]
+
+
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch):
+    """The user has named the folder of examples."""
+    monkeypatch.setattr(trust, "_named", {})
+    trust.allow(FOLDER)
 
 
 @settings(deadline=None)

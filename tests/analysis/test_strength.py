@@ -115,9 +115,7 @@ def test_what_is_compared_and_left(searched, analysed):
 
 
 def test_every_operation_starts_from_the_search(searched, analysed, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "tf_darts.analysis.analysis_run.figure_to_png_bytes", lambda figure: b""
-    )  # drawn before
+    monkeypatch.setattr("tf_darts.analysis.analysis_run.png_of", lambda what, draw: b"")  # drawn before
     one = study(copied(searched, tmp_path), analysis__edges="3<-2")
     strength.run(one)
     ours = tiny.rows(one.folder / "training.jsonl")
