@@ -28,6 +28,20 @@ def test_long_genotypes_stand_under_their_row_and_can_be_copied():
     assert max(map(len, lines)) <= 100
 
 
+def test_true_accuracies_have_columns_where_one_is_known():
+    of_cells = [
+        NetworkRow("magnitude", "|a~0|", 10, 0.5, 93.91, 1068),
+        NetworkRow("mean", "", None, None, 87.1),
+    ]
+    assert comparison_table(of_cells, width=70).splitlines() == [
+        "selection method  parameters  test accuracy  CIFAR-10, true   rank",
+        "----------------  ----------  -------------  --------------  -----",
+        "magnitude                 10        50.00 %         93.91 %  1,068",
+        "    |a~0|",
+        "mean                       -              -         87.10 %      -",
+    ]
+
+
 def test_width_decides():
     assert "genotype" in comparison_table([SHORT], width=79).splitlines()[0]
     assert "genotype" not in comparison_table([SHORT], width=76).splitlines()[0]

@@ -14,7 +14,7 @@ from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.models import decision_state
 from tf_darts.models.architecture import Architecture
 from tf_darts.nas_bench import table_file
-from tf_darts.nas_bench.nas_bench_201 import NasBench201, accuracy_column
+from tf_darts.nas_bench.nas_bench_201 import RESNET, NasBench201, accuracy_column
 from tf_darts.registry import METHODS
 from tf_darts.search.alpha_summary import describe
 from tf_darts.selection import magnitude
@@ -189,7 +189,11 @@ def test_the_summary_is_that_of_the_seeds(text, output, table):
     for prefix in ("c10", "c100", "in16"):
         column = table.column(f"{prefix}_test200")
         reference = content["references"][f"{prefix}_test_accuracy"]
-        assert reference == {"best": column.max(), "random": pytest.approx(column.mean())}
+        resnet = column[table.texts.index(RESNET)]
+        assert reference == {"random": pytest.approx(column.mean()), "resnet": resnet, "best": column.max()}
+        rows = [line.strip("| ").split("|") for line in text.splitlines() if "| NAS-Bench-201 " in line]
+        said = {tuple(cell.strip() for cell in row[1:4]) for row in rows}
+        assert ("ResNet's cell", "-", f"{resnet:.2f}") in said and len(rows) == 9
 
 
 def test_differences_are_paired_by_seed(text, output):

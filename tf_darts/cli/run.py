@@ -5,6 +5,7 @@ bin/run --config=configs/quickstart.py --workdir=runs/mine
 
 import pathlib
 import shlex
+import textwrap
 
 from absl import flags
 
@@ -26,34 +27,35 @@ def program() -> None:
     from tf_darts import stages
     from tf_darts.nas_bench import true_accuracy
     from tf_darts.plots.cell_diagram import save_genotype_picture
-    from tf_darts.plots.table import NetworkRow, comparison_table
-    from tf_darts.report import page, workdir_contents, workdir_page
+    from tf_darts.plots.table import WIDTH, comparison_table
+    from tf_darts.report import outcome, page, workdir_contents, workdir_page
 
     stages.check(session)
     stages.search(session, own_workdir)
     # Alpha that was never trained has no magnitude to select by.
     methods = ["perturbation"] if config.search.method in UNTRAINED_ALPHA else ["magnitude", "perturbation"]
-    genotypes, entries, rows = {}, {}, []
+    genotypes = {}
     for method in methods:
         chosen = session.with_config(shared_flags.with_method(config, method))
         folder, genotypes[method] = stages.select(chosen, own_workdir)
         if table is not None:
-            tensorboard = config.runtime.tensorboard
-            entries[method] = true_accuracy.look_up(table, folder, genotypes[method], tensorboard)
+            true_accuracy.look_up(table, folder, genotypes[method], config.runtime.tensorboard)
     for method, genotype in genotypes.items():
         chosen = session.with_config(shared_flags.with_method(config, method))
-        _, result = stages.train(chosen, own_workdir, method, genotype)
-        rows.append(NetworkRow(method, result["genotype"], result["parameters"], result["test_accuracy"]))
+        stages.train(chosen, own_workdir, method, genotype)
     picture = pathlib.Path(own_workdir) / "report" / "genotypes.png"
     picture.parent.mkdir(exist_ok=True)
     save_genotype_picture(picture, session.space, genotypes)
     report = picture.with_name("index.html")
-    page.write(report, workdir_page.make(workdir_contents.read(own_workdir)))
+    record = workdir_contents.read(own_workdir)
+    page.write(report, workdir_page.make(record))
+    rows = outcome.rows(record, table, methods)
     print()
     print(comparison_table(rows))
-    if table is not None:
-        print()
-        print(true_accuracy.comparison(entries, table))
+    print()
+    said = outcome.verdict(record, rows)
+    for sentence in said if table is None else (outcome.columns(table), *said):
+        print(textwrap.fill(sentence, WIDTH, break_on_hyphens=False))
     print()
     print(f"The cells are drawn in {picture}; all that was found is on one page, {report}")
     print(f"Next: {command.of('tensorboard')} --logdir={shlex.quote(workdir)}")

@@ -22,12 +22,13 @@ from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.nas_bench import packaged, table_file
 from tf_darts.runtime import moved
-from tf_darts.spaces import Space
 from tf_darts.spaces.nas_bench_201 import NAS_BENCH_201 as SPACE
 
 DATA_SETS = tuple(table_file.PREFIXES)
 SPLITS = tuple(table_file.ACCURACIES)
 PACKAGED = "tf_darts"  # the source of the table that comes with the package
+# What accuracies are compared with, and how tables say it; the mean of all cells is what a random one has.
+REFERENCES = {"random": "random cell, mean", "resnet": "ResNet's cell", "best": "best of the space"}
 # ResNet's cell: two convolutions of 3x3 in a row, and a skip connection around them.
 RESNET = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
 
@@ -77,16 +78,21 @@ class Reference:
     """What an accuracy in the table can be compared with.
 
     Attributes:
-      name: as a row of a table says it.
+      kind: random, resnet or best.
       accuracy: top-1, percent.
       rank: as `TableScore.rank`; None: of a mean.
       regret: as `TableScore.regret`.
     """
 
-    name: str
+    kind: str
     accuracy: float
     rank: int | None
     regret: float
+
+    @property
+    def name(self) -> str:
+        """How a row of a table says it."""
+        return REFERENCES[self.kind]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,10 +236,10 @@ class NasBench201:
           UserError: no such column, or one with gaps.
         """
         mean, best = self.random_search(column).mean, int(self.column(column).argmax())
-        drawn = Reference("random cell, mean", mean, None, self._score(column, best).accuracy - mean)
-        known = (("ResNet's cell", self._rows[RESNET]), ("best of the space", best))
-        scores = ((name, self._score(column, index)) for name, index in known)
-        return drawn, *(Reference(name, s.accuracy, s.rank, s.regret) for name, s in scores)
+        drawn = Reference("random", mean, None, self._score(column, best).accuracy - mean)
+        known = (("resnet", self._rows[RESNET]), ("best", best))
+        scores = ((kind, self._score(column, index)) for kind, index in known)
+        return drawn, *(Reference(kind, s.accuracy, s.rank, s.regret) for kind, s in scores)
 
     def _counts(self, cost: str, index: int) -> dict[str, int]:
         prefixes = table_file.PREFIXES.items()
@@ -286,22 +292,21 @@ def _of_package() -> NasBench201:
     return NasBench201._of(*packaged.read(), PACKAGED)
 
 
-def entry_of(genotype: Genotype, space: Space) -> Entry | None:
-    """Look a genotype up in the table that comes with the package; None in every other space."""
-    return NasBench201.of_package().lookup(genotype) if space.name == SPACE.name else None
+def of_space(name: str) -> NasBench201 | None:
+    """Return the table that comes with the package; None in every other space than its own."""
+    return NasBench201.of_package() if name == SPACE.name else None
 
 
 def of_config(config: ml_collections.ConfigDict) -> NasBench201 | None:
     """Return the table of a config's space: the file that `report.table` names, or that of the package.
 
-    Returns:
-      None in every other space, whose true accuracies nobody knows.
+    It is None in every other space, whose true accuracies nobody knows.
 
     Raises:
       UserError: the file is missing, or is not the table.
     """
     if not config.report.table:
-        return NasBench201.of_package() if config.space == SPACE.name else None
+        return of_space(config.space)
     try:
         return NasBench201.load(config.report.table)
     except UserError as error:

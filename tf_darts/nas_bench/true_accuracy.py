@@ -1,13 +1,11 @@
 """What NAS-Bench-201 says about selected genotypes: kept in their folder, in TensorBoard, and as text."""
 
 import dataclasses
-import itertools
 import json
 import pathlib
-from collections.abc import Mapping
 
 from tf_darts.genotypes.genotype import Genotype
-from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, SPLITS, Entry, NasBench201, accuracy_column
+from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, SPLITS, Entry, NasBench201
 from tf_darts.plots.table import aligned_lines
 from tf_darts.workdir import tensorboard_texts
 from tf_darts.workdir.events import Events
@@ -15,7 +13,6 @@ from tf_darts.workdir.records import SCHEMA_VERSION, read_json, write_json
 
 FILE = "table.json"
 
-_COMPARED = "test"  # the split of `comparison`
 _TAG = "selection/true_accuracy"
 
 
@@ -47,7 +44,7 @@ def entry_table(entry: Entry, table: NasBench201) -> str:
     for data_set in DATA_SETS:
         for split in SPLITS:
             score = entry.scores[data_set][split]
-            rows.append((data_set, split, *_cells(score.accuracy, f"{score.rank:,}", score.regret)))
+            rows.append((data_set, split, f"{score.accuracy:.2f}", f"{score.rank:,}", f"{score.regret:.2f}"))
     first = DATA_SETS[0]
     head = (
         f"In NAS-Bench-201 it is architecture {entry.index}, of {len(table):,}:"
@@ -56,28 +53,3 @@ def entry_table(entry: Entry, table: NasBench201) -> str:
     )
     headings = ("data set", "split", "true accuracy, %", "rank", "regret")
     return "\n".join([head, *aligned_lines(headings, rows, right=(2, 3, 4))])
-
-
-def comparison(entries: Mapping[str, Entry], table: NasBench201) -> str:
-    """Format a line per selection method, and one for each cell to compare with; joined by newlines.
-
-    Args:
-      entries: what the table says, by method.
-      table: the same table.
-    """
-    columns = [accuracy_column(data_set, _COMPARED) for data_set in DATA_SETS]
-    rows = []
-    for method, entry in entries.items():
-        scores = [entry.scores[data_set][_COMPARED] for data_set in DATA_SETS]
-        cells = (_cells(s.accuracy, f"{s.rank:,}", s.regret) for s in scores)
-        rows.append((method, *itertools.chain(*cells)))
-    for same in zip(*(table.references(column) for column in columns), strict=True):
-        cells = (_cells(r.accuracy, "" if r.rank is None else f"{r.rank:,}", r.regret) for r in same)
-        rows.append((same[0].name, *itertools.chain(*cells)))
-    headings = ("selection method", *(heading for d in DATA_SETS for heading in (d, "rank", "regret")))
-    head = f"True test accuracy in NAS-Bench-201, %; rank among {len(table):,}; regret, percentage points:"
-    return "\n".join([head, *aligned_lines(headings, rows, right=range(1, len(headings)))])
-
-
-def _cells(accuracy: float, rank: str, regret: float) -> tuple[str, str, str]:
-    return f"{accuracy:.2f}", rank, f"{regret:.2f}"

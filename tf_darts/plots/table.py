@@ -11,23 +11,37 @@ class NetworkRow:
 
     Attributes:
       method: name of the selection method.
-      genotype: its text form.
+      genotype: its text form; empty: not shown.
       parameters: number of trainable weights, or None where it is not known.
       test_accuracy: share of test images classified correctly, 0 to 1, or None where not trained.
+      true_accuracy: of its cell in NAS-Bench-201 on CIFAR-10, percent, or None where it is not known.
+      rank: of that among all cells; None: of a mean.
     """
 
     method: str
     genotype: str
     parameters: int | None
     test_accuracy: float | None
+    true_accuracy: float | None = None
+    rank: int | None = None
+
+    def figures(self) -> tuple[str, str, str, str]:
+        """Format the four figures; what is not known is a dash."""
+        return (
+            "-" if self.parameters is None else f"{self.parameters:,}",
+            "-" if self.test_accuracy is None else f"{100 * self.test_accuracy:.2f} %",
+            "-" if self.true_accuracy is None else f"{self.true_accuracy:.2f} %",
+            "-" if self.rank is None else f"{self.rank:,}",
+        )
 
 
+WIDTH = 100  # characters of a line in a terminal
 _HEADINGS = ("selection method", "parameters", "test accuracy")
-_RIGHT = (1, 2)  # the numbers
+_TRUE_HEADINGS = ("CIFAR-10, true", "rank")
 
 
-def comparison_table(rows: Sequence[NetworkRow], width: int = 100) -> str:
-    """Return a plain text table with a line per architecture.
+def comparison_table(rows: Sequence[NetworkRow], width: int = WIDTH) -> str:
+    """Return a plain text table with a line per architecture, with true accuracies where some are known.
 
     Genotypes stand in a column of their own if the table then fits `width` characters; otherwise on
     lines of their own under their row, broken only between entries so that they can be copied.
@@ -39,25 +53,20 @@ def comparison_table(rows: Sequence[NetworkRow], width: int = 100) -> str:
     Returns:
       Lines joined by newlines, without one at the end. Accuracies are in percent.
     """
-    cells = [(row.method, _count(row.parameters), _percent(row.test_accuracy)) for row in rows]
+    true = any(row.true_accuracy is not None for row in rows)
+    headings = _HEADINGS + _TRUE_HEADINGS * true
+    cells = [(row.method, *row.figures()[: len(headings) - 1]) for row in rows]
     with_genotype = [(*c, r.genotype) for c, r in zip(cells, rows, strict=True)]
-    inline = aligned_lines((*_HEADINGS, "genotype"), with_genotype, _RIGHT)
+    inline = aligned_lines((*headings, "genotype"), with_genotype, range(1, len(headings)))
     if max(map(len, inline)) <= width:
         return "\n".join(inline)
-    head, rule, *body = aligned_lines(_HEADINGS, cells, _RIGHT)
+    head, rule, *body = aligned_lines(headings, cells, range(1, len(headings)))
     lines = [head, rule]
     for line, row in zip(body, rows, strict=True):
         lines.append(line)
-        lines.extend(f"    {part}" for part in _wrap(row.genotype, width - 4))
+        if row.genotype:
+            lines.extend(f"    {part}" for part in _wrap(row.genotype, width - 4))
     return "\n".join(lines)
-
-
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def aligned_lines(

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from tf_darts.config.field import value_of
 from tf_darts.errors import UserError
+from tf_darts.nas_bench.nas_bench_201 import NasBench201, accuracy_column
 from tf_darts.nas_bench.table_file import PREFIXES
 from tf_darts.plots import svg
 from tf_darts.plots.cell_diagram import draw_genotypes
@@ -22,7 +23,7 @@ from tf_darts.report.workdir_page import SUPERNET_TEST, percent
 from tf_darts.runtime import command
 from tf_darts.runtime.progress import duration
 from tf_darts.search.alpha_summary import skip_share_of
-from tf_darts.study.collect import TEST, TRAINED, true_column
+from tf_darts.study.collect import TEST, TRAINED, TRUE_TEST, true_column
 from tf_darts.study.report import interval, number
 from tf_darts.study.summary import CONFIDENCE, MEASURES, Group, groups_of
 
@@ -169,6 +170,10 @@ def _measure(name: str, groups: Sequence[Group]) -> dict[str, Any]:
                 "" if other is None else str(other.number),
             )
         )
+    if name in TRUE_TEST:
+        column = accuracy_column(list(PREFIXES)[TRUE_TEST.index(name)], TEST)
+        for reference in NasBench201.of_package().references(column):
+            rows.append((reference.name, "-", f"{reference.accuracy:.2f}", *["-"] * 5, ""))
     headings = ("method", "seeds", "mean", _INTERVAL, "std", "least", "difference", _INTERVAL, "pairs")
     return {
         "title": MEASURES[name],

@@ -143,8 +143,10 @@ class WorkdirContents:
         genotype = self.genotypes.get(name)
         if genotype is None and name in self.trainings:
             genotype = self.genotype_of_training(name)
-        entry = None if genotype is None else nas_bench_201.entry_of(genotype, self.space)
-        return {} if entry is None else dataclasses.asdict(entry)["scores"]
+        table = nas_bench_201.of_space(self.space.name)
+        return (
+            {} if table is None or genotype is None else dataclasses.asdict(table.lookup(genotype))["scores"]
+        )
 
     @property
     def stages(self) -> list[StageContents]:

@@ -1,17 +1,18 @@
 """The page of one work directory: what was found, why it was chosen, how it trained, and what it took."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
-from scipy import stats
-
+from tf_darts.genotypes.genotype import from_text
+from tf_darts.nas_bench import nas_bench_201
 from tf_darts.plots import decisions, heat_map, svg
 from tf_darts.plots.cell_diagram import draw_cell
-from tf_darts.plots.decisions import CONFIDENCE, ShownDecision
+from tf_darts.plots.decisions import ShownDecision
 from tf_darts.plots.mixture_diagram import draw_mixture
+from tf_darts.plots.table import NetworkRow
 from tf_darts.registry import METHODS
-from tf_darts.report import curves, page, strength
+from tf_darts.report import curves, outcome, page, strength
 from tf_darts.report.page import NARROW, HtmlTable
 from tf_darts.report.workdir_contents import StageContents, WorkdirContents
 from tf_darts.runtime.progress import duration
@@ -21,7 +22,7 @@ from tf_darts.workdir.tensorboard_texts import changes
 
 SUPERNET_TEST = "evaluation/test_accuracy"
 _NAMED = 6  # decisions that a sentence names
-_INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
+_INTERVAL = outcome.INTERVAL
 
 
 def make(record: WorkdirContents) -> str:
@@ -102,8 +103,12 @@ def _summary(record: WorkdirContents, decided: list[dict]) -> dict[str, Any]:
     for stage in record.stages:
         texts = stage.file("warnings.json").get("warnings", {}).values()
         lines += [f"Warning, {stage.name}: {text}" for text in texts]
+    table = nas_bench_201.of_space(record.space.name)
+    found = outcome.rows(record, table)
+    said = outcome.verdict(record, found)
+    lines += [" ".join([*said, outcome.columns(table)] if table is not None else said)] if said else []
     trained = {n: s.result for n, s in record.trainings.items() if s.result}
-    if len(trained) > 1:
+    if len(trained) > 1 and not said:
         best = max(trained, key=lambda name: trained[name]["test_accuracy"])
         others = ", ".join(f"{n} {percent(r['test_accuracy'])}" for n, r in trained.items() if n != best)
         lines.append(
@@ -127,53 +132,35 @@ def _summary(record: WorkdirContents, decided: list[dict]) -> dict[str, Any]:
         facts += [("skip connections by magnitude", percent(last.get("skip_share"), 0))]
     spent = [stage.seconds for stage in record.stages if stage.seconds is not None]
     facts += [("time in all", duration(sum(spent)))] if spent else []
-    return {"lines": lines, "facts": facts, "table": _results(record)}
+    return {"lines": lines, "facts": facts, "table": _results(record, found)}
 
 
-def _results(record: WorkdirContents) -> HtmlTable:
-    """Return a table with a row for every architecture that was selected or trained."""
-    rows, true = [], "true accuracy (CIFAR-10)"
-    names = dict.fromkeys([*record.genotypes, *record.trainings])
-    for name in names:
-        genotype = record.genotypes.get(name)
-        training = record.trainings.get(name)
-        result = training.result if training else {}
-        if genotype is None and result:
-            genotype = record.genotype_of_training(name)
-        skips = "-" if genotype is None else percent(skip_share_of(genotype), 0)
-        entry = record.true_scores(name).get("CIFAR-10", {}).get("test")
+def _results(record: WorkdirContents, found: Sequence[NetworkRow]) -> HtmlTable:
+    """Return a table with a row for every architecture, and for those to compare them with."""
+    rows = []
+    for row in found:
+        name = row.method
+        result = record.trainings[name].result if name in record.trainings else {}
+        genotype = from_text(row.genotype, record.space) if row.genotype else None
+        parameters, test, true, rank = row.figures()
+        low, high = outcome.wilson(result) if "test_images" in result else (None, None)
         rows.append(
             (
                 name,
-                f"{result['parameters']:,}" if result else "-",
-                percent(result.get("test_accuracy")),
-                _wilson(result),
+                parameters,
+                test,
+                "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
                 percent(result.get("best_test_accuracy")),
-                skips,
-                f"{entry['accuracy']:.2f} %, rank {entry['rank']:,}" if entry else "-",
+                "-" if genotype is None else percent(skip_share_of(genotype), 0),
+                true,
+                rank,
             )
         )
-    headings = (
-        "architecture",
-        "parameters",
-        "test accuracy",
-        _INTERVAL,
-        "best epoch",
-        "skip connections",
-        true,
-    )
-    if all(row[-1] == "-" for row in rows):
-        headings, rows = headings[:-1], [row[:-1] for row in rows]
+    headings = ("architecture", "parameters", "test accuracy", outcome.INTERVAL, "best epoch")
+    headings += ("skip connections", f"{outcome.TRUTH}, true", "rank")
+    if all(row.true_accuracy is None for row in found):
+        headings, rows = headings[:-2], [row[:-2] for row in rows]
     return HtmlTable(headings, rows, range(1, len(headings)))
-
-
-def _wilson(result: Mapping[str, Any]) -> str:
-    if "test_images" not in result:  # nothing was trained, or by an earlier version
-        return "-"
-    images = result["test_images"]
-    correct = round(result["test_accuracy"] * images)
-    interval = stats.binomtest(correct, images).proportion_ci(CONFIDENCE, method="wilson")
-    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
 def _cells(record: WorkdirContents, name: str) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The summary of a study, as Markdown: summary.md."""
 
+import dataclasses
 from collections.abc import Sequence
 
+from tf_darts.nas_bench.nas_bench_201 import REFERENCES
 from tf_darts.plots.table import markdown
 from tf_darts.study.correlations import Agreement
 from tf_darts.study.settings import Study
@@ -45,14 +47,11 @@ def _measure(study: Study, summary: Summary, measure: str) -> str:
             found = group.difference
             cells += [number(found.mean, "+"), interval(found, "+")] if found else ["-", "-"]
         rows.append(cells)
-    lines = [f"{MEASURES[measure]}:", markdown(headings, rows)]
     if measure in summary.references:
-        reference = summary.references[measure]
-        lines.append(
-            f"The best architecture of the table has {reference.best:.2f},"
-            f" a random one {reference.random:.2f} on average."
-        )
-    return "\n\n".join(lines)
+        for kind, accuracy in dataclasses.asdict(summary.references[measure]).items():
+            cells = ["NAS-Bench-201", REFERENCES[kind], "-", number(accuracy)]
+            rows.append(cells + ["-"] * (len(headings) - len(cells)))
+    return "\n\n".join([f"{MEASURES[measure]}:", markdown(headings, rows)])
 
 
 def _agreements(agreements: Sequence[Agreement]) -> str:
