@@ -90,7 +90,7 @@ def test_the_card_says_what_the_model_is(done, card):
     assert card["genotype"] == GENOTYPE and card["space"] == "nas_bench_201"
     assert card["data"]["classes"] == [str(k) for k in range(10)]
     assert card["data"]["image"] == {
-        "height": 8, "width": 8, "channels": 1, "downscale": 1, "test_resize": 0
+        "height": 8, "width": 8, "channels": 1, "downscale": 1, "fit": "squeeze", "test_resize": 0
     }  # fmt: skip
     assert (card["data"]["train_images"], card["data"]["test_images"]) == (896, 192)
     assert card["network"]["parameters"] == result["parameters"]

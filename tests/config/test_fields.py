@@ -43,6 +43,7 @@ BESIDE = {
         "custom_space.candidates": ("none", "skip_connect", "sep_conv_3x3"),
     },
     "data.image_size": {"data.source": "folder", "data.path": "images"},
+    "data.fit": {"data.source": "folder", "data.path": "images"},
     "data.stream": {"data.crop_padding": 0},
     "data.test_resize": {"data.stream": True, "data.crop_padding": 0},
     "data.*_jitter": {"data.stream": True, "data.crop_padding": 0},

@@ -211,3 +211,35 @@ def test_counts_are_cut_where_they_are_many():
     assert image_file.count_text(many).startswith("30 (1 .0, ") and image_file.count_text(many).endswith(
         ", ...)"
     )
+
+
+@pytest.mark.parametrize("fit", ["squeeze", "crop", "pad"])
+def test_an_image_of_another_shape_is_fitted_as_asked(tmp_path, fit):
+    """A wide image: a quarter of white at each end, the rest half dark and half light; 16x8 to 4x4."""
+    pixels = np.full((8, 16, 3), 255, np.uint8)
+    pixels[:, 4:8], pixels[:, 8:12] = 10, 200
+    path = tmp_path / "wide.png"
+    Image.fromarray(pixels).save(path)
+    image = image_file.decode(str(path), (4, 4, 3), fit=fit)[..., 0].astype(int)
+    if fit == "squeeze":  # all of it, and no row is another
+        assert image[0, 0] > 200 < image[0, 3] and image[0, 1] < 80 < 150 < image[0, 2]
+        assert (image == image[0]).all()
+    elif fit == "crop":  # the middle alone
+        assert (image[:, 0] < 60).all() and (image[:, 3] > 180).all() and (image == image[0]).all()
+    else:  # bars above and below
+        assert (image[[0, 3]] == 0).all() and image[1, 0] > 200 and image[1, 1] < 80
+
+
+def test_fit_is_a_field_of_folders_in_memory(classes):
+    wide = np.full((8, 16, 3), 255, np.uint8)
+    wide[:, 4:12] = 0
+    for name in ("cat", "dog"):
+        for file in sorted((classes / name).iterdir()):
+            Image.fromarray(wide).save(file)
+    data = sources.load(settings(classes, fit="crop"), 0)
+    assert data.x_train.max() < 100
+    assert sources.load(settings(classes), 0).x_train.max() > 200
+    config = config_lib.default()
+    config.data = settings(classes, fit="crop", stream=True, crop_padding=0)
+    with pytest.raises(UserError, match="data.fit is 'crop' with data.stream; allowed: 'squeeze'"):
+        config_lib.validate(config)

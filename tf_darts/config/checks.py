@@ -28,6 +28,7 @@ READ_WITH: dict[str, dict[str, Collection[Any]]] = {
     "data.color_jitter": {"data.stream": (True,)},
     "data.hue_jitter": {"data.stream": (True,)},
     "data.image_size": {"data.source": ("folder",), "data.stream": (True,)},
+    "data.fit": {"data.source": ("folder",)},
     "search.fixed_alpha_scale": {"search.method": registry.UNTRAINED_ALPHA},
     "early_stopping.ratio": {"early_stopping.window": range(1, 2**63)},
     **{f"{section}.*": {"search.method": users} for section, users in registry.METHOD_SECTIONS.items()},
@@ -106,6 +107,7 @@ def _check_data(data: ml_collections.ConfigDict) -> None:
         ("source", "tfds or folder", data.source in ("tfds", "folder")),
         ("crop_padding", "0: crops are of another kind", data.crop_padding == 0),
         ("downscale", "1", data.downscale == 1),
+        ("fit", "'squeeze': parts are cut out", data.fit == "squeeze"),
         ("test_resize", f"at least data.image_size, {data.image_size}", data.test_resize >= data.image_size),
     ):
         if not good:

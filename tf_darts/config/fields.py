@@ -90,6 +90,14 @@ FIELDS: dict[str, dict[str, Field]] = {
             1,
             limit=limits.PIXELS,
         ),
+        "fit": one_of_field(
+            "squeeze",
+            "how source folder makes an image a square: all of it, squeezed; its middle; all of it, between"
+            " black bars",
+            "squeeze",
+            "crop",
+            "pad",
+        ),
         "test_fraction": number_field(
             0.2, "share of source folder held out where it has no test/", 0.01, 0.9
         ),

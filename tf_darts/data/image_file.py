@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -97,13 +97,16 @@ def count_text(counts: collections.Counter[str]) -> str:
     return f"{counts.total()} ({kinds}{more})"
 
 
-def decode(path: str, shape: Sequence[int], animated: list[str] | None = None) -> np.ndarray:
+def decode(
+    path: str, shape: Sequence[int], animated: list[str] | None = None, fit: str = "squeeze"
+) -> np.ndarray:
     """Decode the image in a file to uint8 [H, W, C], upright, resized where it has another size.
 
     Args:
       path: a file of `KINDS`, whatever its name.
       shape: H, W and C; C is one of `MODES`.
       animated: the path is appended where the image has more than one frame.
+      fit: what becomes of an image of another shape, as `data.fit`.
 
     Raises:
       One of ERRORS: it cannot be read, or has more than 8 bits.
@@ -113,7 +116,7 @@ def decode(path: str, shape: Sequence[int], animated: list[str] | None = None) -
     with Image.open(path) as image:
         if animated is not None and has_frames(image):
             animated.append(path)
-        return np.asarray(_sized(_upright(image, MODES[channels]), height, width)).reshape(shape)
+        return np.asarray(_FITS[fit](_upright(image, MODES[channels]), height, width)).reshape(shape)
 
 
 def pixels(content: bytes) -> np.ndarray:
@@ -232,3 +235,15 @@ def _sized(image: Image.Image, height: int, width: int) -> Image.Image:
     return (
         image if image.size == (width, height) else image.resize((width, height), Image.Resampling.BILINEAR)
     )
+
+
+def _middle(image: Image.Image, height: int, width: int) -> Image.Image:
+    return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+
+
+def _between_bars(image: Image.Image, height: int, width: int) -> Image.Image:
+    return ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR)
+
+
+# By the values of `data.fit`.
+_FITS = {"squeeze": _sized, "crop": _middle, "pad": _between_bars}

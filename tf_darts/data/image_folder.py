@@ -58,7 +58,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
     faults: dict[str, str] = {}
     animated: list[str] = []
     (x_train, y_train), (x_test, y_test) = (
-        (_decode(files, data.image_size, faults, animated), labels) for files, labels in parts
+        (_decode(files, data.image_size, data.fit, faults, animated), labels) for files, labels in parts
     )
     _refuse(data.path, root, faults)
     if animated:
@@ -189,12 +189,12 @@ def _check_inside(path: str, file: str) -> None:
         raise bad("data.path", path, f"{file} leads to {target}", "files in the folder, no links out of it")
 
 
-def _decode(files: list[str], side: int, faults: dict[str, str], animated: list[str]) -> np.ndarray:
+def _decode(files: list[str], side: int, fit: str, faults: dict[str, str], animated: list[str]) -> np.ndarray:
     """Decode images to uint8 [N, side, side, 3]; add to `faults` what is wrong with which files."""
     images = np.zeros((len(files), side, side, 3), np.uint8)
     for k, file in enumerate(files):
         try:
-            images[k] = image_file.decode(file, images.shape[1:], animated)
+            images[k] = image_file.decode(file, images.shape[1:], animated, fit)
         except image_file.ERRORS as error:
             faults[file] = image_file.reason(error)
     return images

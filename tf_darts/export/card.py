@@ -30,6 +30,7 @@ def about(trained: TrainedNetwork) -> dict[str, Any]:
                 "channels": channels,
                 "downscale": config.data.downscale,
                 # Of images that stay on disk the centre is taken, after the shorter side is resized to this.
+                "fit": config.data.fit,
                 "test_resize": config.data.test_resize if config.data.stream else 0,
             },
             "mean": seen.mean.tolist(),

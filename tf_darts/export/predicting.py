@@ -29,6 +29,7 @@ class Classifier:
       downscale: as `data.downscale` of the images that it was trained on.
       test_resize: as `data.test_resize` where these stayed on disk, else 0.
       class_names: a name for each class.
+      fit: as `data.fit` of these images.
     """
 
     answer: Callable[[np.ndarray], np.ndarray]
@@ -36,6 +37,7 @@ class Classifier:
     downscale: int
     test_resize: int
     class_names: tuple[str, ...]
+    fit: str = "squeeze"
 
     def classify(self, files: Sequence[str]) -> np.ndarray:
         """Return probabilities float32 [files, classes] of image files, of any size.
@@ -63,7 +65,7 @@ class Classifier:
         if self.test_resize:
             image_file.decode(file, shape)  # refuses what is no image
             return Crop(height, self.test_resize).test(pathlib.Path(file).read_bytes()).numpy()
-        return image_file.decode(file, shape)
+        return image_file.decode(file, shape, fit=self.fit)
 
 
 def of_trained(trained: TrainedNetwork) -> Classifier:
@@ -76,7 +78,7 @@ def of_trained(trained: TrainedNetwork) -> Classifier:
 
     config = trained.config.data
     resize = config.test_resize if config.stream else 0
-    return Classifier(answer, seen.image_shape, config.downscale, resize, seen.class_names)
+    return Classifier(answer, seen.image_shape, config.downscale, resize, seen.class_names, config.fit)
 
 
 def of_export(path: str) -> Classifier:
@@ -109,7 +111,14 @@ def of_export(path: str) -> Classifier:
     def answer(images: np.ndarray) -> np.ndarray:
         return reload.answers_of(model, images)[0]
 
-    return Classifier(answer, shape, image["downscale"], image["test_resize"], tuple(data["classes"]))
+    return Classifier(
+        answer,
+        shape,
+        image["downscale"],
+        image["test_resize"],
+        tuple(data["classes"]),
+        image.get("fit", "squeeze"),
+    )
 
 
 def image_files(names: Sequence[str]) -> list[str]:
