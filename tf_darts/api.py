@@ -51,7 +51,10 @@ from tf_darts.export.sample import Data
 from tf_darts.genotypes.genotype import Genotype, from_text
 from tf_darts.nas_bench import nas_bench_201, true_accuracy
 from tf_darts.nas_bench.nas_bench_201 import Entry
+from tf_darts.report import notebook
+from tf_darts.report.workdir_contents import StageContents
 from tf_darts.runtime import process
+from tf_darts.search.replay import of_epochs
 from tf_darts.session import Session
 from tf_darts.spaces import Space
 from tf_darts.training import trained_network as trained_lib
@@ -91,10 +94,26 @@ class _Run:
         """The images."""
         return self.session.data
 
+    @property
+    def table(self) -> nas_bench_201.NasBench201 | None:
+        """NAS-Bench-201's table; None in every other space."""
+        return nas_bench_201.of_config(self.config)
+
     def entry_of(self, genotype: Genotype) -> Entry | None:
         """Return what NAS-Bench-201 says about a genotype; None in every other space."""
-        table = nas_bench_201.of_config(self.config)
-        return None if table is None else table.lookup(genotype)
+        return None if self.table is None else self.table.lookup(genotype)
+
+    def contents(self, folder: pathlib.Path) -> StageContents:
+        """Return what a stage left in its folder."""
+        return StageContents.read(self.workdir, folder.relative_to(self.workdir).as_posix())
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a notebook says of a stage: its space, images and seed."""
+        data = self.data
+        shape, classes = "x".join(map(str, data.image_shape)), data.num_classes
+        images = f"{data.train_size:,} for training, of {shape}, in {classes:,} classes"
+        return {"space": self.space.name, "images": images, "seed": str(self.config.seed)}
 
     def with_config(self, config: Config | None) -> "_Run":
         """Return the same with other values of some fields."""
@@ -141,6 +160,29 @@ class Searched:
         """
         return {cell_type: np.array(rows) for cell_type, rows in self.result["alpha"].items()}
 
+    @property
+    def history(self) -> Any:
+        """Metrics of every epoch: a pandas `DataFrame` where pandas is installed, else lists by name.
+
+        Both have the same columns. `epoch` counts from 1; `train_loss`, `train_accuracy`, `valid_loss` and
+        others of single steps are means over the epoch; nan: not measured in this epoch. Accuracies are from
+        0 to 1. The columns with a slash come last: `evaluation/test_accuracy` of the supernet, all of alpha.
+
+        Examples:
+          >>> searched.history["epoch"][1], list(searched.history)[:2]
+          (2, ['epoch', 'gradient_norm'])
+        """
+        return notebook.history(self.folder)
+
+    @process.guest
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the supernet's cells, accuracies, decisions of the search."""
+        stage, config, space = self.run.contents(self.folder), self.run.config, self.run.space
+        weights = of_epochs(config, space, stage.epochs[-1:], stage.decisions)
+        last = next(iter(weights.values()), {})
+        facts = {**self.run.facts, "search method": config.search.method}
+        return notebook.of_search(stage, space, last, facts)
+
 
 @dataclasses.dataclass(frozen=True)
 class Selected:
@@ -154,7 +196,7 @@ class Selected:
 
     run: _Run = dataclasses.field(repr=False)
     folder: pathlib.Path
-    genotype: Genotype
+    genotype: Genotype = dataclasses.field(repr=False)
 
     @property
     def workdir(self) -> pathlib.Path:
@@ -200,6 +242,13 @@ class Selected:
         """
         return read_lines(self.folder / "decisions.jsonl")
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the genotype's cells, its true accuracies, the decisions."""
+        run = self.run
+        return notebook.of_selection(
+            run.contents(self.folder), run.space, self.genotype, run.table, run.facts
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
@@ -238,7 +287,33 @@ class Trained:
           >>> trained.nas_bench_201 == selected.nas_bench_201
           True
         """
-        return self.run.entry_of(from_text(self.result["genotype"], self.run.space))
+        return self.run.entry_of(self._genotype)
+
+    @property
+    def _genotype(self) -> Genotype:
+        return from_text(self.result["genotype"], self.run.space)
+
+    @property
+    def history(self) -> Any:
+        """Metrics of every epoch: a pandas `DataFrame` where pandas is installed, else lists by name.
+
+        Both have the same columns, as `Searched.history`; `test_accuracy` is nan in epochs in which the test
+        images are not looked at (`training.evaluate_every`).
+
+        Examples:
+          >>> for accuracy in trained.history["test_accuracy"]:
+          ...     print(f"{accuracy:.2f}")
+          0...
+          0...
+        """
+        return notebook.history(self.folder)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: accuracies, the genotype's cells, what is mistaken for what."""
+        run = self.run
+        return notebook.of_training(
+            run.contents(self.folder), run.space, self._genotype, run.table, run.facts
+        )
 
     @functools.cached_property
     @process.guest

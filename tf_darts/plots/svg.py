@@ -1,20 +1,24 @@
 """Figures as SVG inside a page: text stays text, and colours follow the page, light or dark."""
 
+import base64
 import dataclasses
 import html
 import io
 import re
+from collections.abc import Sequence
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from tf_darts.plots.colours import DARK
+from tf_darts.plots.colours import DARK, PAPER
 
 _SETTINGS = {
     "svg.fonttype": "none",  # the page's own font; Verdana is as wide as the one that places are found with
     "font.family": ["DejaVu Sans", "Verdana", "sans-serif"],
 }
+_RIM = "rim"  # in the identifiers of texts that have a rim in the paper's colour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,14 +63,49 @@ def themed(svg: str) -> str:
     return re.sub(r"#[0-9a-f]{6}\b", lambda m: _variable(m[0]) if m[0] in DARK else m[0], svg)
 
 
-def styles() -> str:
-    """Return a style sheet with the variables: light, and dark where the reader's system is."""
-    light = "".join(f"{_name(colour)}:{colour};" for colour in DARK)
-    dark = "".join(f"{_name(colour)}:{other};" for colour, other in DARK.items())
-    return (
-        f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-        "svg.figure text:not([style*='fill']){fill:var(--c-222222)}"
-    )
+def styles(element: str = ":root", dark: Sequence[str] = (), light: Sequence[str] = ()) -> str:
+    """Return a style sheet with the variables: light, and dark where the reader's system is.
+
+    Args:
+      element: what has them.
+      dark: selectors of a page around it that is dark, whatever the system is.
+      light: of one that is light.
+    """
+    colours = "".join(f"{_name(colour)}:{colour};" for colour in DARK) + "color-scheme:light;"
+    others = "".join(f"{_name(colour)}:{other};" for colour, other in DARK.items()) + "color-scheme:dark;"
+    rules = [
+        f"{element}{{{colours}}}",
+        f"@media screen and (prefers-color-scheme:dark){{{element}{{{others}}}}}",
+    ]
+    for around, declarations in ((light, colours), (dark, others)):
+        rules += [f":is({','.join(around)}) {element}{{{declarations}}}"] if around else []
+    rules.append("svg.figure text:not([style*='fill']){fill:var(--c-222222)}")
+    return "\n".join(rules)
+
+
+def image(figure: Figure, label: str) -> str:
+    """Return the figure as an `img` element on a paper of its own, for pages that alter what is in an SVG.
+
+    Its colours are those of the page's colour scheme.
+
+    Args:
+      figure: the figure.
+      label: as in `inline`.
+    """
+    # A text with a rim would be drawn as its outlines, most of the file.
+    for number, text in enumerate(text for text in figure.findobj(Text) if text.get_path_effects()):
+        text.set_path_effects([])
+        text.set_gid(f"{_RIM}{number}")
+    drawing = inline(figure, "picture", label)
+    paper = f'<rect width="100%" height="100%" fill="{_variable(PAPER)}"/>'
+    opening, rest = re.fullmatch(r"(<svg [^>]*>)(.*)", drawing.markup, re.S).groups()
+    # A hundredth of a point is enough, and half the length: a notebook keeps what it shows.
+    rest = re.sub(r"\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}", rest)
+    rest = re.sub(r"\s*\n\s*", "\n", rest)
+    rim = f"[id*={_RIM}] text{{paint-order:stroke;stroke:{_variable(PAPER)};stroke-width:3px}}"
+    content = f"{opening}<style>{styles()}{rim}</style>{paper}{rest}"
+    address = "data:image/svg+xml;base64," + base64.b64encode(content.encode()).decode()
+    return f'<img alt="{html.escape(label)}" width="{drawing.width}" src="{address}">'
 
 
 def _name(colour: str) -> str:
