@@ -84,9 +84,11 @@ def test_the_whole_way_says_what_came_of_it(done):
         line = next(line for line in ended.out.splitlines() if line.split()[:1] == [method])
         assert f"{100 * result['test_accuracy']:.2f}" in line
     assert "Next: bin/tensorboard --logdir=" in ended.out
-    # On stderr there is progress and nothing else, no log of TensorFlow's.
+    # On stderr is what was loaded, progress and nothing else, no log of TensorFlow's.
+    said = [line for line in ended.err.splitlines() if line.startswith("data:")]
+    assert len(said) == 1 and "data: digits: 10 classes, " in said[0] and " test images of 8x8x1" in said[0]
     assert {line.split(":")[0] for line in ended.err.splitlines()} == {
-        "search", "select", "train magnitude", "train perturbation"
+        "data", "search", "select", "train magnitude", "train perturbation"
     }  # fmt: skip
 
 
