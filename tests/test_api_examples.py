@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 
+from tests.report.test_pages import check_page
 from tests.search import tiny
 from tests.test_docstrings import functions, is_property
 from tf_darts import api
@@ -44,3 +45,8 @@ def test_the_examples_run(tmp_path, monkeypatch, no_pictures):
         runner.run(test, out=said.append, clear_globs=False)
         names = test.globs  # the runner works on a copy of what it was given
     assert not runner.failures, "".join(said)
+    for name in ("searched", "selected", "trained"):
+        text = names[name]._repr_html_()
+        check_page(text)
+        assert text.count("<img") == 1 and "160 for training, of 8x8x1, in 10 classes" in text
+        assert len(repr(names[name])) < 80

@@ -20,6 +20,9 @@ from tf_darts.workdir.records import read_json
 
 FACTS = {"images": "3 for <b>training</b>"}
 WEIGHTS = {"normal": np.full((6, 5), 0.2)}
+# Of a page around it, with what Jupyter says of tables: numbers to the right.
+HEAD = """<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>
+<style>.jp-RenderedHTMLCommon:not(.jp-RenderedMarkdown) td{text-align:right}</style>"""
 BACK = "getComputedStyle(document.querySelector('.tf-darts')).backgroundColor"
 
 PLACE = "(b => [b.x, b.y])(document.querySelector('.tf-darts img').getBoundingClientRect())"
@@ -96,8 +99,8 @@ def test_a_selection_shows_its_true_accuracies_and_decisions(record):
         test = of_splits["test"]
         assert row[:4] == [data_set, f"{test.accuracy:.2f} %", f"{test.rank:,}", f"{test.regret:.2f}"]
     assert {"CIFAR-10: ResNet's cell", "93.91 %", "94.37 %"} <= set(texts)
-    places = [text for text in texts if text.startswith("normal edge")]
-    assert places == [f"normal edge {edge}" for edge in record.space.edges]
+    places = [text for text in texts if text.startswith("edge ")]
+    assert places == [f"edge {edge}" for edge in record.space.edges]
     assert sum("points (narrow)" in text for text in texts) == 1
     assert any(text.endswith("narrow: chance in the images may have decided") for text in texts)
     assert record.genotypes["perturbation"].to_text(record.space) in texts
@@ -168,12 +171,12 @@ def test_it_is_dark_where_the_notebook_is(browser, record, tmp_path, attribute):
     words = ("true", "false") if "jp" in attribute else ("light", "dark")
     levels = []
     for word in words:
-        head = "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        (tmp_path / "page.html").write_text(f"{head}<body {attribute.format(word)}>{training(record)}")
-        browser.open(
-            (tmp_path / "page.html").as_uri(), 390, dark=word == words[0]
-        )  # the system says the other
+        page = f"{HEAD}<body {attribute.format(word)}><div class='jp-RenderedHTMLCommon'>{training(record)}"
+        (tmp_path / "page.html").write_text(page)
+        of_system = word == words[0]
+        browser.open((tmp_path / "page.html").as_uri(), 390, dark=of_system)
         assert browser.console == [] and browser.run("document.documentElement.scrollWidth") <= 390
+        assert browser.run("getComputedStyle(document.querySelector('td')).textAlign") == "left"
         levels.append(sum(map(int, browser.run(BACK).strip("rgb()").split(", ")[:3])))
         browser.picture(tmp_path / "seen.png")
         x, y = browser.run(PLACE)

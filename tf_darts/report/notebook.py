@@ -215,7 +215,8 @@ def _decisions(space: Space, stage: StageContents) -> tuple[str, HtmlTable]:
             lead = f"{d.lead:+.3f} nats" if nats else f"{100 * d.lead:+.2f} points"
             lead += " (narrow)" if d.narrow else ""
         weight = f"{weights[0]:.3f}" if len(weights) == 1 else ""
-        rows.append((f"{d.cell_type} {d.place}", d.chosen, weight, lead, d.over or ""))
+        place = d.place if len(space.cell_types) == 1 else f"{d.cell_type} {d.place}"
+        rows.append((place, d.chosen, weight, lead, d.over or ""))
     headings = ("place", "kept", "mixing weight", "lead", "over")
     keep = [i for i in range(len(headings)) if i < 2 or any(row[i] for row in rows)]
     caption = "Decisions in their order"
