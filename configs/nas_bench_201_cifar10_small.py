@@ -2,8 +2,11 @@
 
     bin/run --config=configs/nas_bench_201_cifar10_small.py --workdir=runs/small --data_dir=TFDS_DIRECTORY
 
-The same algorithm with 8 channels, one cell a stage, 8,000 training images and fewer epochs: about twenty
-minutes.
+Cost: about twenty minutes on two CPU cores.
+Result, seed 0: both networks reach a test accuracy of 71 %. The cell that perturbation selects has a true
+accuracy of 93.46 %, that of magnitude 91.79 % (docs/results.md).
+
+It is the paper's algorithm with 8 channels, one cell a stage, 8,000 training images and fewer epochs.
 """
 
 from tf_darts import paper

@@ -2,9 +2,14 @@
 
     bin/run --config=configs/nas_bench_201_reduced.py --workdir=runs/reduced --data_dir=CIFAR10.npz
 
-8 channels, one cell a stage, 16,000 training images averaged down to 16x16; 40 epochs of 125 steps where the
-paper has 100 of 391. alpha's learning rate is 8 times the paper's, as there are 8 times fewer steps: alpha
-gets as far. Fine-tuning takes the same share of the search, two epochs between decisions.
+Cost: 10 to 15 minutes of one CPU core for search and selection, before the networks are trained.
+Result, five seeds: the cells that perturbation selects have a true accuracy of 91.56 % on average, those of
+magnitude 69.38 % (docs/results.md).
+
+The network has 8 channels and one cell a stage. The 16,000 training images are averaged down to 16x16.
+There are 40 epochs of 125 steps; the paper has 100 of 391. That is 8 times fewer steps, so alpha's learning
+rate is 8 times the paper's: alpha gets as far. Fine-tuning takes the same share of the search, two epochs
+between decisions.
 """
 
 from tf_darts import paper

@@ -4,8 +4,11 @@
     bin/select --config=configs/paper.py:darts_cifar10_darts_pt --workdir=runs/darts
     bin/train --config=configs/paper.py:darts_cifar10_darts_pt --workdir=runs/darts
 
-The paper gives 0.8 GPU-days (GTX 1080 Ti) for search and selection of this row. On two CPU cores a bilevel
-step takes some seconds and the search has 19,550 of them: rows are for an accelerator.
+Cost: the paper gives 0.8 GPU-days (GTX 1080 Ti) for search and selection of this row.
+Result: the paper gives a test error of 2.61 %, the mean over four seeds. No row was run here at full size.
+
+Rows are for an accelerator. On two CPU cores a bilevel step takes some seconds, and this search has 19,550
+of them.
 """
 
 from tf_darts import paper

@@ -4,9 +4,14 @@
 or, once the environment is there,
     bin/run --config=configs/quickstart.py --workdir=runs/quickstart
 
-896 training and 899 test images of 8x8 pixels; a NAS-Bench-201 supernet of 8 channels and one cell a stage.
-The paper's search takes 39,100 steps with alpha's learning rate 3e-4; here are 1,120, with a ten times
-larger one, so that alpha gets as far.
+Cost: about two minutes on two CPU cores.
+Result, five seeds: perturbation's networks read 96.9 % of the digits on average. The true accuracy of its
+cells is 93.52 % on average. Magnitude's is 76.50 %: four cells of 92 to 94 %, and one that can only guess
+(docs/quickstart.md).
+
+There are 896 training and 899 test images of 8x8 pixels. The supernet is that of NAS-Bench-201 with 8
+channels and one cell a stage. The paper's search takes 39,100 steps with alpha's learning rate 3e-4; here
+are 1,120, with a ten times larger one, so that alpha gets as far.
 """
 
 from tf_darts import config as config_lib

@@ -2,14 +2,21 @@
 
     bin/run --config=configs/recommended.py --workdir=runs/recommended --data_dir=CIFAR10.npz
 
-All of CIFAR-10 at half its resolution, 12 epochs for each of the two supernets: half an hour of one core for
-search and selection (bin/search, bin/select), before the network is trained. It differs from the paper's
-DARTS+PT in three ways. Alpha is perturbed at random in every step (SDARTS-RS), which keeps a supernet from
-leaning on one operation of an edge. All edges are decided from one set of probes of the searched supernet,
-without fine-tuning. And the probes of two supernets, searched with different seeds, count together: which of
-two operations took over an edge's work is chance in one supernet, and seldom the same chance in two. How it
-was chosen, and what it reaches on seeds that had no part in that: docs/results.md,
-configs/study_recommended.py. In four minutes: configs/recommended_small.py.
+Cost: half an hour of one CPU core for search and selection, before the network is trained.
+Result, five seeds: a cell with a true accuracy of 94.36 % on each; the best of the space has 94.37 %
+(docs/results.md). These seeds had no part in the choice of the recipe.
+
+It sees all of CIFAR-10 at half its resolution, for 12 epochs in each of the two supernets. It differs from
+the paper's DARTS+PT in three ways:
+
+- Alpha is perturbed at random in every step (SDARTS-RS). This keeps a supernet from leaning on one
+  operation of an edge.
+- All edges are decided from one set of probes of the searched supernet, without fine-tuning.
+- The probes of two supernets, searched with different seeds, count together. In one supernet it is chance
+  which of two operations took over an edge's work. In two it is seldom the same chance.
+
+configs/study_recommended.py compares it with the paper's settings. For minutes:
+configs/recommended_small.py.
 """
 
 from tf_darts import config as config_lib

@@ -2,12 +2,15 @@
 
     bin/run --config=configs/recommended_small.py --workdir=runs/recommended_small --data_dir=CIFAR10.npz
 
-8,000 images of CIFAR-10 at half its resolution, 20 epochs: four minutes of one core for search and selection
-(bin/search, bin/select), before the network is trained. It differs from the paper's DARTS+PT (fixed alpha) in
-what a probe measures: the mean loss instead of the count of correct images, which turns on the few images
-that a removal pushes over a boundary. Where there is half an hour, configs/recommended.py selects better. How
-it was chosen, and what it reaches on seeds that had no part in that: docs/results.md,
-configs/study_recommended_small.py.
+Cost: four minutes of one CPU core for search and selection, before the network is trained.
+Result, five seeds: cells with a true accuracy of 93.80 % on average, at least 93.42 %; the best of the
+space has 94.37 % (docs/results.md). These seeds had no part in the choice of the recipe.
+
+It sees 8,000 images of CIFAR-10 at half its resolution, for 20 epochs. It differs from the paper's DARTS+PT
+(fixed alpha) in what a probe measures. The paper counts correct images, which turns on the few that a
+removal pushes over a boundary. The recipe takes the mean loss. If you have half an hour,
+configs/recommended.py selects better. configs/study_recommended_small.py compares it with the paper's
+settings.
 """
 
 from tf_darts.config import files

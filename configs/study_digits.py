@@ -1,11 +1,14 @@
 """Every search method on scikit-learn's digits: magnitude and perturbation from each supernet, three seeds.
 
-SGAS decides during the search: as published by magnitude (sgas), or by perturbation (sgas_pt).
-
     bin/study --config=configs/study_digits.py --output=runs/study_digits
 
-The scale of configs/quickstart.py; selected networks are trained as there. Hours on two CPU cores; for two
-methods, leave the others out of `searches`.
+Cost: 2.3 hours of one CPU core in all. Two jobs run at a time.
+Result: perturbation is better in 22 of 27 pairs of a method and a seed, by 3.00 points of true accuracy on
+average (docs/results.md).
+
+The scale is that of configs/quickstart.py, and selected networks are trained as there. SGAS decides during
+the search: by magnitude, as published (sgas), or by perturbation (sgas_pt). For two methods, leave the
+others out of `searches`.
 """
 
 from tf_darts.config import files

@@ -2,9 +2,13 @@
 
     bin/study --config=configs/study_methods_cifar10.py --output=runs/study_methods --data_dir=CIFAR10.npz
 
-NAS-Bench-201, smaller than configs/nas_bench_201_reduced.py: 4,000 images, 20 epochs of 31 steps. alpha's
-learning rate is 63 times the paper's, as there are 63 times fewer steps. A search takes one to several
-minutes of one core, by method. Nothing is trained: the table has the true accuracy.
+Cost: 2.6 hours of one CPU core in all. Two jobs run at a time.
+Result: perturbation is better in 22 of 27 pairs of a method and a seed, by 6.17 points of true accuracy on
+average (docs/results.md).
+
+The scale is smaller than that of configs/nas_bench_201_reduced.py: 4,000 images, 20 epochs of 31 steps.
+That is 63 times fewer steps than the paper has, so alpha's learning rate is 63 times the paper's. Nothing
+is trained: the table has the true accuracy.
 """
 
 from tf_darts import config as config_lib

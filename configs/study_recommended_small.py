@@ -2,9 +2,13 @@
 
     bin/study --config=configs/study_recommended_small.py --output=runs/study_small --data_dir=CIFAR10.npz
 
+Cost: 1.4 hours of one CPU core in all. Two jobs run at a time.
+Result: a true accuracy of 93.80 % on average by the recipe, of 93.32 % by the paper's DARTS+PT, of 93.12 %
+by its DARTS+PT (fixed alpha) (docs/results.md).
+
 Seeds 0, 1 and 2 chose the recipe, `fixed_alpha` with `perturbation_loss` (configs/recommended_small.py);
-these had no part in that. `darts` and `fixed_alpha` with `perturbation` are the paper's DARTS+PT and DARTS+PT
-(fixed alpha).
+these had no part in that. `darts` and `fixed_alpha` with `perturbation` are the paper's DARTS+PT and
+DARTS+PT (fixed alpha).
 """
 
 from tf_darts import config as config_lib

@@ -1,5 +1,7 @@
 """The files in configs/: valid, and true to what they say."""
 
+import ast
+import re
 import runpy
 from pathlib import Path
 
@@ -31,6 +33,22 @@ def test_a_config_is_valid_and_says_how_it_is_run(path):
     assert first.endswith(".") and len(first) > 20
     command = f"bin/run --config=configs/{path.name} --workdir=runs/"
     assert any(line.startswith(f"    {command}") for line in rest)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_the_first_lines_say_command_cost_and_result(path):
+    text = ast.get_docstring(ast.parse(path.read_text()))
+    first, command, facts, *rest = text.split("\n\n")
+    assert first.endswith(".") and "\n" not in first
+    commands = [line for line in command.splitlines() if line.startswith("    ")]
+    assert commands and all(line.startswith("    bin/") for line in commands)
+    assert f"configs/{path.stem}.py" in command
+    cost, result = re.fullmatch(r"(Cost: .*)\n(Result.*: .*)", facts, re.S).groups()
+    assert "\n" not in cost and re.search("minute|hour|GPU-days|times that of each row", cost)
+    assert re.search(r"\d", result)
+    assert rest  # what it is about
+    for sentence in re.split(r"(?<=[.:?])\s+", "\n".join([facts, *rest])):
+        assert "bin/" in sentence or len(sentence.split()) <= 35, sentence
 
 
 def test_a_config_is_made_anew_at_each_call():
