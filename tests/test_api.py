@@ -64,19 +64,21 @@ def done(tmp_path_factory):
     (block,) = [block for block in blocks if "from tf_darts import api" in block]
     block = shortened(
         block,
-        ('{"space": "nas_bench_201", "search.epochs": 10}', repr(SHORT)),
+        ("digits.images / 16, digits.target", "IMAGES, LABELS"),
+        ('files.load("quickstart")', repr(SHORT)),
         ("trained.export()", "card = trained.export(formats=['keras'], check_images=20)"),
     )
-    names = {"images": IMAGES, "labels": LABELS, "new_images": IMAGES[:3]}
+    names = {"IMAGES": IMAGES, "LABELS": LABELS}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         exec(block, names)
-    return names, folder / "runs" / "mine"
+        names["selected"] = api.select(names["searched"], "perturbation")  # finds what is there
+    return names, folder / "runs" / "py"
 
 
 def test_the_lines_of_the_readme_leave_a_work_directory_for_every_program(done):
     names, workdir = done
-    assert names["searched"].workdir == Path("runs/mine")
+    assert names["searched"].workdir == Path("runs/py")
     config = json.loads((workdir / "config.json").read_text())["config"]
     assert config["data"]["source"] == "npz" and config["data"]["path"] == str(workdir / "data.npz")
     with np.load(workdir / "data.npz") as arrays:

@@ -28,7 +28,7 @@ DOCS = ROOT / "docs"
 
 def blocks(name, start):
     """Python code of a page that contains a text."""
-    path = ROOT / name if name in ("README.md", "CONTRIBUTING.md") else DOCS / name
+    path = ROOT / name if name == "CONTRIBUTING.md" else DOCS / name
     return [block for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.S) if start in block]
 
 
@@ -100,8 +100,8 @@ def test_a_checkpoint_like_the_releases_becomes_a_file(tmp_path, monkeypatch, na
         np.testing.assert_array_equal(read[f"adam/{t}/exp_avg_sq"], expected)
 
 
-def test_the_criterion_of_the_readme_is_the_log_odds_of_a_wrong_answer():
-    (block,) = blocks("README.md", "def odds")
+def test_the_criterion_of_the_page_on_extending_is_the_log_odds_of_a_wrong_answer():
+    (block,) = blocks("extending.md", "def odds")
     names = {}
     exec(block, names)
     assert names["odds"](Score(3, 10, 1.0)) == pytest.approx(np.log(7.5 / 3.5))

@@ -53,24 +53,18 @@ Coverage = FromPage | Runs | Checked | Shows
 # A study as an array of SLURM tasks: everything is checked, the data too, and no job is run.
 NO_JOBS = {"study": ("--slurm=jobs.sh",)}
 
+SHORT_EXPORT = ("--formats=keras,tflite", "--check_images=8")
+
 # By page and by how the block begins.
 COVERAGE: dict[str, dict[str, Coverage]] = {
     "README.md": {
         "bin/quickstart ": Checked("test_commands.py runs bin/quickstart; bin/test runs all of this"),
         "selection method ": Shows("the end of bin/quickstart"),
-        "WORKDIR/config.json ": Shows("a work directory; test_commands.py compares"),
-        "from tf_darts import api": FromPage("tests/test_api.py"),
-        "bin/run --config=configs/recommended_small.py": Runs(),
-        "bin/select --workdir=runs/mine --table=": Runs(),
-        'pip install -e ".[nats-bench]"': Checked(
-            "NATS-Bench's file of 2 GB; tests/nas_bench/test_convert_nats_bench.py converts a made one"
-        ),
-        "bin/study --config=configs/study_nas_bench_201.py": Runs(NO_JOBS),
-        "OUTPUT/results.csv": Shows("a study's folder; tests/study/test_program.py"),
-        "config ─► data source": Shows("the parts"),
-        "import math": FromPage("tests/test_docs.py"),
+        "bin/run --config=configs/recommended_small.py": Runs({"export": SHORT_EXPORT}),
+        "from sklearn.datasets import load_digits": FromPage("tests/test_api.py"),
     },
     "architecture.md": {
+        "config ─► data source": Shows("the parts"),
         "┌───": Shows("the folders; tests/test_imports.py compares with the sources"),
     },
     "cloud_tpu.md": {
@@ -84,8 +78,9 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "# tf_darts/data/stripes.py": FromPage("tests/test_docs.py"),
         ".venv/bin/python -m build ": Checked("tests/test_release.py builds and installs"),
     },
+    "data.md": {"bin/run --config=configs/recommended_small.py": Runs()},
     "export.md": {
-        "bin/export ": Runs({"export": ("--formats=keras,tflite", "--check_images=8")}),
+        "bin/export ": Runs({"export": SHORT_EXPORT}),
         "import keras, numpy": FromPage("tests/cli/test_export.py"),
         "import numpy, tensorflow": FromPage("tests/cli/test_export.py"),
     },
@@ -107,6 +102,12 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "from tf_darts.models import torch_weights": FromPage("tests/test_docs.py"),
     },
     "methods.md": {"bin/search ": Runs()},
+    "nas_bench_201.md": {
+        "bin/select --workdir=runs/mine --table=": Runs(),
+        'pip install -e ".[nats-bench]"': Checked(
+            "NATS-Bench's file of 2 GB; tests/nas_bench/test_convert_nats_bench.py converts a made one"
+        ),
+    },
     "paper.md": {"bin/search ": Runs(), "ROWS=": Runs(NO_JOBS)},
     "performance.md": {
         'pip install -e ".[peer]"': Checked(
@@ -114,6 +115,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         ),
         "bin/benchmark ": Checked("a GPU, and PyTorch; tests/tools/benchmark/test_device.py"),
     },
+    "programs.md": {"bin/select ": Runs()},
     "reliability.md": {
         "python -m tests.faults.kill": Checked("hours; tests/faults/test_programs.py kills at some points")
     },
@@ -122,11 +124,16 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "bin/report ": Runs(),
     },
     "results.md": {"bin/study ": Runs(NO_JOBS)},
+    "studies.md": {
+        "bin/study --config=configs/study_nas_bench_201.py": Runs(NO_JOBS),
+        "OUTPUT/results.csv": Shows("a study's folder; tests/study/test_program.py"),
+    },
     "tutorial.md": {
         "bin/tensorboard ": Checked("report.md has the same, and it is run"),
         "bin/": FromPage("tests/cli/test_tutorial.py"),
         ".venv/bin/python ": FromPage("tests/cli/test_tutorial.py"),
     },
+    "work_directory.md": {"WORKDIR/config.json ": Shows("a work directory; test_commands.py compares")},
 }
 
 

@@ -110,11 +110,13 @@ def test_the_commands_of_a_page_do_what_they_are_for(call, checkout, ground, tmp
                 assert all((folder / path).exists() for _, _, path in named), command
 
 
-def test_quickstart_prints_the_table_of_the_readme_and_leaves_what_the_readme_lists(checkout, quickstart):
-    blocks = pages.blocks(ROOT / "README.md")
+def test_quickstart_prints_the_table_of_the_readme_and_leaves_what_the_page_on_it_lists(checkout, quickstart):
     table, tree = (
-        next(block.text for block in blocks if block.text.startswith(start))
-        for start in ("selection method ", "WORKDIR/config.json ")
+        next(block.text for block in pages.blocks(ROOT / page) if block.text.startswith(start))
+        for page, start in (
+            ("README.md", "selection method "),
+            ("docs/work_directory.md", "WORKDIR/config.json "),
+        )
     )
     table = table.partition("\n\n")[0]  # the sentences below it have figures of the run
     shape = [re.split(r"\s{2,}", line.strip())[0] for line in table.splitlines() if not line.startswith(" ")]

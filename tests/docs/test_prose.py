@@ -1,0 +1,86 @@
+"""README.md can be scanned: its length, its sentences, and terms that are explained before they are used."""
+
+import csv
+import re
+
+import pytest
+
+from tests.docs import pages, prose
+from tests.docs.pages import ROOT
+
+README = ROOT / "README.md"
+
+
+def test_the_readme_is_short_and_so_are_its_sentences():
+    found = prose.measure(README)
+    assert found.lines <= 130 and found.size <= 9_000
+    assert len(found.words) > 20 and found.mean <= 15
+    assert max(found.words) <= 35, found.longest
+
+
+def test_the_readme_explains_every_term_before_it_uses_it():
+    assert prose.used_before_explained(README.read_text(encoding="utf-8")) == []
+
+
+def test_the_two_commands_are_on_the_first_screen():
+    lines = README.read_text(encoding="utf-8").splitlines()
+    begins = [
+        next(k for k, line in enumerate(lines) if line.startswith(c)) for c in ("bin/quickstart", "bin/test")
+    ]
+    assert max(begins) < 25
+
+
+def test_sentences_are_found_and_what_is_none_is_left_out():
+    text = (
+        "# A heading\n\nOne `bin/run --x` sentence, e.g. This. Two [links here](a.md#b), of\na line. Is it?"
+        " Yes: a colon is none.\n\n| a | table. And |\n|---|---|\n\n```bash\na block. Here\n```\n\n"
+        "- An item\n- Another\n  one.\n"
+    )
+    assert prose.sentences(text) == [
+        "One `bin/run --x` sentence, e.g. This.",
+        "Two links here, of a line.",
+        "Is it?",
+        "Yes: a colon is none.",
+        "An item",
+        "Another one.",
+    ]
+    assert list(map(prose.words, prose.sentences(text))) == [5, 6, 2, 5, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "early"),
+    [
+        ("A *cell* is a graph. Two cells.", []),
+        ("Two cells. A *cell* is a graph.", ["cell"]),
+        ("A **cell** is strong, not explained.", ["cell"]),
+        ("| a cell |\n|---|\n\nA *cell* is a graph.", ["cell"]),
+        ("`cell` is code, and so is\n\n```\ncell\n```\n\nA *cell* is a graph; excellent.", []),
+    ],
+)
+def test_a_term_is_explained_in_italics(text, early):
+    assert prose.used_before_explained(text, ("cell", "edge")) == early
+
+
+def test_every_page_has_a_row():
+    rows = prose.table().splitlines()
+    assert [row.split()[0] for row in rows[2:]] == [path.name for path in pages.PAGES]
+
+
+def test_the_picture_shows_what_was_measured():
+    text = (ROOT / "docs" / "idea.svg").read_text(encoding="utf-8")
+    lines = dict(re.findall(r'<path class="(conv|skip)" d="M([\d. L]+)"', text))
+    with (ROOT / "results" / "search_epochs" / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for kind, selection in (("conv", "perturbation"), ("skip", "magnitude")):
+        heights = [float(point.split()[1]) for point in lines[kind].split("L")]
+        for height, epochs in zip(heights, (10, 20, 40), strict=True):
+            of_seeds = [
+                float(row["c10_test_accuracy"])
+                for row in rows
+                if (row["search"], row["selection"]) == (f"after_{epochs}", selection)
+            ]
+            mean = sum(of_seeds) / 5
+            assert 65 + (202 - height) * 3 / 13 == pytest.approx(
+                mean, abs=0.03
+            )  # from 65 % at 202 to 95 at 72
+            assert f"{mean:.1f}" in text
