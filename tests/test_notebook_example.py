@@ -16,7 +16,7 @@ from tests.notebook import NOTEBOOK
 from tests.report.test_pages import check_page
 
 STORED = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-LARGEST = 400_000  # bytes: GitHub shows no notebook that is very large
+LARGEST = 300_000  # bytes: GitHub shows no notebook that is very large
 
 
 def code(found):

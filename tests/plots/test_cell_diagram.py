@@ -68,7 +68,7 @@ def test_every_edge_is_labelled_between_its_nodes():
         assert choice.source < label.get_position()[0] < choice.target
         assert label.get_position()[1] > 0.3
     others = {text.get_text() for text in axes.texts}
-    assert {"$c_{k-2}$", "$c_{k-1}$", "2", "3", "4", "5", "output", "concatenate", "$ not maths"} <= others
+    assert {"cₖ₋₂", "cₖ₋₁", "2", "3", "4", "5", "output", "concatenate", "$ not maths"} <= others
     assert len(_pixels(figure_to_png_bytes(figure))) > 100
 
 

@@ -80,7 +80,7 @@ def test_a_piece_is_well_formed_with_a_picture_and_loads_nothing(record, piece):
     check_page(content)
     assert ElementTree.fromstring(content).tag == "{http://www.w3.org/2000/svg}svg"
     assert "var(--c-ffffff)" in content and "prefers-color-scheme:dark" in content
-    assert len(text) < 120_000  # a notebook keeps it
+    assert len(text) < 80_000  # a notebook keeps it
 
 
 def test_a_picture_names_the_operations_as_text(record):

@@ -30,6 +30,9 @@ class DrawnEdge(Protocol):
     target: int
 
 
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # no text of a picture is a formula
+
+
 def cell_axes(
     figure: Figure, space: Space, place: tuple[float, float, float, float], above: float, title: str
 ):
@@ -90,7 +93,7 @@ def arrow_head(axes: Axes, tail: np.ndarray, tip: np.ndarray, colour: str) -> No
 def draw_nodes(axes: Axes, space: Space) -> None:
     """Draw the boxes of a cell's inputs, nodes and output."""
     inputs = space.input_nodes
-    names = ["input"] if inputs == 1 else [f"$c_{{k-{inputs - i}}}$" for i in range(inputs)]
+    names = ["input"] if inputs == 1 else [f"cₖ₋{inputs - i}".translate(_SUBSCRIPTS) for i in range(inputs)]
     for node, name in enumerate(names):
         draw_box(axes, node, name, INPUT_FILL)
     for node in space.targets:

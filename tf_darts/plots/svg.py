@@ -58,6 +58,22 @@ def inline(figure: Figure, name: str, label: str) -> Drawing:
     return Drawing(themed(svg), round(96 * figure.get_figwidth()))
 
 
+def _shortened(path: re.Match[str]) -> str:
+    """Return a path of straight lines as steps of tenths of a point: a notebook keeps what it shows."""
+    parts, x, y = [], 0, 0
+    for command, *place in re.findall(r"([MLz])(?:\s+(\S+)\s+(\S+))?", path[0]):
+        if command == "z":
+            parts.append("z")
+            continue
+        to_x, to_y = (round(10 * float(number)) for number in place)
+        if command == "M":
+            parts.append(f"M{to_x / 10:g} {to_y / 10:g}")
+        elif (to_x, to_y) != (x, y):
+            parts.append(f"l{(to_x - x) / 10:g} {(to_y - y) / 10:g}")
+        x, y = to_x, to_y
+    return "".join(parts)
+
+
 def themed(svg: str) -> str:
     """Replace colours that a dark page has others for by variables of the page."""
     return re.sub(r"#[0-9a-f]{6}\b", lambda m: _variable(m[0]) if m[0] in DARK else m[0], svg)
@@ -99,8 +115,7 @@ def image(figure: Figure, label: str) -> str:
     drawing = inline(figure, "picture", label)
     paper = f'<rect width="100%" height="100%" fill="{_variable(PAPER)}"/>'
     opening, rest = re.fullmatch(r"(<svg [^>]*>)(.*)", drawing.markup, re.S).groups()
-    # A hundredth of a point is enough, and half the length: a notebook keeps what it shows.
-    rest = re.sub(r"\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}", rest)
+    rest = re.sub(r'(?<= d=")[MLz\d.\s-]+(?=")', _shortened, rest)
     rest = re.sub(r"\s*\n\s*", "\n", rest)
     rim = f"[id*={_RIM}] text{{paint-order:stroke;stroke:{_variable(PAPER)};stroke-width:3px}}"
     content = f"{opening}<style>{styles()}{rim}</style>{paper}{rest}"
