@@ -57,7 +57,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, text in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     titles = {"index": "All modules"} | {name: f"tf_darts.{name}" for name in names}
-    config.nav.append({"Reference": [{titles[name]: f"reference/{name}.md"} for name in pages]})
+    (reference,) = (section["Reference"] for section in config.nav if "Reference" in section)
+    reference.append({"Modules": [{titles[name]: f"reference/{name}.md"} for name in pages]})
     return files
 
 
