@@ -171,9 +171,8 @@ def train(
     """
     stage = training_stage(workdir, session.config, name, genotype.to_text(session.space))
     stage.check(session.data.record)
-    finished = stage.path / "result.json"
-    if finished.exists():
-        return stage.path, read_json(finished)
+    if training_loop.finished(stage.path, session.config):
+        return stage.path, read_json(stage.path / "result.json")
     _check_training(session, genotype)
     setup = training_setup.make(session.config, session.space, genotype, session.data, session.strategy)
     with _at_work(stage, session) as folder:

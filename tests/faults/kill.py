@@ -64,6 +64,9 @@ POINTS: dict[str, list[tuple[str, list]]] = {
         ("kill_at", [SAVES + "_seal", 1, "after"])
     ],
     "training: the result is not yet written": [("kill_at", ["tf_darts.training.loop:finish", 1, "before"])],
+    "training: the pictures are not yet drawn": [
+        ("kill_at", ["tf_darts.training.mistakes:leave", 1, "before"])
+    ],
     "training: the result is written": [("kill_at", ["tf_darts.training.loop:finish", 1, "after"])],
     "report: the picture is not yet written": [
         ("kill_at", ["tf_darts.plots.cell_diagram:save_genotype_picture", 1, "before"])

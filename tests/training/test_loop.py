@@ -170,7 +170,11 @@ def test_a_result_stays_where_the_process_ends_among_the_pictures(tmp_path, monk
     folder = tmp_path / "a"
     with pytest.raises(tiny.StoppedError):
         train(folder)
-    assert loop.read_json(folder / "result.json")["epochs"] == 3
+    result = loop.read_json(folder / "result.json")
+    assert result["epochs"] == 3 and not loop.finished(folder, tiny.config())
+    assert train(folder)[1] == result  # the pictures alone are made up for
+    assert loop.finished(folder, tiny.config())
+    assert (folder / "confusion.png").exists() and len(tiny.rows(folder / "metrics.jsonl")) == 17
 
 
 def test_of_very_many_classes_no_matrix_is_made(tmp_path):
@@ -178,7 +182,9 @@ def test_of_very_many_classes_no_matrix_is_made(tmp_path):
     predictions = loop.mistakes.Predictions(labels, (labels + 1) % 10_000, np.ones(10_000))
     names = [f"class {k}" for k in labels]
     images = np.zeros((10_000, 2, 2, 1), np.uint8)
-    assert set(loop.mistakes.leave(tmp_path, predictions, images, names)) == {"mistakes"}
+    shown = []
+    loop.mistakes.leave(tmp_path, predictions, images, names, shown.append)
+    assert [set(pictures) for pictures in shown] == [{"mistakes"}]
     content = loop.read_json(tmp_path / "errors.json")
     assert "confusion" not in content and content["mistakes"] == 10_000
     assert (tmp_path / "errors.json").stat().st_size < 1_000_000

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import ml_collections
 import tensorflow as tf
 
 from tf_darts.data.image_data import ImageData
@@ -119,19 +120,34 @@ def run(
     told.end()
     if not (folder / "result.json").exists():
         _conclude(setup, stage, name)
+        if setup.config.data.stream:
+            _show(setup, stage, name, read_json(folder / "result.json"))
+    if not finished(folder, setup.config):
+        _show(setup, stage, name, read_json(folder / "result.json"))
     stage.close()
     return read_json(folder / "result.json")
 
 
+def finished(folder: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
+    """Return whether nothing of a training is left to do: its result is there, and what is shown of it.
+
+    The result comes first: neither a picture that cannot be drawn nor a kill meanwhile takes it away.
+
+    Args:
+      folder: of the training.
+      config: the whole config.
+    """
+    shown = config.data.stream or (folder / mistakes.NAME).exists()
+    return shown and (folder / "result.json").exists()
+
+
 def _conclude(setup: TrainingSetup, stage: StageRun, name: str) -> None:
-    """Warn of a collapse, show what came out, and leave result.json."""
+    """Warn of a collapse, and leave result.json."""
     epochs, folder = stage.metrics.epochs, stage.folder
     signs = collapse.of_accuracy(epochs[-1], "test_accuracy", setup.test.size, setup.classes)
     Warnings(f"train {name}").keep(folder, signs)
     content = _result(setup, epochs) | guard.counted(stage.metrics.skipped)
-    # First: a picture that cannot be drawn, or a kill while it is, takes no result away.
     finish(folder / "result.json", as_json(content))
-    _show(setup, stage, name, content)
 
 
 def evaluation(setup: TrainingSetup) -> Callable[[], dict[str, float]]:
@@ -160,7 +176,14 @@ def evaluation(setup: TrainingSetup) -> Callable[[], dict[str, float]]:
 def _show(setup: TrainingSetup, stage: StageRun, name: str, result: dict[str, Any]) -> None:
     """Leave what the trained network gets wrong, and show it and the final figures in TensorBoard."""
     metrics, step = stage.metrics, stage.step
-    pictures = {}
+
+    def show(pictures: dict[str, bytes]) -> None:
+        if metrics.shown:
+            for kind, png in pictures.items():
+                metrics.image(kind, png, step)
+            metrics.scalars("final", tensorboard_texts.final(result), step)
+            metrics.plugin(*tensorboard_texts.compare(setup.config, name, result))
+
     # What is streamed is too much to look back at.
     if isinstance(setup.data, ImageData) and isinstance(setup.test, ImageSet):
         predictions = mistakes.predict(
@@ -170,12 +193,9 @@ def _show(setup: TrainingSetup, stage: StageRun, name: str, result: dict[str, An
             lambda images: setup.network(images, training=False)[0],
             setup.config.runtime.steps_per_call,
         )
-        pictures = mistakes.leave(stage.folder, predictions, setup.data.x_test, setup.data.class_names)
-    if metrics.shown:
-        for kind, png in pictures.items():
-            metrics.image(kind, png, step)
-        metrics.scalars("final", tensorboard_texts.final(result), step)
-        metrics.plugin(*tensorboard_texts.compare(setup.config, name, result))
+        mistakes.leave(stage.folder, predictions, setup.data.x_test, setup.data.class_names, show)
+    else:
+        show({})
 
 
 def _result(setup: TrainingSetup, epochs: list[dict[str, float]]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tf_darts.runtime.steps import in_place
 from tf_darts.workdir.files import write_atomically
 from tf_darts.workdir.records import write_json
 
+NAME = "errors.json"
 SHOWN = 20  # images
 _NAMED = 20  # most classes that a picture of the matrix names and counts
 _CLASSES = 1000  # most classes that a matrix is made of: its numbers grow with their square
@@ -100,15 +101,20 @@ def predict(
 
 
 def leave(
-    folder: pathlib.Path, predictions: Predictions, images: np.ndarray, classes: Sequence[str]
-) -> dict[str, bytes]:
-    """Write errors.json and the pictures that can be drawn; return the pictures as PNG files by name.
+    folder: pathlib.Path,
+    predictions: Predictions,
+    images: np.ndarray,
+    classes: Sequence[str],
+    show: Callable[[dict[str, bytes]], None] = lambda pictures: None,
+) -> None:
+    """Write the pictures that can be drawn, and errors.json, which says that the rest is there.
 
     Args:
       folder: the training's folder.
       predictions: of the test set.
       images: the test set, uint8 [N, H, W, C].
       classes: names of the classes.
+      show: told of the pictures, PNG files by name, before errors.json is written.
     """
     mistakes, drawn = predictions.mistakes, {}
     matrix = None
@@ -119,6 +125,9 @@ def leave(
     if len(mistakes):
         drawn["mistakes"] = png_of("mistakes.png", lambda: _mistakes(predictions, images, classes))
     pictures = {name: png for name, png in drawn.items() if png is not None}
+    for name, png in pictures.items():
+        write_atomically(folder / f"{name}.png", png)
+    show(pictures)
     rows = [
         {
             "image": int(i),
@@ -135,10 +144,7 @@ def leave(
         "mistakes": len(mistakes),
         "surest_mistakes": rows,
     }
-    write_json(folder / "errors.json", content)
-    for name, png in pictures.items():
-        write_atomically(folder / f"{name}.png", png)
-    return pictures
+    write_json(folder / NAME, content)
 
 
 def _confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
