@@ -93,7 +93,7 @@ def test_a_finished_search_whose_last_checkpoint_is_damaged(search, programs, fo
     (path,) = sorted((tmp_path / "run" / "search" / "checkpoints").glob("*.data*"))[-1:]
     os.truncate(path, path.stat().st_size - 1)
     arguments = [*small.arguments(folder, str(tmp_path / "run")), "--method=magnitude"]
-    assert f"{path}, or its checksum in" in error_of(programs.call("select", *arguments, cwd=folder))
+    assert f"{path}, or its checksum in" in last_line(programs.call("select", *arguments, cwd=folder))
     ended = search()
     assert ended.status == 0 and "warning: " in ended.err and str(path) in ended.err
     shutil.rmtree(tmp_path / "run" / "selection")  # where selecting stopped
@@ -244,7 +244,7 @@ def test_data_that_fail_or_stall(programs, folder, tmp_path):
     # It stalls at the start: nothing is written yet.
     flags = [*small.arguments(folder, str(run)), *arguments]
     programs.start(
-        "search", *flags, cwd=folder, faults=[("stall_at", ["tf_darts.data.sources:_check", 1, 600.0])]
+        "search", *flags, cwd=folder, faults=[("stall_at", ["tf_darts.data.sources:check", 1, 600.0])]
     )
     time.sleep(3)
     assert programs.kill().status == -9 and not run.exists()
