@@ -168,6 +168,8 @@ def test_a_result_stays_where_its_pictures_fail(tmp_path, monkeypatch, capsys):
 def test_a_result_stays_where_the_process_ends_among_the_pictures(tmp_path, monkeypatch):
     tiny.stop_at_call(monkeypatch, loop.mistakes, "leave", 1)
     folder = tmp_path / "a"
+    folder.mkdir()
+    tiny.data(tiny.config()).record.write(folder)  # as the stage does
     with pytest.raises(tiny.StoppedError):
         train(folder)
     result = loop.read_json(folder / "result.json")

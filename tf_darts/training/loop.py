@@ -23,7 +23,7 @@ from tf_darts.training import mistakes, schedule
 from tf_darts.training import step as step_lib
 from tf_darts.training.callbacks import Callbacks
 from tf_darts.training.setup import TrainingSetup
-from tf_darts.workdir import tensorboard_texts
+from tf_darts.workdir import data_record, tensorboard_texts
 from tf_darts.workdir.records import as_json, finish, read_json
 from tf_darts.workdir.stage_run import StageRun
 from tf_darts.workdir.warnings import Warnings
@@ -118,11 +118,10 @@ def run(
             stage.metrics.epoch(stage.step, epoch, evaluate())
         stage.save()
     told.end()
-    if not (folder / "result.json").exists():
+    concluded = (folder / "result.json").exists()
+    if not concluded:
         _conclude(setup, stage, name)
-        if setup.config.data.stream:
-            _show(setup, stage, name, read_json(folder / "result.json"))
-    if not finished(folder, setup.config):
+    if not (concluded and finished(folder, setup.config)):
         _show(setup, stage, name, read_json(folder / "result.json"))
     stage.close()
     return read_json(folder / "result.json")
@@ -137,7 +136,9 @@ def finished(folder: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
       folder: of the training.
       config: the whole config.
     """
-    shown = config.data.stream or (folder / mistakes.NAME).exists()
+    # Version 1.0, which kept no record of the data, wrote the result last.
+    before = not (folder / data_record.NAME).exists()
+    shown = config.data.stream or before or (folder / mistakes.NAME).exists()
     return shown and (folder / "result.json").exists()
 
 
