@@ -3,7 +3,7 @@
     python -m tests.docs.prose
 
 prints a row for every page: lines, bytes, sentences, and words in a sentence. `test_prose.py` holds README.md
-to limits; the other pages have none yet.
+to limits, and every page to the length of its longest sentence.
 """
 
 import dataclasses

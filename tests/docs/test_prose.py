@@ -18,6 +18,12 @@ def test_the_readme_is_short_and_so_are_its_sentences():
     assert max(found.words) <= 35, found.longest
 
 
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+def test_no_sentence_of_a_page_has_to_be_read_twice(page):
+    found = prose.measure(page)
+    assert max(found.words, default=0) <= 35, found.longest
+
+
 def test_the_readme_explains_every_term_before_it_uses_it():
     assert prose.used_before_explained(README.read_text(encoding="utf-8")) == []
 

@@ -7,9 +7,9 @@ from tf_darts.tools.tpu_check.cases import CHIPS
 
 _HEAD = """# Do the steps run on a TPU?
 
-Written by `bin/tpu_check`. No TPU was at hand. Steps that the programs run were lowered to StableHLO by
-TensorFlow's own TPU bridge, as `TPUStrategy` would, and, where the table does not say "lowered only",
-compiled by libtpu, the compiler of Cloud TPUs, for v4 and v5e. A TPU VM with this TensorFlow has the version
+Written by `bin/tpu_check`. No TPU was at hand. TensorFlow's own TPU bridge lowered steps of the
+programs to StableHLO, as `TPUStrategy` would. Where the table does not say "lowered only", libtpu, the
+compiler of Cloud TPUs, then compiled them for v4 and v5e. A TPU VM with this TensorFlow has the version
 of libtpu that requirements-tpu.txt names. Lowering fails on an operation that has no TPU kernel; the program
 is then searched for calls and transfers to the host and for shapes that are not static. What cannot be seen
 without a TPU: that `TPUStrategy` starts, and how long a step takes.
