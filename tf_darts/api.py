@@ -101,7 +101,8 @@ class _Run:
 
     def entry_of(self, genotype: Genotype) -> Entry | None:
         """Return what NAS-Bench-201 says about a genotype; None in every other space."""
-        return None if self.table is None else self.table.lookup(genotype)
+        table = self.table  # read once: it may be a file
+        return None if table is None else table.lookup(genotype)
 
     def contents(self, folder: pathlib.Path) -> StageContents:
         """Return what a stage left in its folder."""
@@ -389,7 +390,7 @@ class Trained:
     @property
     def _trained(self) -> trained_lib.TrainedNetwork:
         found = trained_lib.read(str(self.workdir), self.folder.name, self.run.config)
-        return found if found.record is not None else found.with_record(self.run.data.record)
+        return found.with_record(lambda: self.run.data.record)
 
 
 @process.guest

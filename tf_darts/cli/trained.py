@@ -35,7 +35,7 @@ def load() -> TrainedNetwork:
     if flags.FLAGS.data_dir is not None:
         found.config.data.path = config.data.path  # they may have been moved
     strategy.prepare()  # first: the data may use TensorFlow
-    return found if found.record is not None else found.with_record(images_of(found).record)
+    return found.with_record(lambda: images_of(found).record)
 
 
 def images_of(found: TrainedNetwork) -> Data:

@@ -221,9 +221,10 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
             f"config: selection.noise_radius is {selection.noise_radius} with search.method 'pc_darts', whose"
             " mixing weights are weighted by edges too; allowed: 0"
         )
-    if not re.fullmatch(r"[\w-]{0,60}", selection.name):  # as stage_folders.LONGEST_NAME
+    if not re.fullmatch(rf"[\w-]{{0,{limits.FOLDER_NAME}}}", selection.name):
         raise UserError(
-            f"config: selection.name is {show(selection.name)}; allowed: letters, digits, _ and -, at most 60"
+            f"config: selection.name is {show(selection.name)}; allowed: letters, digits, _ and -, at most"
+            f" {limits.FOLDER_NAME}"
         )
 
 

@@ -27,5 +27,6 @@ ENTRIES = Bound(10_000, "the Hessian of so many takes 800 MB, and its eigenvalue
 TRACED_STEPS = Bound(1000, "TensorBoard opens no larger trace")
 TEXT = Bound(4096, "bytes: the longest path of a file")
 NAME = Bound(200, "bytes: the longest name of a file has 255")
-# Of all cells together; tests/config/test_ranges.py has what a graph of so many takes.
+# Of all cells together.
 SUPERNET = Bound(20_000, "tracing its graph takes half an hour")
+FOLDER_NAME = 60  # letters in the name of a selection or training; each takes up to four bytes of 255

@@ -97,6 +97,11 @@ class ShownDecision:
         return self.lead is not None and self.lead <= _Z * (self.lead_error or 0.0)
 
     @property
+    def lead_in_nats(self) -> bool:
+        """Whether the lead is in nats, image by image; else it is in accuracy."""
+        return self.by_loss and self.lead_error is not None
+
+    @property
     def by_loss(self) -> bool:
         """Whether the loss, and not the accuracy, decided."""
         return self.criterion == "loss"

@@ -242,8 +242,8 @@ def _order(made: list[ShownDecision]) -> HtmlTable:
     for d in made:
         lead = "-"
         if d.lead is not None:
-            unit = " nats" if d.criterion == "loss" and d.lead_error is not None else " points"
-            scaled = d.lead if unit == " nats" else 100 * d.lead
+            unit = " nats" if d.lead_in_nats else " points"
+            scaled = d.lead if d.lead_in_nats else 100 * d.lead
             lead = f"{scaled:+.2f}{unit} over {d.over}"
         rows.append(
             (

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import ml_collections
@@ -41,9 +42,9 @@ class TrainedNetwork:
     result: dict[str, Any]
     record: DataRecord | None
 
-    def with_record(self, record: DataRecord) -> "TrainedNetwork":
-        """Return the same; where it has no record of what it was trained on, with this one."""
-        return self if self.record is not None else dataclasses.replace(self, record=record)
+    def with_record(self, make: Callable[[], DataRecord]) -> "TrainedNetwork":
+        """Return the same; where it has no record of what it was trained on, with the one that is made."""
+        return self if self.record is not None else dataclasses.replace(self, record=make())
 
     @property
     def images(self) -> DataRecord:

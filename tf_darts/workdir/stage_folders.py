@@ -6,13 +6,12 @@ import re
 import ml_collections
 
 from tf_darts import config as config_lib
-from tf_darts.config import depends
+from tf_darts.config import depends, limits
 from tf_darts.errors import UserError, show, show_path
 from tf_darts.workdir.stage_folder import StageFolder
 
 SEARCH = "search"
 PATTERN = "*?[]"  # characters that TensorFlow takes for a pattern, where it looks for files
-LONGEST_NAME = 60  # letters; each takes up to four bytes
 _BELOW = 250  # bytes of the longest path in a work directory
 _BESIDE = 10  # bytes that the name of a folder has more while it is written
 
@@ -53,9 +52,10 @@ def check_name(flag: str, name: str) -> None:
     Raises:
       UserError: it is none, or not one in every file system.
     """
-    if not re.fullmatch(rf"[\w.-]{{1,{LONGEST_NAME}}}", name) or name.startswith("."):
+    if not re.fullmatch(rf"[\w.-]{{1,{limits.FOLDER_NAME}}}", name) or name.startswith("."):
         raise UserError(
-            f"{flag}: {show(name)}; allowed: letters, digits, _ . - (not first a dot), at most {LONGEST_NAME}"
+            f"{flag}: {show(name)}; allowed: letters, digits, _ . - (not first a dot), at most"
+            f" {limits.FOLDER_NAME}"
         )
 
 
