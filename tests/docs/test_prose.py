@@ -1,8 +1,5 @@
 """README.md can be scanned: its length, its sentences, and terms that are explained before they are used."""
 
-import csv
-import re
-
 import pytest
 
 from tests.docs import pages, prose
@@ -70,23 +67,3 @@ def test_a_term_is_explained_in_italics(text, early):
 def test_every_page_has_a_row():
     rows = prose.table().splitlines()
     assert [row.split()[0] for row in rows[2:]] == [path.name for path in pages.PAGES]
-
-
-def test_the_picture_shows_what_was_measured():
-    text = (ROOT / "docs" / "idea.svg").read_text(encoding="utf-8")
-    lines = dict(re.findall(r'<path class="(conv|skip)" d="M([\d. L]+)"', text))
-    with (ROOT / "results" / "search_epochs" / "results.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    for kind, selection in (("conv", "perturbation"), ("skip", "magnitude")):
-        heights = [float(point.split()[1]) for point in lines[kind].split("L")]
-        for height, epochs in zip(heights, (10, 20, 40), strict=True):
-            of_seeds = [
-                float(row["c10_test_accuracy"])
-                for row in rows
-                if (row["search"], row["selection"]) == (f"after_{epochs}", selection)
-            ]
-            mean = sum(of_seeds) / 5
-            assert 65 + (202 - height) * 3 / 13 == pytest.approx(
-                mean, abs=0.03
-            )  # from 65 % at 202 to 95 at 72
-            assert f"{mean:.1f}" in text
