@@ -24,7 +24,7 @@ FLOORS = (
     ("images, layers, networks", ("data", "layers", "models")),
     ("the three algorithms", ("search", "selection", "training")),
     ("the three stages", ("session", "stages")),
-    ("results, tools", ("export", "nas_bench", "analysis", "study", "paper", "report", "tools")),
+    ("results, tools", ("export", "nas_bench", "analysis", "study", "paper", "report", "whole_way", "tools")),
     ("where a user comes in", ("api", "extend", "cli")),
 )
 ORDER = tuple(name for _, names in FLOORS for name in names)

@@ -11,7 +11,6 @@ import pytest
 from tests.search import tiny
 from tf_darts import config as config_lib
 from tf_darts import spaces, stages
-from tf_darts.cli import shared_flags
 from tf_darts.data import sources
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.models import torch_weights
@@ -59,7 +58,7 @@ def done(tmp_path_factory):
     stages.check(run)
     stages.search(run, workdir)
     for method in ("magnitude", "perturbation"):
-        run = run_of(shared_flags.with_method(recorded_config(workdir), method))
+        run = run_of(config_lib.with_method(recorded_config(workdir), method))
         _, genotype = stages.select(run, workdir)
         stages.train(run, workdir, method, genotype)
     return Path(workdir)

@@ -41,9 +41,10 @@ def check(program: str, arguments: list[str]) -> None:
     elif program == "benchmark":
         module.settings.validate(module._CONFIG.value)
     else:
+        from tf_darts import config as config_lib
         from tf_darts.cli import shared_flags
 
-        shared_flags.with_method(shared_flags.load_config(table=values.get("table")), values.get("method"))
+        config_lib.with_method(shared_flags.load_config(table=values.get("table")), values.get("method"))
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ from tests.search import tiny
 from tf_darts import config as config_lib
 from tf_darts import spaces, stages
 from tf_darts.analysis import analyses
-from tf_darts.cli import shared_flags
 from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Choice, Genotype
@@ -301,7 +300,7 @@ def test_all_stages_on_cells_stacked_as_in_nas_bench_201(tmp_path):
         return tiny.run(config, spaces.of(config))
 
     stages.search(run_of(settings), str(tmp_path))
-    run = run_of(shared_flags.with_method(recorded_config(tmp_path), "perturbation"))
+    run = run_of(config_lib.with_method(recorded_config(tmp_path), "perturbation"))
     folder, genotype = stages.select(run, str(tmp_path))
     rows = tiny.rows(folder / "decisions.jsonl")
     assert [row["kind"] for row in rows] == ["operation"] * 6 + ["topology"]

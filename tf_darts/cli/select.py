@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from tf_darts import config as config_lib
 from tf_darts.cli import entry, shared_flags
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.runtime import command
@@ -14,7 +15,7 @@ flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 def program() -> None:
     """Select; print the genotype."""
     workdir = shared_flags.workdir()
-    config = shared_flags.with_method(shared_flags.load_config(table=_TABLE.value), _METHOD.value)
+    config = config_lib.with_method(shared_flags.load_config(table=_TABLE.value), _METHOD.value)
     method = config.selection.method
     table = nas_bench_201.of_config(config)
     session, own_workdir = start(config, workdir)

@@ -97,14 +97,6 @@ def table_flag() -> flags.FlagHolder:
     return flags.DEFINE_string("table", None, "The same as --config.report.table: a table of NAS-Bench-201.")
 
 
-def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_collections.ConfigDict:
-    """Return a valid copy of the config with another selection method (None: the same)."""
-    config = ml_collections.ConfigDict(config.to_dict())
-    if method not in (None, config.selection.method):
-        config.selection.method, config.selection.name = method, ""  # a name belongs to one selection
-    return config_lib.validate(config)
-
-
 def _unknown_field(name: str) -> str:
     near = difflib.get_close_matches(name, config_lib.NAMES, n=1)
     hint = f"did you mean --config.{near[0]}?" if near else "tf_darts/config/fields.py lists all fields"

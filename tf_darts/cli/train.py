@@ -41,7 +41,7 @@ def program() -> None:
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)}: allowed: one of them")
     workdir = shared_flags.workdir()
-    config = shared_flags.with_method(shared_flags.load_config(), _METHOD.value)
+    config = config_lib.with_method(shared_flags.load_config(), _METHOD.value)
     if _SELECTION.value is not None:
         config.selection.name = _SELECTION.value
         config = config_lib.validate(config)

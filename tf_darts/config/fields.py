@@ -459,6 +459,14 @@ def validate(config: ml_collections.ConfigDict, source: str = "config") -> ml_co
     return checked
 
 
+def with_method(config: ml_collections.ConfigDict, method: str | None) -> ml_collections.ConfigDict:
+    """Return a valid copy of a config with another selection method (None: the same)."""
+    config = ml_collections.ConfigDict(config.to_dict())
+    if method not in (None, config.selection.method):
+        config.selection.method, config.selection.name = method, ""  # a name belongs to one selection
+    return validate(config)
+
+
 def allow_extensions(extensions: Any) -> None:
     """Let the code be loaded that a section `extensions` names, which the user has named or written.
 
