@@ -27,7 +27,8 @@ class Reading:
 class Arrays(NamedTuple):
     """What a source function returns; `sources.load` checks it and makes it an `ImageData`.
 
-    Images are uint8 [N, H, W, C], labels are integers [N]; `reading` is of those that a caller gave.
+    Images are uint8 [N, H, W, C], labels are integers [N]; `reading` is of those that a caller gave. `files`
+    are what training and test images were read from, where each was a file.
     """
 
     x_train: np.ndarray
@@ -36,6 +37,7 @@ class Arrays(NamedTuple):
     y_test: np.ndarray
     class_names: tuple[str, ...]
     reading: Reading = Reading()
+    files: tuple[list[str], list[str]] | None = None
 
 
 def bad(field: str, value: Any, fault: str, allowed: str) -> UserError:

@@ -21,6 +21,7 @@ class ImageData:
       y_test: int32 [M].
       class_names: a name for each label.
       reading: how the images of a caller of the library were read.
+      files: what training and test images were read from, where each was a file.
     """
 
     x_train: np.ndarray
@@ -29,6 +30,7 @@ class ImageData:
     y_test: np.ndarray
     class_names: tuple[str, ...]
     reading: Reading = dataclasses.field(default_factory=Reading)
+    files: tuple[list[str], list[str]] | None = None
 
     @property
     def train_size(self) -> int:

@@ -66,7 +66,8 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
         print(
             f"data: {len(animated)} images have several frames ({shown}): the first is read", file=sys.stderr
         )
-    return Arrays(x_train, y_train, x_test, y_test, class_names)
+    names = tuple(_relative(files, root) for files, _ in parts)
+    return Arrays(x_train, y_train, x_test, y_test, class_names, files=(names[0], names[1]))
 
 
 def files(data: ml_collections.ConfigDict, seed: int) -> tuple[Files, Files, tuple[str, ...]]:
@@ -213,6 +214,26 @@ def _faults(files: Sequence[str]) -> dict[str, str]:
                 said = True
                 print(f"data: looking at {len(files)} image files, {left:.0f} s more", file=sys.stderr)
     return found
+
+
+def sides(path: str, most: int = 500) -> list[int]:
+    """Return the shorter side of some of a folder's images, in pixels, as their headers say.
+
+    Args:
+      path: the folder.
+      most: so many images, evenly chosen.
+
+    Returns:
+      The sides; none where the folder cannot be read, which `load` says.
+    """
+    root = os.path.expanduser(path)
+    try:
+        names = image_file.names_in(root)
+    except OSError:
+        return []
+    chosen = names[:: max(len(names) // most, 1)]
+    found = (image_file.size(os.path.join(root, name)) for name in chosen)
+    return [min(size) for size in found if size is not None]
 
 
 def _relative(files: Sequence[str], root: str) -> list[str]:

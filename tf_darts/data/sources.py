@@ -68,6 +68,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
         y_test=np.asarray(arrays.y_test[: data.limit_test or None], np.int32),
         class_names=arrays.class_names,
         reading=arrays.reading,
+        files=arrays.files,
     )
 
 
