@@ -4,13 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from tf_darts import spaces
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Choice, Genotype, from_text
 from tf_darts.genotypes.published import PUBLISHED
-from tf_darts.plots import cell_diagram
+from tf_darts.plots import cell_diagram, cell_layout
 from tf_darts.plots.cell_diagram import draw_cell, draw_genotypes, figure_to_png_bytes, save_genotype_picture
 
 SPACE_201 = spaces.get("nas_bench_201")
@@ -25,9 +26,13 @@ def _pixels(data):
     return np.asarray(image.convert("RGB"))
 
 
+def _name(label):
+    return label.get_text().replace("\n", "")
+
+
 def _operation_labels(axes, space):
     names = {name for rows in space.candidates.values() for row in rows for name in row}
-    return [text for text in axes.texts if text.get_text() in names]
+    return [text for text in axes.texts if _name(text) in names]
 
 
 def test_two_genotypes_side_by_side(tmp_path):
@@ -37,7 +42,7 @@ def test_two_genotypes_side_by_side(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["cells.png"]
     pixels = _pixels(path.read_bytes())
     height, width, _ = pixels.shape
-    assert height > 600 and width > 1200
+    assert height > 1200 and width > 1000
     # Both columns and both rows have something drawn, in more than one colour, on a white ground.
     for rows, columns in itertools.product(np.split(pixels[: height // 2 * 2], 2), (0, 1)):
         part = rows[:, columns * width // 2 : (columns + 1) * width // 2]
@@ -49,7 +54,9 @@ def test_two_genotypes_side_by_side(tmp_path):
 def test_none_is_grey_and_dashed_and_others_are_not():
     figure = draw_cell(SPACE_201, "normal", CELL_201)
     (axes,) = figure.axes
-    colours = {text.get_text(): text.get_color() for text in _operation_labels(axes, SPACE_201)}
+    colours = {
+        text.get_text().replace("\n", ""): text.get_color() for text in _operation_labels(axes, SPACE_201)
+    }
     dashed = [line for line in axes.lines if line.is_dashed()]
     assert [line.get_color() for line in dashed] == [colours["none"]]
     red, green, blue = (int(colours["none"][i : i + 2], 16) for i in (1, 3, 5))
@@ -63,12 +70,12 @@ def test_every_edge_is_labelled_between_its_nodes():
     (axes,) = figure.axes
     labels = _operation_labels(axes, spaces.get("darts"))
     choices = PUBLISHED["darts_pt_s5_0"].cells["reduce"]
-    assert [label.get_text() for label in labels] == [choice.operation for choice in choices]
+    assert [_name(label) for label in labels] == [choice.operation for choice in choices]
     for label, choice in zip(labels, choices, strict=True):
         assert choice.source < label.get_position()[0] < choice.target
-        assert label.get_position()[1] > 0.3
+        assert label.get_position()[1] > 0.2
     others = {text.get_text() for text in axes.texts}
-    assert {"cₖ₋₂", "cₖ₋₁", "2", "3", "4", "5", "output", "concatenate", "$ not maths"} <= others
+    assert {"cₖ₋₂", "cₖ₋₁", "2", "3", "4", "5", "out", "concatenate", "$ not maths"} <= others
     assert len(_pixels(figure_to_png_bytes(figure))) > 100
 
 
@@ -95,6 +102,33 @@ def test_labels_do_not_overlap(name):
         for box in boxes:
             assert 0 <= box.x0 <= box.x1 <= figure.bbox.width
             assert 0 <= box.y0 <= box.y1 <= figure.bbox.height
+
+
+@pytest.mark.parametrize("name", [*(name for name in PUBLISHED if "s5" in name), "nas_bench_201"])
+def test_no_arc_crosses_a_label_and_a_phone_shows_the_text(name):
+    genotype = PUBLISHED.get(name, CELL_201)
+    space = spaces.get(genotype.space)
+    for cell_type in space.cell_types:
+        figure = draw_cell(space, cell_type, genotype)
+        phone = 348  # pixels that a page has there; 96 to an inch, 72 points
+        assert figure.get_figwidth() * 96 <= phone
+        assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) * 96 / 72 >= 11
+        (axes,) = figure.axes
+        renderer = figure.canvas.get_renderer()
+        labels = _operation_labels(axes, space)
+        boxes = [label.get_window_extent(renderer) for label in labels]
+        arcs = [line for line in axes.lines if len(line.get_xdata()) > 100]
+        assert len(arcs) == len(boxes) == len(genotype.cells[cell_type])
+        for arc in arcs:
+            points = axes.transData.transform(np.column_stack(arc.get_data()))
+            for x, y in points[np.isfinite(points).all(1)]:
+                assert not any(box.x0 < x < box.x1 and box.y0 < y < box.y1 for box in boxes)
+
+
+def test_a_long_name_has_two_lines():
+    assert [cell_layout.broken(name) for name in ("nor_conv_3x3", "skip_connect", "none", "mynewconv")] == [
+        *("nor_conv_\n3x3", "skip_\nconnect", "none", "mynewconv")
+    ]
 
 
 def test_any_shape_of_cell_can_be_drawn():

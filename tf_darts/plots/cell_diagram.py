@@ -14,15 +14,19 @@ from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Choice, Genotype, validate
 from tf_darts.plots.cell_layout import (
     FONT,
-    INCHES,
+    UP,
+    across,
     arc_height,
     arrow_head,
     below,
+    broken,
     cell_axes,
     draw_nodes,
     draw_output_edges,
     edge_arcs,
+    legend_height,
     place_labels,
+    width,
 )
 from tf_darts.plots.colours import KINDS, PAPER, kind_of
 from tf_darts.plots.plain_figure import PlainFigure, figure_to_png_bytes
@@ -73,7 +77,7 @@ def draw_genotypes(space: Space, genotypes: Genotype | Mapping[str, Genotype]) -
 
 
 def save_genotype_picture(
-    path: str | os.PathLike, space: Space, genotypes: Genotype | Mapping[str, Genotype], dpi: int = 110
+    path: str | os.PathLike, space: Space, genotypes: Genotype | Mapping[str, Genotype], dpi: int = 150
 ) -> None:
     """Write the picture of `draw_genotypes` as a PNG file, which appears whole or not at all.
 
@@ -85,17 +89,18 @@ def save_genotype_picture(
 
 def _draw(space: Space, rows: list[dict[str, tuple[Choice, ...]]]) -> Figure:
     """Draw a grid of cells, each under its title."""
-    positions = space.input_nodes + space.nodes + 1
     heights = []
     for cells in rows:
         longest = max(choice.target - choice.source for choices in cells.values() for choice in choices)
-        heights.append(arc_height(longest) + 0.45)
+        heights.append(arc_height(longest) + 0.5)
     bottom = below(space)
     columns = len(rows[0])
-    legend = 0.5
-    width = columns * (positions - 1 + 1.1)
-    height = sum(heights) + len(rows) * bottom + legend
-    figure = PlainFigure(figsize=(width * INCHES, height * INCHES), facecolor=PAPER)
+    present = {
+        kind_of(choice.operation) for cells in rows for choices in cells.values() for choice in choices
+    }
+    height = sum(heights) + len(rows) * bottom + legend_height(len(present), 2 * columns)
+    inches = (columns * width(space) * across(space), height * UP)
+    figure = PlainFigure(figsize=inches, facecolor=PAPER)
     FigureCanvasAgg(figure)
     top = height
     for cells, above in zip(rows, heights, strict=True):
@@ -104,7 +109,7 @@ def _draw(space: Space, rows: list[dict[str, tuple[Choice, ...]]]) -> Figure:
             place = (column / columns, top / height, 1 / columns, (above + bottom) / height)
             axes = cell_axes(figure, space, place, above, title)
             _draw_cell(axes, space, choices)
-    _add_legend(figure, [choice for cells in rows for choices in cells.values() for choice in choices])
+    _add_legend(figure, present, 2 * columns)
     return figure
 
 
@@ -115,32 +120,33 @@ def _draw_cell(axes: Axes, space: Space, choices: Iterable[Choice]) -> None:
     labels = [
         axes.text(
             *arc[len(arc) // 2],
-            choice.operation,
+            broken(choice.operation),
             fontsize=FONT,
             color=kind_of(choice.operation)[1],
             ha="center",
             va="center",
             zorder=4,
+            linespacing=0.95,
             parse_math=False,
             path_effects=[withStroke(linewidth=3, foreground=PAPER)],
         )
         for choice, arc in zip(choices, arcs, strict=True)
     ]
     sizes = place_labels(axes, arcs, labels)
-    for choice, arc, label, size in zip(choices, arcs, labels, sizes, strict=True):
+    spots = np.array([label.get_position() for label in labels])
+    for choice, arc in zip(choices, arcs, strict=True):
         _, colour = kind_of(choice.operation)
         style = {"color": colour, "linewidth": 1.7}
         if choice.operation == "none":
             style = {"color": colour, "linewidth": 1.1, "linestyle": (0, (4, 3))}
-        # The arc is left out under its own label, so that it does not strike the text through.
-        hidden = np.all(np.abs(arc - label.get_position()) < size, axis=1)
+        # The arc is left out under labels, so that it strikes no text through.
+        hidden = np.all(np.abs(arc[:, None] - spots) < sizes, axis=-1).any(axis=-1)
         axes.plot(*np.where(hidden[:, None], np.nan, arc).T, **style, zorder=2)
         arrow_head(axes, arc[-8], arc[-1], colour)
     draw_nodes(axes, space)
 
 
-def _add_legend(figure: Figure, choices: list[Choice]) -> None:
-    present = {kind_of(choice.operation) for choice in choices}
+def _add_legend(figure: Figure, present: set[tuple[str, str]], columns: int) -> None:
     handles = [
         Line2D([], [], color=colour, linewidth=1.7, linestyle="--" if kind == "none" else "-", label=kind)
         for _, kind, colour in KINDS
@@ -149,9 +155,9 @@ def _add_legend(figure: Figure, choices: list[Choice]) -> None:
     figure.legend(
         handles=handles,
         loc="lower center",
-        ncols=len(handles),
+        ncols=columns,
         frameon=False,
-        fontsize=8.5,
+        fontsize=FONT,
         handlelength=1.6,
         columnspacing=1.6,
     )

@@ -1,7 +1,8 @@
 """The parts of a cell's picture: nodes on a line, every edge an arc above it, labels on the arcs.
 
 The arc of an edge is a half ellipse as high as the edge is long, so that arcs between the same nodes
-nest. Labels stand on their arc, at the spot near its top where they disturb least.
+nest. Labels stand on their arc, at the spot near its top where they disturb least. A cell of the usual spaces
+is as wide as a phone, and its text is read there.
 """
 
 from collections.abc import Sequence
@@ -16,11 +17,15 @@ from matplotlib.text import Text
 from tf_darts.plots.colours import FAINT, INK, INPUT_FILL, NODE_FILL, OUTPUT_FILL, SOFT
 from tf_darts.spaces import Space
 
-INCHES = 1.4  # Distance between two nodes; everything else is in units of it.
-HALF_WIDTH, HALF_HEIGHT = 0.29, 0.16  # Of a node's box.
-BUS = -0.52  # Height of the line that gathers the output nodes.
+UP = 1.0  # Inches: the unit of heights. The unit of widths is the distance between two nodes.
+_PHONE, _LEAST, _MOST = 3.55, 0.5, 0.85  # Inches: a cell's width on a phone, and limits of that distance.
+_HALF_WIDTH = 0.21  # Inches, of a node's box.
+HALF_HEIGHT = 0.13  # Of a node's box.
+BUS = -0.4  # Height of the line that gathers the output nodes.
 FONT = 8.5
+_LONG = 8  # Characters of a label on one line.
 PLACED = 30  # Labels of a cell for which a free spot is looked for.
+_FURTHEST = 75  # Points of an arc, of 201, from its top to the furthest spot for its label.
 
 
 class DrawnEdge(Protocol):
@@ -36,7 +41,7 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # n
 def cell_axes(
     figure: Figure, space: Space, place: tuple[float, float, float, float], above: float, title: str
 ):
-    """Add axes for one cell, with a title; their unit is the distance between two nodes."""
+    """Add axes for one cell, with a title; they are `width` wide, and `above` and `below` high."""
     axes = figure.add_axes(place)
     axes.set_xlim(-0.55, space.input_nodes + space.nodes + 0.55)
     axes.set_ylim(-below(space), above)
@@ -46,14 +51,35 @@ def cell_axes(
     return axes
 
 
+def width(space: Space) -> float:
+    """Return how wide a cell is, in distances between nodes."""
+    return space.input_nodes + space.nodes + 1.1
+
+
+def across(space: Space) -> float:
+    """Return the distance between two nodes, inches: as large as a phone allows."""
+    return min(max(_PHONE / width(space), _LEAST), _MOST)
+
+
+def legend_height(entries: int, columns: int) -> float:
+    """Return the height of a legend of so many entries, in units of height."""
+    return 0.15 + 0.17 * -(-entries // columns)
+
+
+def broken(operation: str) -> str:
+    """Return an operation's name, on two lines if it is long: broken after its last underscore."""
+    place = operation.rfind("_", 0, -1) + 1
+    return operation if len(operation) <= _LONG or not place else f"{operation[:place]}\n{operation[place:]}"
+
+
 def below(space: Space) -> float:
-    """Return the room that a cell needs below its nodes, in distances between nodes."""
-    return -BUS + 0.3 if gathers(space) else 0.35
+    """Return the room that a cell needs below its nodes, in units of height."""
+    return -BUS + 0.25 if gathers(space) else 0.3
 
 
 def arc_height(span: int) -> float:
-    """Return the height of the arc over `span` nodes: it grows, so that arcs nest, but ever less."""
-    return 0.66 * span**0.86
+    """Return the height of the arc over `span` nodes: it grows, so that arcs nest with room for labels."""
+    return 0.62 * span
 
 
 def edge_arcs(choices: Sequence[DrawnEdge]) -> list[np.ndarray]:
@@ -94,20 +120,20 @@ def draw_nodes(axes: Axes, space: Space) -> None:
     """Draw the boxes of a cell's inputs, nodes and output."""
     inputs = space.input_nodes
     names = ["input"] if inputs == 1 else [f"cₖ₋{inputs - i}".translate(_SUBSCRIPTS) for i in range(inputs)]
+    half = _HALF_WIDTH / across(space)
     for node, name in enumerate(names):
-        draw_box(axes, node, name, INPUT_FILL)
+        draw_box(axes, node, name, INPUT_FILL, half)
     for node in space.targets:
-        draw_box(axes, node, str(node), NODE_FILL)
-    draw_box(axes, space.input_nodes + space.nodes, "output", OUTPUT_FILL)
+        draw_box(axes, node, str(node), NODE_FILL, half)
+    draw_box(axes, space.input_nodes + space.nodes, "out", OUTPUT_FILL, half)
 
 
-def draw_box(axes: Axes, x: float, name: str, fill: str) -> None:
-    """Draw the box of a node."""
-    pad = 0.06
-    corner, width, height = (x - HALF_WIDTH + pad, -HALF_HEIGHT + pad), HALF_WIDTH, HALF_HEIGHT
-    style = {"boxstyle": f"round,pad={pad}", "facecolor": fill, "edgecolor": INK, "zorder": 5}
-    axes.add_patch(FancyBboxPatch(corner, 2 * (width - pad), 2 * (height - pad), **style))
-    axes.text(x, 0, name, fontsize=10, color=INK, ha="center", va="center_baseline", zorder=6)
+def draw_box(axes: Axes, x: float, name: str, fill: str, half: float) -> None:
+    """Draw the box of a node, `half` of its width to each side of x."""
+    style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": fill, "edgecolor": INK, "zorder": 5}
+    corner = (x - half, -HALF_HEIGHT)
+    axes.add_patch(FancyBboxPatch(corner, 2 * half, 2 * HALF_HEIGHT, mutation_aspect=1.0, **style))
+    axes.text(x, 0, name, fontsize=9.5, color=INK, ha="center", va="center_baseline", zorder=6)
 
 
 def gathers(space: Space) -> bool:
@@ -119,7 +145,7 @@ def draw_output_edges(axes: Axes, space: Space) -> None:
     """Draw what a cell's output is made of: the line that joins its output nodes, or the last one's arrow."""
     output = space.input_nodes + space.nodes
     style = {"color": FAINT, "linewidth": 1.5, "zorder": 1, "solid_capstyle": "round"}
-    edge = output - HALF_WIDTH - 0.01
+    edge = output - _HALF_WIDTH / across(space) - 0.01
     if not gathers(space):
         axes.plot([output - 1, edge], [0, 0], **style)
         arrow_head(axes, np.array([edge - 0.1, 0]), np.array([edge, 0]), FAINT)
@@ -128,16 +154,17 @@ def draw_output_edges(axes: Axes, space: Space) -> None:
     for node in space.output_nodes:
         axes.plot([node, node], [0, BUS], **style)
     axes.plot([first, output, output], [BUS, BUS, -HALF_HEIGHT - 0.1], **style)
-    arrow_head(axes, np.array([output, BUS / 2 - 0.1]), np.array([output, -HALF_HEIGHT]), FAINT)
+    arrow_head(axes, np.array([output, BUS / 2 - 0.05]), np.array([output, -HALF_HEIGHT]), FAINT)
     if len(space.output_nodes) > 1:
-        axes.text(output - 0.5, BUS + 0.03, "concatenate", fontsize=7.5, color=SOFT, ha="center", va="bottom")
+        style = {"fontsize": FONT, "color": SOFT, "ha": "right", "va": "top"}
+        axes.text(output, BUS - 0.04, "concatenate", **style)
 
 
 def place_labels(axes: Axes, arcs: list[np.ndarray], labels: list[Text]) -> list[np.ndarray]:
     """Move each label along its arc to the spot that touches fewest other labels and arcs.
 
-    Two sweeps, shortest arc first: those have the least room. Among more than `PLACED` arcs there is none to
-    find, and each label stays at the top of its own: looking takes the square of their number, minutes.
+    Three sweeps, shortest arc first: those have the least room. Among more than `PLACED` arcs there is none
+    to find, and each label stays at the top of its own: looking takes the square of their number, minutes.
 
     Returns:
       Half the width and height of each label, with a margin, in units of the axes.
@@ -148,21 +175,21 @@ def place_labels(axes: Axes, arcs: list[np.ndarray], labels: list[Text]) -> list
     for label in labels:
         box = label.get_window_extent(renderer)
         corners = to_units.transform([(box.x0, box.y0), (box.x1, box.y1)])
-        sizes.append((corners[1] - corners[0]) / 2 + (0.04, 0.03))
+        sizes.append((corners[1] - corners[0]) / 2 + (0.03, 0.02))
     middle = len(arcs[0]) // 2
     spots = [arc[middle] for arc in arcs]
     order = sorted(range(len(arcs)), key=lambda i: np.ptp(arcs[i][:, 0]))
     # From the top outwards, so that among equals the spot nearest the top wins.
-    offsets = np.array(sorted(range(-45, 46), key=abs))
-    for _ in range(2 if len(arcs) <= PLACED else 0):
+    offsets = np.array(sorted(range(-_FURTHEST, _FURTHEST + 1), key=abs))
+    for _ in range(3 if len(arcs) <= PLACED else 0):
         for i in order:
             candidates = arcs[i][middle + offsets]
-            costs = (offsets / 45) ** 2
+            costs = (offsets / _FURTHEST) ** 2
             for j, arc in enumerate(arcs):
                 if j != i:
                     hits = np.all(np.abs(spots[j] - candidates) < sizes[i] + sizes[j], axis=-1)
                     crossed = np.all(np.abs(arc - candidates[:, None]) < sizes[i], axis=-1).any(axis=-1)
-                    costs = costs + 100 * hits + 0.7 * crossed
+                    costs = costs + 100 * hits + 3 * crossed
             spots[i] = candidates[np.argmin(costs)]
     for label, spot in zip(labels, spots, strict=True):
         label.set_position(spot)

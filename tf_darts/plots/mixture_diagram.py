@@ -9,35 +9,36 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
 
 from tf_darts.plots.cell_layout import (
     FONT,
-    INCHES,
+    UP,
+    across,
     arc_height,
     below,
+    broken,
     cell_axes,
     draw_nodes,
     draw_output_edges,
     edge_arcs,
+    legend_height,
     place_labels,
+    width,
 )
 from tf_darts.plots.colours import INK, PAPER, shades
 from tf_darts.plots.plain_figure import PlainFigure
 from tf_darts.spaces import Space
 
-_WIDTH = 0.17  # of a ribbon whose weights sum to 1, in distances between nodes
-_LEGEND = 0.62  # height of the legend, in the same
+_WIDTH = 0.17  # of a ribbon whose weights sum to 1, inches
+_NAMED = 8  # edges of a cell of which the strongest operation is named: among more there is no room
 _POINTS = 61  # of an outline's side
 
 
-def draw_mixture(
-    space: Space, cell_type: str, weights: np.ndarray, title: str | None = None, inches: float = INCHES
-) -> Figure:
+def draw_mixture(space: Space, cell_type: str, weights: np.ndarray, title: str | None = None) -> Figure:
     """Draw a cell of the supernet.
 
-    Each edge is labelled with its strongest operation and its weight; an edge that is decided is
-    all of one colour, one that is removed is not there.
+    Each edge is labelled with the weight of its strongest operation, and its name where there is room. An
+    edge that is decided is all of one colour, one that is removed is not there.
 
     Args:
       space: the search space.
@@ -45,16 +46,16 @@ def draw_mixture(
       weights: mixing weights, float [edges, operations or more]; what an edge has no operation for is not
         read.
       title: text above the cell; by default the cell type.
-      inches: between two nodes; the less, the larger the text looks beside the rest.
     """
     edges = [i for i in range(len(space.edges)) if weights[i, : len(space.candidates[cell_type][i])].any()]
     above = arc_height(max((space.edges[i].target - space.edges[i].source for i in edges), default=1)) + 0.5
-    width, height = space.input_nodes + space.nodes + 1.1, above + below(space) + _LEGEND
-    figure = PlainFigure(figsize=(width * inches, height * inches), facecolor=PAPER)
-    FigureCanvasAgg(figure)
-    place = (0.0, _LEGEND / height, 1.0, 1.0 - _LEGEND / height)
-    axes = cell_axes(figure, space, place, above, f"{cell_type} cell" if title is None else title)
     colours = shades(space.operations)
+    legend = legend_height(len(colours), 2)
+    height = above + below(space) + legend
+    figure = PlainFigure(figsize=(width(space) * across(space), height * UP), facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    place = (0.0, legend / height, 1.0, 1.0 - legend / height)
+    axes = cell_axes(figure, space, place, above, f"{cell_type} cell" if title is None else title)
     if edges:
         _draw_edges(axes, space, cell_type, edges, weights, colours)
     draw_output_edges(axes, space)
@@ -62,9 +63,9 @@ def draw_mixture(
     figure.legend(
         handles=[Patch(color=colour, label=name) for name, colour in colours.items()],
         loc="lower center",
-        ncols=-(-len(colours) // 2),
+        ncols=2,
         frameon=False,
-        fontsize=8.5,
+        fontsize=FONT,
         handlelength=1.2,
         columnspacing=1.4,
     )
@@ -79,21 +80,22 @@ def _draw_edges(
     for i, arc in zip(edges, arcs, strict=True):
         names = space.candidates[cell_type][i]
         row = np.asarray(weights[i, : len(names)], float)
-        bands += _ribbon(arc, row)
+        bands += _ribbon(arc, row, across(space))
         filled += [colours[name] for name in names]
         best = int(row.argmax())
+        name = f"{broken(names[best])} " if len(edges) <= _NAMED else ""
         labels.append(
             axes.text(
                 *arc[len(arc) // 2],
-                f"{names[best]}\n{row[best]:.2f}",
-                fontsize=FONT - 0.5,
+                f"{name}{row[best]:.2f}",
+                fontsize=FONT,
                 color=INK,
                 ha="center",
                 va="center",
-                linespacing=1.0,
+                linespacing=0.95,
                 zorder=4,
                 parse_math=False,
-                path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],
+                bbox={"facecolor": PAPER, "edgecolor": "none", "boxstyle": "round,pad=0.12"},
             )
         )
     ribbons = PolyCollection(bands, facecolors=filled, linewidths=0.0, zorder=2)
@@ -101,11 +103,18 @@ def _draw_edges(
     place_labels(axes, arcs, labels)
 
 
-def _ribbon(arc: np.ndarray, widths: Sequence[float]) -> list[np.ndarray]:
-    """Return outlines of bands of these widths side by side along an arc, together centred on it."""
-    arc = arc[np.linspace(0, len(arc) - 1, _POINTS).round().astype(int)]
+def _ribbon(arc: np.ndarray, widths: Sequence[float], unit: float) -> list[np.ndarray]:
+    """Return outlines of bands of these widths side by side along an arc, together centred on it.
+
+    Args:
+      arc: its points, float [n, 2].
+      widths: of the bands, shares.
+      unit: the unit of x, inches.
+    """
+    scale = np.array([unit, UP])
+    arc = scale * arc[np.linspace(0, len(arc) - 1, _POINTS).round().astype(int)]
     along = np.gradient(arc, axis=0)
-    across = np.stack([-along[:, 1], along[:, 0]], 1) / np.linalg.norm(along, axis=1, keepdims=True)
+    normal = np.stack([-along[:, 1], along[:, 0]], 1) / np.linalg.norm(along, axis=1, keepdims=True)
     borders = _WIDTH * (np.concatenate([[0.0], np.cumsum(widths)]) - sum(widths) / 2)
-    sides = [arc + border * across for border in borders]
+    sides = [(arc + border * normal) / scale for border in borders]
     return [np.concatenate([near, far[::-1]]) for near, far in itertools.pairwise(sides)]

@@ -13,7 +13,6 @@ from tf_darts.workdir.metrics import Metrics
 # Drawing takes about half a second for each cell type, as long as many steps of a small supernet.
 MOMENTS, STEPS = 10, 200  # most pictures of a kind, and steps for each of them
 _DPI = 80
-_INCHES = 1.0  # between two nodes of a cell: TensorBoard shows pictures small, and its text has to be read
 
 
 def moments(number: int, steps: int) -> set[int]:
@@ -55,9 +54,7 @@ def pictures(metrics: Metrics, architecture: Architecture, step: int, title: str
     for cell_type, alpha in architecture.alpha.items():
         values = weights[cell_type].numpy()
         drawn = {
-            "cell": functools.partial(
-                draw_mixture, space, cell_type, values, f"{cell_type} cell, {title}", _INCHES
-            ),
+            "cell": functools.partial(draw_mixture, space, cell_type, values, f"{cell_type} cell, {title}"),
             "alpha": functools.partial(alpha_map, space, cell_type, alpha.numpy()),
             "mixing_weights": functools.partial(weights_map, space, cell_type, values),
         }
