@@ -25,7 +25,7 @@ def data(train=200, test=900, **changes):
 
 
 def found(of):
-    return {finding.kind: (finding.count, finding.text) for finding in look.look(of).findings}
+    return {remark.kind: (remark.count, remark.text) for remark in look.look(of).remarks}
 
 
 def test_nothing_is_found_where_nothing_is_wrong():
@@ -40,7 +40,7 @@ def test_counts():
     labels[:20] = 1
     seen = look.look(data(test=100, y_train=labels))
     assert "from 20 training images (dog) to 180 (cat)" in seen.summary and seen.of_class == (180, 20)
-    kinds = {finding.kind: finding.text for finding in seen.findings}
+    kinds = {remark.kind: remark.text for remark in seen.remarks}
     assert set(kinds) == {"few", "unbalanced", "small_test"}
     assert "fewer than 50 training images: 1, as dog (20); collect more" in kinds["few"]
     assert "cat has 9 times as many training images as dog" in kinds["unbalanced"]
@@ -102,7 +102,7 @@ def test_files_are_named(tmp_path, stream):
 def test_labels_that_a_network_contradicts():
     whole = data(train=6)
     answers = np.array([[0.9, 0.1], [0.1, 0.9], [0.04, 0.96], [0.5, 0.5], [0.01, 0.99], [0.6, 0.4]])
-    finding = look.contradicted(whole, answers)
-    assert finding is not None and finding.count == 2
-    assert "2, as training image 4 (cat, or dog?), training image 2 (cat, or dog?); look" in finding.text
+    remark = look.contradicted(whole, answers)
+    assert remark is not None and remark.count == 2
+    assert "2, as training image 4 (cat, or dog?), training image 2 (cat, or dog?); look" in remark.text
     assert look.contradicted(whole, answers, sure=0.995) is None

@@ -27,7 +27,7 @@ _Place = tuple[str, int]  # "training" or "test", and the number of an image in 
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class Remark:
     """Something about a data set that its owner should know.
 
     Attributes:
@@ -51,7 +51,7 @@ class Look:
       image_shape: height, width and channels of an image.
       class_names: a name for each label.
       of_class: number of training images of each class; empty where that is not known before they are read.
-      findings: what its owner should know.
+      remarks: what its owner should know.
     """
 
     train: int
@@ -59,7 +59,7 @@ class Look:
     image_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     of_class: tuple[int, ...]
-    findings: tuple[Finding, ...]
+    remarks: tuple[Remark, ...]
 
     @property
     def summary(self) -> str:
@@ -76,8 +76,8 @@ class Look:
         return f"{whole}, from {least:,} training images ({names[0]}) to {most:,} ({names[1]})."
 
     def sentences(self) -> list[str]:
-        """Return the summary, and a sentence for each finding."""
-        return [self.summary, *(finding.text for finding in self.findings)]
+        """Return the summary, and a sentence for each remark."""
+        return [self.summary, *(remark.text for remark in self.remarks)]
 
 
 def look(data: ImageData | StreamedData) -> Look:
@@ -93,7 +93,7 @@ def look(data: ImageData | StreamedData) -> Look:
     return Look(train.images, test.images, data.image_shape, data.class_names, train.of_class, tuple(found))
 
 
-def contradicted(data: ImageData, probabilities: np.ndarray, sure: float = SURE) -> Finding | None:
+def contradicted(data: ImageData, probabilities: np.ndarray, sure: float = SURE) -> Remark | None:
     """Find training images whose label a trained network contradicts though it has learnt from it.
 
     Args:
@@ -102,7 +102,7 @@ def contradicted(data: ImageData, probabilities: np.ndarray, sure: float = SURE)
       sure: the least probability of another class.
 
     Returns:
-      The images as a finding of kind "contradiction", the surest first; None: there are none.
+      The images as a remark of kind "contradiction", the surest first; None: there are none.
     """
     predicted, highest = probabilities.argmax(-1), probabilities.max(-1)
     places = np.flatnonzero((predicted != data.y_train) & (highest >= sure))
@@ -118,17 +118,17 @@ def contradicted(data: ImageData, probabilities: np.ndarray, sure: float = SURE)
         "Training images whose label the network contradicts, with a probability of at least"
         f" {sure:g}: {_as(named, len(places))}; look at them and correct what is wrong."
     )
-    return Finding("contradiction", len(places), text)
+    return Remark("contradiction", len(places), text)
 
 
-def _of_counts(of_class: Sequence[int], names: Sequence[str], test: int) -> Iterator[Finding]:
+def _of_counts(of_class: Sequence[int], names: Sequence[str], test: int) -> Iterator[Remark]:
     """Yield what the numbers of images say."""
     if few := [f"{name} ({count})" for name, count in zip(names, of_class, strict=False) if 0 < count < FEW]:
         text = (
             f"Classes of fewer than {FEW} training images: {_as(few, len(few))}; collect more, put classes"
             " together, or start from a network that was trained on other images."
         )
-        yield Finding("few", len(few), text)
+        yield Remark("few", len(few), text)
     there = [count for count in of_class if count]
     if there and max(there) >= UNBALANCED * min(there):
         large, small = names[of_class.index(max(there))], names[of_class.index(min(there))]
@@ -136,7 +136,7 @@ def _of_counts(of_class: Sequence[int], names: Sequence[str], test: int) -> Iter
             f"{large} has {max(there) / min(there):.0f} times as many training images as {small}: accuracy"
             " hides what happens to small classes, so look at the confusion matrix, and collect more of them."
         )
-        yield Finding("unbalanced", 1, text)
+        yield Remark("unbalanced", 1, text)
     half = 196 * math.sqrt(0.8 * 0.2 / test)
     if half > POINTS:
         wanted = math.ceil(0.8 * 0.2 * (196 / POINTS) ** 2)
@@ -144,17 +144,17 @@ def _of_counts(of_class: Sequence[int], names: Sequence[str], test: int) -> Iter
             f"{test:,} test images say an accuracy of 80 % to {half:.1f} points only: do not trust smaller"
             f" differences, or keep {wanted:,} images for testing, which say it to {POINTS:g} points."
         )
-        yield Finding("small_test", test, text)
+        yield Remark("small_test", test, text)
 
 
-def _of_pixels(data: ImageData) -> Iterator[Finding]:
+def _of_pixels(data: ImageData) -> Iterator[Remark]:
     """Yield what the pixels say."""
     parts = {"training": data.x_train, "test": data.x_test}
     flat = {(part, int(i)) for part, images in parts.items() for i in np.flatnonzero(_flat(images))}
     if flat:
         flat_names = [_name(data, place) for place in sorted(flat)]
         text = f"Images of one colour: {_as(flat_names, len(flat))}; remove what shows nothing."
-        yield Finding("flat", len(flat), text)
+        yield Remark("flat", len(flat), text)
     same: dict[bytes, list[_Place]] = collections.defaultdict(list)
     for part, images in parts.items():
         for i, image in enumerate(images):
@@ -170,7 +170,7 @@ def _of_pixels(data: ImageData) -> Iterator[Finding]:
             for group in odd
         ]
         text = f"Images under more than one label: {_as(named, len(odd))}; keep the right ones."
-        yield Finding("contradiction", len(odd), text)
+        yield Remark("contradiction", len(odd), text)
     leaked = [group for group in groups if len({part for part, _ in group}) > 1]
     if leaked:
         count = sum(part == "test" for group in leaked for part, _ in group)
@@ -179,7 +179,7 @@ def _of_pixels(data: ImageData) -> Iterator[Finding]:
             f"Test images that are training images too: {_as(named, count)}; remove them from one of the"
             " parts, or the test accuracy will be too high."
         )
-        yield Finding("leak", count, text)
+        yield Remark("leak", count, text)
     copied = [places for group in groups if len(places := [p for p in group if p[0] == "training"]) > 1]
     if copied:
         count = sum(len(places) - 1 for places in copied)
@@ -188,7 +188,7 @@ def _of_pixels(data: ImageData) -> Iterator[Finding]:
             f"Copies among the training images: {_as(named, count)}; remove them, since the two halves of a"
             " search should have no image in common."
         )
-        yield Finding("copies", count, text)
+        yield Remark("copies", count, text)
 
 
 def _flat(images: np.ndarray) -> np.ndarray:
