@@ -11,7 +11,7 @@ from tests.imports import PACKAGE, ROOT
 _VERBS = """
     Add Allow Analyse Append Apply Ask Assign Average Build Call Change Check Choose Clear Close Collect
     Compare Compile Compute Continue Convert Convolve Copy Count Create Crop Cut Decide Decode Define
-    Delete Describe Divide Do Draw Drop Encode End Enter Estimate
+    Delete Describe Divide Do Draw Drop Encode End Enlarge Enter Estimate
     Evaluate Export Fail Fill Find Finish Fit Flush
     Fold Format Go Group Have Import Initialise Join Keep Leave Let List Load Look Lower Make Mark Measure
     Merge Mirror Move Normalise Open Parse Perturb Pool Predict Prepare Print Probe Prune Put Raise Read
