@@ -1,12 +1,14 @@
 """What holds in every test process: two CPU devices, determinism, and where the shared material lies."""
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import tf_darts  # noqa: F401 - before TensorFlow: it says how that computes
 from tests.forking import Programs
@@ -65,10 +67,12 @@ def programs() -> Iterator[Programs]:
 
 @pytest.fixture(scope="module")
 def no_pictures() -> Iterator[None]:
-    """Trainings and analyses leave empty pictures: to draw them is a third of a tiny one's time."""
+    """Trainings and analyses leave pictures of a pixel: to draw them is a third of a tiny one's time."""
+    pixel = io.BytesIO()
+    Image.new("L", (1, 1)).save(pixel, "PNG")
     with pytest.MonkeyPatch.context() as patch:
         for module in ("training.mistakes", "analysis.analysis_run"):
-            patch.setattr(f"tf_darts.{module}.png_of", lambda what, draw: b"")
+            patch.setattr(f"tf_darts.{module}.png_of", lambda what, draw: pixel.getvalue())
         yield
 
 

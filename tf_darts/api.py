@@ -29,7 +29,7 @@ import dataclasses
 import functools
 import pathlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -45,12 +45,13 @@ from tf_darts.data.image_arrays import images_of
 from tf_darts.data.image_pairs import Given
 from tf_darts.data.sources import averaged
 from tf_darts.data.user_data import ClassNames
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show
 from tf_darts.export import FILES, build
 from tf_darts.export.sample import Data
 from tf_darts.genotypes.genotype import Genotype, from_text
 from tf_darts.nas_bench import nas_bench_201, true_accuracy
 from tf_darts.nas_bench.nas_bench_201 import Entry
+from tf_darts.registry import RIVALS
 from tf_darts.report import notebook
 from tf_darts.report.workdir_contents import StageContents
 from tf_darts.runtime import process
@@ -58,6 +59,9 @@ from tf_darts.search.replay import of_epochs
 from tf_darts.session import Session
 from tf_darts.spaces import Space
 from tf_darts.training import trained_network as trained_lib
+from tf_darts.whole_way import rivals as rivals_lib
+from tf_darts.whole_way import whole_run
+from tf_darts.whole_way.whole_run import WholeRun
 from tf_darts.workdir import genotype_file, stage_folders
 from tf_darts.workdir.records import read_json, read_lines
 
@@ -501,6 +505,46 @@ def train(
     """
     with user_data.taken_back(None if isinstance(what, Selected) else workdir):
         return _train(what, data, test, config, workdir, name, class_names, callbacks)
+
+
+@process.guest
+def compare(
+    trained: Trained,
+    rivals: Collection[str] = RIVALS,
+    *,
+    epochs_limit: int | None = None,
+    stop: Callable[[], bool] = rivals_lib.never,
+) -> WholeRun:
+    """Train rivals of a network in its work directory, and say which is the better one.
+
+    Args:
+      trained: from `train`.
+      rivals: "random_cell": another cell of the space, within the same budget, trained in the same way;
+        "residual_network": one of the same size, trained on as many images as search, selection and training
+        took together.
+      epochs_limit: most epochs of one rival; None: as many as it is due.
+      stop: asked before each rival and after each of its epochs whether there is no time left.
+
+    Returns:
+      A row for each network, sentences on what they say, and a report; as text, what bin/run shows.
+
+    Raises:
+      UserError: a rival was begun with another config, or is none.
+
+    Examples:
+      >>> compared = api.compare(trained, ["residual_network"])
+      >>> [row.method for row in compared.rows][:2]
+      ['perturbation', 'residual_network']
+      >>> compared.sentences[-1]
+      'So ...'
+    """
+    unknown = [name for name in rivals if name not in RIVALS]
+    if unknown or isinstance(rivals, str):
+        raise UserError(f"rivals: {show(rivals)}; allowed: some of {', '.join(RIVALS)}")
+    run, name = trained.run, trained.folder.name
+    said = rivals_lib.train(run.session, str(run.workdir), name, rivals, epochs_limit, stop)
+    genotypes = {name: trained._genotype}
+    return whole_run.conclude(run.session, str(run.workdir), genotypes, run.table, said)
 
 
 def _train(

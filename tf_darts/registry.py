@@ -297,6 +297,10 @@ NEEDS_NO_SUPERNET = frozenset({"random"})
 NEEDS_ALPHA = frozenset({"magnitude"})
 TAKES_SEVERAL = frozenset({"perturbation"})  # all of `selection.supernets`; others take the first
 
+# What a network that was found is compared with (`whole_way.rivals`), in the order in which they are trained.
+RANDOM_CELL, RESIDUAL_NETWORK = "random_cell", "residual_network"
+RIVALS = (RANDOM_CELL, RESIDUAL_NETWORK)
+
 # Judges by the size of the mixing weight; nothing is probed. With it perturbation-based selection becomes
 # the paper's DARTS+PT-Mag: the same events and fine-tuning, decided by magnitude (section 6.2).
 MAGNITUDE = "magnitude"

@@ -41,9 +41,15 @@ class Session:
         self.checked: dict[str, Any] = {}
         self._made: dict[str, Any] = {}
 
-    def with_config(self, config: ml_collections.ConfigDict) -> Session:
-        """Return a session with another valid config."""
+    def with_config(self, config: ml_collections.ConfigDict, space: spaces.Space | None = None) -> Session:
+        """Return a session with another valid config.
+
+        Args:
+          config: the config.
+          space: of what is trained, where that is not of the config's space (`models.residual_network`).
+        """
         other = Session(config, self._guest)
+        other.space = other.space if space is None else space
         other.checked, other._made = self.checked, self._made
         return other
 

@@ -12,7 +12,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -156,6 +156,7 @@ def train(
     name: str,
     genotype: Genotype,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    rival: Mapping[str, Any] | None = None,
 ) -> tuple[pathlib.Path, dict[str, Any]]:
     """Train a genotype from scratch; return the folder and the result.
 
@@ -165,11 +166,12 @@ def train(
       name: of the folder under training/.
       genotype: the genotype.
       callbacks: Keras's, which are told of epochs.
+      rival: what is kept of a rival (`whole_way.rivals`); None: it is none.
 
     Raises:
       UserError: a training there is of another config, or the data do not suit the config.
     """
-    stage = training_stage(workdir, session.config, name, genotype.to_text(session.space))
+    stage = training_stage(workdir, session.config, name, genotype.to_text(session.space), rival)
     stage.check(session.data.record)
     if training_loop.finished(stage.path, session.config):
         return stage.path, read_json(stage.path / "result.json")
@@ -256,7 +258,7 @@ def _set_up(session: Session, config: ml_collections.ConfigDict) -> SearchSetup:
 def _check_training(session: Session, genotype: Genotype | None = None) -> None:
     config = session.config
     parts = [config.data.to_dict(), config.training.to_dict(), config.runtime.to_dict()]
-    key = f"training: {parts} {genotype}"
+    key = f"training: {parts} {session.space.name} {genotype}"
     if key not in session.checked:
         replicas = session.strategy.num_replicas_in_sync
         training_setup.check(config, session.space, session.data, replicas, genotype)

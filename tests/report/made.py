@@ -82,6 +82,11 @@ def workdir(folder, accuracies=None, trained=True, mistakes=True, **fields):
     return made
 
 
+def genotype_of(folder, name):
+    """Return the genotype of a selection."""
+    return genotype_file.load(folder / "selection" / name / "genotype.json", SPACE)
+
+
 def decisions(weights, rng):
     """Return rows of decisions on all edges, and the operations that they keep."""
     rows, chosen = [], []

@@ -1,5 +1,7 @@
 """What bin/run and a work directory's page say of the two selections: every way that it can come out."""
 
+import json
+
 import pytest
 
 from tests.report import made
@@ -49,6 +51,106 @@ def test_the_verdict_is_that_of_the_figures(tmp_path, correct, true, says):
     same = [NetworkRow(n, "|a~0|", 10, None, 93.0, 7) for n in names]
     assert outcome.verdict(record, same) == ["Magnitude and perturbation selected the same cell."]
     assert outcome.verdict(record, rows[1:]) == []
+
+
+def with_rivals(folder, correct, epochs=(2, 10)):
+    """A work directory whose networks have so many of 200 right: magnitude, perturbation, the two rivals."""
+    names = ("magnitude", "perturbation", "random_cell", "residual_network")
+    made.workdir(
+        folder, {n: c / made.IMAGES for n, c in zip(names[:2], correct[:2], strict=True)}, mistakes=False
+    )
+    for name, right, trained, due in zip(names[2:], correct[2:], epochs, (2, 10), strict=True):
+        if right is None:
+            continue
+        path = folder / "training" / name
+        made.training(path, made.genotype_of(folder, "magnitude"), right / made.IMAGES, None, False)
+        rival = {"of": "perturbation", "due_epochs": due}
+        rival |= {"network": {"widths": [2, 2, 2], "stem": "plain", "blocks": 2}} if due == 10 else {}
+        made.write(path / "config.json", {"config": {"rival": rival}})
+        content = json.loads((path / "result.json").read_text())
+        made.write(path / "result.json", content | {"epochs": trained})
+    record = workdir_contents.read(folder)
+    return record, outcome.rows(record, None)
+
+
+@pytest.mark.parametrize(
+    ("correct", "epochs", "beside", "last"),
+    [
+        (
+            (180, 180, 100, 150),
+            (2, 10),
+            (
+                "40.00 points ahead of random_cell's, which is more",
+                "15.00 points ahead of residual_network's, which is more",
+            ),
+            "So take perturbation: it is better than random_cell and residual_network.",
+        ),
+        (
+            (180, 180, 100, 150),
+            (2, 3),
+            ("40.00 points ahead of random_cell's", "15.00 points ahead of residual_network's"),
+            "So take perturbation: it is better than random_cell and residual_network, but residual_network"
+            " had too little time to be sure of it.",
+        ),
+        (
+            (180, 180, 100, 182),
+            (2, 10),
+            (
+                "40.00 points ahead of random_cell's, which is more",
+                "1.00 points behind residual_network's, which is within",
+            ),
+            "So chance decides between perturbation and residual_network: 200 test images",
+        ),
+        (
+            (180, 180, 180, 178),
+            (2, 10),
+            ("as good as random_cell's", "1.00 points ahead of residual_network's, which is within chance"),
+            "So chance decides between perturbation and random_cell and residual_network: 200 test images",
+        ),
+        (
+            (180, 140, 142, 180),
+            (2, 10),
+            (
+                "1.00 points behind random_cell's, which is within",
+                "20.00 points behind residual_network's, which is more",
+            ),
+            "So take residual_network, which is better than what was found: it is trained, and bin/export"
+            " --name=residual_network writes its files. For a found network that is better give",
+        ),
+        (
+            (180, 140, 190, 180),
+            (2, 10),
+            (
+                "25.00 points behind random_cell's, which is more",
+                "20.00 points behind residual_network's, which is more",
+            ),
+            "So take random_cell, which is better than what was found",
+        ),
+    ],
+)
+def test_the_last_line_says_which_network_to_take(tmp_path, correct, epochs, beside, last):
+    record, rows = with_rivals(tmp_path, correct, epochs)
+    assert [row.method for row in rows] == ["magnitude", "perturbation", "random_cell", "residual_network"]
+    assert [row.rival for row in rows] == [False, False, True, True]
+    said = outcome.verdict(record, rows)
+    for sentence in beside:
+        assert any(f"perturbation's network is {sentence}" in line for line in said), said
+    assert said[-1].startswith(last)
+    assert any("cut short: it had 3 of the 10" in line for line in said) == (epochs[1] == 3)
+
+
+def test_rivals_are_compared_only_where_they_are_trained_and_asked_for(tmp_path):
+    record, rows = with_rivals(tmp_path, (180, 180, 100, None))
+    page = workdir_page.make(record)
+    assert all(line.replace("'", "&#39;") in page for line in outcome.verdict(record, rows))
+    assert "<td>random_cell</td>" in page and "<td>residual_network</td>" not in page
+    assert [row.method for row in rows] == ["magnitude", "perturbation", "random_cell"]
+    assert outcome.verdict(record, rows)[-1] == "So take perturbation: it is better than random_cell."
+    (tmp_path / "training" / "random_cell" / "result.json").unlink()
+    record = workdir_contents.read(tmp_path)
+    last = outcome.verdict(record, outcome.rows(record, None))[-1]
+    assert last == "random_cell is not trained yet, and not compared."
+    assert [row.method for row in outcome.rows(record, None, ["magnitude"])] == ["magnitude"]
 
 
 def test_the_page_has_the_same_rows_and_sentences(found, page):

@@ -1,10 +1,9 @@
-"""The whole way: search, select by each method from the same supernet, train each, compare.
+"""The whole way: search, select by each method from the same supernet, train each and its rivals, compare.
 
 bin/run --config=configs/quickstart.py --workdir=runs/mine
 """
 
 import shlex
-import textwrap
 
 from absl import flags
 
@@ -22,15 +21,11 @@ def program() -> None:
     config, workdir = shared_flags.load_config(table=_TABLE.value), shared_flags.workdir()
     table = nas_bench_201.of_config(config)
     session, own_workdir = start(config, workdir)
-    from tf_darts.plots.table import WIDTH, comparison_table
     from tf_darts.whole_way import whole_run
 
     done = whole_run.run(session, own_workdir, table)
     print()
-    print(comparison_table(done.rows))
-    print()
-    for sentence in done.sentences:
-        print(textwrap.fill(sentence, WIDTH, break_on_hyphens=False))
+    print(done)
     print()
     print(f"The cells are drawn in {done.picture}; all that was found is on one page, {done.report}")
     print(f"Next: {command.of('tensorboard')} --logdir={shlex.quote(workdir)}")

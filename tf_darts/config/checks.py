@@ -58,6 +58,7 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
     _check_depth(config, space)
     _check_search(config)
     _check_selection(config, space)
+    _check_comparison(config)
     _check_training(config)
     _check_runtime(config)
     table_space = "nas_bench_201"
@@ -225,6 +226,15 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
         raise UserError(
             f"config: selection.name is {show(selection.name)}; allowed: letters, digits, _ and -, at most"
             f" {limits.FOLDER_NAME}"
+        )
+
+
+def _check_comparison(config: ml_collections.ConfigDict) -> None:
+    """Check that no selection takes the folder of a rival."""
+    if config.comparison.rivals and config.selection.name in registry.RIVALS:
+        raise UserError(
+            f"config: selection.name is {config.selection.name!r} with comparison.rivals; allowed: a"
+            f" name that is none of {', '.join(registry.RIVALS)}"
         )
 
 

@@ -386,7 +386,16 @@ FIELDS: dict[str, dict[str, Field]] = {
             limit=limits.TRACED_STEPS,
         ),
     },
-    # No stage depends on this section: it may change from one command to the next.
+    # No stage depends on these sections: they may change from one command to the next.
+    "comparison": {
+        "rivals": Field(
+            (),
+            "what bin/run trains beside what was found, to compare with it: a random cell in the same way, a"
+            " residual network of the same size for as many images as the whole search",
+            f"a tuple of some of {', '.join(registry.RIVALS)}, each once",
+            lambda v: len(set(v)) == len(v) and set(v) <= set(registry.RIVALS),
+        ),
+    },
     "report": {
         "table": text_field(
             "", "file of the whole NAS-Bench-201 table; empty: the accuracies that come with the package"

@@ -194,6 +194,12 @@ def whole_sets(data: ImageData, transform: Transform, seed: int) -> tuple[ImageS
     return train, test
 
 
+def in_training_half(fraction: float, number: int) -> int:
+    """Return how many of a number of training images fit the weights of a supernet."""
+    # The small term undoes the rounding of the product: 0.29 * 100 is 28.999999999999996.
+    return math.floor(fraction * number + 1e-9)
+
+
 def halves(
     data: ImageData, config_data: ml_collections.ConfigDict, seed: int, transform: Transform
 ) -> tuple[ImageSet, ImageSet]:
@@ -214,8 +220,7 @@ def halves(
       UserError: one of the halves would be empty.
     """
     number = len(data.x_train)
-    # The small term undoes the rounding of the product: 0.29 * 100 is 28.999999999999996.
-    first = math.floor(config_data.train_fraction * number + 1e-9)
+    first = in_training_half(config_data.train_fraction, number)
     if not 0 < first < number:
         raise UserError(
             f"config: data.train_fraction is {config_data.train_fraction!r}, of {number} training images;"

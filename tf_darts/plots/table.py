@@ -16,6 +16,9 @@ class NetworkRow:
       test_accuracy: share of test images classified correctly, 0 to 1, or None where not trained.
       true_accuracy: of its cell in NAS-Bench-201 on CIFAR-10, percent, or None where it is not known.
       rank: of that among all cells; None: of a mean.
+      images: that were passed forward and backward until it was trained (`report.spent`); None: not known.
+      cpu_seconds: of all cores that this took; None: not known.
+      rival: whether it was trained to compare what was found with.
     """
 
     method: str
@@ -24,6 +27,16 @@ class NetworkRow:
     test_accuracy: float | None
     true_accuracy: float | None = None
     rank: int | None = None
+    images: int | None = None
+    cpu_seconds: float | None = None
+    rival: bool = False
+
+    def cost(self) -> tuple[str, str]:
+        """Format images and seconds of all cores; what is not known is a dash."""
+        return (
+            "-" if self.images is None else f"{self.images:,}",
+            "-" if self.cpu_seconds is None else f"{self.cpu_seconds:,.0f}",
+        )
 
     def figures(self) -> tuple[str, str, str, str]:
         """Format the four figures; what is not known is a dash."""
@@ -38,10 +51,13 @@ class NetworkRow:
 WIDTH = 100  # characters of a line in a terminal
 _HEADINGS = ("selection method", "parameters", "test accuracy")
 _TRUE_HEADINGS = ("CIFAR-10, true", "rank")
+COST_HEADINGS = ("images seen", "CPU s")
 
 
 def comparison_table(rows: Sequence[NetworkRow], width: int = WIDTH) -> str:
-    """Return a plain text table with a line per architecture, with true accuracies where some are known.
+    """Return a plain text table with a line per architecture.
+
+    With true accuracies where some are known; with what each took where rivals are among them.
 
     Genotypes stand in a column of their own if the table then fits `width` characters; otherwise on
     lines of their own under their row, broken only between entries so that they can be copied.
@@ -54,8 +70,12 @@ def comparison_table(rows: Sequence[NetworkRow], width: int = WIDTH) -> str:
       Lines joined by newlines, without one at the end. Accuracies are in percent.
     """
     true = any(row.true_accuracy is not None for row in rows)
-    headings = _HEADINGS + _TRUE_HEADINGS * true
-    cells = [(row.method, *row.figures()[: len(headings) - 1]) for row in rows]
+    cost = any(row.rival for row in rows)
+    headings = _HEADINGS + COST_HEADINGS * cost + _TRUE_HEADINGS * true
+    cells = []
+    for row in rows:
+        parameters, accuracy, *truth = row.figures()
+        cells.append((row.method, parameters, accuracy, *row.cost() * cost, *truth * true))
     with_genotype = [(*c, r.genotype) for c, r in zip(cells, rows, strict=True)]
     inline = aligned_lines((*headings, "genotype"), with_genotype, range(1, len(headings)))
     if max(map(len, inline)) <= width:

@@ -12,6 +12,7 @@ from scipy import stats
 from tf_darts.nas_bench.nas_bench_201 import NasBench201, accuracy_column
 from tf_darts.plots.decisions import CONFIDENCE
 from tf_darts.plots.table import NetworkRow
+from tf_darts.report import spent
 from tf_darts.report.workdir_contents import WorkdirContents
 from tf_darts.runtime import command
 
@@ -28,10 +29,13 @@ def rows(
     Args:
       record: what the work directory holds.
       table: NAS-Bench-201's; None in every other space.
-      names: of selections and trainings; None: of all.
+      names: of selections and trainings, whose rivals come after them; None: of all.
     """
     found = []
-    for name in dict.fromkeys([*record.genotypes, *record.trainings]) if names is None else names:
+    rivals = {n: of for n in record.trainings if (of := record.rival(n).get("of"))}
+    asked = [n for n in dict.fromkeys([*record.genotypes, *record.trainings]) if n not in rivals]
+    asked = asked if names is None else list(names)
+    for name in (*asked, *(n for n, of in rivals.items() if of in asked)):
         result = record.trainings[name].result if name in record.trainings else {}
         genotype = record.genotypes.get(name)
         if genotype is None and result:
@@ -45,6 +49,9 @@ def rows(
                 result.get("test_accuracy"),
                 true.get("accuracy"),
                 true.get("rank"),
+                spent.images(record, name),
+                spent.cpu_seconds(record, name) if result else None,
+                name in rivals,
             )
         )
     references = table.references(accuracy_column(TRUTH, "test")) if found and table is not None else ()
@@ -60,15 +67,19 @@ def columns(table: NasBench201) -> str:
 
 
 def verdict(record: WorkdirContents, compared: Sequence[NetworkRow]) -> list[str]:
-    """Say in sentences which of the two selections is better, and whether chance explains it.
+    """Say in sentences what is better, and whether chance explains it; the last one says what to do.
 
     Args:
       record: what the work directory holds.
       compared: of `rows`.
 
     Returns:
-      The sentences; none where one of the selections is not there.
+      The sentences: on the two selections, where both are there, and on rivals, where there are some.
     """
+    return _of_selections(record, compared) + _of_rivals(record, compared)
+
+
+def _of_selections(record: WorkdirContents, compared: Sequence[NetworkRow]) -> list[str]:
     found = {row.method: row for row in compared}
     if not set(COMPARED) <= found.keys():
         return []
@@ -87,16 +98,76 @@ def verdict(record: WorkdirContents, compared: Sequence[NetworkRow]) -> list[str
     return said
 
 
-def _of_networks(other: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    """Compare the two networks that were trained here."""
+def _of_rivals(record: WorkdirContents, compared: Sequence[NetworkRow]) -> list[str]:
+    """Compare what was found with each of its rivals, and say which to take."""
+    said, rivals = [], [row for row in compared if row.rival]
+    for found in dict.fromkeys(record.rival(row.method)["of"] for row in rivals):
+        names = [row.method for row in rivals if record.rival(row.method)["of"] == found]
+        said += _beside_rivals(record, found, names)
+    return said
+
+
+def _beside_rivals(record: WorkdirContents, found: str, names: Sequence[str]) -> list[str]:
+    """Compare one network with its rivals.
+
+    Args:
+      record: what the work directory holds.
+      found: the name of its training.
+      names: of those of its rivals.
+    """
+    own = record.trainings[found].result
+    results = {name: result for name in names if (result := record.trainings[name].result)}
+    said = [f"{name} is not trained yet, and not compared." for name in names if name not in results]
+    if not results or not own:
+        return said
+    better, chance, short = [], [], []
+    for name, result in results.items():
+        said.append(_of_networks(result, own, found, name))
+        _, low, high = difference(own, result)
+        better += [name] * (high < 0)
+        chance += [name] * (low <= 0 <= high)
+        due = record.rival(name)["due_epochs"]
+        if result["epochs"] < due:
+            short.append(name)
+            said.append(f"{name} was cut short: it had {result['epochs']} of the {due} epochs it was due.")
+    if better:
+        best = max(better, key=lambda name: results[name]["test_accuracy"])
+        return [
+            *said,
+            f"So take {best}, which is better than what was found: it is trained, and {command.of('export')}"
+            f" --name={best} writes its files. For a found network that is better give more images, a larger"
+            " budget, or more epochs of search and training.",
+        ]
+    if chance:
+        return [
+            *said,
+            f"So chance decides between {found} and {_listed(chance)}: {own['test_images']:,} test images"
+            " cannot tell them apart. Take whichever is smaller or faster; to know, compare other seeds or"
+            " more test images.",
+        ]
+    unfair = f", but {_listed(short)} had too little time to be sure of it" if short else ""
+    return [*said, f"So take {found}: it is better than {_listed(list(results))}{unfair}."]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def _of_networks(
+    other: Mapping[str, Any],
+    own: Mapping[str, Any],
+    own_name: str = "perturbation",
+    other_name: str = "magnitude",
+) -> str:
+    """Compare two networks that were trained here, by their results."""
     value, low, high = difference(own, other)
     interval = f"{INTERVAL} of the difference {100 * low:+.1f} to {100 * high:+.1f}"
-    ahead = "as good as magnitude's"
+    ahead = f"as good as {other_name}'s"
     if value:
         chance = "within chance" if low <= 0 <= high else "more than chance"
         place = "behind" if value < 0 else "ahead of"
-        ahead = f"{100 * abs(value):.2f} points {place} magnitude's, which is {chance}"
-    return f"On the {own['test_images']:,} test images here, perturbation's network is {ahead} ({interval})."
+        ahead = f"{100 * abs(value):.2f} points {place} {other_name}'s, which is {chance}"
+    return f"On the {own['test_images']:,} test images here, {own_name}'s network is {ahead} ({interval})."
 
 
 def _of_cells(other: NetworkRow, own: NetworkRow) -> str:

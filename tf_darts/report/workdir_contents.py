@@ -130,8 +130,14 @@ class WorkdirContents:
     trainings: dict[str, StageContents]
     analyses: dict[str, StageContents]
 
+    def rival(self, name: str) -> dict[str, Any]:
+        """Return what a training keeps of being a rival (`whole_way.rivals`); empty: it is none."""
+        return self.trainings[name].file("config.json").get("config", {}).get("rival", {})
+
     def genotype_of_training(self, name: str) -> Genotype | None:
-        """Return the genotype that a training trained; None if it is not known."""
+        """Return the genotype that a training trained; None if it is not known, or not of the space."""
+        if "network" in self.rival(name):
+            return None
         text = self.trainings[name].result.get("genotype")
         return genotype_lib.from_text(text, self.space) if text else self.genotypes.get(name)
 

@@ -10,7 +10,7 @@ from tf_darts.plots import decisions, heat_map, svg
 from tf_darts.plots.cell_diagram import draw_cell
 from tf_darts.plots.decisions import ShownDecision
 from tf_darts.plots.mixture_diagram import draw_mixture
-from tf_darts.plots.table import NetworkRow
+from tf_darts.plots.table import COST_HEADINGS, NetworkRow
 from tf_darts.registry import METHODS
 from tf_darts.report import curves, outcome, page, strength
 from tf_darts.report.page import NARROW, HtmlTable
@@ -151,12 +151,13 @@ def _results(record: WorkdirContents, found: Sequence[NetworkRow]) -> HtmlTable:
                 test,
                 "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
                 percent(result.get("best_test_accuracy")),
+                *row.cost(),
                 "-" if genotype is None else percent(skip_share_of(genotype), 0),
                 true,
                 rank,
             )
         )
-    headings = ("architecture", "parameters", "test accuracy", outcome.INTERVAL, "best epoch")
+    headings = ("architecture", "parameters", "test accuracy", outcome.INTERVAL, "best epoch", *COST_HEADINGS)
     headings += ("skip connections", f"{outcome.TRUTH}, true", "rank")
     if all(row.true_accuracy is None for row in found):
         headings, rows = headings[:-2], [row[:-2] for row in rows]
@@ -325,8 +326,10 @@ def _cost(record: WorkdirContents) -> HtmlTable:
             (
                 stage.name,
                 "-" if stage.seconds is None else duration(stage.seconds),
+                duration(took["cpu_seconds"]) if "cpu_seconds" in took else "-",
                 str(took.get("starts", "-")),
                 "-" if not peak else f"{peak / 1e9:.2f} GB",
             )
         )
-    return HtmlTable(("stage", "time", "starts", "peak memory of the process"), rows, (1, 2, 3))
+    headings = ("stage", "time", "time of all cores", "starts", "peak memory of the process")
+    return HtmlTable(headings, rows, range(1, len(headings)))

@@ -13,6 +13,7 @@ from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.models.network import Network
+from tf_darts.models.residual_network import ResidualNetwork
 from tf_darts.runtime import command
 from tf_darts.spaces import Space
 from tf_darts.workdir import checkpoints
@@ -99,9 +100,11 @@ def read(workdir: str, name: str, config: ml_collections.ConfigDict) -> TrainedN
         allowed = f"allowed: {', '.join(names)}" if names else f"run {command.of('train')} there first"
         raise UserError(f"--workdir: {folder} holds no finished training; {allowed}")
     recorded = read_config(folder / "config.json")
-    text = recorded.pop("genotype")
+    text, rival = recorded.pop("genotype"), recorded.pop("rival", {})
     config = config_lib.validate(ml_collections.ConfigDict(config.to_dict() | recorded))
     space = spaces.with_stem(spaces.of(config), config.training.stem)
+    if "network" in rival:
+        space = ResidualNetwork.of_record(rival["network"]).space(space)
     genotype = genotype_lib.from_text(text, space)
     result, record = read_json(folder / "result.json"), DataRecord.read(folder)
     return TrainedNetwork(name, folder, config, space, genotype, result, record)

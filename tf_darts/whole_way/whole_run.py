@@ -5,6 +5,8 @@ bin/run is this with flags; `api` has it on images of one's own.
 
 import dataclasses
 import pathlib
+import textwrap
+from collections.abc import Sequence
 
 from tf_darts import stages
 from tf_darts.config import with_method
@@ -12,10 +14,11 @@ from tf_darts.genotypes.genotype import Genotype
 from tf_darts.nas_bench import true_accuracy
 from tf_darts.nas_bench.nas_bench_201 import NasBench201
 from tf_darts.plots.cell_diagram import save_genotype_picture
-from tf_darts.plots.table import NetworkRow
+from tf_darts.plots.table import WIDTH, NetworkRow, comparison_table
 from tf_darts.registry import UNTRAINED_ALPHA
 from tf_darts.report import outcome, page, workdir_contents, workdir_page
 from tf_darts.session import Session
+from tf_darts.whole_way import rivals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +37,13 @@ class WholeRun:
     picture: pathlib.Path
     report: pathlib.Path
 
+    def __str__(self) -> str:
+        """Return table and sentences, as a terminal shows them."""
+        said = [textwrap.fill(sentence, WIDTH, break_on_hyphens=False) for sentence in self.sentences]
+        return "\n".join([comparison_table(self.rows), "", *said])
 
-def run(session: Session, workdir: str, table: NasBench201 | None = None) -> WholeRun:
+
+def run(session: Session, workdir: str, table: NasBench201 | None) -> WholeRun:
     """Run all stages, continuing what the work directory holds; leave picture and report.
 
     Args:
@@ -48,10 +56,12 @@ def run(session: Session, workdir: str, table: NasBench201 | None = None) -> Who
     """
     stages.check(session)
     stages.search(session, workdir)
-    genotypes = {name: _select(session, workdir, name, table) for name in methods(session)}
+    genotypes = {name: select(session, workdir, name, table) for name in methods(session)}
     for name, genotype in genotypes.items():
         stages.train(_selecting(session, name), workdir, name, genotype)
-    return conclude(session, workdir, genotypes, table)
+    found, names = methods(session)[-1], session.config.comparison.rivals
+    said = rivals.train(_selecting(session, found), workdir, found, names)
+    return conclude(session, workdir, genotypes, table, said)
 
 
 def methods(session: Session) -> list[str]:
@@ -61,8 +71,31 @@ def methods(session: Session) -> list[str]:
     return ["perturbation"] if untrained else ["magnitude", "perturbation"]
 
 
+def select(session: Session, workdir: str, method: str, table: NasBench201 | None) -> Genotype:
+    """Select by a method, and look up what NAS-Bench-201 says of it.
+
+    Args:
+      session: config, space, devices and data; its config may name another method.
+      workdir: the work directory.
+      method: the selection.
+      table: NAS-Bench-201's; None in every other space.
+
+    Raises:
+      UserError: as `stages.select`.
+    """
+    chosen = _selecting(session, method)
+    folder, genotype = stages.select(chosen, workdir)
+    if table is not None:
+        true_accuracy.look_up(table, folder, genotype, chosen.config.runtime.tensorboard)
+    return genotype
+
+
 def conclude(
-    session: Session, workdir: str, genotypes: dict[str, Genotype], table: NasBench201 | None
+    session: Session,
+    workdir: str,
+    genotypes: dict[str, Genotype],
+    table: NasBench201 | None,
+    said: Sequence[str] = (),
 ) -> WholeRun:
     """Draw the cells, write the report, and say what came out.
 
@@ -71,6 +104,7 @@ def conclude(
       workdir: the work directory.
       genotypes: what was selected, by name of selection and training.
       table: NAS-Bench-201's; None in every other space.
+      said: sentences on rivals that were left out (`rivals.train`).
     """
     picture = pathlib.Path(workdir) / "report" / "genotypes.png"
     picture.parent.mkdir(exist_ok=True)
@@ -79,17 +113,9 @@ def conclude(
     record = workdir_contents.read(workdir)
     page.write(report, workdir_page.make(record))
     rows = outcome.rows(record, table, list(genotypes))
-    said = outcome.verdict(record, rows)
-    return WholeRun(rows, said if table is None else [outcome.columns(table), *said], picture, report)
+    columns = [] if table is None else [outcome.columns(table)]
+    return WholeRun(rows, [*columns, *said, *outcome.verdict(record, rows)], picture, report)
 
 
 def _selecting(session: Session, method: str) -> Session:
     return session.with_config(with_method(session.config, method))
-
-
-def _select(session: Session, workdir: str, method: str, table: NasBench201 | None) -> Genotype:
-    chosen = _selecting(session, method)
-    folder, genotype = stages.select(chosen, workdir)
-    if table is not None:
-        true_accuracy.look_up(table, folder, genotype, chosen.config.runtime.tensorboard)
-    return genotype

@@ -1,11 +1,13 @@
 """How long a stage took: wall-clock seconds that survive a kill, in the stage's `seconds.json`.
 
-Beside them the number of starts, and the most memory that a process that worked on it had taken by then.
+Beside them the seconds of all cores (of the process, and of the children that it has waited for), the number
+of starts, and the most memory that a process that worked on it had taken by then.
 
 Apart from result.json, which is the same however often the stage was interrupted.
 """
 
 import contextlib
+import os
 import pathlib
 import threading
 import time
@@ -30,13 +32,16 @@ def recorded(folder: pathlib.Path, every: float = EVERY) -> Iterator[pathlib.Pat
     """
     path = folder / NAME
     before = read_json(path) if path.exists() else {"seconds": 0.0, "starts": 0}
-    begun, over = time.monotonic(), threading.Event()
+    begun, cpu_begun, over = time.monotonic(), cpu_seconds(), threading.Event()
 
     def write() -> None:
         seconds = before["seconds"] + time.monotonic() - begun
         peak = max(before.get("peak_bytes", 0), host.peak_memory())
-        content = {"seconds": round(seconds, 3), "starts": before["starts"] + 1, "peak_bytes": peak}
-        write_json(path, content)
+        # One that was begun by a version without them has no sum of them.
+        known = not before["starts"] or "cpu_seconds" in before
+        cpu = before.get("cpu_seconds", 0.0) + cpu_seconds() - cpu_begun
+        content = {"seconds": round(seconds, 3), **({"cpu_seconds": round(cpu, 3)} if known else {})}
+        write_json(path, content | {"starts": before["starts"] + 1, "peak_bytes": peak})
 
     def keep_writing() -> None:
         while not over.wait(every):
@@ -51,6 +56,11 @@ def recorded(folder: pathlib.Path, every: float = EVERY) -> Iterator[pathlib.Pat
         over.set()
         writer.join()
         write()
+
+
+def cpu_seconds() -> float:
+    """Return the seconds of all cores that this process has taken, with the children that are over."""
+    return sum(os.times()[:4])
 
 
 def of(folder: pathlib.Path) -> float | None:

@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 
@@ -92,6 +94,21 @@ def selection_stage(workdir: str, config: ml_collections.ConfigDict) -> StageFol
     return StageFolder(workdir, folder, config, sections, depends.of_budget(config), free)
 
 
-def training_stage(workdir: str, config: ml_collections.ConfigDict, name: str, genotype: str) -> StageFolder:
-    """Return the folder of the training of a genotype, named by its text form."""
-    return StageFolder(workdir, f"training/{name}", config, ("data", "training"), {"genotype": genotype})
+def training_stage(
+    workdir: str,
+    config: ml_collections.ConfigDict,
+    name: str,
+    genotype: str,
+    rival: Mapping[str, Any] | None = None,
+) -> StageFolder:
+    """Return the folder of the training of a genotype, named by its text form.
+
+    Args:
+      workdir: the work directory.
+      config: the whole config.
+      name: of the folder under training/.
+      genotype: the text form.
+      rival: what is kept of a rival (`whole_way.rivals`); None: it is none.
+    """
+    more = {"genotype": genotype} | ({} if rival is None else {"rival": dict(rival)})
+    return StageFolder(workdir, f"training/{name}", config, ("data", "training"), more)

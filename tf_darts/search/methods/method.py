@@ -64,6 +64,8 @@ class Method:
       weighs_edges: whether edges have alpha of their own (`Architecture.weighs_edges`).
       partial_channels: as `Supernet.partial_channels`.
       whole_passes: whether training batches are passes over the training half, not fresh draws.
+      alpha_passes: batches that a step of alpha passes forward and backward (`report.spent`).
+      weight_passes: the same of a step of the weights.
       budget: what a selected network has to keep to; None: no budget. The set-up sets it before `check`.
     """
 
@@ -74,6 +76,8 @@ class Method:
     weighs_edges = False
     partial_channels = 1
     whole_passes = False
+    alpha_passes: float = 1
+    weight_passes: float = 1
     budget: Budget | None = None
 
     def __init__(self, config: ml_collections.ConfigDict, space: Space):

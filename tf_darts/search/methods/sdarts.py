@@ -6,14 +6,17 @@ edges stay as they are. The radius grows over the search (0.03 to 0.3) and is at
 
 from collections.abc import Callable
 
+import ml_collections
 import tensorflow as tf
 
 from tf_darts.layers.depthwise import no_kernel_gradients
+from tf_darts.models import cost
 from tf_darts.optim.losses import Batch, loss_and_correct
 from tf_darts.optim.optimizers import sum_over_replicas
 from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated, MixingWeights
 from tf_darts.search.methods.method import Method, Now
+from tf_darts.spaces import Space
 
 
 class SdartsRS(Method):
@@ -35,6 +38,11 @@ class SdartsRS(Method):
 
 class SdartsADV(SdartsRS):
     """Adversarial: the perturbation that raises the training loss most, by projected gradient ascent."""
+
+    def __init__(self, config: ml_collections.ConfigDict, space: Space):
+        super().__init__(config, space)
+        # The step itself, those of the attack, and the two losses that are compared, forward alone.
+        self.weight_passes = 1 + config.sdarts.attack_steps + 2 * cost.FORWARD / cost.TRAINING_STEP
 
     def perturb(self, bilevel: Bilevel, train: Batch, now: Now) -> dict[str, tf.Tensor]:
         return self.attack(bilevel, train, now)

@@ -25,6 +25,8 @@ FINITE_DIFFERENCE = 0.01  # how far along u: R = 0.01 / |u| (DARTS, section 2.3)
 class SecondOrder(Method):
     """With the second derivative as a finite difference along u, as published (DARTS, equation 8)."""
 
+    alpha_passes = 4  # to w', of the validation loss there, and two for the second derivative
+
     def fit_alpha(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> Evaluated:
         evaluated = second_order_gradients(bilevel, train, valid, now, self.mixed)
         bilevel.alpha_optimizer.apply(sum_over_replicas(evaluated.gradients))
