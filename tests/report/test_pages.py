@@ -5,6 +5,7 @@ import html
 import html.parser
 import json
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -14,7 +15,8 @@ from scipy import stats
 from tests.report import made
 from tf_darts.errors import UserError
 from tf_darts.plots import decisions
-from tf_darts.report import comparison_page, strength, workdir_contents, workdir_page
+from tf_darts.plots.colours import SERIES, of_methods
+from tf_darts.report import comparison_page, further, strength, workdir_contents, workdir_page
 from tf_darts.runtime.progress import duration
 from tf_darts.study.collect import TRAINED
 from tf_darts.workdir.records import read_json
@@ -70,9 +72,10 @@ def test_the_page_of_a_work_directory_has_every_panel(page):
         "What the trained networks get wrong",
         "Time and memory",
         "Config and versions",
+        "What now",
     ):
         assert heading in texts
-    assert page.count('class="figure"') == 2 + 6 + 1 + 6 + 2  # cells, bars, scatter, curves, weights
+    assert page.count('class="figure"') == 2 + 6 + 6 + 6 + 2  # cells, bars, scatter, curves, weights
     assert page.count('src="data:image/png;base64,') == 4
 
 
@@ -176,6 +179,82 @@ def test_agreement_of_alpha_with_what_operations_are_worth(found):
         for e in range(6)
     ]  # fmt: skip
     assert strength.compare(rows).mean == pytest.approx(np.mean(by_hand))
+
+
+def test_what_the_loss_decided_is_compared_with_alpha_in_nats(found):
+    rows = [dataclasses.replace(row, criterion="loss") for row in found.selections["perturbation"].decisions]
+    compared = strength.rows_of(found.space, decisions.shown_all(found.space, rows))
+    probes = [probe.loss - row.whole.loss for row in rows for probe in row.probes]
+    assert [row[strength.AGAINST] for row in compared] == probes
+    figures = strength.draw(found.space, compared, strength.compare(compared), by_loss=True)
+    heights = [y for figure in figures for line in figure.axes[0].lines[:5] for y in line.get_ydata()]
+    assert len(figures) == 6 and set(np.round(heights, 9)) <= set(np.round(probes, 9))
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """The page of a search that never trained alpha."""
+    folder = tmp_path_factory.mktemp("untrained") / "run"
+    made.workdir(folder, search__method="fixed_alpha")
+    return workdir_page.make(workdir_contents.read(folder))
+
+
+def test_what_is_constant_without_trained_alpha_is_left_out_and_said(untrained, page):
+    texts = check_page(untrained)
+    for heading in (
+        *("Mixing weights over the search", "The supernet's cell at the end of the search"),
+        *("Alpha against what an operation is worth", "mixing weight"),
+    ):
+        assert heading in page and heading not in untrained
+    said = "Alpha did not change in this search, so the charts and maps that would show it are left out."
+    assert texts.count(said) == 1 and said not in page
+    assert untrained.count('class="figure"') == 2 + 6 + 4  # cells, bars, curves without entropy and skips
+
+
+def test_what_now_has_commands_for_what_is_there(found, tmp_path):
+    def programs(record):
+        return [command.split()[0] for _, command in further.steps(record)]
+
+    made_all = ["bin/export", "bin/run", "bin/report", "bin/tensorboard"]
+    assert programs(found) == made_all
+    assert programs(dataclasses.replace(found, trainings={})) == ["bin/train", *made_all[1:]]
+    bare = dataclasses.replace(found, trainings={}, genotypes={}, selections={})
+    assert programs(bare) == ["bin/select", "bin/tensorboard"]
+    (export, *_) = (command for _, command in further.steps(found))
+    assert shlex.split(export)[1:] == [f"--workdir={found.workdir}", "--name=perturbation"]
+
+
+def test_a_method_has_one_colour_everywhere(comparison, page):
+    colours = of_methods(["magnitude", "perturbation"])
+    assert of_methods(["a", "perturbation", "b"])["perturbation"] == colours["perturbation"]
+    assert len(set(of_methods(f"method {i}" for i in range(12)).values())) == 12
+    assert not {*of_methods(["new", "magnitude"]).values()} - {*SERIES}
+    for text, name, start in (
+        (comparison, "perturbation", "perturbation, seed"),
+        (page, "magnitude", "magnitude, t"),
+    ):
+        parts = re.findall(rf"<title>{start}[^<]*</title>(.*?)</g>", text, re.S)
+        assert len(parts) >= 2
+        for part in parts:
+            assert f"var(--c-{colours[name][1:]})" in part
+
+
+def test_intervals_end_where_accuracies_do(several, tmp_path):
+    high = [
+        dataclasses.replace(r, trainings={
+            n: dataclasses.replace(s, result=s.result | {"test_accuracy": 0.99 - 0.2 * r.config.seed})
+            for n, s in r.trainings.items()
+        }) for r in several
+    ]  # fmt: skip
+    texts = check_page(comparison_page.make(high, None, tmp_path / "page.html"))
+    low, upper = stats.t.interval(0.95, 2, 79.0, stats.sem([99.0, 79.0, 59.0]))
+    assert upper > 100 and f"{low:.2f} to 100.00" in texts and f"{low:.2f} to {upper:.2f}" not in texts
+
+
+def test_the_comparison_leads_to_its_runs(several, comparison):
+    folders = {each.workdir.name for each in several}
+    assert {*re.findall(r'<a href="([^"#/]+)">', comparison)} == folders  # none has a page of its own
+    assert comparison.count(f'href="{several[0].workdir.name}"') == 1 + len(several[0].genotypes)
 
 
 def test_methods_are_named_by_what_differs(several):

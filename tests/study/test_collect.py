@@ -242,7 +242,7 @@ def test_the_report_has_the_figures(text, output, study):
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     for group in content["groups"]:
         own = group["statistics"]
-        interval = f"{own['low']:.2f} to {own['high']:.2f}"
+        interval = f"{max(own['low'], 0.0):.2f} to {min(own['high'], 100.0):.2f}"
         figures = [f"{own['mean']:.2f}", interval, f"{own['std']:.2f}", f"{own['min']:.2f}"]
         cells = [group["search"], group["selection"], str(own["number"]), *figures]
         difference = group["difference"]

@@ -1,15 +1,30 @@
 """Colours of all pictures: of operations, text and lines, and the colour of each on a dark page."""
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matplotlib.colors import to_hex, to_rgb
 
 INK, SOFT, FAINT, PAPER = "#222222", "#6b7580", "#a8b0b8", "#ffffff"
 GRID = "#e4e7ea"
 INPUT_FILL, NODE_FILL, OUTPUT_FILL = "#dcebdd", "#e3ecf7", "#f8e3cf"
+BOTH = "#747d86"  # text that is read on a light and on a dark page alike
 # Okabe and Ito's, distinguishable by the colour-blind; then others as different as can be.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9", "#7b4ea3", "#8c8c8c")
+_MORE = ("#8b2e16", "#5c8a00", "#333333", "#b8417f")
+# Selections and search methods that always have the same colour, whatever else is in a picture.
+_METHODS = {
+    "perturbation": "#0072b2",
+    "magnitude": "#d55e00",
+    "one_shot": "#009e73",
+    "perturbation_loss": "#56b4e9",
+    "perturbation_magnitude": "#cc79a7",
+    "supernet_ranking": "#b58900",
+    "random": "#8c8c8c",
+    "darts": "#333333",
+    "sdarts_rs": "#7b4ea3",
+    "fixed_alpha": "#5c8a00",
+}
 
 # Start of an operation's name, kind for the legend, colour (distinguishable by the colour-blind).
 KINDS = (
@@ -50,12 +65,22 @@ DARK = {
     "#cc79a7": "#e9a3c9",
     "#b58900": "#e0b93c",
     "#56b4e9": "#86cdf5",
+    "#8b2e16": "#e0806a",
 }
 
 
 def kind_of(operation: str) -> tuple[str, str]:
     """Return an operation's kind, for the legend, and its colour."""
     return next((name, colour) for start, name, colour in KINDS if operation.startswith(start))
+
+
+def of_methods(names: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each method by name: a known one's own; others take what is left, in order."""
+    names = dict.fromkeys(names)
+    found = {name: _METHODS[name] for name in names if name in _METHODS}
+    left = [colour for colour in (*SERIES, *_MORE) if colour not in found.values()] or list(SERIES)
+    others = [name for name in names if name not in found]
+    return found | {name: left[i % len(left)] for i, name in enumerate(others)}
 
 
 def shades(operations: Sequence[str]) -> dict[str, str]:

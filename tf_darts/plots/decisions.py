@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from tf_darts.plots.colours import FAINT, INK, SOFT, shades
-from tf_darts.plots.heat_map import new
+from tf_darts.plots.heat_map import PANEL, TEXT, new
+from tf_darts.plots.plain_figure import PlainFigure
 from tf_darts.spaces import Space
 from tf_darts.workdir.decisions import (
     Decision,
@@ -28,6 +30,10 @@ from tf_darts.workdir.decisions import (
 CONFIDENCE = 0.95
 
 EdgeDecision = OperationDecision | TopologyDecision | MagnitudeDecision
+WORTH = {
+    False: "accuracy lost without it, %",
+    True: "loss gained without it, nats",
+}  # by whether the loss decided
 _Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
 
@@ -202,18 +208,25 @@ def scalars(decision: ShownDecision) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def draw(space: Space, decision: ShownDecision) -> Figure:
-    """Draw the drops as bars with their intervals, beside the mixing weights; the choice in full colour."""
+def draw(space: Space, decision: ShownDecision, weights: bool = True) -> Figure:
+    """Draw the drops as bars with their intervals, beside the mixing weights; the choice in full colour.
+
+    Args:
+      space: the search space.
+      decision: that was made.
+      weights: whether the mixing weights say anything.
+    """
     effects = decision.effects
-    weighed = any(e.weight is not None for e in effects)
-    figure = new(4.4, 1.25 + 0.27 * len(effects))
+    weighed = weights and any(e.weight is not None for e in effects)
+    figure = new(PANEL, 1.3 + 0.27 * len(effects))
     left, *right = figure.subplots(1, 1 + weighed, squeeze=False, width_ratios=(2, 1)[: 1 + weighed])[0]
     draw_drops(left, space, decision)
     if weighed:
         _bars(right[0], effects, [e.weight for e in effects], shades(space.operations))
         right[0].set_yticks([])
         right[0].set_xlim(0.0, None)
-        right[0].set_xlabel("mixing weight", fontsize=8)
+        right[0].set_xlabel("mixing weight", fontsize=TEXT)
+        right[0].xaxis.set_major_locator(MaxNLocator(2))
     before = "" if decision.supernet is None else f", supernet {100 * decision.supernet:.1f} %"
     title = f"decision {decision.number}: {decision.cell_type} {decision.place}{before}"
     close = "  (a narrow choice)" if decision.narrow else ""
@@ -233,12 +246,12 @@ def draw_drops(axes: Axes, space: Space, decision: ShownDecision) -> None:
         if effect.low is not None and not decision.by_loss:
             axes.hlines(place, 100 * effect.low, 100 * effect.high, color=INK, linewidth=1.2)
     axes.axvline(0.0, color=FAINT, linewidth=0.8)
-    axes.set_yticks(range(len(effects)), [e.name for e in effects], fontsize=8)
+    axes.set_yticks(range(len(effects)), [e.name for e in effects], fontsize=TEXT)
     for label, effect in zip(axes.get_yticklabels(), effects, strict=True):
         label.set_fontweight("bold" if effect.chosen else "normal")
-    base = "" if decision.supernet is not None else " (less than the best probe's)"
-    what = "loss gained without it, nats" if decision.by_loss else "accuracy lost without it, %"
-    axes.set_xlabel(f"{what}{base}", fontsize=8)
+    base = "" if decision.supernet is not None else "\n(less than the best probe's)"
+    axes.set_xlabel(f"{WORTH[decision.by_loss]}{base}", fontsize=TEXT)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def _bars(
@@ -247,8 +260,10 @@ def _bars(
     for place, (effect, value) in enumerate(zip(effects, values, strict=True)):
         if value is not None:
             colour = colours.get(effect.name, SOFT)
-            axes.barh(place, value, 0.66, color=colour, alpha=1.0 if effect.chosen else 0.45)
+            (bar,) = axes.barh(place, value, 0.66, color=colour, alpha=1.0 if effect.chosen else 0.45)
+            if isinstance(axes.figure, PlainFigure):
+                axes.figure.hover(bar, f"{effect.name}: {value:.3g}")
     axes.set_ylim(len(effects) - 0.5, -0.5)
-    axes.tick_params(axis="both", labelsize=8, length=0)
+    axes.tick_params(axis="both", labelsize=TEXT, length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)

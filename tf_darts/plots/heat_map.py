@@ -12,10 +12,12 @@ from tf_darts.plots.colours import FAINT, INK, PAPER
 from tf_darts.plots.plain_figure import PlainFigure
 from tf_darts.spaces import Space
 
+PANEL = 3.6  # inches: a panel of a page, as wide as a phone
+TEXT = 8.5  # points: the smallest text of a panel, eleven pixels
 _SEQUENTIAL, _DIVERGING = "viridis", "RdBu_r"
 
 
-def new(width: float, height: float) -> Figure:
+def new(width: float, height: float) -> PlainFigure:
     """Return an empty figure of this size, inches, whose parts make room for each other."""
     figure = PlainFigure(figsize=(width, height), facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
@@ -69,7 +71,7 @@ def over_epochs(space: Space, cell_type: str, weights: Sequence[np.ndarray], epo
         ],
         axis=1,
     )
-    figure = new(4.6, 1.1 + 0.135 * len(rows))
+    figure = new(PANEL, 1.1 + 0.155 * len(rows))
     axes = figure.subplots()
     extent = (0.5, len(epochs) + 0.5, len(rows) - 0.5, -0.5)
     top = max(float(rows.max()), 1e-6)
@@ -77,9 +79,9 @@ def over_epochs(space: Space, cell_type: str, weights: Sequence[np.ndarray], epo
         rows, aspect="auto", cmap=_SEQUENTIAL, vmin=0.0, vmax=top, extent=extent, interpolation="nearest"
     )
     places = _ticks(len(epochs))
-    axes.set_xticks([p + 1 for p in places], [str(epochs[p]) for p in places], fontsize=8)
-    axes.set_xlabel("epoch of the search", fontsize=8.5)
-    axes.set_yticks(range(len(names)), [name for _, name in names], fontsize=6.5)
+    axes.set_xticks([p + 1 for p in places], [str(epochs[p]) for p in places], fontsize=TEXT)
+    axes.set_xlabel("epoch of the search", fontsize=TEXT)
+    axes.set_yticks(range(len(names)), [name for _, name in names], fontsize=TEXT)
     axes.tick_params(length=0)
     first = 0
     for e, edge in enumerate(space.edges):
@@ -91,15 +93,15 @@ def over_epochs(space: Space, cell_type: str, weights: Sequence[np.ndarray], epo
             1.0 - (first + count / 2) / len(rows),
             str(edge),
             transform=axes.transAxes,
-            fontsize=8,
+            fontsize=TEXT,
             color=INK,
             va="center",
             rotation=90 if count > 2 else 0,
         )
         first += count
-    bar = figure.colorbar(image, ax=axes, location="top", fraction=0.05, aspect=40, pad=0.01)
-    bar.ax.tick_params(labelsize=7)
-    bar.set_label(f"mixing weight, {cell_type} cell", fontsize=8.5)
+    bar = figure.colorbar(image, ax=axes, location="top", fraction=0.05, aspect=30, pad=0.01)
+    bar.ax.tick_params(labelsize=TEXT)
+    bar.set_label(f"mixing weight, {cell_type} cell", fontsize=TEXT)
     bar.outline.set_visible(False)
     axes.spines[:].set_visible(False)
     return figure
@@ -138,6 +140,6 @@ def _map(space: Space, values: np.ndarray, title: str, colours: str, scale: Norm
     return figure
 
 
-def _ticks(number: int, most: int = 8) -> list[int]:
+def _ticks(number: int, most: int = 6) -> list[int]:
     """Return at most `most` evenly spaced positions among `number` epochs, the last among them."""
     return sorted({round(p) for p in np.linspace(0, number - 1, min(number, most))})

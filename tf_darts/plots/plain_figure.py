@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -15,7 +16,21 @@ _LONGEST = 24  # characters of a name in a picture
 
 
 class PlainFigure(Figure):
-    """A figure that takes no text for a formula: names of classes and files may hold dollar signs."""
+    """A figure that takes no text for a formula: names of classes and files may hold dollar signs.
+
+    Attributes:
+      hovers: what a page says of a part of it when the mouse is there, by the part's identifier.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.hovers: dict[str, str] = {}
+
+    def hover(self, part: Artist, text: str) -> None:
+        """Have a page say this of a part when the mouse is there."""
+        name = f"hover{len(self.hovers)}"
+        part.set_gid(name)
+        self.hovers[name] = text
 
     def draw(self, renderer: Any) -> None:
         """Draw the figure; Matplotlib calls it."""

@@ -5,7 +5,7 @@ import dataclasses
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -50,12 +50,22 @@ def inline(figure: Figure, name: str, label: str) -> Drawing:
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    for part, text in getattr(figure, "hovers", {}).items():
+        svg = svg.replace(f'<g id="{part}">', f'<g id="{part}"><title>{html.escape(text)}</title>', 1)
     svg = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", svg)
     opening = f'<svg role="img" aria-label="{html.escape(label)}" class="figure" '
     svg = re.sub(r'^<svg (.*?)width="[^"]*"', rf"{opening}\1", svg, count=1, flags=re.S)
     svg = re.sub(r'^(<svg [^>]*?)height="[^"]*pt"', r"\1", svg, count=1, flags=re.S)
     return Drawing(themed(svg), round(96 * figure.get_figwidth()))
+
+
+def key(colours: Mapping[str, str]) -> str:
+    """Return what colours mean, as a paragraph of a page: a dot and a name for each."""
+    entries = (
+        f'<span><i style="color:{themed(c)}">\u25cf</i> {html.escape(n)}</span>' for n, c in colours.items()
+    )
+    return f'<p class="key">{" ".join(entries)}</p>'
 
 
 def _shortened(path: re.Match[str]) -> str:

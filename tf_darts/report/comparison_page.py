@@ -2,19 +2,22 @@
 
 import os
 import pathlib
+import textwrap
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tf_darts.config.field import value_of
 from tf_darts.errors import UserError
 from tf_darts.nas_bench.nas_bench_201 import NasBench201, accuracy_column
 from tf_darts.nas_bench.table_file import PREFIXES
 from tf_darts.plots import svg
-from tf_darts.plots.cell_diagram import draw_genotypes
-from tf_darts.plots.colours import GRID, INK, SERIES
-from tf_darts.plots.heat_map import new
+from tf_darts.plots.cell_diagram import draw_cell
+from tf_darts.plots.colours import GRID, INK, of_methods
+from tf_darts.plots.heat_map import PANEL, TEXT, new
 from tf_darts.report import page
 from tf_darts.report.curves import plain_axes
 from tf_darts.report.page import HtmlTable
@@ -24,12 +27,16 @@ from tf_darts.runtime import command
 from tf_darts.runtime.progress import duration
 from tf_darts.search.alpha_summary import skip_share_of
 from tf_darts.study.collect import TEST, TRAINED, TRUE_TEST, true_column
-from tf_darts.study.report import interval, number
+from tf_darts.study.report import interval, number, of_accuracy
 from tf_darts.study.summary import CONFIDENCE, MEASURES, Group, groups_of
 
 _INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 _SAME = ("seed", "runtime.", "report.", "extensions.", "data.path")  # what makes no other method
 _SHOWN = 12  # genotypes drawn
+_LINE = 24  # characters of a line that names a search in a picture
+_MORE_SEEDS = (
+    "More seeds make the intervals narrower. One command runs searches, selections and seeds side by side:"
+)
 
 
 def make(records: Sequence[WorkdirContents], baseline: str | None, path: pathlib.Path) -> str:
@@ -62,7 +69,8 @@ def make(records: Sequence[WorkdirContents], baseline: str | None, path: pathlib
         raise UserError(f"--baseline: {baseline!r}; allowed: {', '.join(names)}")
     compared = tuple((baseline or names[0]).rsplit("/", 1))
     groups = groups_of(rows, lambda search: compared)
-    measures = [_measure(name, [g for g in groups if g.measure == name]) for name in MEASURES]
+    colours = of_methods(group.selection for group in groups)
+    measures = [_measure(name, [g for g in groups if g.measure == name], colours) for name in MEASURES]
     measures = [measure for measure in measures if measure]
     for measure in measures:
         measure["baseline"] = "/".join(compared)
@@ -71,9 +79,11 @@ def make(records: Sequence[WorkdirContents], baseline: str | None, path: pathlib
         "nothing": "" if measures else "Nothing tells how good they are: nothing was trained.",
         "differing": _differing(records, labels),
         "runs": _runs(records, labels, rows, path),
-        "genotypes": _genotypes(records, rows),
+        "genotypes": _genotypes(records, rows, path),
+        "further": [(_MORE_SEEDS, f"{command.of('study')} --config=CONFIG --output=OUTPUT")],
     }
     sections = [("results", "Results"), ("runs", "Work directories"), ("genotypes", "Genotypes")]
+    sections.append(("further", "What now"))
     seeds = len({row["seed"] for row in rows})
     subtitle = f"{len(records)} work directories, {len(names)} methods, {seeds} seed{'s' * (seeds > 1)}"
     return page.render("comparison.html", "Comparison of searches", subtitle, sections, **content)
@@ -150,7 +160,7 @@ def rows_of(record: WorkdirContents, label: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _measure(name: str, groups: Sequence[Group]) -> dict[str, Any]:
+def _measure(name: str, groups: Sequence[Group], colours: Mapping[str, str]) -> dict[str, Any]:
     """Return a measure's table and picture; empty without results of it."""
     if not groups:
         return {}
@@ -162,7 +172,7 @@ def _measure(name: str, groups: Sequence[Group]) -> dict[str, Any]:
                 f"{g.search}/{g.selection}",
                 str(own.number),
                 f"{own.mean:.2f}",
-                interval(own),
+                of_accuracy(own),
                 number(own.std),
                 f"{own.min:.2f}",
                 "baseline" if other is None and not g.differences else number(other and other.mean, "+"),
@@ -179,18 +189,18 @@ def _measure(name: str, groups: Sequence[Group]) -> dict[str, Any]:
         "title": MEASURES[name],
         "table": HtmlTable(headings, rows, range(1, len(headings))),
         "picture": svg.inline(
-            _draw(groups), f"measure-{name}", f"{MEASURES[name]}: every seed, mean, interval"
+            _draw(groups, colours), f"measure-{name}", f"{MEASURES[name]}: every seed, mean, interval"
         ),
         "differences": None,
-    } | _differences(name, groups)
+    } | _differences(name, groups, colours)
 
 
-def _differences(name: str, groups: Sequence[Group]) -> dict[str, svg.Drawing]:
+def _differences(name: str, groups: Sequence[Group], colours: Mapping[str, str]) -> dict[str, svg.Drawing]:
     paired = [g for g in groups if g.difference is not None]
     if not paired:
         return {}
     drawn = _draw(
-        [_of_differences(g) for g in paired], zero=True, label=f"minus {paired[0].baseline}, points"
+        [_of_differences(g) for g in paired], colours, zero=True, label=f"minus {paired[0].baseline}, points"
     )
     return {"differences": svg.inline(drawn, f"difference-{name}", "Paired differences from the baseline")}
 
@@ -202,39 +212,40 @@ def _of_differences(group: Group) -> Group:
     )
 
 
-def _draw(groups: Sequence[Group], zero: bool = False, label: str = "%") -> Figure:
-    """Draw a line of points for each group: seeds, mean and interval."""
-    figure = new(4.6, 0.75 + 0.38 * len(groups))
+def _draw(
+    groups: Sequence[Group], colours: Mapping[str, str], zero: bool = False, label: str = "%"
+) -> Figure:
+    """Draw a line of points for each group: seeds, mean and interval, in the colour of its selection."""
+    names = [f"{textwrap.fill(g.search, _LINE)}\n{g.selection}" for g in groups]
+    figure = new(PANEL, 0.75 + 0.19 * sum(name.count("\n") + 1.2 for name in names))
     axes = figure.subplots()
     for place, group in enumerate(groups):
-        colour, own = SERIES[place % len(SERIES)], group.statistics
-        if own.low is not None:
-            axes.hlines(place, own.low, own.high, color=colour, linewidth=5, alpha=0.3)
-        axes.plot(list(group.values.values()), [place] * own.number, "o", color=colour, markersize=4.5)
+        colour, own = colours[group.selection], group.statistics
+        if own.low is not None and own.high is not None:
+            low, high = (own.low, own.high) if zero else (max(own.low, 0.0), min(own.high, 100.0))
+            axes.hlines(place, low, high, color=colour, linewidth=5, alpha=0.3)
+        for seed, value in group.values.items():
+            (point,) = axes.plot(value, place, "o", color=colour, markersize=5)
+            figure.hover(point, f"{group.selection}, seed {seed}: {value:{'+' if zero else ''}.2f}")
         axes.vlines(own.mean, place - 0.27, place + 0.27, color=INK, linewidth=1.8)
-    names = [f"{g.search}\n{g.selection}" for g in groups]
     axes.set_yticks(range(len(groups)), names)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     if zero:
         axes.axvline(0.0, color=INK, linewidth=0.8)
-    else:  # intervals of few seeds reach beyond what an accuracy can be
-        low, high = axes.get_xlim()
-        axes.set_xlim(max(low, 0.0), min(high, 100.5))
     plain_axes(axes)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
-    axes.tick_params(axis="y", length=0, labelsize=8)
-    axes.set_xlabel(label, fontsize=8.5)
+    axes.tick_params(axis="y", length=0, labelsize=TEXT)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlabel(label, fontsize=TEXT)
     return figure
 
 
 def _runs(
     records: Sequence[WorkdirContents], labels: Sequence[str], rows: Sequence[dict], path: pathlib.Path
 ) -> list[dict[str, Any]]:
-    """Return each work directory's line, with a link to its own page if there is one."""
+    """Return each work directory's line, with a link to its own page."""
     found = []
     for record, label in zip(records, labels, strict=True):
-        own = record.workdir / "report" / "index.html"
-        link = os.path.relpath(own, path.absolute().parent) if own.exists() else ""
         accuracies = {row["selection"]: row[TRAINED] for row in rows if row["workdir"] == str(record.workdir)}
         trained = ", ".join(f"{n} {v:.2f} %" for n, v in accuracies.items() if v is not None)
         epochs = [row for row in record.search.epochs if SUPERNET_TEST in row]
@@ -242,7 +253,7 @@ def _runs(
         found.append(
             {
                 "name": record.workdir.name,
-                "link": link,
+                "link": _link(record.workdir, path),
                 "cells": [
                     label,
                     str(record.config.seed),
@@ -255,7 +266,15 @@ def _runs(
     return found
 
 
-def _genotypes(records: Sequence[WorkdirContents], rows: Sequence[dict]) -> dict[str, Any]:
+def _link(workdir: pathlib.Path, path: pathlib.Path) -> str:
+    """Return where a work directory's page is from the comparison; the folder itself, if it has none."""
+    own = workdir / "report" / "index.html"
+    return urllib.parse.quote(os.path.relpath(own if own.exists() else workdir, path.absolute().parent))
+
+
+def _genotypes(
+    records: Sequence[WorkdirContents], rows: Sequence[dict], path: pathlib.Path
+) -> dict[str, Any]:
     """Return what was selected, as texts and, for the first few, pictures."""
     spaces = {str(record.workdir): record.space for record in records}
     listed, drawn = [], []
@@ -264,11 +283,19 @@ def _genotypes(records: Sequence[WorkdirContents], rows: Sequence[dict]) -> dict
         title = f"{row['search']}/{row['selection']}, seed {row['seed']}"
         skips = percent(skip_share_of(genotype), 0)
         listed.append((title, skips, genotype.to_text(space)))
-        if len(drawn) < _SHOWN:
-            figure = draw_genotypes(space, {title: genotype})
-            drawn.append(svg.inline(figure, f"genotype-{len(drawn)}", f"The cells of {title}"))
+        if len(listed) <= _SHOWN:
+            for t in space.cell_types:
+                figure = draw_cell(space, t, genotype, f"{t} cell")
+                drawn.append(
+                    (svg.inline(figure, f"genotype-{len(listed)}-{t}", f"The {t} cell of {title}"), title)
+                )
     return {
-        "table": HtmlTable(("method", "skip connections", "genotype"), listed, (1,)),
+        "table": HtmlTable(
+            ("method", "skip connections", "genotype"),
+            listed,
+            (1,),
+            links=[_link(pathlib.Path(row["workdir"]), path) for row in rows],
+        ),
         "pictures": drawn,
-        "left_out": len(rows) - len(drawn),
+        "left_out": max(len(rows) - _SHOWN, 0),
     }

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tf_darts.plots.colours import GRID, INK, SERIES, SOFT
-from tf_darts.plots.heat_map import new
+from tf_darts.plots.colours import GRID, INK, SOFT, of_methods
+from tf_darts.plots.heat_map import PANEL, TEXT, new
 from tf_darts.search.alpha_summary import SKIP
 
 _POINTS = 200  # of a curve of steps: more cannot be told apart at the width of a page
+_SHORT = 22  # characters of a label, if two labels stand beside each other
 _HALVES = {"train": "training half", "valid": "validation half"}
 
 
@@ -26,12 +27,14 @@ class Curve:
       x: float [points].
       y: float [points].
       dashed: how it is drawn.
+      method: whose colour it has; empty: one by its place.
     """
 
     label: str
     x: np.ndarray
     y: np.ndarray
     dashed: bool = False
+    method: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +47,17 @@ class Chart:
     curves: tuple[Curve, ...]
 
 
-def of_search(steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]]) -> list[Chart]:
-    """Return the charts of a search, without those that would be empty."""
+def of_search(
+    steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]], alpha: bool = True
+) -> list[Chart]:
+    """Return the charts of a search, without those that would be empty.
+
+    Args:
+      steps: rows of its steps.
+      epochs: rows of its finished epochs.
+      alpha: whether alpha changes: otherwise there are no charts of it.
+    """
+    of_alpha = epochs if alpha else ()
     charts = [
         Chart(
             "Accuracy of the supernet",
@@ -72,16 +84,16 @@ def of_search(steps: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, 
             tuple(_of_steps(steps, {f"{half}_loss": label for half, label in _HALVES.items()})),
         ),
         Chart(
-            f"Edges that magnitude would give a {SKIP}",
+            f"Edges on which magnitude keeps {SKIP}",
             "epoch",
             "% of edges",
-            tuple(_of_epochs(epochs, {"skip_share": "share"}, 100)),
+            tuple(_of_epochs(of_alpha, {"skip_share": "share"}, 100)),
         ),
         Chart(
             "How undecided alpha is",
             "epoch",
             "entropy, nats",
-            tuple(_of_epochs(epochs, _named(epochs, "alpha_entropy/"))),
+            tuple(_of_epochs(of_alpha, _named(epochs, "alpha_entropy/"))),
         ),
         Chart(
             "Largest eigenvalue of alpha's Hessian",
@@ -101,8 +113,9 @@ def of_trainings(trainings: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[C
         epochs = [row for row in rows if "finished_epoch" in row]
         for measure, factor in (("accuracy", 100), ("loss", 1)):
             for curve in _of_steps(steps, {f"train_{measure}": f"{name}, training"}, factor):
-                curves[measure].append(dataclasses.replace(curve, dashed=True))
-            curves[measure] += _of_epochs(epochs, {f"test_{measure}": f"{name}, test"}, factor)
+                curves[measure].append(dataclasses.replace(curve, dashed=True, method=name))
+            for curve in _of_epochs(epochs, {f"test_{measure}": f"{name}, test"}, factor):
+                curves[measure].append(dataclasses.replace(curve, method=name))
     charts = [
         Chart("Accuracy of the trained networks", "epoch", "%", tuple(curves["accuracy"])),
         Chart("Loss of the trained networks", "epoch", "cross-entropy", tuple(curves["loss"])),
@@ -112,28 +125,29 @@ def of_trainings(trainings: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[C
 
 def draw(chart: Chart) -> Figure:
     """Draw a chart for a page that may be as narrow as a phone."""
-    figure = new(4.4, 2.9)
+    figure = new(PANEL, 2.9)
     axes = figure.subplots()
-    pairs = sum(curve.dashed for curve in chart.curves) > 0
-    for number, curve in enumerate(chart.curves):
-        colour = SERIES[(number // 2 if pairs else number) % len(SERIES)]
-        axes.plot(
+    colours = of_methods(curve.method or curve.label for curve in chart.curves)
+    for curve in chart.curves:
+        (line,) = axes.plot(
             curve.x,
             curve.y,
-            color=colour,
+            color=colours[curve.method or curve.label],
             linewidth=1.0 if curve.dashed else 1.7,
             linestyle="--" if curve.dashed else "-",
             marker="o" if len(curve.x) < 12 and not curve.dashed else "",
             markersize=3.5,
             label=curve.label,
         )
+        figure.hover(line, f"{curve.label}: {curve.y[-1]:.4g} at the end")
     axes.set_title(chart.title, fontsize=10, loc="left", color=INK)
     plain_axes(axes)
-    axes.set_xlabel(chart.x, fontsize=9)
-    axes.set_ylabel(chart.y, fontsize=9)
+    axes.set_xlabel(chart.x, fontsize=TEXT)
+    axes.set_ylabel(chart.y, fontsize=TEXT)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
     if len(chart.curves) > 1:
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+        columns = 1 if max(len(curve.label) for curve in chart.curves) > _SHORT else 2
+        figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=TEXT)
     return figure
 
 
@@ -143,7 +157,7 @@ def plain_axes(axes: Axes) -> None:
     axes.spines[["left", "bottom"]].set_color(SOFT)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(labelsize=8.5, colors=INK, length=3)
+    axes.tick_params(labelsize=TEXT, colors=INK, length=3)
 
 
 def _of_steps(

@@ -25,12 +25,14 @@ class HtmlTable:
       rows: of texts.
       right: columns of numbers.
       narrow: the text of cells that are to be marked.
+      links: where the first cell of each row leads; empty: nowhere.
     """
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: Sequence[int] = ()
     narrow: str = NARROW
+    links: Sequence[str] = ()
 
 
 @functools.cache

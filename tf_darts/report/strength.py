@@ -1,28 +1,32 @@
-"""Alpha against what an operation is worth, edge by edge, from a selection's own decisions."""
+"""Alpha against what an operation is worth, edge by edge, from a selection's own decisions.
+
+What it is worth is what decided: the accuracy that is lost without it, or the loss that is gained.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from tf_darts.analysis import measures
 from tf_darts.genotypes.derive import candidates_of
 from tf_darts.plots.colours import INK, shades
-from tf_darts.plots.decisions import ShownDecision
+from tf_darts.plots.decisions import WORTH, ShownDecision
 from tf_darts.plots.heat_map import new
+from tf_darts.plots.plain_figure import PlainFigure
 from tf_darts.report.curves import plain_axes
 from tf_darts.spaces import Space
 
 MEASURE, AGAINST = "mixing_weight", "perturbation"
-_COLUMNS = 3
+_INCHES = (2.5, 2.1)  # of an edge's panel
 
 
 def rows_of(space: Space, decisions: Sequence[ShownDecision]) -> list[dict]:
     """Return a row for every operation that was probed, as `analysis.measures` takes them.
 
-    `perturbation` is the accuracy (0 to 1) lost without the operation, at the time of its edge's decision.
+    `perturbation` is what the operation is worth when its edge is decided: accuracy (0 to 1) that is lost
+    without it, or loss (nats) that is gained where the loss decides.
     """
     edges = {str(edge): number for number, edge in enumerate(space.edges)}
     rows = []
@@ -35,7 +39,8 @@ def rows_of(space: Space, decisions: Sequence[ShownDecision]) -> list[dict]:
             for o in candidates_of(space, decision.cell_type, edges[name])
         }
         for effect in decision.effects:
-            if effect.drop is not None and effect.weight is not None:
+            worth = effect.loss if decision.by_loss else effect.drop
+            if worth is not None and effect.weight is not None:
                 rows.append(
                     {
                         "cell_type": decision.cell_type,
@@ -44,9 +49,9 @@ def rows_of(space: Space, decisions: Sequence[ShownDecision]) -> list[dict]:
                         "operation": effect.name,
                         "allowed": effect.name in allowed,
                         MEASURE: effect.weight,
-                        AGAINST: effect.drop,
-                        "low": effect.low,
-                        "high": effect.high,
+                        AGAINST: worth,
+                        "low": None if decision.by_loss else effect.low,
+                        "high": None if decision.by_loss else effect.high,
                         "chosen": effect.chosen,
                     }
                 )
@@ -88,35 +93,39 @@ def compare(rows: Sequence[dict]) -> StrengthAgreement:
     return StrengthAgreement(spearman, float(np.mean(values)) if values else None, len(edges), same, chance)
 
 
-def draw(space: Space, rows: Sequence[dict], agreement: StrengthAgreement) -> Figure:
-    """Draw a small scatter for every edge: mixing weight across, accuracy lost upwards, the choice ringed."""
-    edges, colours = measures.by_edge(rows), shades(space.operations)
-    columns = min(_COLUMNS, len(edges))
-    lines = -(-len(edges) // columns)
-    shown = [name for name in space.operations if any(row["operation"] == name for row in rows)]
-    names = -(-len(shown) // _COLUMNS)
-    figure = new(2.5 * columns, 2.15 * lines + 0.3 + 0.2 * names)
-    grid = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in grid[len(edges) :]:
-        axes.set_axis_off()
-    for axes, (place, of_edge) in zip(grid, edges.items(), strict=False):
+def draw(
+    space: Space, rows: Sequence[dict], agreement: StrengthAgreement, by_loss: bool = False
+) -> list[PlainFigure]:
+    """Draw a panel for every edge: mixing weight across, worth upwards, the choice ringed.
+
+    Args:
+      space: the search space.
+      rows: of `rows_of`.
+      agreement: of `compare`.
+      by_loss: whether worth is in nats; otherwise in percentage points.
+    """
+    colours, scale = shades(space.operations), 1 if by_loss else 100
+    figures = []
+    for place, of_edge in measures.by_edge(rows).items():
+        figure = new(*_INCHES)
+        axes = figure.subplots()
         for row in of_edge:
-            x, y = row[MEASURE], 100 * row[AGAINST]
+            x, y = row[MEASURE], scale * row[AGAINST]
             colour = colours[row["operation"]]
-            axes.vlines(x, 100 * row["low"], 100 * row["high"], color=colour, linewidth=1.0, alpha=0.55)
-            axes.plot(x, y, "o", color=colour, markersize=5)
+            if row["low"] is not None:
+                low, high = scale * row["low"], scale * row["high"]
+                axes.vlines(x, low, high, color=colour, linewidth=1.0, alpha=0.55)
+            (point,) = axes.plot(x, y, "o", color=colour, markersize=6)
+            figure.hover(point, f"{row['operation']}: mixing weight {x:.3f}, {WORTH[by_loss]} {y:.3g}")
             if row["chosen"]:
-                axes.plot(x, y, "o", markersize=9.5, markerfacecolor="none", markeredgecolor=INK)
+                axes.plot(x, y, "o", markersize=10.5, markerfacecolor="none", markeredgecolor=INK)
         weights = np.array([row[MEASURE] for row in of_edge])
         room = 0.15 * (np.ptp(weights) or 0.1)
         axes.set_xlim(weights.min() - room, weights.max() + room)
         rank = agreement.spearman.get(place)
-        text = "" if rank is None else f"  (rank corr. {rank.value:+.2f})"
-        axes.set_title(f"{place[0]} {of_edge[0]['edge_name']}{text}", fontsize=8.5, loc="left", color=INK)
+        text = "" if rank is None else f"  ({rank.value:+.2f})"
+        axes.set_title(f"{place[0]} {of_edge[0]['edge_name']}{text}", fontsize=9, loc="left", color=INK)
         plain_axes(axes)
-        axes.tick_params(labelsize=7)
-    figure.supxlabel("mixing weight (softmax of alpha)", fontsize=8.5)
-    figure.supylabel("accuracy lost without it, %", fontsize=8.5)
-    points = [Line2D([], [], color=colours[n], marker="o", linestyle="", label=n) for n in shown]
-    figure.legend(handles=points, loc="outside upper center", ncols=_COLUMNS, frameon=False, fontsize=8)
-    return figure
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        figures.append(figure)
+    return figures

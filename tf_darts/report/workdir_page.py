@@ -1,26 +1,31 @@
 """The page of one work directory: what was found, why it was chosen, how it trained, and what it took."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from tf_darts.genotypes.genotype import from_text
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.plots import decisions, heat_map, svg
 from tf_darts.plots.cell_diagram import draw_cell
-from tf_darts.plots.decisions import ShownDecision
+from tf_darts.plots.colours import shades
+from tf_darts.plots.decisions import WORTH, ShownDecision
 from tf_darts.plots.mixture_diagram import draw_mixture
 from tf_darts.plots.table import COST_HEADINGS, NetworkRow
-from tf_darts.registry import METHODS
-from tf_darts.report import curves, outcome, page, strength
+from tf_darts.registry import METHODS, UNTRAINED_ALPHA
+from tf_darts.report import curves, further, outcome, page, strength
 from tf_darts.report.page import NARROW, HtmlTable
 from tf_darts.report.workdir_contents import StageContents, WorkdirContents
 from tf_darts.runtime.progress import duration
 from tf_darts.search.alpha_summary import skip_share_of
 from tf_darts.search.replay import of_epochs
+from tf_darts.spaces import Space
 from tf_darts.workdir.tensorboard_texts import changes
 
 SUPERNET_TEST = "evaluation/test_accuracy"
+_CONSTANT = "Alpha did not change in this search, so the charts and maps that would show it are left out."
 _NAMED = 6  # decisions that a sentence names
 _INTERVAL = outcome.INTERVAL
 
@@ -28,34 +33,37 @@ _INTERVAL = outcome.INTERVAL
 def make(record: WorkdirContents) -> str:
     """Return the page, as HTML."""
     config, space = record.config, record.space
-    decided = [
-        _decided(record, name, made)
-        for name, stage in record.selections.items()
-        if (made := decisions.shown_all(space, stage.decisions))
-    ]
     # A method's code says how alpha mixes; a report of somebody else's work directory does without it.
     known = config.search.method not in METHODS.untrusted()
     weights = of_epochs(config, space, record.search.epochs, record.search.decisions) if known else {}
+    moved = _moved(config.search.method, weights)
+    shown = list(weights) if moved else []
+    decided = [
+        _decided(record, name, made, moved)
+        for name, stage in record.selections.items()
+        if (made := decisions.shown_all(space, stage.decisions))
+    ]
     content = {
         "summary": _summary(record, decided),
         "cells": [_cells(record, name) for name in record.genotypes],
         "decided": decided,
-        "curves": _curves(record),
+        "curves": _curves(record, moved),
+        "constant": "" if moved else _CONSTANT,
         "heat_maps": [
             svg.inline(
-                heat_map.over_epochs(space, t, [w[t] for w in weights.values()], list(weights)),
+                heat_map.over_epochs(space, t, [weights[epoch][t] for epoch in shown], shown),
                 f"heat-{t}",
                 f"Mixing weights of the {t} cell over the epochs",
             )
-            for t in (space.cell_types if weights else ())
+            for t in (space.cell_types if shown else ())
         ],
         "mixtures": [
             svg.inline(
-                draw_mixture(space, t, list(weights.values())[-1][t]),
+                draw_mixture(space, t, weights[shown[-1]][t]),
                 f"mixture-{t}",
                 f"The supernet's {t} cell with its mixing weights",
             )
-            for t in (space.cell_types if weights else ())
+            for t in (space.cell_types if shown else ())
         ],
         "errors": [found for name, s in record.trainings.items() if (found := _errors(name, s))],
         "analyses": [_analysis(name, stage) for name, stage in record.analyses.items()],
@@ -63,6 +71,7 @@ def make(record: WorkdirContents) -> str:
         "changed": HtmlTable(
             ("field", "value", "default"), [(n, repr(v), repr(d)) for n, v, d in changes(config.to_dict())]
         ),
+        "further": further.steps(record),
         "config": json.dumps(config.to_dict(), indent=2, default=str),
         "versions": HtmlTable(("package", "version"), list(record.versions.items())),
     }
@@ -71,11 +80,19 @@ def make(record: WorkdirContents) -> str:
     sections += [(d["id"], f"Decisions: {d['name']}") for d in decided]
     named = [("curves", "Curves"), ("errors", "Errors"), ("analyses", "Analyses")]
     sections += [(i, n) for i, n in named if content[i]]
-    sections += [("cost", "Time and memory"), ("config", "Config")]
+    sections += [("cost", "Time and memory"), ("config", "Config"), ("further", "What now")]
     subtitle = (
         f"{_data(record)}; space {space.name}; search method {config.search.method}; seed {config.seed}"
     )
     return page.render("workdir.html", record.workdir.name, subtitle, sections, **content)
+
+
+def _moved(method: str, weights: Mapping[int, Mapping[str, np.ndarray]]) -> bool:
+    """Return whether alpha changed during the search: otherwise pictures of it are of one colour."""
+    if method in UNTRAINED_ALPHA:
+        return False
+    first, *others = [*weights.values()] or [{}]
+    return not others or any(not np.array_equal(w[t], first[t]) for w in others for t in first)
 
 
 def _data(record: WorkdirContents) -> str:
@@ -177,7 +194,15 @@ def _cells(record: WorkdirContents, name: str) -> dict[str, Any]:
     return {"name": name, "pictures": pictures, "forms": forms}
 
 
-def _decided(record: WorkdirContents, name: str, made: list[ShownDecision]) -> dict[str, Any]:
+def _decided(record: WorkdirContents, name: str, made: list[ShownDecision], moved: bool) -> dict[str, Any]:
+    """Return what a page shows of a selection's decisions.
+
+    Args:
+      record: of the work directory.
+      name: of the selection.
+      made: its decisions.
+      moved: whether alpha changed during the search.
+    """
     probed = [d for d in made if d.lead is not None]
     narrow = [d for d in probed if d.narrow]
     rows = strength.rows_of(record.space, made)
@@ -197,16 +222,21 @@ def _decided(record: WorkdirContents, name: str, made: list[ShownDecision]) -> d
     elif probed:
         lines.append("No decision was narrow: each lead is larger than chance in the images explains.")
     dropped = any(d.supernet is not None for d in made)
+    by_loss = any(d.by_loss for d in made)
+    lost = "How much the loss of the supernet grows" if by_loss else "How much accuracy the supernet loses"
+    beside = " Beside it the mixing weight that alpha gives it." if moved else ""
+    paired = "on the same images with and without it" if dropped else "beside the best of the others"
+    lines_are = "" if by_loss else f"; lines are {_INTERVAL}s"
     found: dict[str, Any] = {
         "id": f"decisions-{name}",
         "name": name,
         "lines": lines,
         "narrow": len(narrow),
         "probed": len(probed),
-        "table": _order(made),
+        "table": _order(record.space, made, moved),
         "bars": [
             svg.inline(
-                decisions.draw(record.space, d),
+                decisions.draw(record.space, d, moved),
                 f"bars-{name}-{d.number}",
                 f"Decision {d.number}: what the candidates of {d.cell_type} {d.place} are worth",
             )
@@ -214,65 +244,76 @@ def _decided(record: WorkdirContents, name: str, made: list[ShownDecision]) -> d
             if d.lead is not None
         ],
         "about_bars": (
-            "How much accuracy the supernet loses without each candidate, at the time of the decision,"
-            f" {'on the same images with and without it' if dropped else 'beside the best of the others'};"
-            f" lines are {_INTERVAL}s. Beside it the mixing weight that alpha gives it."
+            f"{lost} without each candidate, at the time of the decision, {paired}{lines_are}.{beside}"
         ),
-        "scatter": None,
+        "scatter": [],
+        "key": "",
+        "axes": "",
         "agreement": "",
     }
-    if rows:
+    if rows and moved:
         agreement = strength.compare(rows)
-        found["scatter"] = svg.inline(
-            strength.draw(record.space, rows, agreement),
-            f"scatter-{name}",
-            "Mixing weights against accuracy lost, by edge",
+        found["scatter"] = [
+            svg.inline(figure, f"scatter-{name}-{number}", "Mixing weights against worth, of an edge")
+            for number, figure in enumerate(strength.draw(record.space, rows, agreement, by_loss))
+        ]
+        probed_operations = {row["operation"] for row in rows}
+        colours = shades(record.space.operations)
+        found["key"] = svg.key({n: c for n, c in colours.items() if n in probed_operations})
+        found["axes"] = (
+            f"Across: mixing weight (softmax of alpha). Upwards: {WORTH[by_loss]}."
+            " The ring marks what was kept."
         )
-        mean = "not defined" if agreement.mean is None else f"{agreement.mean:+.2f}"
         found["agreement"] = (
-            f"Spearman's rank correlation within an edge is {mean} on average over edges. Alpha and"
-            f" perturbation put the same operation first on {agreement.same_best} of {agreement.edges} edges"
-            f" (chance: {agreement.by_chance:.1f})."
+            f"Alpha and perturbation put the same operation first on {agreement.same_best} of"
+            f" {agreement.edges} edges (by chance: {agreement.by_chance:.1f})."
         )
+        if agreement.mean is not None:
+            found["agreement"] += (
+                f" Within an edge, Spearman's rank correlation is {agreement.mean:+.2f} on average;"
+                " the number in brackets is that of the edge."
+            )
     return found
 
 
-def _order(made: list[ShownDecision]) -> HtmlTable:
-    """Return a table of the decisions in their order."""
+def _order(space: Space, made: list[ShownDecision], moved: bool) -> HtmlTable:
+    """Return a table of the decisions in their order; what a phone has no room for comes last."""
     rows = []
     for d in made:
         lead = "-"
         if d.lead is not None:
             unit = " nats" if d.lead_in_nats else " points"
             scaled = d.lead if d.lead_in_nats else 100 * d.lead
-            lead = f"{scaled:+.2f}{unit} over {d.over}"
+            lead = f"{scaled:+.2f}{unit}"
         rows.append(
             (
                 str(d.number),
-                "-" if d.epoch is None else str(d.epoch),
-                f"{d.cell_type} {d.place}",
+                d.place if len(space.cell_types) == 1 else f"{d.cell_type} {d.place}",
                 d.chosen,
-                _weight(d),
                 lead,
                 NARROW if d.narrow else "",
+                d.over or "-",
+                _weight(d) if moved else "-",
+                "-" if d.epoch is None else str(d.epoch),
                 percent(d.supernet),
                 ", ".join(d.refused) or "",
             )
         )
     headings = [
         "",
-        "epoch",
         "place",
         "kept",
-        "mixing weight",
         "lead",
         "",
+        "over",
+        "mixing weight",
+        "epoch",
         "supernet before",
         "over the budget",
     ]
     keep = [
         i for i, h in enumerate(headings)
-        if i in (0, 2, 3) or any(row[i] not in ("", "-") for row in rows)
+        if i in (0, 1, 2) or any(row[i] not in ("", "-") for row in rows)
     ]  # fmt: skip
     return HtmlTable([headings[i] for i in keep], [[row[i] for i in keep] for row in rows])
 
@@ -287,21 +328,25 @@ def _weight(decision: ShownDecision) -> str:
     return f"{kept[0]:.3f} ({most.name} {most.weight:.3f})"
 
 
-def _curves(record: WorkdirContents) -> list[svg.Drawing]:
-    charts = curves.of_search(record.search.steps, record.search.epochs)
+def _curves(record: WorkdirContents, moved: bool) -> list[svg.Drawing]:
+    charts = curves.of_search(record.search.steps, record.search.epochs, moved)
     charts += curves.of_trainings({name: stage.rows for name, stage in record.trainings.items()})
     return [svg.inline(curves.draw(c), f"curve-{i}", c.title) for i, c in enumerate(charts)]
 
 
 def _errors(name: str, stage: StageContents) -> dict[str, Any] | None:
-    found = stage.file("errors.json")
-    if not found:
+    errors = stage.file("errors.json")
+    if not errors:
         return None
     labels = {"confusion": "Confusion matrix", "mistakes": "The mistakes that it is surest of"}
-    pictures = [(a, f"{label}, {name}") for key, label in labels.items() if (a := stage.picture(key))]
+    pictures = [
+        (found, f"{label}, {name}", key == "confusion")
+        for key, label in labels.items()
+        if (found := stage.picture(key))
+    ]
     return {
         "name": name,
-        "text": f"{found['mistakes']:,} of {found['images']:,} test images are classified wrongly.",
+        "text": f"{errors['mistakes']:,} of {errors['images']:,} test images are classified wrongly.",
         "pictures": pictures,
     }
 

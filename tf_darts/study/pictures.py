@@ -14,15 +14,13 @@ from matplotlib.ticker import MaxNLocator
 
 from tf_darts.analysis.measures import LABELS
 from tf_darts.nas_bench import table_file
+from tf_darts.plots.colours import of_methods
 from tf_darts.plots.plain_figure import PlainFigure, figure_to_png_bytes
 from tf_darts.study.collect import SUPERNET, TRUE_TEST, Row
 from tf_darts.study.correlations import Agreement
 from tf_darts.study.settings import Study
 from tf_darts.study.summary import CONFIDENCE, MEASURES, ReferenceAccuracy, Statistics, Summary
 
-# Okabe and Ito's colours, distinguishable by the colour-blind; then others as different as can be.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_COLOURS += ("#7B4EA3", "#8C8C8C", "#5C8A00", "#8B2E16")
 _MARKERS = "osD^vP*X<>h"
 _INK, _FAINT = "#222222", "#888888"
 _LEAST_ERROR = 0.1  # percentage points; the scale ends there
@@ -53,7 +51,8 @@ def _name_groups(axes: Axes, names: Sequence[str], width: float, count: int) -> 
 
 def _styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return colour and marker of each name."""
-    return {name: (_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]) for i, name in enumerate(names)}
+    colours = of_methods(names)
+    return {name: (colours[name], _MARKERS[i % len(_MARKERS)]) for i, name in enumerate(names)}
 
 
 def _scale_by_error(axes: Axes, values: Sequence[float]) -> None:
@@ -103,6 +102,7 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
             place = searches.index(group.search) * width + shown.index(group.selection)
             _points(axes, place, group.values, group.statistics, *styles[group.selection])
         values = [value for group in groups for value in group.values.values()]
+        values += _ends([group.statistics for group in groups], values)
         reference = summary.references.get(measure)
         if reference is not None:
             _reference_lines(axes, reference)
@@ -130,6 +130,16 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
         alignment="left",
     )
     return figure_to_png_bytes(figure)
+
+
+def _ends(statistics: Sequence[Statistics], values: Sequence[float]) -> list[float]:
+    """Return ends of intervals that are in the picture: those of few seeds may go far beyond all values."""
+    low, high = (100.0 - value for value in (min(values), max(values)))  # errors
+    beyond = max(low / max(high, _LEAST_ERROR), 2.0) ** 0.5
+    least = max(100.0 - beyond * low, 0.0)
+    most = min(100.0 - high / beyond, 100.0 - _LEAST_ERROR)
+    ends = [end for own in statistics for end in (own.low, own.high) if end is not None]
+    return [min(max(end, min(least, min(values))), max(most, max(values))) for end in ends]
 
 
 def _points(

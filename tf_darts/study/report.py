@@ -1,6 +1,7 @@
 """The summary of a study, as Markdown: summary.md."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from tf_darts.nas_bench.nas_bench_201 import REFERENCES
@@ -41,7 +42,7 @@ def _measure(study: Study, summary: Summary, measure: str) -> str:
     rows = []
     for group in groups:
         own = group.statistics
-        cells = [group.search, group.selection, str(own.number), number(own.mean), interval(own)]
+        cells = [group.search, group.selection, str(own.number), number(own.mean), of_accuracy(own)]
         cells += [number(own.std), number(own.min)]
         if compared:
             found = group.difference
@@ -63,7 +64,7 @@ def _agreements(agreements: Sequence[Agreement]) -> str:
         within, pooled = (found.statistics.get(name) for name in ("spearman", "spearman_pooled"))
         cells.append(str(within.number if within else 0))
         for of in (within, pooled):
-            cells += [number(of.mean), interval(of)] if of else ["-", "-"]
+            cells += [number(of.mean), interval(of, "", -1.0, 1.0)] if of else ["-", "-"]
         rows.append([*cells, f"{100 * found.same_best:.0f} %"])
     said = (
         "Rank correlations between measures of operations, within edges and averaged over them, and over all"
@@ -77,6 +78,20 @@ def number(value: float | None, sign: str = "") -> str:
     return "-" if value is None else f"{value:{sign}.2f}"
 
 
-def interval(found: Statistics, sign: str = "") -> str:
-    """Format the interval of a mean; a dash if there is none."""
-    return "-" if found.low is None else f"{found.low:{sign}.2f} to {found.high:{sign}.2f}"
+def interval(found: Statistics, sign: str = "", least: float = -math.inf, most: float = math.inf) -> str:
+    """Format the interval of a mean; a dash if there is none.
+
+    Args:
+      found: mean and interval.
+      sign: "+" for a sign before every number.
+      least: what a mean can be at least: the interval of few seeds is cut off there.
+      most: what it can be at most.
+    """
+    if found.low is None or found.high is None:
+        return "-"
+    return f"{max(found.low, least):{sign}.2f} to {min(found.high, most):{sign}.2f}"
+
+
+def of_accuracy(found: Statistics) -> str:
+    """Format the interval of a mean accuracy, percent."""
+    return interval(found, "", 0.0, 100.0)

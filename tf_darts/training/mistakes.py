@@ -12,9 +12,11 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
+from tf_darts.data.batches import of_passes
 from tf_darts.data.image_set import ImageSet
 from tf_darts.data.pass_steps import PassSteps
-from tf_darts.plots.colours import FAINT, INK
+from tf_darts.optim.losses import Batch
+from tf_darts.plots.colours import BOTH, FAINT, INK
 from tf_darts.plots.heat_map import new
 from tf_darts.plots.plain_figure import png_of, shown
 from tf_darts.runtime.steps import in_place
@@ -67,9 +69,9 @@ def predict(
     replicas = strategy.num_replicas_in_sync
 
     def make_step(count: int) -> Callable[..., dict[str, tf.Tensor]]:
-        def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-            batch, labels = steps.batch(images, "training/errors", number, count, replica, False)
-            probabilities = tf.nn.softmax(forward(batch))
+        def step(number: tf.Tensor, replica: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
+            del number
+            labels, probabilities = batch[1], tf.nn.softmax(forward(batch[0]))
             values = {
                 "labels": tf.cast(labels, tf.float32),
                 "predicted": tf.cast(tf.argmax(probabilities, -1), tf.float32),
@@ -88,6 +90,7 @@ def predict(
         names,
         steps_per_call,
         make_shape=lambda count: (count,),
+        batches=lambda count: [of_passes(images, "training/errors", batch_size, count, replicas, False)],
     )
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     done = 0
@@ -157,10 +160,10 @@ def _confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
         for (i, j), count in np.ndenumerate(matrix):
             if count:
                 ink = "#ffffff" if share[i, j] > 0.55 else INK
-                axes.text(j, i, str(count), fontsize=7.5, color=ink, ha="center", va="center")
+                axes.text(j, i, str(count), fontsize=8.5, color=ink, ha="center", va="center")
         names = [shown(name) for name in classes]
-        axes.set_xticks(range(len(classes)), names, rotation=35, ha="right", fontsize=8)
-        axes.set_yticks(range(len(classes)), names, fontsize=8)
+        axes.set_xticks(range(len(classes)), names, rotation=35, ha="right", fontsize=8.5)
+        axes.set_yticks(range(len(classes)), names, fontsize=8.5)
     axes.tick_params(length=0)
     axes.spines[:].set_color(FAINT)
     axes.set_xlabel("predicted class", fontsize=8.5)
@@ -173,7 +176,7 @@ def _mistakes(predictions: Predictions, images: np.ndarray, classes: Sequence[st
     places = predictions.mistakes[:SHOWN]
     columns = min(5, len(places))
     lines = -(-len(places) // columns)
-    figure = new(1.25 * columns + 0.2, 1.5 * lines + 0.5)
+    figure = new(1.35 * columns + 0.2, 1.55 * lines + 0.5)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
@@ -184,6 +187,7 @@ def _mistakes(predictions: Predictions, images: np.ndarray, classes: Sequence[st
         axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
         label, predicted = (shown(classes[k[i]]) for k in (predictions.labels, predictions.predicted))
         said = f"said {predicted} ({100 * predictions.probability[i]:.0f} %)"
-        axes.set_title(f"is {label}\n{said}", fontsize=7.5, color=INK)
-    figure.suptitle("the mistakes that it is surest of", fontsize=9, color=INK)
+        axes.set_title(f"is {label}\n{said}", fontsize=8.5, color=BOTH)
+    figure.suptitle("the mistakes that it is surest of", fontsize=9.5, color=BOTH)
+    figure.set_facecolor("none")
     return figure
