@@ -1,0 +1,163 @@
+"""The studies in results/: their summaries and pictures, made again from the recorded rows.
+
+    python -m tests.docs.recorded
+
+writes results/*/summary.md, the pictures of studies in docs/, and the rows of docs/results.md that say what to
+compare with.
+
+Rows come from results.csv, epochs.csv and correlations.csv; nothing is searched or trained.
+"""
+
+import ast
+import csv
+import dataclasses
+import sys
+from pathlib import Path
+
+from tests.docs.pages import ROOT
+from tf_darts.config import files
+from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, NasBench201, accuracy_column
+from tf_darts.study import correlations, pictures, settings
+from tf_darts.study.collect import TEST, Row
+from tf_darts.study.report import report
+from tf_darts.study.settings import Study
+from tf_darts.study.summary import summarise
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """A study in results/.
+
+    Attributes:
+      folder: its name.
+      config: the name of the study's config.
+      comparison: the picture in docs/ of its selections.
+      epochs: of magnitude over the epochs.
+      correlations: of how measures of operations agree.
+    """
+
+    folder: str
+    config: str
+    comparison: str
+    epochs: str = ""
+    correlations: str = ""
+
+    def rows(self, name: str) -> list[Row]:
+        """Return the rows of one of its files; none without it."""
+        path = ROOT / "results" / self.folder / f"{name}.csv"
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8") as file:
+            return [{column: _value(text) for column, text in row.items()} for row in csv.DictReader(file)]
+
+
+STUDIES = (
+    Recorded("methods_cifar10", "study_methods_cifar10", "study_methods_cifar10.png"),
+    Recorded("methods_digits", "study_digits", "study_methods_digits.png"),
+    Recorded(
+        "nas_bench_201_reduced",
+        "study_nas_bench_201",
+        *("study_nas_bench_201.png", "study_epochs.png", "study_mechanism.png"),
+    ),
+    Recorded("recommended", "study_recommended", "study_recommended.png"),
+    Recorded("recommended_small", "study_recommended_small", ""),
+    Recorded("s2_s4", "study_s2_s4", "study_s2_s4.png"),
+    Recorded("search_epochs", "study_search_epochs", "study_search_epochs.png"),
+)
+
+
+# Tables of docs/results.md with true accuracies, by their first columns: the data set of each column, if any.
+_C10, _C100, _IN16 = DATA_SETS
+_TWO = ("", _C10, "", _C10, "")
+TABLES = {
+    "| search | selection | seeds | mean | std | min | the paper, full scale |": (
+        "",
+        "",
+        "",
+        _C10,
+        "",
+        "",
+        "",
+    ),
+    "| epochs | magnitude, mean |": (
+        *_TWO,
+        "",
+        "",
+    ),
+    "| selection | genotype | test accuracy here, % |": ("", "", "", _C10),
+    "| search | selection | CIFAR-10, mean |": ("", "", _C10, "", "", _C100, _IN16, ""),
+    "| search | selection by | CIFAR-10, mean |": ("", "", _C10, "", "", _C100, _IN16),
+    "| search | magnitude, mean |": (*_TWO, ""),
+}
+
+
+def _value(text: str) -> object:
+    """Return a cell of a CSV file: a number, a text, or None where it is empty."""
+    try:
+        return ast.literal_eval(text) if text else None
+    except (ValueError, SyntaxError):
+        return text
+
+
+def references(data_set: str = "CIFAR-10") -> dict[str, tuple[str, str]]:
+    """Return what to compare with, by name: accuracy in percent and rank, as a page shows them."""
+    found = NasBench201.of_package().references(accuracy_column(data_set, TEST))
+    return {r.name: (f"{r.accuracy:.2f}", "" if r.rank is None else f"{r.rank:,}") for r in found}
+
+
+def with_references(page: str) -> str:
+    """Return a page with the rows to compare with at the end of each of its TABLES.
+
+    Raises:
+      ValueError: a table is not in the page.
+    """
+    known = {data_set: references(data_set) for data_set in DATA_SETS}
+    names = list(known[_C10])
+    lines = [line for line in page.split("\n") if not any(line.startswith(f"| {name} |") for name in names)]
+    for header, columns in TABLES.items():
+        places = [i for i, line in enumerate(lines) if line.startswith(header)]
+        if not places:
+            raise ValueError(f"not in the page: {header}")
+        for place in reversed(places):
+            end = next(i for i in range(place, len(lines)) if not lines[i].startswith("|"))
+            cells = [[known[c][name][0] if c else "" for c in columns] for name in names]
+            rows = [[name, *row[1:]] for name, row in zip(names, cells, strict=True)]
+            lines[end:end] = [
+                f"| {' | '.join(row)} |".replace("|  |", "| |").replace("|  |", "| |") for row in rows
+            ]
+    return "\n".join(lines)
+
+
+def made(recorded: Recorded) -> tuple[str, dict[str, bytes]]:
+    """Return summary.md and the pictures by name of one study."""
+    config = files.load(recorded.config).to_dict()
+    if config["base"]["data"]["source"] == "npz":
+        config["base"]["data"]["path"] = "images.npz"  # as --data_dir gives it; nothing is read there
+    study: Study = settings.validate(config)
+    rows, epochs = recorded.rows("results"), recorded.rows("epochs")
+    tables = [NasBench201.of_package()] if any(row["space"] == "nas_bench_201" for row in rows) else []
+    summary = summarise(study, rows, tables)
+    agreements = correlations.agreements(recorded.rows("correlations"))
+    drawn = {
+        recorded.comparison: pictures.comparison(study, summary),
+        recorded.epochs: pictures.over_epochs(study, epochs, summary) if recorded.epochs else None,
+        recorded.correlations: pictures.correlations(study, agreements),
+    }
+    text = report(study, summary, agreements)
+    return text, {name: png for name, png in drawn.items() if name and png is not None}
+
+
+def write(root: Path = ROOT) -> None:
+    """Write summaries and pictures."""
+    for recorded in STUDIES:
+        text, drawn = made(recorded)
+        (root / "results" / recorded.folder / "summary.md").write_text(text, encoding="utf-8")
+        for name, png in drawn.items():
+            (root / "docs" / name).write_bytes(png)
+        print(f"{recorded.folder}: {', '.join(drawn)}", file=sys.stderr)
+    page = root / "docs" / "results.md"
+    page.write_text(with_references(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
