@@ -83,11 +83,21 @@ class Session:
         size, factor = f"{height}x{width}x{channels}", settings.downscale
         if factor > 1:
             size += f" (averaged down from {height * factor}x{width * factor}: data.downscale={factor})"
+        if larger := self._enlarged((height, width)):
+            size += f" (in the network {' and '.join(larger)}: data.enlarge={settings.enlarge})"
         name = settings.name if settings.source == "tfds" else settings.path
         progress.tell(
             f"data: {' '.join(filter(None, (settings.source, name)))}: {data.num_classes:,} classes,"
             f" {data.record.train.images:,} training and {data.record.test.images:,} test images of {size}"
         )
+
+    def _enlarged(self, size: tuple[int, int]) -> list[str]:
+        """Return the sizes to which supernet and network enlarge images of a size, if they do."""
+        found = [
+            spaces.with_stem(self.space, part.stem).stacking.enlarged(part.cells, size)
+            for part in (self.config.search, self.config.training)
+        ]
+        return [f"{height}x{width}" for height, width in dict.fromkeys(found) if (height, width) != size]
 
 
 def start(config: ml_collections.ConfigDict, workdir: str | None = None) -> tuple[Session, str]:

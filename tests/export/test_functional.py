@@ -1,5 +1,7 @@
 """The exported Keras model computes what the network does, of Keras's own layers."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -7,9 +9,11 @@ import pytest
 from tests.export import random_network
 from tf_darts import spaces
 from tf_darts.errors import UserError
+from tf_darts.export import FILES, formats, functional, model_file, reload
 from tf_darts.export.operation_layer import OperationLayer
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.layers.keras_operation import keras_operation
+from tf_darts.models import cost
 from tf_darts.registry import OPERATIONS
 from tf_darts.spaces import space
 
@@ -27,8 +31,8 @@ def genotype_of(space, cell):
     return genotype_lib.from_text(text, space)
 
 
-def assert_same(network, model, side=8):
-    batch = random_network.images(side=side)
+def assert_same(network, model, side=8, batch=None):
+    batch = random_network.images(side=side) if batch is None else batch
     ours = random_network.logits(network, batch)
     assert np.ptp(ours) > 0.1  # there is something to agree on
     np.testing.assert_allclose(random_network.exported_logits(model, batch), ours, rtol=1e-4, atol=1e-5)
@@ -64,6 +68,13 @@ def test_stages_residual_blocks_and_nodes_of_zeros(text):
     assert not any("_edge_2_0" in layer.name for layer in model.layers)  # `none` is not computed
 
 
+def test_a_pooled_stem():
+    space = spaces.with_stem(spaces.get("nas_bench_201"), "pooled")
+    text = "|nor_conv_3x3~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_1x1~1|skip_connect~2|"
+    network = random_network.make(space, genotype_lib.from_text(text, space))
+    assert_same(network, random_network.exported(network))
+
+
 def test_zeros_at_stride_2_where_nothing_else_arrives():
     space = space_of(("skip_connect",), none_in_genotype=True)
     genotype = genotype_of(space, [("none", 0), ("none", 1), ("skip_connect", 0), ("none", 2)])
@@ -87,6 +98,27 @@ def test_the_stem_for_imagenet():
     network = random_network.make(space, genotype, cells=3)
     model = random_network.exported(network, side=32)
     assert_same(network, model, side=32)
+
+
+@pytest.mark.parametrize("how", spaces.ENLARGE)
+def test_images_of_any_size_are_enlarged_in_every_file(tmp_path, how):
+    space = spaces.get("nas_bench_201")
+    space = dataclasses.replace(space, stacking=dataclasses.replace(space.stacking, enlarge=how))
+    text = "|nor_conv_3x3~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_1x1~1|skip_connect~2|"
+    network = random_network.make(space, genotype_lib.from_text(text, space))
+    batch = random_network.images(side=13)[:, :10]
+    model = functional.functional(network, (10, 13, 3), random_network.MEAN, random_network.STD)
+    assert_same(network, model, batch=batch)
+    padded = np.pad(batch, [(0, 0), (1, 1), (1, 2), (0, 0)])
+    assert cost.multiply_adds(network, batch.shape[1:]) == cost.multiply_adds(network, padded.shape[1:])
+    wanted = model(batch)
+    for name, tolerance in (("keras", 1e-6), ("saved_model", 1e-6), ("tflite", 1e-5), ("tflite_int8", 0.05)):
+        path = tmp_path / FILES[name]
+        formats.WRITERS[name](model, path, batch.copy())
+        model_file.check(path)
+        np.testing.assert_allclose(
+            reload.answers_of(reload.load(path), batch)[0], wanted, rtol=0, atol=tolerance, err_msg=name
+        )
 
 
 def test_noise_is_refused():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.layers import primitives
-from tf_darts.layers.body import Body
+from tf_darts.layers.body import Body, enlarge
 from tf_darts.layers.cell import Cell
 from tf_darts.layers.head import Head
 from tf_darts.layers.layer import NodeLayer
@@ -119,6 +120,63 @@ def test_the_stem_has_no_relu():
     y = body.stem(tf.random.stateless_normal([2, 8, 8, 3], [0, 1]), training=True).numpy()
     np.testing.assert_allclose(y.mean((0, 1, 2)), 0, atol=1e-5)
     assert body.stem.norm.affine and y.min() < -1
+
+
+@pytest.mark.parametrize(("name", "width"), [("nas_bench_201", 4), ("darts", 12)])
+def test_a_pooled_stem_halves_the_images_after_its_convolution(name, width):
+    plain, _ = body_of(spaces.get(name), 1)
+    pooled, calls = body_of(spaces.with_stem(spaces.get(name), "pooled"), 1)
+    assert calls == body_of(spaces.get(name), 1)[1]
+    images = tf.random.stateless_normal([2, 8, 12, 3], [0, 1])
+    x = tf.nn.relu(plain.stem(images, training=True))
+    y = pooled.stem(images, training=True)
+    assert y.shape == (2, 4, 6, width)
+    np.testing.assert_array_equal(y[:, 1, 2], tf.reduce_max(x[:, 1:4, 3:6], (1, 2)))
+    np.testing.assert_array_equal(y[:, 0, 0], tf.reduce_max(x[:, :2, :2], (1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "cells", "size", "enlarged"),
+    [
+        ("nas_bench_201", "plain", 1, (28, 28), (28, 28)),
+        ("nas_bench_201", "plain", 5, (10, 13), (12, 16)),
+        ("nas_bench_201", "pooled", 5, (1, 30), (8, 32)),
+        ("darts", "plain", 1, (5, 6), (6, 6)),
+        ("darts", "plain", 8, (8, 8), (8, 8)),
+        ("darts", "imagenet", 14, (224, 225), (224, 256)),
+        ("darts", "imagenet", 14, (8, 8), (32, 32)),
+    ],
+)
+def test_images_enter_at_the_next_size_that_can_be_halved(name, stem, cells, size, enlarged):
+    body, _ = body_of(spaces.with_stem(spaces.get(name), stem), cells)
+    assert body.enlarged((*size, 3)) == enlarged
+    images = tf.random.stateless_normal([1, *size, 3], [0, 1])
+    assert (enlarge(images, enlarged, "pad") is images) == (size == enlarged)
+
+
+def test_enlarging_adds_a_border_of_the_mean_colour_or_interpolates():
+    images = tf.reshape(tf.range(1.0, 7.0), [1, 2, 3, 1])
+    np.testing.assert_array_equal(
+        enlarge(images, (4, 4), "pad")[0, ..., 0], [[0, 0, 0, 0], [1, 2, 3, 0], [4, 5, 6, 0], [0, 0, 0, 0]]
+    )
+    rows = np.array([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])  # between pixels' middles
+    columns = np.array([[1, 0, 0], [0.375, 0.625, 0], [0, 0.625, 0.375], [0, 0, 1]])
+    wanted = rows @ images[0, ..., 0].numpy() @ columns.T
+    np.testing.assert_allclose(enlarge(images, (4, 4), "resize")[0, ..., 0], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("how", spaces.ENLARGE)
+def test_a_config_says_how_its_networks_enlarge(how):
+    config = config_lib.default()
+    config.space, config.data.enlarge = "nas_bench_201", how
+    body, _ = body_of(spaces.of(config_lib.validate(config)), 1)
+    plain, _ = body_of(spaces.get("nas_bench_201"), 1)
+    images = tf.random.stateless_normal([2, 10, 13, 3], [0, 1])
+    inputs = [[{}] * 6] * len(body.blocks)
+    y = body(images, cell_inputs=inputs, training=True)[-1].x
+    wanted = plain(enlarge(images, (12, 16), how), cell_inputs=inputs, training=True)[-1].x
+    np.testing.assert_array_equal(y, wanted)
+    assert y.shape[1:3] == (3, 4) and np.ptp(y) > 0.1
 
 
 def test_the_residual_block_adds_its_shortcut_without_relu():

@@ -37,6 +37,13 @@ def test_it_counts_what_is_kept():
     assert kept == pytest.approx(units * 16 * 32 * 32)
 
 
+def test_a_pooled_stem_leaves_a_quarter_and_keeps_its_own_activations():
+    space = spaces.get("nas_bench_201")
+    pooled = memory.estimate(spaces.with_stem(space, "pooled"), 16, 1, 64, SHAPE) - memory.PROGRAM
+    own = 8 * memory.WORKSPACE * memory.BYTES * 64 * 16 * 16 * 16
+    assert pooled == pytest.approx(tensors("nas_bench_201", cells=1) / 4 + own)
+
+
 def test_spaces_of_fewer_operations_need_less():
     assert tensors("s2") < tensors("darts") == pytest.approx(tensors("darts_with_none"))
 

@@ -55,6 +55,7 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
     _check_read(config, fields)
     space = spaces.with_stem(spaces.of(config), config.training.stem)
     _check_data(config.data)
+    spaces.with_stem(spaces.of(config), config.search.stem, "search")
     _check_depth(config, space)
     _check_search(config)
     _check_selection(config, space)

@@ -39,6 +39,11 @@ def _extension(entries: Registry) -> Field:
     return Field({}, f"names added as {entries.field}: {allowed}", allowed, lambda v: True, plain)
 
 
+_STEM = (
+    "before the first cell: one convolution; the same and a max pooling of stride 2; or ImageNet's three"
+    " convolutions of stride 2"
+)
+
 FIELDS: dict[str, dict[str, Field]] = {
     "": {
         "seed": integer_field(0, "seed of every random draw", limit=limits.SEED),
@@ -98,6 +103,12 @@ FIELDS: dict[str, dict[str, Field]] = {
             "crop",
             "pad",
         ),
+        "enlarge": one_of_field(
+            "pad",
+            "what a network does to images whose height and width it cannot halve as often as it has to: a"
+            " border of the mean colour up to the next size; or interpolation",
+            *spaces.ENLARGE,
+        ),
         "test_fraction": number_field(
             0.2, "share of source folder held out where it has no test/", 0.01, 0.9
         ),
@@ -148,6 +159,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "learning_rate_min": number_field(0.001, "where the cosine ends"),
         "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
         "weight_decay": number_field(3e-4, "L2 coefficient on the weights, added after clipping"),
+        "stem": one_of_field("plain", _STEM, *spaces.STEMS),
         "clip_norm": number_field(5.0, "largest global norm of the weight gradient; 0: no clipping"),
         "alpha_learning_rate": number_field(3e-4, "Adam learning rate of alpha"),
         "alpha_beta1": number_field(0.5, "Adam decay of the first moment", 0.0, 0.9999),
@@ -296,9 +308,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "cells": integer_field(
             20, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1, limit=limits.CELLS
         ),
-        "stem": one_of_field(
-            "plain", "before the first cell: one convolution, or ImageNet's three of stride 2", *spaces.STEMS
-        ),
+        "stem": one_of_field("plain", _STEM, *spaces.STEMS),
         "epochs": integer_field(600, "epochs of training from scratch", 1, limit=limits.EPOCHS),
         "batch_size": integer_field(96, "global batch", 1),
         "learning_rate": number_field(0.025, "SGD learning rate at first"),

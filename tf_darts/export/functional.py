@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tf_darts.export.stock_layers import Stock, relu, write, write_stem
+from tf_darts.export.stock_layers import Stock, enlarged, relu, write, write_stem
 from tf_darts.layers.cell import Cell
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.models.network import Network
@@ -39,6 +39,7 @@ def functional(
     x = keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=NORMALISATION)(images)
     body = network.body
     outputs = [NodeOutput(y) for y in write_stem(body.stem, x, Stock("stem"), network.space.input_nodes)]
+    x = enlarged(x, body.enlarged(image_shape), network.space.stacking.enlarge)
     for layer in body.blocks:
         stock = Stock(layer.name)
         if isinstance(layer, Cell):

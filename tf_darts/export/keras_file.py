@@ -30,6 +30,10 @@ def save(model: keras.Model, path: pathlib.Path) -> None:
             file.writestr(entry, content)
 
 
+# What a layer's own reader asks for, though it has a default.
+ASKED_FOR = {"Rescaling": ("offset",)}
+
+
 def _needed(layer: dict[str, Any]) -> dict[str, Any]:
     """Return what Keras needs to make one of its layers again; of any other layer all that it says."""
     config: dict[str, Any] = layer["config"]
@@ -37,6 +41,8 @@ def _needed(layer: dict[str, Any]) -> dict[str, Any]:
     if layer["module"] != "keras.layers" or kind is None:
         return config
     defaults = {name: given.default for name, given in inspect.signature(kind.__init__).parameters.items()}
+    for name in ASKED_FOR.get(layer["class_name"], ()):
+        del defaults[name]
     return {
         name: value
         for name, value in config.items()

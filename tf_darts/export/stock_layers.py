@@ -10,13 +10,13 @@ import keras
 
 from tf_darts.errors import UserError
 from tf_darts.export.operation_layer import OperationLayer
-from tf_darts.layers import operations
+from tf_darts.layers import body, operations
 from tf_darts.layers.batch_norm import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, BatchNorm
 from tf_darts.layers.keras_operation import KerasOperation
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operation import Operation
 from tf_darts.layers.residual_block import ResidualBlock
-from tf_darts.layers.stem import ImageNetStem, Stem
+from tf_darts.layers.stem import ImageNetStem, PooledStem, Stem
 
 Tensor = keras.KerasTensor
 
@@ -92,6 +92,16 @@ def _padded(x: Tensor, high: int, wide: int, stride: int) -> Tensor:
 def relu(x: Tensor) -> Tensor:
     """Apply ReLU; a function, so that the edges of a node share it (`NodeOutput.then`)."""
     return keras.layers.ReLU()(x)
+
+
+def enlarged(x: Tensor, size: tuple[int, int], how: str) -> Tensor:
+    """Enlarge images, as `layers.body.enlarge`."""
+    if x.shape[1:3] == size:
+        return x
+    if how == "resize":
+        # Said, since this layer is one of training by default, and layers after it would take that over.
+        return keras.layers.Resizing(*size)(x, training=False)
+    return keras.layers.ZeroPadding2D(body.border(x.shape[1:3], size))(x)
 
 
 def subsample(x: Tensor, stride: int | tuple[int, int] = 2, offset: int = 0) -> Tensor:
@@ -197,7 +207,10 @@ def write_stem(stem: Stem | ImageNetStem, images: Tensor, stock: Stock, inputs: 
         x = stock.norm(stock.conv(images, stem.conv_1, "conv_1", 2), stem.norm_1, "norm_1")
         first = stock.norm(stock.conv(relu(x), stem.conv_2, "conv_2", 2), stem.norm_2, "norm_2")
         return [first, stock.norm(stock.conv(relu(first), stem.conv_3, "conv_3", 2), stem.norm_3, "norm_3")]
-    return [stock.norm(stock.conv(images, stem.conv, "conv"), stem.norm, "norm")] * inputs
+    x = stock.norm(stock.conv(images, stem.conv, "conv"), stem.norm, "norm")
+    if isinstance(stem, PooledStem):
+        x = subsample(max_pool(relu(x)))
+    return [x] * inputs
 
 
 # By the class itself: one derived from it may compute something else.

@@ -5,7 +5,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_darts.errors import UserError
 from tf_darts.layers.cell import Cell, EdgeInputs, EdgeLayer
 from tf_darts.layers.head import Head
 from tf_darts.layers.layer import Layer
@@ -13,12 +12,14 @@ from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operation import Operation
 from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
 from tf_darts.layers.residual_block import ResidualBlock
-from tf_darts.layers.stem import ImageNetStem, Stem
+from tf_darts.layers.stem import ImageNetStem, PooledStem, Stem
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
 
 # One entry per block: one entry per edge of a cell, None for a block without edges.
 CellInputs = Sequence[EdgeInputs | None]
+
+_STEMS = {"plain": Stem, "pooled": PooledStem, "imagenet": ImageNetStem}
 
 
 class Body(Layer):
@@ -48,15 +49,15 @@ class Body(Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.activations = activations
+        self.activations, self.cells = activations, cells
         self.space, self.layout = space, space.stacking.blocks(cells)
         stacking = space.stacking
         stem_width = stacking.stem_multiplier * channels
-        make_stem = ImageNetStem if stacking.stem_reductions else Stem
+        make_stem = _STEMS[stacking.stem]
         self.stem = make_stem(stem_width, channels_in, seed=fold(seed, "stem"), name="stem")
         self.blocks: list[Layer] = []
         # Width and "came from a reduction" of the blocks' outputs so far, the two latest last.
-        history = [(stem_width, False), (stem_width, bool(stacking.stem_reductions))]
+        history = [(stem_width, False), (stem_width, stacking.stem == "imagenet")]
         for i, block in enumerate(self.layout):
             width, block_seed = block.width * channels, fold(seed, "block", i)
             if block.cell_type is None:
@@ -71,6 +72,10 @@ class Body(Layer):
             history = [history[-1], (output, block.reduction)]
         self.channels_out = history[-1][0]
 
+    def enlarged(self, image_shape: Sequence[int]) -> tuple[int, int]:
+        """Return the height and width at which images of a shape (H, W, ...) enter the stem."""
+        return self.space.stacking.enlarged(self.cells, image_shape)
+
     def call(self, images: tf.Tensor, cell_inputs: CellInputs, training: bool = False) -> list[NodeOutput]:
         """Return the output of every block for images [B, H, W, channels_in]."""
         outputs = self.start(images, training)
@@ -79,8 +84,9 @@ class Body(Layer):
 
     def start(self, images: tf.Tensor, training: bool) -> list[NodeOutput]:
         """Return what the first block takes as the outputs of the blocks before it: the stem's outputs."""
+        images = enlarge(images, self.enlarged(images.shape[1:3]), self.space.stacking.enlarge)
         outputs = self.stem(tf.cast(images, self.activations), training=training)
-        if self.space.stacking.stem_reductions:
+        if isinstance(outputs, tuple):
             return [NodeOutput(x) for x in outputs]
         return [NodeOutput(outputs)] * self.space.input_nodes
 
@@ -98,19 +104,25 @@ class Body(Layer):
             outputs.append(NodeOutput(y))
 
 
-def check_images(space: Space, cells: int, image_shape: Sequence[int]) -> None:
-    """Check that images can be halved as often as the layout does.
+def enlarge(images: tf.Tensor, size: tuple[int, int], how: str) -> tf.Tensor:
+    """Enlarge normalised images [B, H, W, C] to a height and width; those that have them stay as they are.
 
-    Raises:
-      UserError: height or width is not divisible.
+    Args:
+      images: with a static shape but for B; 0 is the mean colour.
+      size: height and width, no less than those of the images.
+      how: "pad": a border of zeros on all sides; "resize": bilinear interpolation.
     """
-    stacking = space.stacking
-    times = 2 ** (stacking.stem_reductions + sum(block.reduction for block in stacking.blocks(cells)))
-    if any(side % times or side < times for side in image_shape[:2]):
-        raise UserError(
-            f"data: images are {image_shape[0]}x{image_shape[1]}; allowed: height and width divisible by"
-            f" {times}, for the reductions of space {space.name!r} with cells={cells}"
-        )
+    if tuple(images.shape[1:3]) == size:
+        return images
+    if how == "resize":
+        return tf.image.resize(images, size)
+    return tf.pad(images, [[0, 0], *border(images.shape[1:3], size), [0, 0]])
+
+
+def border(image_shape: Sequence[int], size: tuple[int, int]) -> list[list[int]]:
+    """Return the rows above and below, and the columns to the left and right, of images in their middle."""
+    more = [side - own for side, own in zip(size, image_shape, strict=True)]
+    return [[n // 2, n - n // 2] for n in more]
 
 
 def _preprocess(history: list[tuple[int, bool]], width: int, affine: bool, seed: int) -> list[Operation]:

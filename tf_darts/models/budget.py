@@ -16,7 +16,6 @@ from tf_darts.config.depends import BUDGET_FIELDS
 from tf_darts.errors import UserError
 from tf_darts.genotypes.derive import candidates_of
 from tf_darts.genotypes.genotype import Genotype
-from tf_darts.layers.body import check_images
 from tf_darts.models import memory
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.models.genotype_costs import GenotypeCosts, count
@@ -231,7 +230,7 @@ def of_config(
       image_shape: height, width and channels of the images.
 
     Raises:
-      UserError: no genotype of the space fits, the images do not fit the network or the network the memory,
+      UserError: no genotype of the space fits, or the network does not fit the memory,
         or the space has too many ways for a node to choose its edges.
     """
     limits = [config.selection[name] for name in BUDGET_FIELDS]
@@ -246,7 +245,6 @@ def of_config(
         )
     training = config.training
     network_space = spaces.with_stem(space, training.stem)
-    check_images(network_space, training.cells, image_shape)
     least = memory.of_weights(
         network_space, training.channels, training.cells, candidates=memory.in_network(space, None)
     )

@@ -8,6 +8,7 @@ is thinned out, say) is not counted either: figures of different formulations co
 Each operation counts its own, `Operation.multiply_adds`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
     """
     body, sizes = model.body, block_sizes(model.body, image_shape)
     counted: list[tuple[Any, int]] = [
-        (body.stem, image_shape[0] * image_shape[1]),
+        (body.stem, math.prod(body.enlarged(image_shape))),
         (model.head, sizes[-1][1]),
     ]
     for layer, (before, after) in zip(body.blocks, sizes, strict=True):
@@ -51,7 +52,8 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
 
 def block_sizes(body: Body, image_shape: Sequence[int]) -> list[tuple[int, int]]:
     """Return the positions (height x width) of the input and of the output of every block."""
-    height, width = (side // 2**body.space.stacking.stem_reductions for side in image_shape[:2])
+    enlarged = body.enlarged(image_shape)
+    height, width = (side // 2**body.space.stacking.stem_reductions for side in enlarged)
     sizes = []
     for block in body.layout:
         before = height * width

@@ -49,9 +49,12 @@ def estimate(
         what training needs.
     """
     candidates = space.candidates if candidates is None else candidates
-    height, width = (side // 2**space.stacking.stem_reductions for side in image_shape[:2])
+    enlarged = space.stacking.enlarged(cells, image_shape)
+    height, width = (side // 2**space.stacking.stem_reductions for side in enlarged)
     layer = functools.cache(functools.partial(_layer, channels=channels // partial_channels))
     kept = float(space.stacking.stem_multiplier * channels * height * width)
+    if space.stacking.stem == "pooled":  # before the pooling: what the batch norm and the pooling take
+        kept += 2 * 4 * kept
     for block in space.stacking.blocks(cells):
         before = height * width
         if block.reduction:

@@ -96,7 +96,7 @@ class Network(keras.Model):
             self.auxiliary_head = AuxiliaryHead(
                 width,
                 classes,
-                space.stacking.stem_reductions > 0,
+                space.stacking.stem == "imagenet",
                 seed=fold(seed, "auxiliary"),
                 name="auxiliary_head",
             )
@@ -165,14 +165,14 @@ def check_auxiliary(space: Space, cells: int, image_shape: Sequence[int]) -> Non
     Raises:
       UserError: its pooling would not leave 2x2, the one size the published head is made for.
     """
-    stem = space.stacking.stem_reductions
-    halvings = stem + sum(
+    imagenet = space.stacking.stem == "imagenet"
+    halvings = space.stacking.stem_reductions + sum(
         b.reduction for b in space.stacking.blocks(cells)[: auxiliary_block(space, cells) + 1]
     )
-    size = [side // 2**halvings for side in image_shape[:2]]
-    stride = pooling_stride(stem > 0)
+    size = [side // 2**halvings for side in space.stacking.enlarged(cells, image_shape)]
+    stride = pooling_stride(imagenet)
     if not all(5 + stride <= side < 5 + 2 * stride for side in size):
-        made_for = "7x7 (images of 224x224)" if stem else "8x8 (images of 32x32)"
+        made_for = "7x7 (images of 224x224)" if imagenet else "8x8 (images of 32x32)"
         raise UserError(
             f"config: training.auxiliary_weight: the auxiliary head takes features of {made_for},"
             f" but images of {image_shape[0]}x{image_shape[1]} give {size[0]}x{size[1]}; set it to 0"

@@ -22,7 +22,7 @@ from tf_darts.layers.cell import Cell
 from tf_darts.layers.chosen_op import ChosenOp
 from tf_darts.layers.mixed_op import MixedOp
 from tf_darts.layers.residual_block import ResidualBlock
-from tf_darts.layers.stem import ImageNetStem, Stem
+from tf_darts.layers.stem import ImageNetStem, PooledStem, Stem
 from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
 from tf_darts.spaces import Space
@@ -60,6 +60,7 @@ PARTS: dict[type, dict[str, str]] = {
 
 STEMS: dict[type, dict[str, str]] = {
     Stem: {"conv": "stem.0", "norm": "stem.1"},
+    PooledStem: {"conv": "stem.0", "norm": "stem.1"},
     ImageNetStem: {
         "conv_1": "stem0.0",
         "norm_1": "stem0.1",

@@ -6,6 +6,7 @@ import pathlib
 import ml_collections
 import tensorflow as tf
 
+from tf_darts import spaces
 from tf_darts.config.checks import last_epoch_field
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_set import ImageSet, halves
@@ -14,7 +15,6 @@ from tf_darts.data.transform import Transform, check_crops
 from tf_darts.errors import UserError
 from tf_darts.layers import keras_operation
 from tf_darts.layers.batch_norm import synchronized_batch_norms
-from tf_darts.layers.body import check_images
 from tf_darts.models import budget as budget_lib
 from tf_darts.models import memory
 from tf_darts.models.budget import Budget
@@ -162,11 +162,11 @@ def check(
     method = METHODS.load(config.search.method)(config, space)
     method.budget = budget_lib.of_config(config, space, data.num_classes, data.image_shape)
     method.check(data)
+    space = spaces.with_stem(space, config.search.stem, "search")
     for batch in sorted({method.batch_size(epoch) for epoch in range(method.epochs)}):
         grown = batch != config.search.batch_size
         name = f"search.batch_size, grown by search.method {config.search.method!r},"
         check_batch(name if grown else "search.batch_size", batch, smaller, replicas)
-    check_images(space, config.search.cells, data.image_shape)
     keras_operation.check(space.operations, config.search.channels // method.partial_channels, affine=False)
     check_crops(config.data.crop_padding, data.image_shape)
     search, partial = config.search, method.partial_channels

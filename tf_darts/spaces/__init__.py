@@ -11,7 +11,7 @@ from typing import Any
 from tf_darts import registry
 from tf_darts.errors import UserError
 from tf_darts.spaces import custom
-from tf_darts.spaces.space import Block, Edge, Space, Stacking
+from tf_darts.spaces.space import ENLARGE, STEMS, Block, Edge, Space, Stacking
 
 SPACES: dict[str, Space] = {name: registry.SPACES.load(name) for name in registry.SPACES}
 
@@ -36,34 +36,54 @@ def get(name: str) -> Space:
 def of(config: Mapping[str, Any]) -> Space:
     """Return the space of a whole config: one by name, or what its `custom_space` describes.
 
+    Its supernets and networks enlarge images as `data.enlarge` says.
+
     Raises:
       UserError: there is none of this name, or the description is wrong.
     """
-    return custom.make(config["custom_space"]) if config["space"] == custom.NAME else get(config["space"])
+    space = custom.make(config["custom_space"]) if config["space"] == custom.NAME else get(config["space"])
+    enlarge = config["data"]["enlarge"]
+    if enlarge == space.stacking.enlarge:
+        return space
+    return dataclasses.replace(space, stacking=dataclasses.replace(space.stacking, enlarge=enlarge))
 
 
-STEMS = ("plain", "imagenet")
-
-
-def with_stem(space: Space, stem: str) -> Space:
-    """Return the space with the stem that its networks have.
+def with_stem(space: Space, stem: str, section: str = "training") -> Space:
+    """Return the space with the stem that its supernets or networks have.
 
     Args:
-      space: the search space.
-      stem: "plain": one convolution, as in the search; "imagenet": three that halve height and width each.
+      space: the search space, as `of` returns it.
+      stem: "plain": one convolution; "pooled": the same, ReLU and a pooling that halves height and width;
+        "imagenet": three convolutions that halve them each.
+      section: of the config that names it: "search" for supernets.
 
     Raises:
       UserError: its cells do not take the two inputs that ImageNet's stem makes.
     """
     if stem == "plain":
         return space
-    if space.stacking.name != "darts":
-        raise UserError(
-            f"config: training.stem is {stem!r} with a space that is stacked as {space.stacking.name!r};"
-            " allowed: plain"
-        )
-    stacking = dataclasses.replace(space.stacking, stem_multiplier=1, stem_reductions=3)
+    stacking = dataclasses.replace(space.stacking, stem=stem)
+    if stem == "imagenet":
+        if stacking.name != "darts":
+            raise UserError(
+                f"config: {section}.stem is {stem!r} with a space that is stacked as {stacking.name!r};"
+                " allowed: plain, pooled"
+            )
+        if section == "training":  # PC-DARTS' supernet has a stem as wide as that for small images
+            stacking = dataclasses.replace(stacking, stem_multiplier=1)
     return dataclasses.replace(space, stacking=stacking)
 
 
-__all__ = ["SPACES", "STEMS", "Block", "Edge", "Space", "Stacking", "custom", "get", "of", "with_stem"]
+__all__ = [
+    "ENLARGE",
+    "SPACES",
+    "STEMS",
+    "Block",
+    "Edge",
+    "Space",
+    "Stacking",
+    "custom",
+    "get",
+    "of",
+    "with_stem",
+]

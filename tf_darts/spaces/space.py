@@ -6,10 +6,16 @@ DARTS, S1 to S4 and NAS-Bench-201 differ only in these tables.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 Candidates = tuple[tuple[str, ...], ...]
 """For each edge its candidate operations."""
+
+# How often each stem halves height and width. The last two stages of ImageNet's are the first cell's inputs.
+STEMS = {"plain": 0, "pooled": 1, "imagenet": 3}
+
+# How a network enlarges images: by a border of the mean colour, or by interpolation.
+ENLARGE = ("pad", "resize")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +51,11 @@ class Stacking:
     Attributes:
       name: the name under which `models.torch_weights` and the genotype text forms know it.
       stem_multiplier: channels of the stem, as a multiple of C.
-      stem_reductions: how often the stem halves height and width: 0, or 3 for ImageNet's, whose last two
-        stages are the inputs of the first cell.
       preprocess: whether a cell brings its inputs to its own width with 1x1 convolutions first.
       head_batch_norm: whether batch norm and ReLU stand before the global pooling.
       blocks: the body for a given depth.
+      stem: what stands before the first cell, one of `STEMS`.
+      enlarge: what is done to images that cannot be halved as often as they are, one of `ENLARGE`.
     """
 
     name: str
@@ -57,7 +63,24 @@ class Stacking:
     preprocess: bool
     head_batch_norm: bool
     blocks: Callable[[int], tuple[Block, ...]]
-    stem_reductions: int = 0
+    stem: str = "plain"
+    enlarge: str = "pad"
+
+    @property
+    def stem_reductions(self) -> int:
+        """How often the stem halves height and width."""
+        return STEMS[self.stem]
+
+    def enlarged(self, cells: int, image_shape: Sequence[int]) -> tuple[int, int]:
+        """Return the height and width at which images enter the stem: the next that can be halved.
+
+        Args:
+          cells: the depth.
+          image_shape: height and width of the images, pixels (more entries are passed over).
+        """
+        times = 2 ** (self.stem_reductions + sum(block.reduction for block in self.blocks(cells)))
+        height, width = (-(-side // times) * times for side in image_shape[:2])
+        return height, width
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,6 @@ from tf_darts.data.transform import Transform, check_crops
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.layers import keras_operation
 from tf_darts.layers.batch_norm import synchronized_batch_norms
-from tf_darts.layers.body import check_images
 from tf_darts.models import memory
 from tf_darts.models.network import Network, check_auxiliary
 from tf_darts.optim.optimizers import SGD
@@ -82,7 +81,6 @@ def check(
     """
     training, space = config.training, spaces.with_stem(space, config.training.stem)
     check_batch("training.batch_size", training.batch_size, data.train_size, replicas)
-    check_images(space, training.cells, data.image_shape)
     check_crops(config.data.crop_padding, data.image_shape)
     check_steps("training.epochs", training.epochs, data.train_size, training.batch_size)
     chosen = memory.in_network(space, genotype)
