@@ -86,9 +86,11 @@ class Session:
         if larger := self._enlarged((height, width)):
             size += f" (in the network {' and '.join(larger)}: data.enlarge={settings.enlarge})"
         name = settings.name if settings.source == "tfds" else settings.path
+        share = f" (data.share={settings.share:g})" if settings.share < 1 else ""
         progress.tell(
             f"data: {' '.join(filter(None, (settings.source, name)))}: {data.num_classes:,} classes,"
-            f" {data.record.train.images:,} training and {data.record.test.images:,} test images of {size}"
+            f" {data.record.train.images:,} training{share} and {data.record.test.images:,} test images of"
+            f" {size}"
         )
 
     def _enlarged(self, size: tuple[int, int]) -> list[str]:

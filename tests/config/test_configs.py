@@ -12,8 +12,8 @@ from tf_darts import paper
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs"
 # benchmark.py and study_*.py are configs of other programs, with tests in tests/benchmark and tests/study;
-# paper.py takes the name of a row: tests/paper.
-OTHERS = ("benchmark", "paper")
+# paper.py takes the name of a row: tests/paper; pc_darts_imagenet.py has other images for each stage.
+OTHERS = ("benchmark", "paper", "pc_darts_imagenet")
 FILES = sorted(p for p in FOLDER.glob("*.py") if p.stem not in OTHERS and not p.stem.startswith("study_"))
 
 

@@ -72,6 +72,7 @@ VALUES = {
     "data.test_resize": 300,
     "selection.topology_criterion": "loss",
 }
+    "data.share": 0.5,
 
 
 def first_fitting(patterns, name, default=None):

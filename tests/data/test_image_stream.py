@@ -157,6 +157,24 @@ def test_limits(folder):
     assert (data.train.size, data.test.size) == (3, 2)
 
 
+def test_records_are_split_in_their_order(records):
+    fields = {"source": "tfds", "name": "shades", "path": str(records), "test_split": "validation"}
+    data = sources.load(settings(**fields, share=0.8, split="order", train_fraction=0.75), seed=3)
+    config = settings(**fields, share=0.8, split="order", train_fraction=0.75)
+    train, valid, test = data.search_sets(config, 1, Transform(data.mean, data.std))
+    assert [part.size for part in (train, valid, test)] == [6, 2, 10]
+    whole = together(
+        shades(streams(sources.load(settings(**fields), 3))[0].batches("t", 0, 0, 4, augment=False))
+    )
+    found = [
+        together(shades(part.batches("t", 0, 0, 4, augment=False))) for part in (train, valid, valid.first(1))
+    ]
+    assert found == [whole[:6], whole[6:8], whole[6:7]] and len(set(whole)) == 10
+    config.split = "seed"
+    with pytest.raises(UserError, match="data.split is 'seed': with data.stream, .*; allowed: 'order'"):
+        data.search_sets(config, 1, Transform(data.mean, data.std))
+
+
 def test_limits_of_records(records):
     fields = {"source": "tfds", "name": "shades", "path": str(records), "test_split": "validation"}
     fields |= {"limit_train": 3, "limit_test": 99, "color_jitter": 0.0, "hue_jitter": 0.0}

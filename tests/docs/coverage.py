@@ -96,6 +96,9 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
             before="bin/train --config=configs/paper.py:darts_imagenet_darts_pt --workdir=w --data_dir=d ",
         ),
     },
+        "bin/search --config=configs/pc_darts_imagenet.py": Checked(
+            "ImageNet; tests/search/test_streamed.py does it at a tiny size"
+        ),
     "import.md": {
         "bin/import_supernet ": Runs(),
         "import numpy, torch": FromPage("tests/test_docs.py"),

@@ -105,7 +105,8 @@ def run(settings, space=SPACE, images=None):
     """What a program makes of its flags, for `stages`: on one of the devices that tests have."""
     images = data(settings) if images is None else images
     made = {"config": settings, "space": space, "data": images, "strategy": one_device(), "checked": {}}
-    return types.SimpleNamespace(**made, tell_data=lambda: None)
+    nothing = {"tell_data": lambda: None, "latency": lambda *_: None, "keep_latency": lambda *_: None}
+    return types.SimpleNamespace(**made, **nothing)
 
 
 def save_unsearched(folder, of=SPACE, **fields):

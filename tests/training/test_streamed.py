@@ -16,7 +16,6 @@ from tf_darts.data.pass_steps import over
 from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Choice, Genotype
-from tf_darts.search import setup as search_setup
 from tf_darts.training import loop
 from tf_darts.training import setup as setup_lib
 
@@ -162,13 +161,6 @@ def test_a_broken_image_is_named(folder, tmp_path):
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match=r"an image there cannot be read \(.*train/class0/0.jpeg \(no image"):
         loop.run(made, tmp_path / "run", "test")
-
-
-def test_a_search_holds_its_images_in_memory(folder):
-    settings = config(folder)
-    data = sources.load(settings.data, 0)
-    with pytest.raises(UserError, match="data.stream is True; allowed: False where a supernet is searched"):
-        search_setup.set_up(settings, SPACE, data, tiny.one_device())
 
 
 def test_images_that_do_not_fit_the_network(folder):

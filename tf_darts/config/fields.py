@@ -115,17 +115,28 @@ FIELDS: dict[str, dict[str, Field]] = {
         "downscale": integer_field(
             1, "average so many pixels by as many into one, after loading", 1, limit=limits.PIXELS
         ),
+        "share": number_field(
+            1.0,
+            "share of the training images that is used, drawn by the seed, of every class its own; of records of"
+            " tfds that are streamed, the first",
+            1e-6,
+            1.0,
+        ),
         "limit_train": integer_field(0, "use only the first so many training images; 0: all"),
         "limit_test": integer_field(0, "use only the first so many test images; 0: all"),
         "train_fraction": number_field(0.5, "share of the training images that fits the weights", 0.01, 0.99),
         "split": one_of_field(
-            "seed", "how halves are made: shuffled by seed, or in file order", "seed", "order"
+            "seed",
+            "how halves are made: shuffled by seed; the same within each class; or in file order",
+            "seed",
+            "class",
+            "order",
         ),
         "test_split": text_field("test", "tfds split, or folder beside train/, of the test images"),
         "stream": flag_field(
             False,
             "decode images for each batch and crop and colour them as ImageNet's, instead of holding them in"
-            " memory; for bin/train, with source tfds or folder",
+            " memory; with source tfds or folder",
         ),
         "test_resize": integer_field(
             256,
@@ -148,6 +159,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "cells": integer_field(
             8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1, limit=limits.CELLS
         ),
+        "stem": one_of_field("plain", _STEM, *spaces.STEMS),
         "epochs": integer_field(50, "epochs of bilevel search", 1, limit=limits.EPOCHS),
         "stop_after": integer_field(
             0,
@@ -159,7 +171,6 @@ FIELDS: dict[str, dict[str, Field]] = {
         "learning_rate_min": number_field(0.001, "where the cosine ends"),
         "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
         "weight_decay": number_field(3e-4, "L2 coefficient on the weights, added after clipping"),
-        "stem": one_of_field("plain", _STEM, *spaces.STEMS),
         "clip_norm": number_field(5.0, "largest global norm of the weight gradient; 0: no clipping"),
         "alpha_learning_rate": number_field(3e-4, "Adam learning rate of alpha"),
         "alpha_beta1": number_field(0.5, "Adam decay of the first moment", 0.0, 0.9999),

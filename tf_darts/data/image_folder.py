@@ -17,6 +17,7 @@ import numpy as np
 from tf_darts.data import image_file
 from tf_darts.data.arrays import Arrays, bad, held_out, some
 from tf_darts.data.image_stream import Files
+from tf_darts.data.share import share_of
 from tf_darts.runtime import host, seeds
 
 LAYOUTS = "a folder with train/CLASS/ and test/CLASS/ (data.test_split), or with CLASS/, of image files"
@@ -119,8 +120,11 @@ def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part]
         _say_skipped(data.path, root, listing.skipped)
         parts = [(listing, indices) for indices in held_out(listing.labels, data.test_fraction, seed)]
     chosen = []
-    for (listing, order), limit in zip(parts, (data.limit_train, data.limit_test), strict=True):
+    limits = ((data.limit_train, data.share), (data.limit_test, 1.0))
+    for (listing, order), (limit, share) in zip(parts, limits, strict=True):
         order = order[: limit or None]
+        if share < 1:
+            order = order[share_of(listing.labels[order], share, seed, listing.class_names)]
         chosen.append(([listing.files[k] for k in order], listing.labels[order]))
     return root, chosen, parts[0][0].class_names
 

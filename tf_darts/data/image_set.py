@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tf_darts.data.image_data import ImageData
+from tf_darts.data.share import HALVES, size_of, split
 from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
 from tf_darts.runtime import seeds
@@ -196,8 +197,22 @@ def whole_sets(data: ImageData, transform: Transform, seed: int) -> tuple[ImageS
 
 def in_training_half(fraction: float, number: int) -> int:
     """Return how many of a number of training images fit the weights of a supernet."""
-    # The small term undoes the rounding of the product: 0.29 * 100 is 28.999999999999996.
-    return math.floor(fraction * number + 1e-9)
+    return size_of(fraction, number)
+
+
+def size_of_first_half(config_data: ml_collections.ConfigDict, number: int) -> int:
+    """Return the same, by `data.train_fraction`.
+
+    Raises:
+      UserError: one of the halves would be empty.
+    """
+    first = in_training_half(config_data.train_fraction, number)
+    if not 0 < first < number:
+        raise UserError(
+            f"config: data.train_fraction is {config_data.train_fraction!r}, of {number} training images;"
+            " allowed: a share that leaves images for both halves"
+        )
+    return first
 
 
 def halves(
@@ -207,8 +222,8 @@ def halves(
 
     Args:
       data: the data set.
-      config_data: `config.data`: train_fraction, and split ("seed": shuffled before splitting; "order":
-        in the order of the data set, as published).
+      config_data: `config.data`: train_fraction, and split ("seed": shuffled before splitting; "class": the
+        same within each class; "order": in the order of the data set, as published).
       seed: the run's seed.
       transform: the transform of both halves.
 
@@ -219,18 +234,28 @@ def halves(
     Raises:
       UserError: one of the halves would be empty.
     """
-    number = len(data.x_train)
-    first = in_training_half(config_data.train_fraction, number)
-    if not 0 < first < number:
-        raise UserError(
-            f"config: data.train_fraction is {config_data.train_fraction!r}, of {number} training images;"
-            " allowed: a share that leaves images for both halves"
-        )
-    order = np.arange(number)
-    if config_data.split == "seed":
-        order = np.random.default_rng(seeds.fold(seed, "halves")).permutation(number)
+    first = size_of_first_half(config_data, len(data.x_train))
+    parts = split(data.y_train, first, config_data.split, seed)
     train, validation = (
         ImageSet(data.x_train[part], data.y_train[part], transform, seeds.fold(seed, name))
-        for name, part in (("training half", order[:first]), ("validation half", order[first:]))
+        for part, name in zip(parts, HALVES, strict=True)
     )
     return train, validation
+
+
+def search_sets(
+    data: ImageData, config_data: ml_collections.ConfigDict, seed: int, transform: Transform
+) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """Make the sets of a search: the halves of the training images, and the test images.
+
+    Args:
+      data: as `halves`.
+      config_data: as `halves`.
+      seed: as `halves`.
+      transform: of all three.
+
+    Raises:
+      UserError: as `halves`.
+    """
+    train, valid = halves(data, config_data, seed, transform)
+    return train, valid, ImageSet(data.x_test, data.y_test, transform, seed)

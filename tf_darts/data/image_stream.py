@@ -11,16 +11,20 @@ import functools
 import hashlib
 import math
 import os
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
+import ml_collections
 import numpy as np
 import tensorflow as tf
 
 from tf_darts.data import image_file
-from tf_darts.data.arrays import Reading
+from tf_darts.data.arrays import Reading, some
 from tf_darts.data.crop import Crop
+from tf_darts.data.image_set import size_of_first_half
+from tf_darts.data.share import HALVES, split
 from tf_darts.data.transform import Transform
+from tf_darts.errors import UserError
 from tf_darts.runtime import seeds
 from tf_darts.workdir.data_record import DataRecord, PartRecord
 
@@ -70,6 +74,21 @@ class Encoded(Protocol):
           classes: number of classes.
         """
 
+    def first(self, count: int) -> "Encoded":
+        """Return the first so many of them."""
+
+    def halves(self, first: int, how: str, seed: int) -> "tuple[Encoded, Encoded]":
+        """Split them in two.
+
+        Args:
+          first: how many the first part has.
+          how: as `data.split`.
+          seed: the run's seed.
+
+        Raises:
+          UserError: they cannot be split so.
+        """
+
 
 class Files:
     """Image files: any of them is read at once, so that a pass is shuffled as a whole."""
@@ -110,6 +129,18 @@ class Files:
             for digest in readers.map(_digest, self._paths[::every]):
                 content.update(digest)
         return PartRecord(self.size, tuple(counts), content.hexdigest())
+
+    def first(self, count: int) -> "Files":
+        """Return the first so many of them; as `Encoded.first`."""
+        return self._part(np.arange(min(count, self.size)))
+
+    def halves(self, first: int, how: str, seed: int) -> "tuple[Files, Files]":
+        """Split them in two; as `Encoded.halves`."""
+        train, validation = split(self._labels, first, how, seed)
+        return self._part(train), self._part(validation)
+
+    def _part(self, indices: np.ndarray) -> "Files":
+        return Files([self._paths[i] for i in indices], np.asarray(self._labels)[indices])
 
     @functools.cached_property
     def _tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
@@ -161,10 +192,44 @@ class StreamedData:
         """(H, W, C)."""
         return self.crop.side, self.crop.side, 3
 
+    def search_sets(
+        self, config_data: ml_collections.ConfigDict, seed: int, transform: Transform
+    ) -> tuple["ImageStream", "ImageStream", "ImageStream"]:
+        """Make the sets of a search: the halves of the training images, as `image_set.halves`, and the test.
+
+        Args:
+          config_data: `config.data`: train_fraction and split.
+          seed: the run's seed.
+          transform: of all three.
+
+        Raises:
+          UserError: one of the halves would be empty, or images cannot be split so.
+        """
+        first = size_of_first_half(config_data, self.train.size)
+        train, valid = (
+            ImageStream(part, self.crop, transform, seeds.fold(seed, name))
+            for part, name in zip(self.train.halves(first, config_data.split, seed), HALVES, strict=True)
+        )
+        return train, valid, ImageStream(self.test, self.crop, transform, seed)
+
     def sets(self, transform: Transform, seed: int) -> tuple["ImageStream", "ImageStream"]:
         """Make the sets that batches of training and of test images are drawn from."""
         train, test = (ImageStream(part, self.crop, transform, seed) for part in (self.train, self.test))
         return train, test
+
+
+class _Reader(NamedTuple):
+    """A pass that is being read: pass and number of the batch that it gave last, and that batch."""
+
+    iterator: Iterator[tuple[tf.Tensor, tf.Tensor]]
+    where: tuple[int, int]
+    batch: tuple[tf.Tensor, tf.Tensor]
+
+
+def _unreadable(error: Exception, broken: list[str]) -> UserError:
+    line = (str(getattr(error, "message", error)).splitlines() or ["it ends too early"])[0]
+    fault = f"an image there cannot be read ({some(broken) or line})"
+    return UserError(f"config: data.path: {fault}; allowed: {image_file.KINDS}")
 
 
 class ImageStream:
@@ -180,6 +245,51 @@ class ImageStream:
     def __init__(self, encoded: Encoded, crop: Crop, transform: Transform, seed: int):
         self.size = encoded.size
         self._encoded, self._crop, self._transform, self._seed = encoded, crop, transform, seed
+        self._readers: dict[tuple[str, int, bool], _Reader] = {}
+
+    def first(self, count: int) -> "ImageStream":
+        """Return the set of the first `count` of these images."""
+        return ImageStream(self._encoded.first(count), self._crop, self._transform, self._seed)
+
+    def with_cutout(self, length: int) -> "ImageStream":
+        """Return the set of the same images whose training transform blanks a square of this side, pixels."""
+        transform = dataclasses.replace(self._transform, cutout_length=length)
+        return ImageStream(self._encoded, self._crop, transform, self._seed)
+
+    def batch(
+        self, purpose: str, pass_index: int, number: int, batch_size: int, augment: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Decode a batch of a pass; those after it are decoded ahead.
+
+        Args:
+          purpose: as `batches`.
+          pass_index: as `batches`.
+          number: of the batch in its pass, from 0.
+          batch_size: as `batches`.
+          augment: as `batches`.
+
+        Returns:
+          uint8 [B, side, side, 3] and int32 [B].
+
+        Raises:
+          UserError: an image cannot be read or decoded.
+        """
+        key, where = (purpose, batch_size, augment), (pass_index, number)
+        reader = self._readers.get(key)
+        if reader is not None and reader.where == where:
+            return reader.batch
+        if reader is None or (reader.where[0], reader.where[1] + 1) != where:
+            iterator = iter(self.batches(purpose, pass_index, number, batch_size, augment))
+        else:
+            iterator = reader.iterator
+        try:
+            batch = next(iterator)
+        except (tf.errors.OpError, StopIteration) as error:
+            self._readers.pop(key, None)
+            broken = self.broken(purpose, pass_index, number, batch_size, augment)
+            raise _unreadable(error, broken) from error
+        self._readers[key] = _Reader(iterator, where, batch)
+        return batch
 
     def batches(
         self, purpose: str, pass_index: int, first: int, batch_size: int, augment: bool

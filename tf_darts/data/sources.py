@@ -17,6 +17,7 @@ from tf_darts.data.arrays import Arrays, bad, check, held_out, some, without_ima
 from tf_darts.data.crop import Crop
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_stream import StreamedData
+from tf_darts.data.share import share_of
 from tf_darts.registry import SOURCES, STREAMS
 
 PATIENCE = 30.0  # seconds of reading after which it is said
@@ -39,8 +40,8 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
       seed: the run's seed; it decides which images are held out where the source has no test part.
 
     Returns:
-      The data set, with the first `limit_train` training and the first `limit_test` test images, averaged
-      down by `downscale`; in memory unless the config says `stream`.
+      The data set, with `share` of the first `limit_train` training and the first `limit_test` test images,
+      averaged down by `downscale`; in memory unless the config says `stream`.
 
     Raises:
       UserError: the data set is missing, unreadable or of no use; the message names the field, its value
@@ -61,9 +62,13 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
         if missing := without_images(labels, arrays.class_names):
             text = f"data: warning: no {part} image of class {some(missing)}"
             print(f"{text} among {len(labels)}", file=sys.stderr)
+    x_train, y_train = (a[: data.limit_train or None] for a in (arrays.x_train, arrays.y_train))
+    if data.share < 1 and data.source != "folder":  # which leaves files out before it reads them
+        kept = share_of(y_train, data.share, seed, arrays.class_names)
+        x_train, y_train = x_train[kept], y_train[kept]
     return ImageData(
-        x_train=averaged(arrays.x_train[: data.limit_train or None], data.downscale),
-        y_train=np.asarray(arrays.y_train[: data.limit_train or None], np.int32),
+        x_train=averaged(x_train, data.downscale),
+        y_train=np.asarray(y_train, np.int32),
         x_test=averaged(arrays.x_test[: data.limit_test or None], data.downscale),
         y_test=np.asarray(arrays.y_test[: data.limit_test or None], np.int32),
         class_names=arrays.class_names,

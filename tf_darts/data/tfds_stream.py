@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_darts.data import tfds_source
 from tf_darts.data.arrays import bad
+from tf_darts.data.share import size_of
 from tf_darts.workdir.data_record import PartRecord
 
 SHARDS = 16  # files that are read in turns when a pass is shuffled
@@ -17,11 +18,25 @@ BUFFER = 10_000  # encoded images, of ImageNet some 1.1 GB, among which each nex
 class Records:
     """The images of a split. Record files are read from their beginning, also to continue within a pass."""
 
-    def __init__(self, builder: Any, split: str, limit: int):
-        self.size = builder.info.splits[split].num_examples
-        self._builder, self._split = builder, split
-        if limit and limit < self.size:
-            self.size, self._split = limit, f"{split}[:{limit}]"
+    def __init__(self, builder: Any, split: str, limit: int = 0, start: int = 0):
+        self._builder, self._name, self._start = builder, split, start
+        whole = builder.info.splits[split].num_examples
+        end = min(start + limit, whole) if limit else whole
+        self.size = end - start
+        self._split = f"{split}[{start or ''}:{end}]" if self.size < whole else split
+
+    def first(self, count: int) -> "Records":
+        """Return the first so many of them; as `image_stream.Encoded.first`."""
+        return Records(self._builder, self._name, min(count, self.size), self._start)
+
+    def halves(self, first: int, how: str, seed: int) -> "tuple[Records, Records]":
+        """Split them in two, in their order; as `image_stream.Encoded.halves`."""
+        del seed
+        if how != "order":
+            fault = "with data.stream, records of tfds are read in their order"
+            raise bad("data.split", how, fault, "'order' (tfds shuffles images when it prepares a data set)")
+        rest = Records(self._builder, self._name, self.size - first, self._start + first)
+        return self.first(first), rest
 
     def broken(self, seed: int | None, skip: int, count: int) -> list[str]:
         """Return none: records have no names; as `image_stream.Encoded.broken`."""
@@ -74,4 +89,6 @@ def parts(data: ml_collections.ConfigDict, seed: int) -> tuple[Records, Records,
         Records(builder, split, limit)
         for split, limit in (("train", data.limit_train), (data.test_split, data.limit_test))
     )
+    if data.share < 1:  # labels are read with the images: by chance, every class has its share
+        train = train.first(max(size_of(data.share, train.size), 1))
     return train, test, tuple(names)

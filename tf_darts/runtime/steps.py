@@ -10,7 +10,7 @@ from tf_darts.errors import UserError
 from tf_darts.runtime import guard as guard_lib
 from tf_darts.runtime.guard import Guard
 
-# A step: (its number, the replica's number, what else a call was given) -> its share of each metric.
+# A step: (its number, the replica's number, what the host gives it) -> its share of each metric.
 Step = Callable[..., dict[str, tf.Tensor]]
 
 
@@ -24,6 +24,7 @@ class Steps:
       shape: of each of them; scalars as a rule.
       guard: undoes steps whose metrics are not finite; None: such a step ends the stage. With a guard there
         is one metric more, `guard.SKIPPED`.
+      given: makes what the host gives to the step of a number; None: nothing, and steps run without it.
 
     Attributes:
       metrics: as given.
@@ -37,8 +38,9 @@ class Steps:
         metrics: tuple[str, ...],
         shape: tuple[int, ...] = (),
         guard: Guard | None = None,
+        given: Callable[[int], Sequence[tf.Tensor]] | None = None,
     ):
-        self.metrics = metrics
+        self.metrics, self._given = metrics, given
         self._metrics = metrics if guard is None else (*metrics, guard_lib.SKIPPED)
         self._most, self._skipped = (0 if guard is None else guard.most), 0
 
@@ -63,13 +65,20 @@ class Steps:
 
         self._run = run
 
-    def __call__(self, first: int, count: int, given: Sequence[tf.Tensor] = ()) -> dict[str, np.ndarray]:
-        """Run steps first .. first+count-1, each given the same; return each metric, float32 [count, *shape].
+    def __call__(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """Run steps first .. first+count-1; return each metric, float32 [count, *shape].
 
         Raises:
-          UserError: one is not finite, and there is no guard, or it has undone as many as it may.
+          UserError: one is not finite, and there is no guard, or it has undone as many as it may; or what a
+            step is given cannot be made.
         """
-        rows = self._run(tf.constant(first, tf.int32), tf.constant(count, tf.int32), *given).numpy()
+        if self._given is None:
+            rows = self._run(tf.constant(first, tf.int32), tf.constant(count, tf.int32)).numpy()
+        else:
+            one, numbers = tf.constant(1, tf.int32), range(first, first + count)
+            rows = np.concatenate(
+                [self._run(tf.constant(n, tf.int32), one, *self._given(n)).numpy() for n in numbers]
+            )
         columns = {name: rows[:, i] for i, name in enumerate(self._metrics)}
         self._skipped = guard_lib.check(first, columns, self._most, self._skipped)
         return columns

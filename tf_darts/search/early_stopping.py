@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+from tf_darts.data.batches import Batches
 from tf_darts.layers.depthwise import no_kernel_gradients
 from tf_darts.optim.losses import loss_and_correct
 from tf_darts.runtime.seeds import fold
@@ -154,11 +155,11 @@ def hessian_times(setup: SearchSetup) -> Callable[..., np.ndarray]:
     bilevel, batch = setup.bilevel, setup.config.search.batch_size
     alphas, replicas = list(bilevel.alphas.values()), setup.strategy.num_replicas_in_sync
 
-    def on_replica(vector: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    batches = Batches(setup.valid, "search/hessian", batch, replicas)
+
+    def on_replica(vector: tf.Tensor, number: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        images, labels = setup.valid.fresh_batch(
-            "search/hessian", number, batch, replicas, tf.cast(replica, tf.int32)
-        )
+        images, labels = batches(number, tf.cast(replica, tf.int32), given)
         parts = tf.split(vector, [alpha.shape.num_elements() for alpha in alphas])
         zero = tf.UnconnectedGradients.ZERO
         with (
@@ -181,11 +182,12 @@ def hessian_times(setup: SearchSetup) -> Callable[..., np.ndarray]:
         return tf.concat([tf.reshape(p, [-1]) for p in products], 0)
 
     @tf.function(autograph=False)
-    def product(vector: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        shares = setup.strategy.run(on_replica, args=(vector, number))
+    def product(vector: tf.Tensor, number: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
+        shares = setup.strategy.run(on_replica, args=(vector, number, *given))
         return setup.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
 
     def times(vector: np.ndarray, batch: int = 0) -> np.ndarray:
-        return product(tf.constant(vector, tf.float32), tf.constant(batch)).numpy().astype(np.float64)
+        given = batches.given(batch)
+        return product(tf.constant(vector, tf.float32), tf.constant(batch), *given).numpy().astype(np.float64)
 
     return times

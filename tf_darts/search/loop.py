@@ -1,13 +1,17 @@
 """Bilevel search: from a new supernet to a trained one, with its alpha (paper, section 2; DARTS)."""
 
+import bisect
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
+from tf_darts.data.batches import Batches, steps_over
 from tf_darts.models import memory
 from tf_darts.models.architecture import Computed
+from tf_darts.optim.losses import Batch
 from tf_darts.optim.schedules import cosine
 from tf_darts.runtime import guard, host
 from tf_darts.runtime.progress import Progress
@@ -87,7 +91,7 @@ def search_steps(setup: SearchSetup, epochs: Sequence[Epoch], epoch: Epoch, coun
     """Return the compiled steps of an epoch, and of every other one that differs only in its place.
 
     Training batches are fresh random draws at every step, independent of the other steps, or, where the
-    method says so, passes over the training half; validation batches are fresh draws.
+    method says so or images are on disk, passes over the training half; so are validation batches.
 
     Args:
       setup: supernet and data.
@@ -99,18 +103,24 @@ def search_steps(setup: SearchSetup, epochs: Sequence[Epoch], epoch: Epoch, coun
     replicas, batch = setup.strategy.num_replicas_in_sync, epoch.batch
     starts = [e.first for e in epochs]
 
-    def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
+    def place_of(number: Any) -> tuple[Any, Any]:
+        if isinstance(number, int):
+            place = bisect.bisect_right(starts, number) - 1
+            return place, number - starts[place]
         place = tf.searchsorted(starts, number[None], side="right")[0] - 1
-        if method.whole_passes:
-            within = number - tf.gather(starts, place)
-            # Batches are numbered by their size: passes of other sizes need another purpose.
-            purpose = f"search/train/{batch}"
-            train = setup.train.pass_batch(
-                purpose, place, within, batch, count, replicas=replicas, replica=replica
-            )
-        else:
-            train = setup.train.fresh_batch("search/train", number, batch, replicas, replica)
-        valid = setup.valid.fresh_batch("search/valid", number, batch, replicas, replica)
+        return place, number - tf.gather(starts, place)
+
+    # Batches are numbered by their size: passes of other sizes need another purpose.
+    train_batches = (
+        Batches(setup.train, f"search/train/{batch}", batch, replicas, count, place_of)
+        if method.whole_passes
+        else Batches(setup.train, "search/train", batch, replicas)
+    )
+    valid_batches = Batches(setup.valid, "search/valid", batch, replicas)
+
+    def step(number: tf.Tensor, replica: tf.Tensor, train: Batch, valid: Batch) -> dict[str, tf.Tensor]:
+        del replica
+        place, _ = place_of(number)
         now = Now(
             number=number,
             progress=tf.cast(place, tf.float32) / float(search.epochs),
@@ -124,7 +134,8 @@ def search_steps(setup: SearchSetup, epochs: Sequence[Epoch], epoch: Epoch, coun
         return {**values, "learning_rate": now.learning_rate / replicas}
 
     measured = method.metrics + (method.alpha_metrics if epoch.trains_alpha else ())
-    return Steps(setup.strategy, step, (*measured, "learning_rate"), guard=setup.guard())
+    kinds = (train_batches, valid_batches)
+    return steps_over(kinds, setup.strategy, step, (*measured, "learning_rate"), guard=setup.guard())
 
 
 class _Compiled:

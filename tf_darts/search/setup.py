@@ -9,10 +9,9 @@ import tensorflow as tf
 from tf_darts import spaces
 from tf_darts.config.checks import last_epoch_field
 from tf_darts.data.image_data import ImageData
-from tf_darts.data.image_set import ImageSet, halves
-from tf_darts.data.image_stream import StreamedData
+from tf_darts.data.image_set import ImageSet, search_sets, size_of_first_half
+from tf_darts.data.image_stream import ImageStream, StreamedData
 from tf_darts.data.transform import Transform, check_crops
-from tf_darts.errors import UserError
 from tf_darts.layers import keras_operation
 from tf_darts.layers.batch_norm import synchronized_batch_norms
 from tf_darts.models import budget as budget_lib
@@ -56,9 +55,9 @@ class SearchSetup:
     strategy: tf.distribute.Strategy
     method: Method
     budget: Budget | None
-    train: ImageSet
-    valid: ImageSet
-    test: ImageSet
+    train: ImageSet | ImageStream
+    valid: ImageSet | ImageStream
+    test: ImageSet | ImageStream
     bilevel: Bilevel
     needed_memory: float
     classes: int
@@ -83,7 +82,7 @@ class SearchSetup:
         state = [v.value for v in bilevel.supernet.variables] + [v for m in modules for v in m.variables]
         return Guard(most, state, [*bilevel.weights, *bilevel.alphas.values()])
 
-    def probe_images(self) -> ImageSet:
+    def probe_images(self) -> ImageSet | ImageStream:
         """Return the validation images that probes see: `selection.probe_images` of them, or all."""
         count = self.config.selection.probe_images
         return self.valid.first(count) if count else self.valid
@@ -94,7 +93,12 @@ class SearchSetup:
         return self.config.selection.probe_batch_size or self.config.search.batch_size
 
     def evaluator(
-        self, images: ImageSet, purpose: str, training: bool, augment: bool, batch_size: int | None = None
+        self,
+        images: ImageSet | ImageStream,
+        purpose: str,
+        training: bool,
+        augment: bool,
+        batch_size: int | None = None,
     ) -> Evaluator:
         """Return what evaluates the supernet on a set of images.
 
@@ -133,7 +137,7 @@ class CheckedSearch:
     space: Space
     method: Method
     budget: Budget | None
-    data: ImageData
+    data: ImageData | StreamedData
     needed_memory: float
 
 
@@ -152,13 +156,8 @@ def check(
       UserError: the batch does not fit the halves or the replicas, or the images the reductions, or a step
         the memory; no genotype fits the budget; or an operation of the user's own does not do what one must.
     """
-    if isinstance(data, StreamedData):
-        raise UserError(
-            "config: data.stream is True; allowed: False where a supernet is searched or selected from, which"
-            " holds its images in memory"
-        )
-    train = int(config.data.train_fraction * len(data.x_train) + 1e-9)  # as `halves` rounds
-    smaller = min(train, len(data.x_train) - train)
+    train = size_of_first_half(config.data, data.train_size)
+    smaller = min(train, data.train_size - train)
     method = METHODS.load(config.search.method)(config, space)
     method.budget = budget_lib.of_config(config, space, data.num_classes, data.image_shape)
     method.check(data)
@@ -203,8 +202,14 @@ def make(checked: CheckedSearch, strategy: tf.distribute.Strategy) -> SearchSetu
         )
         architecture = method.architecture(fold(config.seed, "architecture"))
         bilevel = Bilevel.create(supernet, architecture, search)
-        train, valid = halves(data, config.data, config.seed, transform)
-        test = ImageSet(data.x_test, data.y_test, transform, config.seed)
+        sets = config.data, config.seed, transform
+        train: ImageSet | ImageStream
+        valid: ImageSet | ImageStream
+        test: ImageSet | ImageStream
+        if isinstance(data, StreamedData):
+            train, valid, test = data.search_sets(*sets)
+        else:
+            train, valid, test = search_sets(data, *sets)
     return SearchSetup(
         config=config,
         space=space,

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tf_darts.data.batches import Batches, of_passes
 from tf_darts.data.pass_steps import PassSteps
 from tf_darts.layers import operations
 from tf_darts.models.supernet import Supernet
+from tf_darts.optim.losses import Batch
 from tf_darts.optim.optimizers import SGD
 from tf_darts.runtime import draws
 from tf_darts.runtime.seeds import draw_seed, fold
@@ -52,9 +54,8 @@ def steps(
     disturbed_at = _disturbance(setup)
 
     def make_step(count: int) -> Callable[..., dict[str, tf.Tensor]]:
-        def step(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-            train = passes.batch(images, "selection/train", number, count, replica)
-            valid = setup.valid.fresh_batch("selection/valid", number, batch, replicas, replica)
+        def step(number: tf.Tensor, replica: tf.Tensor, train: Batch, valid: Batch) -> dict[str, tf.Tensor]:
+            del replica
             now = Now(
                 number=number,
                 progress=tf.constant(1.0),
@@ -81,6 +82,10 @@ def steps(
         setup.method.metrics + (setup.method.alpha_metrics if trains_alpha else ()),
         config.runtime.steps_per_call,
         guard=setup.guard(),
+        batches=lambda count: [
+            of_passes(images, "selection/train", batch, count, replicas, augment=True),
+            Batches(setup.valid, "selection/valid", batch, replicas),
+        ],
     )
     return passes
 

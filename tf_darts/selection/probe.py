@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.data.image_set import ImageSet
+from tf_darts.data.image_stream import ImageStream
 from tf_darts.models.evaluator import Score
 from tf_darts.optim.losses import losses_and_hits
 from tf_darts.runtime import preemption, workers
@@ -82,7 +83,7 @@ class Prober(Scorer):
       augment: whether they are augmented; None: as `selection.augment_probes` says.
     """
 
-    def __init__(self, setup: SearchSetup, images: ImageSet, augment: bool | None = None):
+    def __init__(self, setup: SearchSetup, images: ImageSet | ImageStream, augment: bool | None = None):
         self._setup, self._images = setup, images
         self._augment = setup.config.selection.augment_probes if augment is None else augment
         space = setup.space

@@ -5,12 +5,14 @@ among replicas a batch would be several smaller ones; instead every replica take
 are those of one device however many replicas there are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.data.batches import of_passes
 from tf_darts.data.image_set import ImageSet
+from tf_darts.data.image_stream import ImageStream
 from tf_darts.layers.batch_norm import own_statistics
 from tf_darts.runtime.steps import Steps, in_place
 
@@ -42,42 +44,63 @@ class ProbeSteps:
     def __init__(
         self,
         strategy: tf.distribute.Strategy,
-        images: ImageSet,
+        images: ImageSet | ImageStream,
         batch_size: int,
         scores: Scores,
         probes: int,
         steps_per_call: int,
         augment: bool,
     ):
-        self._full, rest = images.batches(batch_size)
+        self._full, rest = divmod(images.size, batch_size)
         self._replicas, self._batch_size = strategy.num_replicas_in_sync, batch_size
         self._steps_per_call = steps_per_call
         self._steps = -(-self._full // self._replicas)  # for the full batches of a pass
         self.per_pass = self._full + (1 if rest else 0)
         self.calls = -(-self._steps // steps_per_call) + (1 if rest else 0)
 
-        def score(pass_index: tf.Tensor, batch: tf.Tensor, count: int) -> list[tf.Tensor]:
-            with own_statistics():
-                taken = images.pass_batch(PURPOSE, pass_index, batch, batch_size, count, augment, augment)
-                return list(scores(*taken))
+        batches = {
+            count: of_passes(images, PURPOSE, batch_size, count, 1, augment)
+            for count in (batch_size, rest)
+            if count
+        }
 
-        def full(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
+        def score(
+            pass_index: tf.Tensor, batch: tf.Tensor, count: int, given: Sequence[tf.Tensor]
+        ) -> list[tf.Tensor]:
+            number = pass_index * self.per_pass + batch
+            with own_statistics():
+                return list(scores(*batches[count](number, tf.constant(0), given)))
+
+        def full(number: tf.Tensor, replica: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:
             batch = number % self._steps * self._replicas + replica
+            own = [tf.gather(tensor, replica) for tensor in given]
             # Where the last step has fewer batches than replicas, some do another one again, for nothing.
-            found = score(number // self._steps, tf.minimum(batch, self._full - 1), batch_size)
+            found = score(number // self._steps, tf.minimum(batch, self._full - 1), batch_size, own)
             return {n: in_place(v, replica, self._replicas) for n, v in zip(METRICS, found, strict=True)}
 
-        def last(number: tf.Tensor, replica: tf.Tensor) -> dict[str, tf.Tensor]:
-            found = score(number, tf.constant(self._full), rest)  # on all replicas, and of one it is taken
+        def last(number: tf.Tensor, replica: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:
+            found = score(number, tf.constant(self._full), rest, given)  # on all replicas, of one it is taken
             return {n: tf.where(replica == 0, v, 0.0) for n, v in zip(METRICS, found, strict=True)}
+
+        def given_to_full(number: int) -> list[tf.Tensor]:
+            pass_index, first = number // self._steps, number % self._steps * self._replicas
+            places = [min(first + replica, self._full - 1) for replica in range(self._replicas)]
+            each = [batches[batch_size].given(pass_index * self.per_pass + place) for place in places]
+            return [tf.stack(tensors) for tensors in zip(*each, strict=True)]
+
+        def given_to_last(number: int) -> Sequence[tf.Tensor]:
+            return batches[rest].given(number * self.per_pass + self._full)
+
+        on_disk = isinstance(images, ImageStream)
 
         self.full_steps: Steps | None = None
         self._last_step: Steps | None = None
         if self._full:
             shape = (probes, self._replicas * batch_size)
-            self.full_steps = Steps(strategy, full, METRICS, shape)
+            self.full_steps = Steps(strategy, full, METRICS, shape, given=given_to_full if on_disk else None)
         if rest:
-            self._last_step = Steps(strategy, last, METRICS, (probes, rest))
+            given = given_to_last if on_disk else None
+            self._last_step = Steps(strategy, last, METRICS, (probes, rest), given=given)
 
     def __call__(self, pass_index: int, done: int) -> tuple[dict[str, np.ndarray], int]:
         """Run some batches of a pass.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_set import ImageSet
-from tf_darts.data.pass_steps import PassSteps, StreamedSteps, over
+from tf_darts.data.pass_steps import PassSteps, over
 from tf_darts.models.evaluator import Evaluator
 from tf_darts.models.network import count_parameters
 from tf_darts.optim.losses import Batch
@@ -31,7 +31,7 @@ from tf_darts.workdir.warnings import Warnings
 MANY_CLASSES = 100  # from so many on, whether the label is among the five largest logits is counted too
 
 
-def training_steps(setup: TrainingSetup) -> PassSteps | StreamedSteps:
+def training_steps(setup: TrainingSetup) -> PassSteps:
     """Return the compiled steps: shuffled passes over the training set, the last short batch kept."""
     training, replicas = setup.config.training, setup.strategy.num_replicas_in_sync
     batch_size, seed = training.batch_size, fold(setup.config.seed, "training")
