@@ -14,6 +14,7 @@ QUICK = [
 SHORT = {
     "configs/quickstart.py": QUICK,
     "configs/recommended_small.py": QUICK,
+    "configs/own_images.py": [a for a in QUICK if "training" not in a] + ["--config.training.epochs=3"],
     "configs/paper.py": [
         "--config.data.source=npz", "--config.search.channels=2", "--config.search.cells=3",
         "--config.search.epochs=1", "--config.search.batch_size=8", "--config.search.evaluate_every=0",

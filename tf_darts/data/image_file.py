@@ -90,6 +90,15 @@ def names_in(folder: str, aside: Aside | None = None) -> list[str]:
     return sorted(images)
 
 
+def size(path: str) -> tuple[int, int] | None:
+    """Return width and height of an image, pixels, as its header says; None: it is no image."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except ERRORS:
+        return None
+
+
 def count_text(counts: collections.Counter[str]) -> str:
     """Return how many files are of which kind: "12 (10 .heic, 2 .txt)"."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common(8))

@@ -129,6 +129,13 @@ def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part]
     return root, chosen, parts[0][0].class_names
 
 
+def class_folders(data: ml_collections.ConfigDict) -> list[str]:
+    """Return the names of the classes, as far as folders of `data.path` say them; none: it is no such folder."""
+    root = os.path.expanduser(data.path)
+    folders = _folders(root) if os.path.isdir(root) else []
+    return _folders(os.path.join(root, "train")) if {"train", data.test_split} <= {*folders} else folders
+
+
 def _folders(path: str) -> list[str]:
     """Return the names of the visible sub-folders, sorted."""
     return sorted(e.name for e in os.scandir(path) if e.is_dir() and image_file.is_visible(e.name))

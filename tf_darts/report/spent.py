@@ -76,6 +76,7 @@ def _config(record: WorkdirContents, stage: StageContents) -> ml_collections.Con
     path = stage.folder / "config.json"
     recorded = read_config(path) if path.exists() else {}
     own = {name: value for name, value in recorded.items() if "." not in name}  # single fields of others
+    own["comparison"] = config_lib.default().comparison.to_dict()  # the stage may be a rival's
     return config_lib.validate(ml_collections.ConfigDict(record.config.to_dict() | own))
 
 

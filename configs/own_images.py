@@ -1,0 +1,32 @@
+"""Your own images: a network is found, trained and exported within a budget and a time limit.
+
+    bin/run --config=configs/own_images.py --workdir=runs/mine --data_dir=IMAGES --budget=200k --hours=1
+
+Cost: from four minutes; the plan that is printed first says it for your images, or --hours limits it.
+Result: TODO
+
+What is searched is the cell of NAS-Bench-201, with the recipe of configs/recommended_small.py. Scale, epochs
+and batches are picked from the images by the rules of docs/own_images.md. A flag --config.FIELD=VALUE sets a
+field all the same.
+"""
+
+from tf_darts.config import files
+
+
+def get_config():
+    config = files.load("recommended_small")
+    config.own_images.plan = True
+    config.comparison.rivals = ("random_cell", "residual_network")
+    config.data.source = "folder"
+    config.data.downscale = 1
+    config.data.limit_train = 0
+    config.training.update(
+        {
+            "learning_rate": 0.1,
+            "weight_decay": 5e-4,
+            "label_smoothing": 0.1,
+            "warmup_epochs": 2,
+            "evaluate_every": 5,
+        }
+    )
+    return config

@@ -1,0 +1,115 @@
+"""The whole way on own images, at the smallest size: planned, found, compared, exported, continued."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from sklearn import datasets
+
+from tests.search import tiny
+from tf_darts import api
+from tf_darts.errors import UserError
+from tf_darts.models import genotype_costs
+from tf_darts.own_images import pace, plan
+from tf_darts.runtime import strategy
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+DIGITS = datasets.load_digits()
+IMAGES, LABELS = (DIGITS.images[:160] / 16).astype(np.float32), DIGITS.target[:160]
+SHORT = {
+    "space": "custom",
+    "custom_space": {"stacking": "nas_bench_201", "nodes": 2, "candidates": ("skip_connect", "nor_conv_1x1")},
+    "data": {"flip": False, "test_fraction": 0.5},
+    "search": {"channels": 2, "evaluate_every": 0, "epochs": 1},
+    "selection": {"interval": 0},
+    "training": {"epochs": 3},
+    "runtime": {"tensorboard": False},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_device():
+    """The strategy of a machine with one device (the tests have two), and networks of one stage."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strategy, "start", lambda runtime, guest=False: tiny.one_device())
+        tiny.one_stage(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("found")
+    return api.find((IMAGES, LABELS), budget="900", config=SHORT, workdir=workdir)
+
+
+def test_the_plan_is_kept_with_what_was_picked(found):
+    content = json.loads((found.trained.workdir / plan.NAME).read_text())
+    assert content["budget"] == "900" and set(content["training"]) == {"training.channels", "training.epochs"}
+    assert content["settings"]["search.stem"] == "plain"  # digits are small
+    assert "search.epochs" in content["settings"] and found.plan.settings == content["settings"]
+    assert set(content["seconds"]) == {
+        "search and selection",
+        "training",
+        "random_cell",
+        "residual_network",
+        "export",
+    }
+    assert all(seconds > 0 for seconds in content["seconds"].values())
+
+
+def test_what_the_caller_sets_stays(found):
+    assert found.trained.result["epochs"] == 3
+    assert found.trained.run.config.search.epochs == 1
+
+
+def test_the_network_is_as_wide_as_the_budget_allows(found):
+    config, run = found.trained.run.config, found.trained.run
+    assert found.trained.result["parameters"] <= 900
+    genotype = found.selected.genotype
+    costs = {
+        c: genotype_costs.count(run.space, c, config.training.cells, 10, (8, 8, 1)).of(genotype).parameters
+        for c in (config.training.channels, config.training.channels + 1)
+    }
+    here, wider = costs.values()
+    assert here == found.trained.result["parameters"] and wider > 900
+
+
+def test_rivals_and_files_are_there(found):
+    assert [row.method for row in found.outcome.rows] == ["perturbation", "random_cell", "residual_network"]
+    assert {"model.keras", "model.tflite", "model_int8.tflite"} <= {p.name for p in found.exported.iterdir()}
+    answers = found.trained.predict(IMAGES[:5])
+    assert answers.shape == (5, 10)
+
+
+def test_it_is_continued_without_a_new_plan(found, monkeypatch):
+    monkeypatch.setattr(pace, "of_search", None)
+    monkeypatch.setattr(pace, "of_training", None)
+    again = api.find((IMAGES, LABELS), budget="900", config=SHORT, workdir=found.trained.workdir)
+    assert again.plan == found.plan and again.trained.result == found.trained.result
+    with pytest.raises(UserError, match="--budget: '800'; allowed: '900'"):
+        api.find((IMAGES, LABELS), budget="800", config=SHORT, workdir=found.trained.workdir)
+
+
+def test_a_limit_that_is_too_short_is_said_before_any_work(tmp_path):
+    with pytest.raises(UserError, match="^--hours: 0.001; allowed: at least "):
+        api.find((IMAGES, LABELS), hours=0.001, config=SHORT, workdir=tmp_path / "short")
+    assert not (tmp_path / "short").exists()
+
+
+def test_a_budget_that_nothing_keeps_to_is_said_before_any_work(tmp_path):
+    with pytest.raises(UserError, match=r"selection.max_parameters is 10; allowed: at least \d+"):
+        api.find((IMAGES, LABELS), budget="10", config=SHORT, workdir=tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+
+
+def test_the_rivals_are_left_out_where_there_is_no_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "AFTERWARDS", 1.0)
+    monkeypatch.setattr(pace, "of_search", lambda session: pace.Pace(1.0, 0.1))
+    monkeypatch.setattr(pace, "of_training", lambda session, genotype: pace.Pace(80.0, 0.1))
+    begun = time.monotonic()
+    found = api.find((IMAGES, LABELS), hours=0.05, config=SHORT, workdir=tmp_path)
+    assert time.monotonic() - begun < 180
+    assert [row.method for row in found.outcome.rows] == ["perturbation"]
+    assert "residual_network is left out: --hours leaves no time for it." in found.outcome.sentences

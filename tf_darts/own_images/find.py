@@ -1,0 +1,257 @@
+"""The whole way on own images: look, plan, search, select, widen, train, compare, export.
+
+`bin/run --config=configs/own_images.py` is this with flags, `api.find` is it with arrays.
+"""
+
+import dataclasses
+import math
+import pathlib
+import time
+from collections.abc import Collection, Sequence
+
+import ml_collections
+import numpy as np
+
+from tf_darts import config as config_lib
+from tf_darts import stages
+from tf_darts.data import image_folder, look
+from tf_darts.data.image_data import ImageData
+from tf_darts.errors import UserError
+from tf_darts.export import build, card
+from tf_darts.genotypes import derive
+from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.genotypes.genotype import Genotype
+from tf_darts.nas_bench import nas_bench_201
+from tf_darts.nas_bench.nas_bench_201 import RESNET
+from tf_darts.own_images import budget_text, pace, rules
+from tf_darts.own_images import plan as plan_lib
+from tf_darts.own_images.deadline import Deadline
+from tf_darts.own_images.pace import Pace
+from tf_darts.own_images.plan import Plan
+from tf_darts.own_images.rules import Facts
+from tf_darts.runtime import progress
+from tf_darts.session import Session
+from tf_darts.spaces import Space
+from tf_darts.training import trained_network
+from tf_darts.whole_way import rivals, whole_run
+from tf_darts.whole_way.whole_run import WholeRun
+from tf_darts.workdir import seconds
+
+METHOD = "perturbation"
+Given = Collection[str]
+"""Names of fields that the user has set: no rule changes them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes:
+      session: with the settings of the training.
+      genotype: of the network.
+      plan: as it was in the end.
+      outcome: the network beside its rivals.
+      exported: the folder of the exported files.
+    """
+
+    session: Session
+    genotype: Genotype
+    plan: Plan
+    outcome: WholeRun
+    exported: pathlib.Path
+
+
+def run(session: Session, workdir: str, given: Given = ()) -> Found:
+    """Find and train a network, continuing what the work directory holds.
+
+    Args:
+      session: a config with `own_images.plan`, its space, devices and data.
+      workdir: the work directory.
+      given: names of fields that the user has set.
+
+    Raises:
+      UserError: the budget cannot be read or reached, or the time limit is too short; or as the stages.
+    """
+    begun, own = time.monotonic() - _used(workdir), session.config.own_images
+    plan = plan_lib.read(workdir, own.budget, own.hours)
+    if plan is None:
+        plan, said = _planned(session, given, begun)
+        _tell("plan", [*said, plan.sentence()])
+        stages.check(session.with_config(plan.of_search(session.config)))
+        pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
+        plan.write(workdir)
+    session = session.with_config(config_lib.with_method(plan.of_search(session.config), METHOD))
+    table = nas_bench_201.of_config(session.config)
+    stages.search(session, workdir)
+    genotype = whole_run.select(session, workdir, METHOD, table)
+    if not plan.training:
+        plan, said = _widened(session, genotype, plan, given, begun)
+        _tell("plan", [*said, plan.sentence()])
+        plan.write(workdir)
+    session = session.with_config(plan.of_training(session.config))
+    end = begun + 3600 * own.hours - plan_lib.AFTERWARDS if own.hours else math.inf
+    stages.train(session, workdir, METHOD, genotype, [Deadline(end)] if own.hours else [])
+    _tell("data", _contradictions(session, workdir))
+    left = rivals.train(session, workdir, METHOD, plan.rivals, stop=lambda: time.monotonic() > end)
+    left += [
+        f"{name} is left out: --hours leaves no time for it."
+        for name in session.config.comparison.rivals
+        if name not in plan.rivals
+    ]
+    exported = pathlib.Path(workdir) / "export" / METHOD
+    if not (exported / card.JSON).exists():
+        trained = trained_network.read(workdir, METHOD, session.config)
+        build.export(trained, session.data, exported, say=progress.tell)
+    outcome = whole_run.conclude(session, workdir, {METHOD: genotype}, table, left)
+    return Found(session, genotype, plan, outcome, exported)
+
+
+def _tell(about: str, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        progress.tell(f"{about}: {sentence}")
+
+
+def _contradictions(session: Session, workdir: str) -> list[str]:
+    """Return a sentence on training images whose label the trained network contradicts, if there are any."""
+    data = session.data
+    if not isinstance(data, ImageData):
+        return []
+    trained = trained_network.read(workdir, METHOD, session.config)
+    with build.on_cpu():
+        answers = build.probabilities(trained.network(), trained.images, data.x_train)
+    remark = look.contradicted(data, answers)
+    return [] if remark is None else [remark.text]
+
+
+def _planned(session: Session, given: Given, begun: float) -> tuple[Plan, list[str]]:
+    """Make the plan before the search; return it with sentences about what was picked."""
+    config, data = session.config, session.data
+    height, width, _ = data.image_shape
+    facts = Facts(data.train_size, height, width, data.num_classes)
+    limits = budget_text.parse(config.own_images.budget) or rules.budget(facts)
+    if any(name.startswith("selection.max_") for name in given):
+        limits = {}
+    picked = rules.settings(facts, config.data.train_fraction)
+    picked |= {f"selection.{name}": value for name, value in limits.items()}
+    picked = {name: value for name, value in picked.items() if name not in given}
+    stand_in = _stand_in(session.space)
+    if "training.channels" not in given:
+        # The selection counts with a width at which a usual cell just fits: a cell that costs more would need
+        # a narrower network. Afterwards the network is made as wide as its own cell allows.
+        picked["training.channels"] = rules.CHANNELS[0]
+        narrow = session.with_config(plan_lib.with_fields(config, picked))
+        stages.check(narrow)
+        picked["training.channels"] = _with_width(narrow, stand_in, given).training.channels
+    session = session.with_config(plan_lib.with_fields(config, picked))
+    stages.check(session)
+    session.tell_data()
+    _tell("data", [remark.text for remark in look.look(data).remarks])
+    searching = pace.of_search(session)
+    training = pace.of_training(session, stand_in)
+    own = config.own_images
+
+    def plan_of(search_epochs: int) -> Plan:
+        settings = picked | {"search.epochs": search_epochs}
+        work = plan_lib.work_of(plan_lib.with_fields(config, settings), session.space, facts.images)
+
+        def seconds_of(epochs: int, rivals: Sequence[str]) -> dict[str, float]:
+            return plan_lib.seconds_of(work, searching, training, epochs, rivals, config.selection.supernets)
+
+        epochs, rivals = plan_lib.fitted(
+            seconds_of,
+            session.config.training.epochs,
+            config.comparison.rivals,
+            own.hours,
+            time.monotonic() - begun,
+            "training.epochs" in given,
+        )
+        settings["training.epochs"] = epochs
+        return Plan(settings, rivals, seconds_of(epochs, rivals), own.budget, own.hours)
+
+    search_epochs = session.config.search.epochs
+    while True:
+        try:
+            plan = plan_of(search_epochs)
+            break
+        except UserError:  # the time is too short for it
+            if search_epochs == rules.SEARCH_EPOCHS[0] or "search.epochs" in given:
+                raise
+            search_epochs = max(search_epochs // 2, rules.SEARCH_EPOCHS[0])
+    return plan, rules.said(facts, plan.of_search(config), limits)
+
+
+def _widened(
+    session: Session, genotype: Genotype, plan: Plan, given: Given, begun: float
+) -> tuple[Plan, list[str]]:
+    """Plan the training again, now that its network is known: as wide as the budget allows, and timed."""
+    config, own = _with_width(session, genotype, given), session.config.own_images
+    network = session.with_config(config)
+    training = pace.of_training(network, genotype)
+    work = plan_lib.work_of(config, session.space, session.data.train_size)
+    used = time.monotonic() - begun
+
+    def seconds_of(epochs: int, rivals: Sequence[str]) -> dict[str, float]:
+        predicted = plan_lib.seconds_of(work, Pace(0.0, 0.0), training, epochs, rivals)
+        return {name: s for name, s in predicted.items() if name not in ("search", "selection")}
+
+    epochs, rivals = plan_lib.fitted(
+        seconds_of,
+        config.training.epochs,
+        config.comparison.rivals,
+        own.hours,
+        used,
+        "training.epochs" in given,
+    )
+    picked = {"training.channels": config.training.channels, "training.epochs": epochs}
+    seconds = {"search and selection": used, **seconds_of(epochs, rivals)}
+    changed = dataclasses.replace(plan, training=picked, rivals=rivals, seconds=seconds)
+    return changed, [rules.said_of_network(config.training.channels, epochs)]
+
+
+def with_side(config: ml_collections.ConfigDict, given: Given) -> ml_collections.ConfigDict:
+    """Return the config with the side of a folder's images, where the user does not say it."""
+    if config.data.source != "folder" or "data.image_size" in given:
+        return config
+    sides = image_folder.sides(config.data.path)
+    return plan_lib.with_fields(config, {"data.image_size": rules.side_of(sides)}) if sides else config
+
+
+def _with_width(session: Session, genotype: Genotype, given: Given) -> ml_collections.ConfigDict:
+    """Return the config with the widest network of a genotype that keeps to the budget."""
+    if "training.channels" in given:
+        return session.config
+    data = session.data
+
+    def with_channels(channels: int) -> ml_collections.ConfigDict:
+        return plan_lib.with_fields(session.config, {"training.channels": channels})
+
+    def allowed(channels: int) -> bool:
+        try:
+            of = session.with_config(with_channels(channels)).budget(data.num_classes, data.image_shape)
+        except UserError:  # not even the least genotype fits, or a step does not fit the memory
+            return False
+        return of is None or of.allows(genotype)
+
+    widths = [c for c in rules.CHANNELS if c > session.config.training.channels]
+    low, high = 0, len(widths)  # so many of them are allowed
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if allowed(widths[middle - 1]) else (low, middle - 1)
+    return with_channels(widths[low - 1]) if low else session.config
+
+
+def _stand_in(space: Space) -> Genotype:
+    """Return a usual genotype: to size a network by, and to time a training with, before one is selected."""
+    if space.name == "nas_bench_201":
+        return genotype_lib.from_text(RESNET, space)
+    weights = {
+        t: np.array([[float(i == 0) + 1.0 for i in range(space.num_operations)] for _ in space.edges])
+        for t in space.cell_types
+    }
+    return derive.read_genotype(space, weights)
+
+
+def _used(workdir: str) -> float:
+    """Return the seconds that earlier starts have worked on the stages of a work directory."""
+    folders = pathlib.Path(workdir).glob("**/seconds.json")
+    return sum(seconds.of(path.parent) or 0.0 for path in folders)

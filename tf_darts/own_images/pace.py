@@ -1,0 +1,67 @@
+"""How long work takes on this machine: a few steps of the search and of a training, timed."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+from tf_darts.genotypes.genotype import Genotype
+from tf_darts.search import loop as search_loop
+from tf_darts.search import setup as search_setup
+from tf_darts.search.plan import plan
+from tf_darts.session import Session
+from tf_darts.training import loop as training_loop
+from tf_darts.training import setup as training_setup
+
+ROUNDS, STEPS = 3, 4  # the best of so many rounds of so many steps counts: others may be disturbed
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """What a stage takes: wall-clock seconds.
+
+    Attributes:
+      start: until its first step is done: building, tracing, compiling.
+      step: each step.
+    """
+
+    start: float
+    step: float
+
+
+def of_search(session: Session) -> Pace:
+    """Time steps of the search that the session's config describes; nothing is written.
+
+    Args:
+      session: config, space, devices and data.
+    """
+    begun = time.monotonic()
+    setup = search_setup.set_up(session.config, session.space, session.data, session.strategy)
+    replicas = session.strategy.num_replicas_in_sync
+    epochs = plan(setup.method, setup.train.size, replicas)
+    steps = search_loop.search_steps(setup, epochs, epochs[-1], epochs[-1].batch)
+    steps(0, 1)
+    return _timed(begun, lambda: steps(0, STEPS))
+
+
+def of_training(session: Session, genotype: Genotype) -> Pace:
+    """Time steps of the training of a genotype.
+
+    Args:
+      session: config, space, devices and data.
+      genotype: the genotype.
+    """
+    begun = time.monotonic()
+    setup = training_setup.make(session.config, session.space, genotype, session.data, session.strategy)
+    steps = training_loop.training_steps(setup)
+    steps(0)
+    return _timed(begun, lambda: steps(0))
+
+
+def _timed(begun: float, run: Callable[[], object]) -> Pace:
+    start = time.monotonic() - begun
+    rounds = []
+    for _ in range(ROUNDS):
+        before = time.monotonic()
+        run()
+        rounds.append((time.monotonic() - before) / STEPS)
+    return Pace(start - min(rounds), min(rounds))
