@@ -2,8 +2,8 @@
 
     python -m tests.docs.recorded
 
-writes results/*/summary.md, the pictures of studies in docs/, and the rows of docs/results.md that say what to
-compare with.
+writes results/*/summary.md, the pictures of studies in docs/, and in docs/results.md the rows that say what
+to compare with.
 
 Rows come from results.csv, epochs.csv and correlations.csv; nothing is searched or trained.
 """

@@ -4,6 +4,7 @@ Accuracies stand on a logarithmic scale of the error, so that what lies near the
 collapse is still in the picture.
 """
 
+import dataclasses
 import textwrap
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tf_darts.analysis.measures import LABELS
 from tf_darts.nas_bench import table_file
+from tf_darts.nas_bench.nas_bench_201 import REFERENCES
 from tf_darts.plots.colours import of_methods
 from tf_darts.plots.plain_figure import PlainFigure, figure_to_png_bytes
 from tf_darts.study.collect import SUPERNET, TRUE_TEST, Row
@@ -29,7 +31,11 @@ _TITLE = {"fontsize": 10, "loc": "left", "color": _INK}
 _MEAN = Line2D([], [], color=_INK, marker="_", markersize=9, label=f"mean, {100 * CONFIDENCE:.0f} % interval")
 _REFERENCES = tuple(
     Line2D([], [], color=_FAINT, linestyle=style, label=label)
-    for style, label in (("--", "best of the table"), (":", "random, mean"))
+    for style, label in (
+        ("--", REFERENCES["best"]),
+        ("-.", REFERENCES["resnet"]),
+        (":", REFERENCES["random"]),
+    )
 )
 _STEPS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)  # between ticks, percentage points
 
@@ -98,15 +104,16 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
     figure = PlainFigure(figsize=(inches, 3.1 * len(measures) + 0.4), layout="constrained")
     for axes, measure in zip(figure.subplots(len(measures), 1, squeeze=False)[:, 0], measures, strict=True):
         groups = [group for group in summary.groups if group.measure == measure]
+        values = [value for group in groups for value in group.values.values()]
+        bounds = _bounds(values)
         for group in groups:
             place = searches.index(group.search) * width + shown.index(group.selection)
-            _points(axes, place, group.values, group.statistics, *styles[group.selection])
-        values = [value for group in groups for value in group.values.values()]
-        values += _ends([group.statistics for group in groups], values)
+            _points(axes, place, group.values, group.statistics, *styles[group.selection], bounds)
+            values += _interval(group.statistics, bounds)
         reference = summary.references.get(measure)
         if reference is not None:
             _reference_lines(axes, reference)
-            values += [reference.best, reference.random]
+            values += dataclasses.astuple(reference)
         _scale_by_error(axes, values)
         axes.set_title(MEASURES[measure], **_TITLE)
         _name_groups(axes, searches, width, len(shown))
@@ -132,19 +139,25 @@ def comparison(study: Study, summary: Summary) -> bytes | None:
     return figure_to_png_bytes(figure)
 
 
-def _ends(statistics: Sequence[Statistics], values: Sequence[float]) -> list[float]:
-    """Return ends of intervals that are in the picture: those of few seeds may go far beyond all values."""
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
+    """Return between which accuracies intervals are drawn: those of few seeds may go far beyond."""
     low, high = (100.0 - value for value in (min(values), max(values)))  # errors
     beyond = max(low / max(high, _LEAST_ERROR), 2.0) ** 0.5
     least = max(100.0 - beyond * low, 0.0)
     most = min(100.0 - high / beyond, 100.0 - _LEAST_ERROR)
-    ends = [end for own in statistics for end in (own.low, own.high) if end is not None]
-    return [min(max(end, min(least, min(values))), max(most, max(values))) for end in ends]
+    return min(least, min(values)), max(most, max(values))
 
 
 def _points(
-    axes: Axes, place: float, values: dict[int, float], statistics: Statistics, colour: str, marker: str
+    axes: Axes,
+    place: float,
+    values: dict[int, float],
+    statistics: Statistics,
+    colour: str,
+    marker: str,
+    bounds: tuple[float, float],
 ) -> None:
+    """Draw seeds, mean and interval; an arrow is where the interval goes on beyond the bounds."""
     spread = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [0.0]
     axes.plot(
         place + np.array(spread),
@@ -158,12 +171,25 @@ def _points(
         zorder=3,
     )
     axes.hlines(statistics.mean, place - 0.36, place + 0.36, color=_INK, linewidth=1.6, zorder=4)
-    if statistics.low is not None:
-        axes.vlines(place, statistics.low, statistics.high, color=colour, alpha=0.55, linewidth=2.5, zorder=2)
+    ends = _interval(statistics, bounds)
+    if ends:
+        axes.vlines(place, *ends, color=colour, alpha=0.55, linewidth=2.5, zorder=2)
+    for end, own, arrow in zip(ends, (statistics.low, statistics.high), "v^", strict=False):
+        if end != own:  # it goes on
+            axes.plot(
+                place, end, arrow, color=colour, alpha=0.55, markersize=6, markeredgewidth=0.0, zorder=2
+            )
+
+
+def _interval(statistics: Statistics, bounds: tuple[float, float]) -> list[float]:
+    """Return both ends of an interval, within the bounds; empty without one."""
+    low, high = statistics.low, statistics.high
+    return [] if low is None or high is None else [max(low, bounds[0]), min(high, bounds[1])]
 
 
 def _reference_lines(axes: Axes, reference: ReferenceAccuracy) -> None:
     axes.axhline(reference.best, color=_FAINT, linestyle="--", linewidth=0.9, zorder=1)
+    axes.axhline(reference.resnet, color=_FAINT, linestyle="-.", linewidth=0.9, zorder=1)
     axes.axhline(reference.random, color=_FAINT, linestyle=":", linewidth=1.2, zorder=1)
 
 
@@ -194,7 +220,9 @@ def correlations(study: Study, agreements: Sequence[Agreement]) -> bytes | None:
             if (found.analysis, found.against) == (analysis, against):
                 place = searches.index(found.search) * width + measured.index(found.measure)
                 statistics = found.statistics["spearman"]
-                _points(axes, place, found.values["spearman"], statistics, *styles[found.measure])
+                _points(
+                    axes, place, found.values["spearman"], statistics, *styles[found.measure], (-1.0, 1.0)
+                )
         axes.axhline(0.0, color=_FAINT, linewidth=0.9, zorder=1)
         axes.set_ylim(-1.05, 1.05)
         axes.set_title(f"{analysis}: order agrees with {LABELS.get(against, against)}", **_TITLE)
@@ -245,7 +273,7 @@ def over_epochs(study: Study, rows: Sequence[Row], summary: Summary) -> bytes | 
         reference = summary.references.get(column)
         if reference is not None:
             _reference_lines(axes, reference)
-            values += [reference.best, reference.random]
+            values += dataclasses.astuple(reference)
         if column == "skip_share":
             axes.set_ylim(-0.03, 1.03)
         else:
