@@ -532,7 +532,7 @@ def compare(
       UserError: a rival was begun with another config, or is none.
 
     Examples:
-      >>> compared = api.compare(trained, ["residual_network"])
+      >>> compared = api.compare(trained, ["residual_network"], epochs_limit=1)  # for a quick look
       >>> [row.method for row in compared.rows][:2]
       ['perturbation', 'residual_network']
       >>> compared.sentences[-1]

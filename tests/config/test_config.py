@@ -240,3 +240,17 @@ def test_every_field_says_what_it_is():
     for fields in config_lib.FIELDS.values():
         for field in fields.values():
             assert field.doc and field.allowed and field.check(field.default)
+
+
+@pytest.mark.parametrize("value", [("random_cell", "random_cell"), ("resnet",), (1,), ("random_cell", [2])])
+def test_rivals_are_some_of_those_there_are(value):
+    allowed = "; allowed: a tuple of some of random_cell, residual_network, each once"
+    assert refused("comparison.rivals", value).endswith(allowed)
+
+
+def test_no_selection_takes_the_name_of_a_rival_that_is_trained():
+    config = with_field("comparison.rivals", ("residual_network",))
+    assert config_lib.validate(config).comparison.rivals == ("residual_network",)
+    config_lib.validate(with_field("selection.name", "random_cell"))
+    with pytest.raises(UserError, match="selection.name is 'random_cell' with comparison.rivals; allowed: a"):
+        config_lib.validate(with_field("selection.name", "random_cell", config))

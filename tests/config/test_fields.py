@@ -24,6 +24,7 @@ ALL = ("search", "selection", "training")
 DEPEND = {
     "selection.name": (),  # says where the result is
     "extensions.*": (),  # where things are; what they are called is in the fields that name them
+    "comparison.*": (),  # what is trained beside what was found
     "report.*": (),  # what is shown
     "runtime.*": (),  # where and how fast
     "analysis.*": (),  # of analyses, which come after the stages: `tf_darts.registry.ANALYSIS_READS`
@@ -61,6 +62,7 @@ BESIDE = {
 
 # Values other than the default where none is found by type.
 VALUES = {
+    "comparison.rivals": ("random_cell",),
     "custom_space.candidates": ("none", "skip_connect", "max_pool_3x3"),
     "custom_space.output_nodes": (4, 5),
     "custom_space.batch_norm_after": ("skip_connect",),

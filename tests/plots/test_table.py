@@ -60,3 +60,17 @@ def test_columns_grow_with_their_content():
     head, _, row = comparison_table([NetworkRow("m" * 30, "|a~0|", 10**12, 1.0)]).splitlines()
     assert row == "m" * 30 + "  1,000,000,000,000       100.00 %  |a~0|"
     assert head.index("genotype") == row.index("|a~0|")
+
+
+def test_what_networks_took_stands_beside_them_where_rivals_are_among_them():
+    rows = [
+        NetworkRow("perturbation", "", 56_653, 0.7435, images=1_234_567, cpu_seconds=187.4),
+        NetworkRow("residual_network", "", 55_950, 0.75, images=None, cpu_seconds=None, rival=True),
+    ]
+    assert comparison_table(rows).splitlines() == [
+        "selection method  parameters  test accuracy  images seen  CPU s  genotype",
+        "----------------  ----------  -------------  -----------  -----  --------",
+        "perturbation          56,653        74.35 %    1,234,567    187",
+        "residual_network      55,950        75.00 %            -      -",
+    ]
+    assert "images seen" not in comparison_table(rows[:1])

@@ -13,7 +13,7 @@ from tests.search import tiny
 from tf_darts import api
 from tf_darts import config as config_lib
 from tf_darts.errors import UserError
-from tf_darts.export import build
+from tf_darts.export import build, card
 from tf_darts.genotypes.genotype import from_text
 from tf_darts.models.residual_network import ResidualNetwork
 from tf_darts.report import outcome, spent, workdir_contents
@@ -39,6 +39,7 @@ CONFIG = {
         "channels": 12, "cells": 1, "epochs": 2, "batch_size": 16, "auxiliary_weight": 0.0,
         "cutout_length": 0, "drop_path": 0.1, "warmup_epochs": 1,
     },
+    "comparison": {"rivals": rivals.RIVALS},
     "runtime": {"tensorboard": False, "steps_per_call": 2, "checkpoint_minutes": 0.0},
 }  # fmt: skip
 SEEN = 80 + 3 * 80 + 3 * 3 * 40 // 3 + 2 * 80
@@ -131,6 +132,9 @@ def test_the_residual_network_is_read_back_and_predicts(compared):
     data = trained.run.data
     right = build.keras_model(found).predict(data.x_test, verbose=0).argmax(-1) == data.y_test
     assert right.mean() == pytest.approx(result["test_accuracy"])
+    widths = ", ".join(map(str, found.residual.widths))
+    about = {**card.about(found), "network": {}}
+    assert card._space(about) == f"none: a residual network, stages of {widths} channels, 2 blocks in each"
 
 
 def test_what_is_finished_is_found_again(compared):

@@ -414,7 +414,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             "what bin/run trains beside what was found, to compare with it: a random cell in the same way, a"
             " residual network of the same size for as many images as the whole search",
             f"a tuple of some of {', '.join(registry.RIVALS)}, each once",
-            lambda v: len(set(v)) == len(v) and set(v) <= set(registry.RIVALS),
+            lambda v: all(v.count(name) == 1 and name in registry.RIVALS for name in v),
         ),
     },
     "report": {

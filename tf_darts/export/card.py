@@ -37,6 +37,7 @@ def about(trained: TrainedNetwork) -> dict[str, Any]:
             "std": seen.std.tolist(),
         },
         "space": trained.space.name,
+        **({} if trained.residual is None else {"residual_network": trained.residual.as_record()}),
         "genotype": trained.genotype.to_text(trained.space),
         "training": {**config.training.to_dict(), "seed": config.seed},
         "precision": config.runtime.precision,
@@ -57,7 +58,7 @@ def text(content: dict[str, Any]) -> str:
         "classes": f"{len(data['classes'])}: {', '.join(data['classes'])}",
         "test accuracy": f"{_percent(content['test_accuracy'])} after the last of {content['epochs']} epochs"
         f" (seed {training['seed']})",
-        "space": f"{content['space']}, {network['channels']} channels, {network['cells']} cells",
+        "space": _space(content),
         "parameters": f"{network['parameters']:,}",
         "multiply-adds": f"{network['multiply_adds']:,} for one image",
         "arithmetic": _arithmetic(content["precision"]),
@@ -84,6 +85,15 @@ def text(content: dict[str, Any]) -> str:
         "Versions: " + ", ".join(f"{name} {version}" for name, version in content["versions"].items()) + ".",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _space(content: dict[str, Any]) -> str:
+    """Say of which space the network is, and how large; of a residual network what it is."""
+    network, residual = content["network"], content.get("residual_network")
+    if residual is None:
+        return f"{content['space']}, {network['channels']} channels, {network['cells']} cells"
+    widths = ", ".join(map(str, residual["widths"]))
+    return f"none: a residual network, stages of {widths} channels, {residual['blocks']} blocks in each"
 
 
 def _checked(checked: dict[str, Any]) -> str:

@@ -33,6 +33,7 @@ class TrainedNetwork:
       genotype: of the network.
       result: the content of result.json.
       record: what it was trained on; None: it is of version 1.0, which kept nothing of that.
+      residual: its size, where it is the rival of another network; None: it is none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TrainedNetwork:
     genotype: Genotype
     result: dict[str, Any]
     record: DataRecord | None
+    residual: ResidualNetwork | None = None
 
     def with_record(self, make: Callable[[], DataRecord]) -> "TrainedNetwork":
         """Return the same; where it has no record of what it was trained on, with the one that is made."""
@@ -103,8 +105,8 @@ def read(workdir: str, name: str, config: ml_collections.ConfigDict) -> TrainedN
     text, rival = recorded.pop("genotype"), recorded.pop("rival", {})
     config = config_lib.validate(ml_collections.ConfigDict(config.to_dict() | recorded))
     space = spaces.with_stem(spaces.of(config), config.training.stem)
-    if "network" in rival:
-        space = ResidualNetwork.of_record(rival["network"]).space(space)
+    residual = ResidualNetwork.of_record(rival["network"]) if "network" in rival else None
+    space = space if residual is None else residual.space(space)
     genotype = genotype_lib.from_text(text, space)
     result, record = read_json(folder / "result.json"), DataRecord.read(folder)
-    return TrainedNetwork(name, folder, config, space, genotype, result, record)
+    return TrainedNetwork(name, folder, config, space, genotype, result, record, residual)
