@@ -1,5 +1,7 @@
 """README.md can be scanned: its length, its sentences, and terms that are explained before they are used."""
 
+import re
+
 import pytest
 
 from tests.docs import pages, prose
@@ -19,6 +21,19 @@ def test_the_readme_is_short_and_so_are_its_sentences():
 def test_no_sentence_of_a_page_has_to_be_read_twice(page):
     found = prose.measure(page)
     assert max(found.words, default=0) <= 35, found.longest
+    assert found.mean <= 16
+
+
+def test_the_page_of_configs_has_the_costs_of_their_docstrings():
+    page = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
+    costs = {}
+    for path in (ROOT / "configs").glob("study_*.py"):
+        if found := re.search(
+            r"^Cost: ([\d.]+) hours of one CPU core", path.read_text(encoding="utf-8"), re.M
+        ):
+            costs[path.name] = found[1]
+    rows = re.findall(r"^\| `configs/(study_\w+\.py)` \|.*\| ([\d.]+) core hours", page, re.M)
+    assert len(costs) > 5 and dict(rows) == costs
 
 
 def test_the_readme_explains_every_term_before_it_uses_it():

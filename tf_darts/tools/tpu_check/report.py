@@ -7,22 +7,22 @@ from tf_darts.tools.tpu_check.cases import CHIPS
 
 _HEAD = """# Do the steps run on a TPU?
 
-Written by `bin/tpu_check`. No TPU was at hand. TensorFlow's own TPU bridge lowered steps of the
-programs to StableHLO, as `TPUStrategy` would. Where the table does not say "lowered only", libtpu, the
-compiler of Cloud TPUs, then compiled them for v4 and v5e. A TPU VM with this TensorFlow has the version
-of libtpu that requirements-tpu.txt names. Lowering fails on an operation that has no TPU kernel; the program
-is then searched for calls and transfers to the host and for shapes that are not static. What cannot be seen
-without a TPU: that `TPUStrategy` starts, and how long a step takes.
+`bin/tpu_check` wrote this page, without a TPU. TensorFlow's own TPU bridge lowered steps of the programs to
+StableHLO, as `TPUStrategy` would. Then libtpu, the compiler of Cloud TPUs, compiled them for v4 and v5e,
+except where the table says "lowered only". A TPU VM with this TensorFlow has the version of libtpu that
+requirements-tpu.txt names. Lowering fails on an operation without a TPU kernel. A lowered program is searched
+for calls and transfers to the host, and for shapes that are not static. Only a TPU can show that
+`TPUStrategy` starts, and how long a step takes.
 
 """
 
 _NOTES = """
-Arguments are the variables and the images, which stay in the core's memory from step to step; results take
-the place of the arguments that they change. The least that a step can take is what the compiler counts over
-what a core can do at most: FLOP over the peak in bfloat16, bytes over the bandwidth of the memory. The larger
-of the two counts; real steps take longer. (The compiler counts the body of a loop once: a probe step scores
-up to as many operations as an edge has.) Compile times are those of machines that did other work beside it;
-memory for compiling counts what was swapped to disk too.
+Arguments are the variables and the images. They stay in the core's memory from step to step, and results
+replace those that they change. The two least times divide what the compiler counts by what a core can do:
+FLOP by the peak in bfloat16, bytes by the bandwidth of the memory. A step takes at least the longer of the
+two; real steps take longer. The compiler counts the body of a loop once. A probe step has a loop over the
+operations of an edge. Compile times are those of machines that did other work too. Memory for compiling
+includes what was swapped to disk.
 """
 
 
