@@ -72,9 +72,9 @@ VALUES = {
     "training.learning_rate_min": 0.01,
     "analysis.learning_rate_min": 0.001,
     "data.test_resize": 300,
+    "data.share": 0.5,
     "selection.topology_criterion": "loss",
 }
-    "data.share": 0.5,
 
 
 def first_fitting(patterns, name, default=None):
@@ -282,6 +282,6 @@ def test_code_reads_every_field(name):
 
 
 def test_what_counts_as_reading():
-    assert {"search.batch_size", "data.train_fraction", "runtime.skipped_steps"} <= read_in("search.setup")
+    assert {"search.batch_size", "data.crop_padding", "runtime.skipped_steps"} <= read_in("search.setup")
     assert "early_stopping.window" in read_in("search.early_stopping")  # by a name of its own
     assert "seed" in read_in("search.setup") and "search.nothing" not in read()

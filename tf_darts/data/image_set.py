@@ -62,10 +62,6 @@ class ImageSet:
         cut._transform = dataclasses.replace(self._transform, cutout_length=length)
         return cut
 
-    def batches(self, batch_size: int) -> tuple[int, int]:
-        """Return the number of full batches in a pass, and of images left for a last, smaller one."""
-        return divmod(self.size, batch_size)
-
     def fresh_batch(
         self,
         purpose: str,
@@ -120,7 +116,7 @@ class ImageSet:
           pass_index: integer scalar; each pass has its own permutation.
           batch_index: integer scalar, from 0.
           batch_size: size of the global batch, without the last of a pass.
-          count: images in this global batch: batch_size, or what `batches` says is left for the last.
+          count: images in this global batch: batch_size, or what is left for the last.
           augment: training transform; otherwise images are only normalised.
           shuffle: a permutation drawn for the pass; otherwise the order of the set.
           replicas: number of replicas that share the global batch.
