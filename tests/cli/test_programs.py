@@ -24,8 +24,10 @@ def get_config():
     config.search.evaluate_every = 0
     config.selection.interval = 0
     config.training.channels, config.training.epochs, config.training.batch_size = 2, 2, 16
+    config.comparison.rivals = ("random_cell", "residual_network")
     return config
 """
+METHODS, RIVALS = ("magnitude", "perturbation"), ("random_cell", "residual_network")
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +81,21 @@ def test_the_whole_way_leaves_everything(done):
 def test_the_whole_way_says_what_came_of_it(done):
     ended = done[1]
     workdir = done[0] / "läufe" / "a b"
-    for method in ("magnitude", "perturbation"):
-        result = json.loads((workdir / "training" / method / "result.json").read_text())
-        line = next(line for line in ended.out.splitlines() if line.split()[:1] == [method])
-        assert f"{100 * result['test_accuracy']:.2f}" in line
+    for name in (*METHODS, *RIVALS):
+        result = json.loads((workdir / "training" / name / "result.json").read_text())
+        line = next(line for line in ended.out.splitlines() if line.split()[:1] == [name])
+        assert f"{100 * result['test_accuracy']:.2f}" in line and f"{result['parameters']:,}" in line
+        # 32 images in all. Search 16 + 16, three decisions of five probes of 16, two epochs of training.
+        seen = {"magnitude": 32 + 64, "perturbation": 32 + 80 + 64, "random_cell": 64}
+        assert f" {seen.get(name, 6 * 32)} " in line and result["epochs"] == (6 if name == RIVALS[1] else 2)
+    *_, last = [line for line in ended.out.splitlines() if line.startswith("So ")]
+    assert last.startswith(("So take ", "So chance decides between perturbation and "))
     assert "Next: bin/tensorboard --logdir=" in ended.out
     # On stderr is what was loaded, progress and nothing else, no log of TensorFlow's.
     said = [line for line in ended.err.splitlines() if line.startswith("data:")]
     assert len(said) == 1 and "data: digits: 10 classes, " in said[0] and " test images of 8x8x1" in said[0]
     assert {line.split(":")[0] for line in ended.err.splitlines()} == {
-        "data", "search", "select", "train magnitude", "train perturbation"
+        "data", "search", "select", *(f"train {name}" for name in (*METHODS, *RIVALS))
     }  # fmt: skip
 
 
@@ -96,8 +103,8 @@ def test_again_it_repeats_no_work(twice):
     (first, before), (ended, after) = twice[1]
     changed = {str(path) for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert changed <= {"a b/report/genotypes.png"}
-    table = [line for line in first.out.splitlines() if "magnitude" in line or "perturbation" in line]
-    assert set(table[-2:]) <= set(ended.out.splitlines())
+    table = first.out[first.out.index("selection method") :]
+    assert table in ended.out
     assert ended.err == ""  # no progress of a stage
 
 
