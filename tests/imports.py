@@ -23,8 +23,12 @@ FLOORS = (
     ("what a run leaves, pictures", ("workdir", "plots")),
     ("images, layers, networks", ("data", "layers", "models")),
     ("the three algorithms", ("search", "selection", "training")),
+    ("a trained network as files", ("export",)),
     ("the three stages", ("session", "stages")),
-    ("results, tools", ("export", "nas_bench", "analysis", "study", "paper", "report", "whole_way", "tools")),
+    (
+        "results, tools",
+        ("nas_bench", "analysis", "study", "paper", "report", "whole_way", "own_images", "tools"),
+    ),
     ("where a user comes in", ("api", "extend", "cli")),
 )
 ORDER = tuple(name for _, names in FLOORS for name in names)

@@ -62,12 +62,13 @@ from tf_darts.training import trained_network as trained_lib
 from tf_darts.whole_way import rivals as rivals_lib
 from tf_darts.whole_way import whole_run
 from tf_darts.whole_way.whole_run import WholeRun
-from tf_darts.workdir import genotype_file, stage_folders
+from tf_darts.workdir import genotype_file, stage_folders, top_file
 from tf_darts.workdir.records import read_json, read_lines
 
 Config: TypeAlias = ml_collections.ConfigDict | Mapping[str, Any]
 """A config as a file in configs/ returns it, or values by name, as {"search.epochs": 10}."""
 
+from tf_darts.workdir.top_file import RankedGenotype
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
@@ -251,6 +252,29 @@ class Selected:
         """Return what a notebook shows: the genotype's cells, its true accuracies, the decisions."""
         run = self.run
         return notebook.of_selection(
+    def top(self, k: int = 5) -> list[RankedGenotype]:
+        """Return the best genotypes, the one selected first: those that give up least of its leads.
+
+        There are 20 at most, all within the budget; none where the selection measures nothing to rank by. The
+        work directory has them in top.json.
+
+        Args:
+          k: how many, at least 1.
+
+        Raises:
+          UserError: `k` is below 1.
+
+        Examples:
+          >>> [row.rank for row in selected.top(3)]
+          [1, 2, 3]
+          >>> second = selected.top(2)[1]
+          >>> second.differs, second.parameters, second.tflite_bytes
+          (('normal ...',), ..., ...)
+        """
+        if k < 1:
+            raise UserError(f"k: {k!r}; allowed: at least 1")
+        return top_file.read(self.folder)[1][:k]
+
             run.contents(self.folder), run.space, self.genotype, run.table, run.facts
         )
 

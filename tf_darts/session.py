@@ -6,7 +6,9 @@ TensorFlow is imported when devices or data are asked for, not before, so that p
 from __future__ import annotations
 
 import os
+import pathlib
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import ml_collections
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
     from tf_darts.data.image_data import ImageData
     from tf_darts.data.image_stream import StreamedData
+    from tf_darts.models.budget import Budget
+    from tf_darts.models.latency_table import LatencyTable
+
+
+_LATENCY = "latency"  # what a session has made by this name is a table
 
 
 class Session:
@@ -34,11 +41,13 @@ class Session:
       config: the config.
       space: the search space.
       checked: set-ups that were checked and not made yet, by what they depend on (`stages`).
+      workdir: the work directory, where a measured table of latencies is kept; None: it is not known yet.
     """
 
     def __init__(self, config: ml_collections.ConfigDict, guest: bool = False):
         self.config, self.space, self._guest = config, spaces.of(config), guest
         self.checked: dict[str, Any] = {}
+        self.workdir: str | None = None
         self._made: dict[str, Any] = {}
 
     def with_config(self, config: ml_collections.ConfigDict, space: spaces.Space | None = None) -> Session:
@@ -50,7 +59,7 @@ class Session:
         """
         other = Session(config, self._guest)
         other.space = other.space if space is None else space
-        other.checked, other._made = self.checked, self._made
+        other.checked, other._made, other.workdir = self.checked, self._made, self.workdir
         return other
 
     @property
@@ -93,6 +102,63 @@ class Session:
             f" {size}"
         )
 
+
+    def latency(self, classes: int, image_shape: Sequence[int]) -> LatencyTable | None:
+        """Return by which table latencies are predicted; None: the config asks for none.
+
+        Without `selection.latency_table` it is that of the work directory, and what this one lacks is
+        measured: seconds for each ten operations. `keep_latency` writes it.
+
+        Args:
+          classes: of the data.
+          image_shape: height, width and channels of the images.
+
+        Raises:
+          UserError: the file is no table.
+        """
+        selection = self.config.selection
+        if not selection.max_latency_ms and not selection.latency_table:
+            return None
+        from tf_darts.models import latency_table
+
+        if selection.latency_table:
+            return latency_table.read(selection.latency_table)
+        from tf_darts.export import latency
+
+        kept = None if self.workdir is None else pathlib.Path(self.workdir) / latency_table.NAME
+        known = self._made.get(_LATENCY)
+        if kept is not None and kept.exists():
+            read = latency_table.read(kept)
+            known = read if known is None else read.with_more(known)
+        found = latency.of_config(self.config, self.space, classes, image_shape, known)
+        self._made[_LATENCY] = found
+        return found
+
+    def keep_latency(self, workdir: pathlib.Path) -> None:
+        """Write the table that was measured into the work directory."""
+        found = self._made.get(_LATENCY)
+        if found is not None and not self.config.selection.latency_table:
+            found.keep(workdir)
+
+    def budget(self, classes: int, image_shape: Sequence[int]) -> Budget | None:
+        """Return the budget that the config sets; None: it sets none.
+
+        Args:
+          classes: of the data.
+          image_shape: height, width and channels of the images.
+
+        Raises:
+          UserError: no genotype fits.
+        """
+        from tf_darts.config.depends import BUDGET_FIELDS
+
+        if not any(self.config.selection[name] for name in BUDGET_FIELDS):
+            return None
+        from tf_darts.models import budget
+
+        table = self.latency(classes, image_shape)
+        return budget.of_config(self.config, self.space, classes, image_shape, table)
+
     def _enlarged(self, size: tuple[int, int]) -> list[str]:
         """Return the sizes to which supernet and network enlarge images of a size, if they do."""
         found = [
@@ -102,12 +168,16 @@ class Session:
         return [f"{height}x{width}" for height, width in dict.fromkeys(found) if (height, width) != size]
 
 
-def start(config: ml_collections.ConfigDict, workdir: str | None = None) -> tuple[Session, str]:
+def start(
+    config: ml_collections.ConfigDict, workdir: str | None = None, selects: bool = False
+) -> tuple[Session, str]:
     """Start the session of a program: set up the devices and load the data, before anything is written.
 
     Args:
       config: a valid config.
       workdir: the work directory, for programs that several processes can run together; None for others.
+      selects: whether a genotype is to be selected: its budget is checked before the images are read, as far
+        as that can be.
 
     Returns:
       The session, and what stands for the work directory in this process ("" where there is none).
@@ -127,11 +197,14 @@ def start(config: ml_collections.ConfigDict, workdir: str | None = None) -> tupl
     here = cluster.of_environment() if several else None
     session = Session(config)
     with quiet_start():
-        from tf_darts.data import sources  # noqa: F401  what it imports talks as well
+        from tf_darts.data import outlines, sources  # noqa: F401  what it imports talks as well
         from tf_darts.runtime import workers
         from tf_darts.workdir import worker_folder
 
         strategy = session.strategy  # first: the data may use TensorFlow
+    session.workdir = workdir
+    if selects and (outline := outlines.of(config.data)) is not None:  # reading may take minutes
+        session.budget(outline.classes, outline.image_shape)
     session.data  # noqa: B018 - loaded now
     if workdir is None:
         return session, ""
@@ -139,6 +212,7 @@ def start(config: ml_collections.ConfigDict, workdir: str | None = None) -> tupl
     if here is not None:
         workers.work_together(strategy)
         workdir = worker_folder.own_workdir(workdir, here, strategy)
+        session.workdir = workdir
         if not here.is_chief:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  until the process ends
     return session, workdir

@@ -64,6 +64,7 @@ def search(session: Session, workdir: str, supernets: int | None = None) -> path
       UserError: a search there is of another config, the data do not suit the config, or no genotype fits
         the budget.
     """
+    session.workdir = workdir
     wanted = _supernets(workdir, session.config, supernets or session.config.selection.supernets)
     for config, stage in wanted:
         _search(session, config, stage)
@@ -102,7 +103,7 @@ def import_supernet(session: Session, workdir: str, path: str) -> tuple[pathlib.
     Raises:
       UserError: there is a search already, or the file does not hold a supernet of the config.
     """
-    stage = search_stage(workdir, session.config)
+    stage, session.workdir = search_stage(workdir, session.config), workdir
     if stage.path.exists():
         raise UserError(f"--workdir: {stage.path} exists; allowed: a --workdir without a search")
     arrays = npz.read(path)
@@ -130,7 +131,7 @@ def select(session: Session, workdir: str) -> tuple[pathlib.Path, Genotype]:
       UserError: the search there is missing, unfinished, or of another config; or no genotype fits the
         budget.
     """
-    config = session.config
+    config, session.workdir = session.config, workdir
     needs_supernet = config.selection.method not in NEEDS_NO_SUPERNET
     (_, first), *others = _supernets(workdir, config, supernets_of(config))
     images = session.data.record
@@ -239,8 +240,9 @@ def _supernets(
 def _check_search(session: Session, config: ml_collections.ConfigDict) -> CheckedSearch:
     key = _search_key(config)
     if key not in session.checked:
-        replicas = session.strategy.num_replicas_in_sync
-        session.checked[key] = search_setup.check(config, session.space, session.data, replicas)
+        data, replicas = session.data, session.strategy.num_replicas_in_sync
+        table = session.latency(data.num_classes, data.image_shape)
+        session.checked[key] = search_setup.check(config, session.space, data, replicas, table)
     return session.checked[key]
 
 
@@ -271,4 +273,5 @@ def _at_work(stage: StageFolder, session: Session) -> Iterator[pathlib.Path]:
     images = session.data.record
     session.tell_data()
     with lock.held(stage.workdir, again=True), seconds.recorded(stage.open(images)) as folder:
+        session.keep_latency(stage.workdir)
         yield folder

@@ -118,7 +118,13 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         ),
         "bin/benchmark ": Checked("a GPU, and PyTorch; tests/tools/benchmark/test_device.py"),
     },
-    "programs.md": {"bin/select ": Runs()},
+    "programs.md": {
+        "bin/select ": Runs(),
+        "bin/latency ": Checked(
+            "tests/cli/test_latency.py measures, selects within a limit and trains the next"
+        ),
+        "bin/train --workdir=runs/fast": Checked("tests/cli/test_latency.py trains the second best"),
+    },
     "reliability.md": {
         "python -m tests.faults.kill": Checked("hours; tests/faults/test_programs.py kills at some points")
     },

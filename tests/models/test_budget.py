@@ -65,7 +65,7 @@ class Completion:
 
     operations: tuple[int, ...]
     kept: frozenset[int]
-    cost: tuple[int, int]
+    cost: tuple[int, ...]
 
 
 def completions(space, costs, state, cell_type):
@@ -85,7 +85,7 @@ def completions(space, costs, state, cell_type):
         for edges in kept:
             weights = one_hot * np.isin(range(len(operations)), list(edges))[:, None]
             genotype = read_genotype(space, {cell_type: weights})
-            price = np.int64(costs.of(genotype)) - costs.fixed
+            price = np.int64(costs.of(genotype))[: len(costs.fixed)] - costs.fixed
             found.append(Completion(operations, edges, tuple(price.tolist())))
     return found
 
@@ -95,15 +95,15 @@ def together(fixed, *lists_of_completions):
     totals = {tuple(fixed.tolist())}
     for found in lists_of_completions:
         prices = {c.cost for c in found}
-        totals = {(a + c, b + d) for a, b in totals for c, d in prices}
+        totals = {tuple(map(sum, zip(total, price, strict=True))) for total in totals for price in prices}
     return totals
 
 
 @st.composite
-def costs_and_states(draw, space):
+def costs_and_states(draw, space, entries=2):
     """Made-up costs, and a state of some decisions in which every node still has edges enough."""
     numbers = st.integers(0, 9)
-    shape = (len(space.edges), space.num_operations, 2)
+    shape = (len(space.edges), space.num_operations, entries)
     edges = {t: draw(arrays(np.int64, shape, elements=numbers)) for t in space.cell_types}
     operations, open_edges = {}, {}
     for t in space.cell_types:
@@ -117,14 +117,14 @@ def costs_and_states(draw, space):
             most = keep if decided else len(incoming)
             present = draw(st.sets(st.sampled_from(incoming), min_size=most, max_size=most))
             open_edges[t][sorted(present)] = True
-    fixed = np.int64(draw(st.tuples(numbers, numbers)))
+    fixed = np.int64(draw(st.tuples(*[numbers] * entries)))
     return GenotypeCosts(space, fixed, edges), DecisionState(operations, open_edges)
 
 
 def limits_near(totals, draw):
-    """One limit or both, close to what some completion costs; 0 for none."""
+    """One limit or several, close to what some completion costs; 0 for none."""
     near = draw(st.sampled_from(sorted(totals)))
-    which = draw(st.sampled_from([(True, False), (False, True), (True, True)]))
+    which = draw(st.sampled_from(list(itertools.product([False, True], repeat=len(near)))[1:]))
     shift = st.integers(-2, 2)
     return [
         max(number + draw(shift), 1) if limited else 0 for number, limited in zip(near, which, strict=True)
@@ -153,7 +153,7 @@ def pareto(totals, limits):
 @given(data=st.data())
 def test_what_is_allowed_is_what_some_completion_keeps(number, data):
     space = MADE_UP[number]
-    costs, state = data.draw(costs_and_states(space))
+    costs, state = data.draw(costs_and_states(space, data.draw(st.sampled_from([2, 4]))))
     found = {t: completions(space, costs, state, t) for t in space.cell_types}
     totals = together(costs.fixed, *found.values())
     limits = limits_near(totals, data.draw)
@@ -202,7 +202,7 @@ def test_magnitude_keeps_to_the_budget(number, data):
         return
     budget.check()
     genotype = magnitude.magnitude_within(budget, space, weights)
-    assert budget.allows(genotype) and fit([costs.of(genotype)], limits)
+    assert budget.allows(genotype) and fit([costs.of(genotype)[:2]], limits)
     free = read_genotype(space, weights)
     assert budget.allows(free) == (genotype == free)
 
@@ -223,7 +223,7 @@ def test_random_genotypes_keep_to_the_budget(draws, data):
         patch.setattr(sampling, "DRAWS", draws)
         weights = sampling.random_mixing_weights(space, draw, budget)
     genotype = read_genotype(space, weights)
-    assert fit([costs.of(genotype)], limits)
+    assert fit([costs.of(genotype)[:2]], limits)
     kept = sum(space.keeps(node) for node in space.targets)
     for t, rows in weights.items():
         assert rows.sum() == len(genotype.cells[t]) == kept and rows.max() == 1
@@ -345,7 +345,7 @@ def test_decisions_in_any_order_end_within_the_budget(criterion, at_once, data):
         return read_genotype(space, weights), rows
 
     genotype, rows = select(Budget(space, costs, *limits))
-    assert fit([costs.of(genotype)], limits)
+    assert fit([costs.of(genotype)[:2]], limits)
     free = select(None)
     assert genotype == free[0] or "refused" in str([as_row(row) for row in rows])
     assert select(Budget(space, costs, 10**6, 10**6)) == free

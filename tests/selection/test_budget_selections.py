@@ -1,5 +1,7 @@
 """Whole selections within a budget, and budgets that are refused before one begins."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,13 +13,15 @@ from tf_darts.genotypes.genotype import Choice, Genotype
 from tf_darts.models import budget as budget_lib
 from tf_darts.models import cost
 from tf_darts.models.budget import Budget
-from tf_darts.models.genotype_costs import GenotypeCosts
+from tf_darts.models.genotype_costs import GenotypeCosts, parts_of
+from tf_darts.models.latency_table import NOTHING, LatencyTable
 from tf_darts.models.network import Network, count_parameters
 from tf_darts.registry import SELECTIONS
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import select as selection_lib
 from tf_darts.workdir.stage_folder import StageFolder
+from tf_darts.workdir.stage_folders import selection_stage
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,9 @@ def size_of(genotype):
     """Parameters and multiply-adds of the network that `tiny.config` trains."""
     network = Network(tiny.SPACE, genotype, 4, 1, 10, channels_in=1)
     return count_parameters(network), cost.multiply_adds(network, (8, 8, 1))
+
+
+COUNTED = depends.BUDGET_FIELDS[:2]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def checked(settings):
     return search_setup.check(settings, tiny.SPACE, tiny.data(settings), 1)
 
 
-@pytest.mark.parametrize("limited", [0, 1], ids=depends.BUDGET_FIELDS)
+@pytest.mark.parametrize("limited", [0, 1], ids=COUNTED)
 def test_a_budget_that_nothing_fits_is_refused(limited):
     skips = Genotype("tiny", {"normal": tuple(Choice(3, e, "skip_connect") for e in range(2))})
     least, field = size_of(skips)[limited], depends.BUDGET_FIELDS[limited]
@@ -110,13 +117,76 @@ def test_limits_that_nothing_keeps_together_are_refused():
         Budget(tiny.SPACE, costs)
 
 
-def test_images_that_the_network_cannot_halve_are_refused():
+def test_each_limit_out_of_reach_is_named_with_the_least():
+    costs = GenotypeCosts(tiny.SPACE, np.int64([7, 7, 1500, 2500]), {"normal": np.zeros((3, 2, 4), np.int64)})
+    with pytest.raises(UserError) as caught:
+        Budget(tiny.SPACE, costs, 6, 7, 1000, 1_000_000).check()
+    message = str(caught.value)
+    assert (
+        "selection.max_parameters is 6; allowed: at least 7; selection.max_tflite_kilobytes is 1;" in message
+    )
+    assert "allowed: at least 2 for a network" in message and "latency" not in message
+    with pytest.raises(UserError, match=r"max_latency_ms is 0.002; allowed: at least 0.003 for"):
+        Budget(tiny.SPACE, costs, 7, 7, 1500, 2000).check()
+    settings = tiny.config(
+        selection__max_tflite_kilobytes=3, selection__max_latency_ms=0.3, selection__max_parameters=10**30
+    )
+    assert budget_lib.limits_of(settings.selection) == [10**30, 0, 3000, 300_000]
+
+
+def test_three_limits_that_nothing_keeps_together_are_refused():
+    either = np.int64([[[9, 0, 0], [0, 9, 0], [0, 0, 9]]] * 3)
+    space = dataclasses.replace(
+        tiny.SPACE, candidates={"normal": (("skip_connect", "nor_conv_1x1", "nor_conv_3x3"),) * 3}
+    )
+    costs = GenotypeCosts(space, np.int64([0, 0, 0]), {"normal": either})
+    Budget(space, costs, 9, 9, 1).check()
+    with pytest.raises(UserError) as caught:
+        Budget(space, costs, 8, 8, 17).check()
+    assert "selection.max_tflite_kilobytes is 0.017; allowed: at least 1 for" in str(caught.value)
+    assert "and selection.max_parameters 8 and selection.max_multiply_adds 8, or 0" in str(caught.value)
+
+
+def test_a_limit_of_latency_needs_a_table_that_has_all():
+    settings, shape = tiny.config(selection__max_latency_ms=1.0), (8, 8, 1)
+    with pytest.raises(
+        UserError, match="max_latency_ms is 1 without selection.latency_table; allowed here: with"
+    ):
+        budget_lib.of_config(settings, tiny.SPACE, 10, shape)
+    parts = parts_of(tiny.SPACE, 4, 1, 10, shape)
+    table = LatencyTable({part: 0.25 + 0.25 * (part != NOTHING) for part in parts})
+    found = budget_lib.of_config(settings, tiny.SPACE, 10, shape, table)
+    # A call, stem and head, two edges less the sum that is not there.
+    assert found.costs.of(tiny.GENOTYPE).nanoseconds == 250_000 * (1 + 2 + 2 - 1)
+    settings.selection.max_latency_ms = 0.9
+    with pytest.raises(UserError, match="max_latency_ms is 0.9; allowed: at least 1 for a network"):
+        budget_lib.of_config(settings, tiny.SPACE, 10, shape, table)
+    lacking = LatencyTable({part: 1.0 for part in parts if part.operation != "skip_connect"}, {}, "t.csv")
+    with pytest.raises(
+        UserError, match="latency_table is 't.csv', which has no row for skip_connect on 8x8x4"
+    ):
+        budget_lib.of_config(settings, tiny.SPACE, 10, shape, lacking)
+
+
+def test_images_that_the_network_enlarges_cost_as_the_larger_ones():
     settings = tiny.config(selection__max_parameters=10**30, training__cells=2)
     space = spaces.get("nas_bench_201")
-    assert budget_lib.of_config(settings, space, 10, (8, 8, 1)) is not None
-    with pytest.raises(UserError, match="images are 8x6"):
-        budget_lib.of_config(settings, space, 10, (8, 6, 1))
+    small, large = (budget_lib.of_config(settings, space, 10, (8, side, 1)) for side in (6, 8))
+    assert np.array_equal(small.costs.fixed, large.costs.fixed)
     assert budget_lib.of_config(tiny.config(), space, 10, (8, 6, 1)) is None
+
+
+def test_of_a_table_the_content_matters_and_not_the_place(tmp_path):
+    def stage(name, ms):
+        path = tmp_path / name
+        LatencyTable({NOTHING: ms}).write(path)
+        settings = tiny.config(selection__max_latency_ms=1.0, selection__latency_table=str(path))
+        return selection_stage(str(tmp_path), settings)
+
+    stage("one.csv", 1.0).open()
+    stage("two.csv", 1.0).check()
+    with pytest.raises(UserError, match="selection.latency_table's sha256: "):
+        stage("one.csv", 2.0).check()
 
 
 @pytest.mark.parametrize("limit", [0, 10_000])

@@ -15,7 +15,7 @@ def program() -> None:
     """Search; print where the supernet is."""
     config, workdir = shared_flags.load_config(table=_TABLE.value), shared_flags.workdir()
     nas_bench_201.of_config(config)  # not used here; checked now, rather than after the search
-    session, own_workdir = start(config, workdir)
+    session, own_workdir = start(config, workdir, selects=True)
     from tf_darts import stages
 
     folder = stages.search(session, own_workdir)

@@ -65,7 +65,7 @@ def load_config(table: str | None = None) -> ml_collections.ConfigDict:
         with config.unlocked():
             config.update({"runtime": {"strategy": "tpu", "tpu": _TPU.value}})
     config = config_lib.validate(config)
-    for section, field in (("data", "path"), ("report", "table")):
+    for section, field in (("data", "path"), ("report", "table"), ("selection", "latency_table")):
         path = config[section][field]
         if path:  # recorded in the work directory, where it has to mean the same from anywhere
             config[section][field] = os.path.abspath(os.path.expanduser(path))

@@ -220,6 +220,11 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
         )
     if selection.noise_radius and search.method == "pc_darts":
         raise UserError(
+    if selection.max_latency_ms and not selection.latency_table and config.runtime.strategy == "multi_worker":
+        raise UserError(
+            "config: selection.latency_table is empty with selection.max_latency_ms and runtime.strategy"
+            " 'multi_worker', whose processes would each measure another; allowed: a table"
+        )
             f"config: selection.noise_radius is {selection.noise_radius} with search.method 'pc_darts', whose"
             " mixing weights are weighted by edges too; allowed: 0"
         )

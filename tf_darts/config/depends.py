@@ -1,12 +1,16 @@
 """What the result of a stage depends on, beyond its own section; without TensorFlow."""
 
+import hashlib
+import pathlib
 from typing import Any
 
 import ml_collections
 
 from tf_darts.registry import DECIDING_METHODS, METHOD_SECTIONS, TAKES_SEVERAL
 
-BUDGET_FIELDS = ("max_parameters", "max_multiply_adds")  # of the config, in the order of a cost's entries
+# Limits of the config, in the order of a cost's entries; programs of 1.0 know the first two.
+BUDGET_FIELDS = ("max_parameters", "max_multiply_adds", "max_tflite_kilobytes", "max_latency_ms")
+_ALWAYS = BUDGET_FIELDS[:2]
 
 
 def of_budget(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -16,7 +20,15 @@ def of_budget(config: ml_collections.ConfigDict) -> dict[str, Any]:
     names = ["channels", "cells"]
     if config.training.stem != "plain":  # recorded by programs that know no other
         names.append("stem")
-    return {f"training.{name}": config.training[name] for name in names}
+    found = {f"training.{name}": config.training[name] for name in names}
+    selection = config.selection
+    if selection.max_latency_ms and selection.latency_table:  # its content: the file may be elsewhere now
+        try:
+            content = pathlib.Path(selection.latency_table).expanduser().read_bytes()
+        except OSError:  # said where it is read
+            content = b""
+        found["selection.latency_table's sha256"] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 def of_deciding_search(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -24,7 +36,9 @@ def of_deciding_search(config: ml_collections.ConfigDict) -> dict[str, Any]:
     network = of_budget(config)
     if config.search.method not in DECIDING_METHODS or not network:
         return {}
-    return {f"selection.{name}": config.selection[name] for name in BUDGET_FIELDS} | network
+    limits = {name: config.selection[name] for name in BUDGET_FIELDS}
+    set_or_old = {name: limit for name, limit in limits.items() if limit or name in _ALWAYS}
+    return {f"selection.{name}": limit for name, limit in set_or_old.items()} | network
 
 
 def search_sections(config: ml_collections.ConfigDict) -> tuple[str, ...]:

@@ -308,6 +308,20 @@ FIELDS: dict[str, dict[str, Field]] = {
             "most multiply-adds that a forward pass of it may take for one image; 0: no limit",
             limit=limits.COST,
         ),
+        "max_tflite_kilobytes": integer_field(
+            0,
+            "largest size of its TFLite file in float32, in units of 1000 bytes, as estimated; 0: no limit",
+            limit=limits.COST,
+        ),
+        "max_latency_ms": number_field(
+            0.0,
+            "longest time, in milliseconds, of a call of that file with one image, as predicted; 0: no limit",
+        ),
+        "latency_table": text_field(
+            "",
+            "file that bin/latency wrote, maybe filled in from another machine, by which latency is"
+            " predicted; empty: measured on this machine where there is a limit",
+        ),
         "compact": flag_field(
             True,
             "trace the functions anew after each event, without what is decided: the same results, faster;"

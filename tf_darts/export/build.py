@@ -1,26 +1,25 @@
 """A trained network as a folder of files, each checked, with a model card."""
 
-import contextlib
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_darts import trust
+from tf_darts import spaces, trust
 from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
-from tf_darts.export import FILES, INT8, card, check, sample
-from tf_darts.export.formats import WRITERS
+from tf_darts.export import FILES, INT8, card, check, latency, sample
+from tf_darts.export.formats import WRITERS, on_cpu
 from tf_darts.export.functional import functional
 from tf_darts.export.operation_layer import OperationLayer
 from tf_darts.export.reload import BATCH
 from tf_darts.export.sample import Data
-from tf_darts.models import cost
+from tf_darts.models import cost, genotype_costs, latency_table
 from tf_darts.models.network import Network, count_parameters
 from tf_darts.runtime import host
 from tf_darts.training.trained_network import TrainedNetwork
@@ -28,14 +27,8 @@ from tf_darts.workdir.data_record import DataRecord
 from tf_darts.workdir.records import write_json
 from tf_darts.workdir.stage_folder import versions
 
+TFLITE = "tflite"  # the format that latency is said of
 MADE = 1000  # images that are made where there are none and all of them are asked for
-
-
-@contextlib.contextmanager
-def on_cpu() -> Iterator[None]:
-    """Read and export networks on a CPU: its convolutions are of full float32 precision everywhere."""
-    with tf.distribute.OneDeviceStrategy("/cpu:0").scope(), tf.device("/cpu:0"):
-        yield
 
 
 def probabilities(network: Network, seen: DataRecord, images: np.ndarray) -> np.ndarray:
@@ -133,6 +126,7 @@ def export(
     content = {
         **card.about(trained),
         "network": _size(trained, network),
+        "latency": _latency(trained, paths),
         "checked": checked,
         "formats": formats,
         "machine": host.about(),
@@ -177,6 +171,33 @@ def _size(trained: TrainedNetwork, network: Network) -> dict[str, int]:
         "cells": trained.config.training.cells,
         "parameters": count_parameters(network),
         "multiply_adds": cost.multiply_adds(network, trained.images.image_shape),
+    }
+
+
+def _latency(trained: TrainedNetwork, paths: dict[str, pathlib.Path]) -> dict[str, Any] | None:
+    """Return the latency that a table predicted for the TFLite file, and what it is here.
+
+    None where there was no limit of latency, or where the table, or the file, is missing.
+    """
+    config, seen = trained.config, trained.images
+    limit, given = config.selection.max_latency_ms, config.selection.latency_table
+    file = pathlib.Path(given).expanduser() if given else trained.folder.parents[1] / latency_table.NAME
+    if not (limit and file.exists() and TFLITE in paths):
+        return None
+    training, table = config.training, latency_table.read(file)
+    space = spaces.with_stem(trained.space, training.stem)
+    size = (training.channels, training.cells, seen.num_classes, seen.image_shape)
+    try:
+        costs = genotype_costs.count(space, *size, table)
+    except UserError:  # of a network of another size, or of other parts
+        return None
+    taken = latency.seconds_of([paths[TFLITE].read_bytes()], table.threads)[0]
+    return {
+        "limit_ms": limit,
+        "predicted_ms": costs.of(trained.genotype).nanoseconds / 1e6,
+        "predicted_for": table.about.get("processor", ""),
+        "measured_ms": 1000 * taken,
+        "threads": table.threads,
     }
 
 

@@ -61,6 +61,7 @@ def text(content: dict[str, Any]) -> str:
         "space": _space(content),
         "parameters": f"{network['parameters']:,}",
         "multiply-adds": f"{network['multiply_adds']:,} for one image",
+        **({"latency": _latency(content["latency"])} if content["latency"] else {}),
         "arithmetic": _arithmetic(content["precision"]),
         "input": f"uint8 [batch, {image['height']}, {image['width']}, {image['channels']}], pixels from 0 to"
         " 255; normalised inside",
@@ -110,6 +111,17 @@ def _checked(checked: dict[str, Any]) -> str:
         f"{asked} The trained network classifies {_percent(checked['accuracy'])} of them correctly."
         f" {differences} A float file agrees if that is at most 1e-5, an int8 file if its accuracy is within"
         f" a point; it is quantised by {checked['representative_images']:,} training images."
+    )
+
+
+def _latency(latency: dict[str, Any]) -> str:
+    """Compare the latency that the selection's limit was held against with that of the TFLite file here."""
+    threads = latency["threads"]
+    where = f" for {latency['predicted_for']}" if latency["predicted_for"] else ""
+    return (
+        f"predicted {latency['predicted_ms']:.3g} ms{where}; measured here {latency['measured_ms']:.3g} ms,"
+        f" the quietest of several rounds: TFLite float32, one image, {threads} thread{'s'[: threads > 1]};"
+        f" limit {latency['limit_ms']:g} ms"
     )
 
 

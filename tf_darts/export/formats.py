@@ -3,7 +3,7 @@
 import contextlib
 import io
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -12,6 +12,13 @@ import tensorflow as tf
 from tf_darts.export import keras_file
 from tf_darts.export.functional import NORMALISATION
 from tf_darts.export.reload import SIGNATURE
+
+
+@contextlib.contextmanager
+def on_cpu() -> Iterator[None]:
+    """Read and export networks on a CPU: its convolutions are of full float32 precision everywhere."""
+    with tf.distribute.OneDeviceStrategy("/cpu:0").scope(), tf.device("/cpu:0"):
+        yield
 
 
 def write_keras(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
@@ -31,7 +38,12 @@ def write_saved_model(model: keras.Model, path: pathlib.Path, examples: np.ndarr
 def write_tflite(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
     """Write a TFLite file that computes in float32."""
     del examples
-    path.write_bytes(_converted(_converter(model, tf.uint8)))
+    path.write_bytes(tflite(model))
+
+
+def tflite(model: keras.Model) -> bytes:
+    """Return the content of a TFLite file that computes in float32."""
+    return _converted(_converter(model, tf.uint8))
 
 
 def write_tflite_int8(model: keras.Model, path: pathlib.Path, examples: np.ndarray) -> None:
@@ -97,6 +109,17 @@ def _converter(model: keras.Model, pixels: tf.DType) -> tf.lite.TFLiteConverter:
     )
     converter.kept = module  # the converter does not keep it, and its variables would go
     return converter
+
+
+def tflite_of_part(model: keras.Model) -> bytes:
+    """Return the content of a TFLite file of any model, for one image, without signature."""
+    specs = [tf.TensorSpec([1, *x.shape[1:]], x.dtype) for x in model.inputs]
+    part = tf.Module()
+    part.weights = [v.value for v in model.variables]
+    call = lambda *x: model(x[0] if len(x) == 1 else list(x), training=False)  # noqa: E731
+    part.call = tf.function(call, input_signature=specs)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([part.call.get_concrete_function()], part)
+    return _converted(converter)
 
 
 def _converted(converter: tf.lite.TFLiteConverter) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tf_darts.export.stock_layers import Stock, enlarged, relu, write, write_stem
 from tf_darts.layers.cell import Cell
+from tf_darts.layers.head import Head
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.models.network import Network
 
@@ -38,8 +39,8 @@ def functional(
     scale, offset = 1 / (255 * std), -mean.astype(np.float64) / std
     x = keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=NORMALISATION)(images)
     body = network.body
-    outputs = [NodeOutput(y) for y in write_stem(body.stem, x, Stock("stem"), network.space.input_nodes)]
     x = enlarged(x, body.enlarged(image_shape), network.space.stacking.enlarge)
+    outputs = [NodeOutput(y) for y in write_stem(body.stem, x, Stock("stem"), network.space.input_nodes)]
     for layer in body.blocks:
         stock = Stock(layer.name)
         if isinstance(layer, Cell):
@@ -47,12 +48,17 @@ def functional(
         else:
             y = write(layer, outputs[-1], stock)
         outputs.append(NodeOutput(y))
-    head, stock, y = network.head, Stock("head"), outputs[-1].x
+    return keras.Model(images, write_head(network.head, outputs[-1].x), name="network")
+
+
+def write_head(head: Head, y: keras.KerasTensor) -> keras.KerasTensor:
+    """Build the probabilities, [B, classes], of the last block's output."""
+    stock = Stock("head")
     if head.norm is not None:
         y = relu(stock.norm(y, head.norm, "norm"))
     y = keras.layers.GlobalAveragePooling2D(name="pooling")(y)
     logits = stock.dense(y, head.classifier, "classifier")
-    return keras.Model(images, keras.layers.Softmax(name="probabilities")(logits), name="network")
+    return keras.layers.Softmax(name="probabilities")(logits)
 
 
 def _cell(cell: Cell, inputs: list[NodeOutput], stock: Stock) -> keras.KerasTensor:

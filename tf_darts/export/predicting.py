@@ -14,6 +14,7 @@ from tf_darts.data.crop import Crop
 from tf_darts.data.sources import averaged
 from tf_darts.errors import UserError
 from tf_darts.export import FILES, build, card, model_file, reload
+from tf_darts.export.formats import on_cpu
 from tf_darts.runtime import command
 from tf_darts.training.trained_network import TrainedNetwork
 from tf_darts.workdir.records import read_json
@@ -73,7 +74,7 @@ def of_trained(trained: TrainedNetwork) -> Classifier:
     seen = trained.images
 
     def answer(images: np.ndarray) -> np.ndarray:
-        with build.on_cpu():
+        with on_cpu():
             return build.probabilities(trained.network(), seen, images)
 
     config = trained.config.data

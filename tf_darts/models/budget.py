@@ -1,4 +1,6 @@
-"""A budget for selection: how many parameters or multiply-adds the selected network may have.
+"""A budget for selection: what the selected network may cost at most.
+
+It may limit parameters, multiply-adds, the size of the TFLite file and its latency, each or all of them.
 
 A choice is allowed as long as the later decisions can still be made so that the network fits; a supernet's
 masks say what they can still be.
@@ -16,9 +18,11 @@ from tf_darts.config.depends import BUDGET_FIELDS
 from tf_darts.errors import UserError
 from tf_darts.genotypes.derive import candidates_of
 from tf_darts.genotypes.genotype import Genotype
-from tf_darts.models import memory
+from tf_darts.models import latency_table, memory
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.models.genotype_costs import GenotypeCosts, count
+from tf_darts.models.latency_table import LatencyTable
+from tf_darts.runtime import command
 from tf_darts.spaces import Space
 
 MOST_WAYS = 20_000  # for a node to choose its edges; at each decision each way is looked at: seconds
@@ -28,24 +32,36 @@ Keeps = Mapping[str, Collection[int]]  # edges by cell type
 class Budget:
     """The most that a selected network may cost, and which choices keep within it.
 
-    With both limits one completion has to keep to both, so that what can be reached is a Pareto front: the
-    costs than which no other is lower in both respects, merged edge by edge and node by node.
+    With several limits one completion has to keep to all, so that what can be reached is a Pareto front: the
+    costs than which no other is as low in every respect, merged edge by edge and node by node.
 
     Args:
       space: the search space.
       costs: of its networks.
       max_parameters: limit; 0: none.
       max_multiply_adds: limit; 0: none.
+      max_tflite_bytes: limit; 0: none.
+      max_nanoseconds: limit; 0: none.
+
+    Attributes:
+      costs: of the space's networks.
 
     Raises:
-      ValueError: neither limit is set.
+      ValueError: no limit is set.
     """
 
     def __init__(
-        self, space: Space, costs: GenotypeCosts, max_parameters: int = 0, max_multiply_adds: int = 0
+        self,
+        space: Space,
+        costs: GenotypeCosts,
+        max_parameters: int = 0,
+        max_multiply_adds: int = 0,
+        max_tflite_bytes: int = 0,
+        max_nanoseconds: int = 0,
     ):
-        self._space, self._costs = space, costs
-        given = np.array([min(n, np.iinfo(np.int64).max) for n in (max_parameters, max_multiply_adds)])
+        self._space, self.costs = space, costs
+        limits = (max_parameters, max_multiply_adds, max_tflite_bytes, max_nanoseconds)
+        given = np.array([min(n, np.iinfo(np.int64).max) for n in limits])
         self._limited: list[int] = np.flatnonzero(given).tolist()  # which entries of a cost
         self._limits = given[self._limited]
         if not len(self._limited):
@@ -53,14 +69,14 @@ class Budget:
 
     def allows(self, genotype: Genotype) -> bool:
         """Return whether the genotype's network fits."""
-        return bool((np.array(self._costs.of(genotype), np.int64)[self._limited] <= self._limits).all())
+        return bool((np.array(self.costs.of(genotype), np.int64)[self._limited] <= self._limits).all())
 
     def least(self, state: DecisionState) -> list[tuple[int, ...]]:
         """Return what the networks that can still be selected cost at least.
 
         Returns:
-          The Pareto front of their costs, within the limits or not, each as (parameters, multiply-adds) as
-          far as these are limited; with one limit the least cost alone. Empty: the state leads nowhere.
+          The Pareto front of their costs, within the limits or not, each with the entries of `Cost` that are
+          limited; with one limit the least cost alone. Empty: the state leads nowhere.
         """
         return [tuple(point) for point in self._reach(state, self._limited).tolist()]
 
@@ -123,17 +139,25 @@ class Budget:
         if self.fits(start, keeps):
             return
         names = [f"selection.{BUDGET_FIELDS[i]}" for i in self._limited]
+        faults = []
         for i, name, limit in zip(self._limited, names, self._limits, strict=True):
             least = self._reach(start, [i], keeps=keeps)[0, 0]
             if least > limit:
-                raise UserError(
-                    f"config: {name} is {limit}; allowed: at least {least} {whose}, or 0: no limit"
-                )
+                faults.append(f"{name} is {_limit(i, limit)}; allowed: at least {_shown(i, least)}")
+        if faults:
+            raise UserError(f"config: {'; '.join(faults)} {whose}, or 0: no limit")
+        # Each can be kept to; the first that cannot beside those before it.
         front = self._reach(start, self._limited, keeps=keeps)
-        least = front[front[:, 0] <= self._limits[0], 1].min()
+        for k in range(1, len(names)):
+            least = front[(front[:, :k] <= self._limits[:k]).all(1), k].min()
+            if least > self._limits[k]:
+                break
+            front = front[(front[:, : k + 1] <= self._limits[: k + 1]).all(1)]
+        shown = list(map(_limit, self._limited, self._limits))
+        before = " and ".join(f"{name} {limit}" for name, limit in zip(names[:k], shown, strict=False))
         raise UserError(
-            f"config: {names[1]} is {self._limits[1]}; allowed: at least {least} {whose} and"
-            f" {names[0]} {self._limits[0]}, or 0: no limit"
+            f"config: {names[k]} is {shown[k]}; allowed: at least {_shown(self._limited[k], least)} {whose}"
+            f" and {before}, or 0: no limit"
         )
 
     def _meets(self, others: np.ndarray, state: DecisionState, cell_type: str, node: int) -> bool:
@@ -157,7 +181,7 @@ class Budget:
           but: a cell type and a node that is left out of the sum.
           keeps: as in `fits`.
         """
-        front = self._costs.fixed[None, columns]
+        front = self.costs.fixed[None, columns]
         for cell_type in self._space.cell_types:
             for node in self._space.targets:
                 if (cell_type, node) != but:
@@ -179,7 +203,7 @@ class Budget:
         operation that no genotype may hold has weight zero, as a dropped one has. In its place the genotype
         holds the first edge of weight zero, with the first operation that it may hold.
         """
-        space, costs = self._space, self._costs.edges[cell_type][..., columns]
+        space, costs = self._space, self.costs.edges[cell_type][..., columns]
         incoming, keep = space.incoming(node), space.keeps(node)
         holdable = {e: candidates_of(space, cell_type, e) for e in incoming}
         is_open = {e: set(np.flatnonzero(state.operations[cell_type][e])) for e in incoming}
@@ -203,13 +227,44 @@ class Budget:
         return _front(np.concatenate(found)) if found else np.zeros((0, len(columns)), np.int64)
 
 
+# How many of a cost's unit a limit's unit is, and its smallest step.
+_UNITS = {"max_tflite_kilobytes": (1000, 1), "max_latency_ms": (10**6, 1000)}
+
+
+def _shown(column: int, cost: int) -> str:
+    """Format a cost in its limit's unit, rounded up to what a limit can be."""
+    unit, steps = _UNITS.get(BUDGET_FIELDS[column], (1, 1))
+    rounded = -(-int(cost) * steps // unit)
+    return f"{rounded / steps:g}" if steps > 1 else str(rounded)
+
+
+def _limit(column: int, limit: int) -> str:
+    """Format a limit as the config has it."""
+    unit, _ = _UNITS.get(BUDGET_FIELDS[column], (1, 1))
+    return str(limit) if unit == 1 else f"{limit / unit:g}"
+
+
+def limits_of(selection: ml_collections.ConfigDict) -> list[int]:
+    """Return the limits that a config's selection sets, in the units of a cost's entries; 0: none."""
+    units = [_UNITS.get(name, (1, 1))[0] for name in BUDGET_FIELDS]
+    # Rounded off, not down: 0.3 ms are 300,000 ns.
+    limits = [round(unit * selection[name]) for name, unit in zip(BUDGET_FIELDS, units, strict=True)]
+    return [max(n, 1) if selection[name] else 0 for name, n in zip(BUDGET_FIELDS, limits, strict=True)]
+
+
 def _front(points: np.ndarray) -> np.ndarray:
-    """Return the points than which no other is as low in every column; int64 [points, 1 or 2 columns]."""
+    """Return the points than which no other is as low in every column, sorted; int64 [points, columns]."""
     if len(points) < 2:
         return points
-    points = points[np.lexsort(points.T[::-1])]  # by the first column, then by the second
-    lowest = np.minimum.accumulate(points[:, -1])
-    return points[np.append(True, points[1:, -1] < lowest[:-1])]
+    points = points[np.lexsort(points.T[::-1])]  # by the first column, then by the second, and so on
+    if points.shape[1] < 3:
+        lowest = np.minimum.accumulate(points[:, -1])
+        return points[np.append(True, points[1:, -1] < lowest[:-1])]
+    found = []
+    while len(points):  # the first is in the front: what would be as low everywhere comes before it
+        found.append(points[0])
+        points = points[(points < points[0]).any(1)]
+    return np.array(found)
 
 
 def _sum(a: np.ndarray, b: np.ndarray, limits: np.ndarray | None = None) -> np.ndarray:
@@ -219,7 +274,11 @@ def _sum(a: np.ndarray, b: np.ndarray, limits: np.ndarray | None = None) -> np.n
 
 
 def of_config(
-    config: ml_collections.ConfigDict, space: Space, classes: int, image_shape: Sequence[int]
+    config: ml_collections.ConfigDict,
+    space: Space,
+    classes: int,
+    image_shape: Sequence[int],
+    table: LatencyTable | None = None,
 ) -> Budget | None:
     """Return the budget that the config sets for the network that it trains; None: it sets none.
 
@@ -228,12 +287,14 @@ def of_config(
       space: the search space.
       classes: of the data.
       image_shape: height, width and channels of the images.
+      table: how long parts take; None: that of `selection.latency_table`.
 
     Raises:
-      UserError: no genotype of the space fits, or the network does not fit the memory,
-        or the space has too many ways for a node to choose its edges.
+      UserError: no genotype of the space fits, or the network does not fit the memory, or the space has too
+        many ways for a node to choose its edges; there is no table and a limit of latency, or one that lacks
+        a part.
     """
-    limits = [config.selection[name] for name in BUDGET_FIELDS]
+    limits = limits_of(config.selection)
     if not any(limits):
         return None
     ways = sum(math.comb(len(space.incoming(n)), space.keeps(n)) for n in space.targets)
@@ -243,13 +304,35 @@ def of_config(
             f"config: custom_space.kept_edges is {space.kept_edges} with {set_fields}: nodes can choose their"
             f" edges in {ways} ways; allowed: at most {MOST_WAYS}, each of which a budget is tried on"
         )
+    costs = costs_of_config(config, space, classes, image_shape, table)
+    if config.selection.max_latency_ms and not costs.fixed[BUDGET_FIELDS.index("max_latency_ms")]:
+        raise UserError(
+            f"config: selection.max_latency_ms is {config.selection.max_latency_ms:g} without"
+            f" selection.latency_table; allowed here: with a table, which {command.of('latency')} measures"
+        )
+    budget = Budget(space, costs, *limits)
+    budget.check()
+    return budget
+
+
+def costs_of_config(
+    config: ml_collections.ConfigDict,
+    space: Space,
+    classes: int,
+    image_shape: Sequence[int],
+    table: LatencyTable | None = None,
+) -> GenotypeCosts:
+    """Return what the networks cost that the config could train; arguments as of `of_config`.
+
+    Raises:
+      UserError: the network does not fit the memory, or the table lacks a part.
+    """
     training = config.training
     network_space = spaces.with_stem(space, training.stem)
     least = memory.of_weights(
         network_space, training.channels, training.cells, candidates=memory.in_network(space, None)
     )
     memory.check(config, "training", memory.PROGRAM, least)
-    costs = count(network_space, training.channels, training.cells, classes, image_shape)
-    budget = Budget(space, costs, *limits)
-    budget.check()
-    return budget
+    if table is None and config.selection.latency_table:
+        table = latency_table.read(config.selection.latency_table)
+    return count(network_space, training.channels, training.cells, classes, image_shape, table)

@@ -52,12 +52,17 @@ def multiply_adds(model: Supernet | Network, image_shape: Sequence[int], trainin
 
 def block_sizes(body: Body, image_shape: Sequence[int]) -> list[tuple[int, int]]:
     """Return the positions (height x width) of the input and of the output of every block."""
+    return [(math.prod(before), math.prod(after)) for before, after in block_shapes(body, image_shape)]
+
+
+def block_shapes(body: Body, image_shape: Sequence[int]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return height and width of the input and of the output of every block."""
     enlarged = body.enlarged(image_shape)
     height, width = (side // 2**body.space.stacking.stem_reductions for side in enlarged)
-    sizes = []
+    shapes = []
     for block in body.layout:
-        before = height * width
+        before = height, width
         if block.reduction:
             height, width = height // 2, width // 2
-        sizes.append((before, height * width))
-    return sizes
+        shapes.append((before, (height, width)))
+    return shapes

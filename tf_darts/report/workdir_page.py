@@ -15,7 +15,7 @@ from tf_darts.plots.decisions import WORTH, ShownDecision
 from tf_darts.plots.mixture_diagram import draw_mixture
 from tf_darts.plots.table import COST_HEADINGS, NetworkRow
 from tf_darts.registry import METHODS, UNTRAINED_ALPHA
-from tf_darts.report import curves, further, outcome, page, strength
+from tf_darts.report import curves, further, outcome, page, pareto, strength
 from tf_darts.report.page import NARROW, HtmlTable
 from tf_darts.report.workdir_contents import StageContents, WorkdirContents
 from tf_darts.runtime.progress import duration
@@ -47,6 +47,7 @@ def make(record: WorkdirContents) -> str:
         "summary": _summary(record, decided),
         "cells": [_cells(record, name) for name in record.genotypes],
         "decided": decided,
+        "costs": pareto.make(record),
         "curves": _curves(record, moved),
         "constant": "" if moved else _CONSTANT,
         "heat_maps": [
@@ -78,7 +79,8 @@ def make(record: WorkdirContents) -> str:
     named = [("summary", "Summary"), ("cells", "Cells")]
     sections = [(i, n) for i, n in named if i == "summary" or content[i]]
     sections += [(d["id"], f"Decisions: {d['name']}") for d in decided]
-    named = [("curves", "Curves"), ("errors", "Errors"), ("analyses", "Analyses")]
+    named = [("costs", "Accuracy against cost"), ("curves", "Curves")]
+    named += [("errors", "Errors"), ("analyses", "Analyses")]
     sections += [(i, n) for i, n in named if content[i]]
     sections += [("cost", "Time and memory"), ("config", "Config"), ("further", "What now")]
     subtitle = (

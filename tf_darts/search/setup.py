@@ -18,6 +18,7 @@ from tf_darts.models import budget as budget_lib
 from tf_darts.models import memory
 from tf_darts.models.budget import Budget
 from tf_darts.models.evaluator import Evaluator
+from tf_darts.models.latency_table import LatencyTable
 from tf_darts.models.supernet import Supernet
 from tf_darts.registry import METHODS
 from tf_darts.runtime.guard import Guard
@@ -142,7 +143,11 @@ class CheckedSearch:
 
 
 def check(
-    config: ml_collections.ConfigDict, space: Space, data: ImageData | StreamedData, replicas: int
+    config: ml_collections.ConfigDict,
+    space: Space,
+    data: ImageData | StreamedData,
+    replicas: int,
+    table: LatencyTable | None = None,
 ) -> CheckedSearch:
     """Check that a supernet can be searched, or selected from, on the data with this config.
 
@@ -151,6 +156,7 @@ def check(
       space: the search space.
       data: the data.
       replicas: that share a batch.
+      table: by which latencies are predicted; None: that of `selection.latency_table`.
 
     Raises:
       UserError: the batch does not fit the halves or the replicas, or the images the reductions, or a step
@@ -159,7 +165,7 @@ def check(
     train = size_of_first_half(config.data, data.train_size)
     smaller = min(train, data.train_size - train)
     method = METHODS.load(config.search.method)(config, space)
-    method.budget = budget_lib.of_config(config, space, data.num_classes, data.image_shape)
+    method.budget = budget_lib.of_config(config, space, data.num_classes, data.image_shape, table)
     method.check(data)
     space = spaces.with_stem(space, config.search.stem, "search")
     for batch in sorted({method.batch_size(epoch) for epoch in range(method.epochs)}):

@@ -2,12 +2,14 @@
 
 import pathlib
 
+from tf_darts.config.depends import BUDGET_FIELDS
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.registry import NEEDS_NO_SUPERNET, SELECTIONS
 from tf_darts.search import collapse
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.search.setup import SearchSetup
+from tf_darts.selection import top
 from tf_darts.workdir import checkpoints as checkpoints_lib
 from tf_darts.workdir.records import finish
 from tf_darts.workdir.warnings import Warnings
@@ -24,7 +26,7 @@ def _load(bilevel: Bilevel, search_folder: pathlib.Path) -> None:
 
 
 def run(setup: SearchSetup, search_folder: pathlib.Path, folder: pathlib.Path) -> Genotype:
-    """Select by the config's method; leave genotype.json and what the selection itself leaves.
+    """Select by the config's method; leave genotype.json, top.json and what the selection itself leaves.
 
     Args:
       setup: as the search built it; weights, alpha and Adam's state are read from the search.
@@ -44,8 +46,9 @@ def run(setup: SearchSetup, search_folder: pathlib.Path, folder: pathlib.Path) -
     if budget is not None and not budget.allows(genotype):
         raise UserError(
             f"config: selection.method is {method!r}, which keeps to no budget; allowed with it: 0 for"
-            " selection.max_parameters and selection.max_multiply_adds"
+            f" {' and '.join(f'selection.{name}' for name in BUDGET_FIELDS)}"
         )
+    top.leave(setup, folder, genotype)
     Warnings("select").keep(folder, collapse.of_genotype(genotype))
     finish(folder / "genotype.json", genotype.to_json(setup.space).encode())
     return genotype

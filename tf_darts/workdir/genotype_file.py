@@ -8,7 +8,7 @@ from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes import text_forms as forms
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.spaces import Space
-from tf_darts.workdir import files
+from tf_darts.workdir import files, top_file
 
 
 def save(path: str | os.PathLike, genotype: Genotype, space: Space | None = None) -> None:
@@ -46,6 +46,8 @@ def load(path: str | os.PathLike, space: Space | None = None) -> Genotype:
 def read(value: str, space: Space | None = None) -> Genotype:
     """Read the genotype that a flag names: a text form (or JSON) itself, or else the path of a file with one.
 
+    PATH:RANK is one of a selection's best: `runs/mine/selection/perturbation/top.json:2`.
+
     Args:
       value: the flag's value.
       space: the space it has to be of; needed for a text form, which does not name its space.
@@ -54,6 +56,9 @@ def read(value: str, space: Space | None = None) -> Genotype:
       UserError: as `load` and `from_text`.
     """
     if isinstance(value, str) and not os.path.exists(value):
+        path, _, rank = value.rpartition(":")
+        if os.path.basename(path) == top_file.NAME and os.path.isfile(path):
+            return _ranked(path, rank, space)
         if forms.looks_like_genotype(value):
             return genotype_lib.parse(value, space)
         if (other := forms.other_form(value)) is not None:
@@ -62,3 +67,15 @@ def read(value: str, space: Space | None = None) -> Genotype:
                 " |operation~source|... in nas_bench_201"
             )
     return load(value, space)
+
+
+def _ranked(path: str, rank: str, space: Space | None) -> Genotype:
+    """Read the genotype of a rank from the file of a selection's best.
+
+    Raises:
+      UserError: the file has no such rank.
+    """
+    texts = {str(row.rank): row.genotype for row in top_file.read(pathlib.Path(path).parent)[1]}
+    if rank not in texts:
+        raise forms.error(f"file {show_path(path)} has no rank {show(rank)}; allowed: 1 to {len(texts)}")
+    return genotype_lib.parse(texts[rank], space)

@@ -89,8 +89,9 @@ def selection_name(config: ml_collections.ConfigDict) -> str:
 def selection_stage(workdir: str, config: ml_collections.ConfigDict) -> StageFolder:
     """Return the folder of the selection."""
     sections = (*config_lib.search_sections(config), "selection")
-    # The folder says the name, whether or not the config does.
-    folder, free = f"selection/{selection_name(config)}", ("selection.name",)
+    # The folder says the name, whether or not the config does; of a table the content matters.
+    folder = f"selection/{selection_name(config)}"
+    free = ("selection.name", "selection.latency_table")
     return StageFolder(workdir, folder, config, sections, depends.of_budget(config), free)
 
 
