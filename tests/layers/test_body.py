@@ -131,8 +131,18 @@ def test_a_pooled_stem_halves_the_images_after_its_convolution(name, width):
     x = tf.nn.relu(plain.stem(images, training=True))
     y = pooled.stem(images, training=True)
     assert y.shape == (2, 4, 6, width)
-    np.testing.assert_array_equal(y[:, 1, 2], tf.reduce_max(x[:, 1:4, 3:6], (1, 2)))
-    np.testing.assert_array_equal(y[:, 0, 0], tf.reduce_max(x[:, :2, :2], (1, 2)))
+    np.testing.assert_array_equal(y[:, 1, 2], tf.reduce_max(x[:, 2:4, 4:6], (1, 2)))
+
+
+def test_stages_behind_a_pooled_stem_begin_with_a_convolution_and_a_pooling():
+    body, _ = body_of(spaces.with_stem(spaces.get("nas_bench_201"), "pooled"), 1)
+    first, second = (block for block in body.blocks if not isinstance(block, Cell))
+    assert first.conv.conv.shape == (3, 3, 4, 8) and second.conv.conv.shape == (3, 3, 8, 16)
+    x = tf.random.stateless_normal([2, 6, 4, 4], [0, 2])
+    whole = first.conv(NodeOutput(x), training=True).numpy()
+    y = first(NodeOutput(x), training=True)
+    np.testing.assert_array_equal(y[:, 1, 1], whole[:, 2:4, 2:4].max((1, 2)))
+    assert first.multiply_adds(6) == 24 * 9 * 4 * 8
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def test_it_counts_what_is_kept():
 def test_a_pooled_stem_leaves_a_quarter_and_keeps_its_own_activations():
     space = spaces.get("nas_bench_201")
     pooled = memory.estimate(spaces.with_stem(space, "pooled"), 16, 1, 64, SHAPE) - memory.PROGRAM
-    # Before the pooling: what the stem's batch norm and its pooling take. Between stages a convolution before a
-    # pooling, and not two after a reduction: in units of 16 channels of 16x16 pixels.
+    # Before the pooling: what the stem's batch norm and its pooling take. Between stages a convolution before
+    # a pooling, and not two after a reduction: in units of 16 channels of 16x16 pixels.
     own = 8 + (3 * 2 + 1 / 2 + 3 + 1 / 4) - ((4 / 2 + 2) + (4 / 4 + 1))
     unit = memory.WORKSPACE * memory.BYTES * 64 * 16 * 16 * 16
     assert pooled == pytest.approx(tensors("nas_bench_201", cells=1) / 4 + own * unit)

@@ -113,3 +113,14 @@ def test_the_rivals_are_left_out_where_there_is_no_time(tmp_path, monkeypatch):
     assert time.monotonic() - begun < 180
     assert [row.method for row in found.outcome.rows] == ["perturbation"]
     assert "residual_network is left out: --hours leaves no time for it." in found.outcome.sentences
+
+
+def test_a_step_is_timed_by_itself_however_many_a_call_does(found, monkeypatch):
+    ticks = [0.0]
+    monkeypatch.setattr(pace.time, "monotonic", lambda: ticks[0])
+
+    def run() -> int:
+        ticks[0] += 6.0
+        return 3
+
+    assert pace._timed(-4.0, run) == pace.Pace(4.0, 2.0)

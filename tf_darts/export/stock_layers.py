@@ -15,6 +15,7 @@ from tf_darts.layers.batch_norm import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, 
 from tf_darts.layers.keras_operation import KerasOperation
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operation import Operation
+from tf_darts.layers.pooled_block import PooledBlock
 from tf_darts.layers.residual_block import ResidualBlock
 from tf_darts.layers.stem import ImageNetStem, PooledStem, Stem
 
@@ -194,6 +195,10 @@ def _residual_block(block: ResidualBlock, node: NodeOutput, stock: Stock) -> Ten
     return keras.layers.Add()([main, stock.conv(pooled, block.shortcut, "shortcut")])
 
 
+def _pooled_block(block: PooledBlock, node: NodeOutput, stock: Stock) -> Tensor:
+    return keras.layers.MaxPooling2D(2)(_relu_conv_bn(block.conv, node, stock.within("conv")))
+
+
 def _keras_layer(operation: KerasOperation, node: NodeOutput, stock: Stock) -> Tensor:
     copy = operation.layer.__class__.from_config(operation.layer.get_config() | {"name": stock.place})
     y = copy(node.x)
@@ -209,7 +214,7 @@ def write_stem(stem: Stem | ImageNetStem, images: Tensor, stock: Stock, inputs: 
         return [first, stock.norm(stock.conv(relu(first), stem.conv_3, "conv_3", 2), stem.norm_3, "norm_3")]
     x = stock.norm(stock.conv(images, stem.conv, "conv"), stem.norm, "norm")
     if isinstance(stem, PooledStem):
-        x = subsample(max_pool(relu(x)))
+        x = keras.layers.MaxPooling2D(2)(relu(x))
     return [x] * inputs
 
 
@@ -226,6 +231,7 @@ _WRITTEN: dict[type, Callable[[Any, NodeOutput, Stock], Tensor]] = {
     operations.DilatedConv: _dilated_conv,
     operations.Conv1x7And7x1: _conv_1x7_7x1,
     ResidualBlock: _residual_block,
+    PooledBlock: _pooled_block,
     KerasOperation: _keras_layer,
 }
 

@@ -11,6 +11,7 @@ from tf_darts.layers.layer import Layer
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operation import Operation
 from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
+from tf_darts.layers.pooled_block import PooledBlock
 from tf_darts.layers.residual_block import ResidualBlock
 from tf_darts.layers.stem import ImageNetStem, PooledStem, Stem
 from tf_darts.runtime.seeds import fold
@@ -61,7 +62,8 @@ class Body(Layer):
         for i, block in enumerate(self.layout):
             width, block_seed = block.width * channels, fold(seed, "block", i)
             if block.cell_type is None:
-                layer: Layer = ResidualBlock(width, history[-1][0], block_seed, name=f"block_{i}")
+                between = PooledBlock if stacking.pooled_blocks else ResidualBlock
+                layer: Layer = between(width, history[-1][0], block_seed, name=f"block_{i}")
                 output = width
             else:
                 preprocess = _preprocess(history, width, affine, block_seed) if stacking.preprocess else []

@@ -66,6 +66,11 @@ def max_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
     return tf.nn.max_pool2d(_pad(x, 1, x.dtype.min), 3, stride, "VALID")
 
 
+def max_pool_2x2(x: tf.Tensor) -> tf.Tensor:
+    """Halve height and width, which are even: the maximum of 2x2 pixels."""
+    return tf.nn.max_pool2d(x, 2, 2, "VALID")
+
+
 def avg_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """Average 3x3 windows; padding does not count in the divisor (4 at corners, 6 at borders)."""
     if stride == 1:

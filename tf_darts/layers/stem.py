@@ -23,14 +23,14 @@ class Stem(Operation):
 
 
 class PooledStem(Stem):
-    """3x3 convolution, affine BN, ReLU, and 3x3 max pooling of stride 2.
+    """3x3 convolution, affine BN, ReLU, and 2x2 max pooling.
 
     [B, H, W, channels_in] -> [B, H/2, W/2, C]. One layer sees every pixel; the cells, at half the
     resolution, take a quarter of the time.
     """
 
     def call(self, node: NodeOutput, training: bool = False) -> tf.Tensor:
-        return primitives.max_pool_3x3(tf.nn.relu(super().call(node, training=training)), 2)
+        return primitives.max_pool_2x2(tf.nn.relu(super().call(node, training=training)))
 
 
 class ImageNetStem(Operation):

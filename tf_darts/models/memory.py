@@ -60,8 +60,8 @@ def estimate(
         if block.reduction:
             height, width = height // 2, width // 2
         size, size_before = (block.width * channels * pixels for pixels in (height * width, before))
-        if block.cell_type is None:  # two convolutions and what they take
-            kept += 4 * size + size_before
+        if block.cell_type is None:  # two convolutions and what they take; or one before a pooling
+            kept += 3 * size_before + size if space.stacking.pooled_blocks else 4 * size + size_before
             continue
         kept += 2 * space.input_nodes * size_before  # inputs brought to the cell's width, and their ReLU
         kept += 2 * space.nodes * size
@@ -121,8 +121,9 @@ def of_weights(
     number, before = 0.0, [space.stacking.stem_multiplier * channels] * 2
     for block in space.stacking.blocks(cells):
         width = block.width * channels
-        if block.cell_type is None:  # two 3x3 convolutions and one of 1x1
-            number += 10 * before[-1] * width + 9 * width**2
+        if block.cell_type is None:  # two 3x3 convolutions and one of 1x1; or one of 3x3
+            pooled = space.stacking.pooled_blocks
+            number += 9 * before[-1] * width if pooled else 10 * before[-1] * width + 9 * width**2
             before = [before[-1], width]
             continue
         mixed = width // partial_channels

@@ -89,6 +89,7 @@ class ResidualNetwork:
             head_batch_norm=ours.head_batch_norm,
             blocks=self._blocks,
             stem=self.stem,
+            pooled_blocks=False,
         )
         # Edges 1<-0, 2<-0 and 2<-1.
         rows = tuple((choice.operation,) for choice in self.genotype.cells["normal"])

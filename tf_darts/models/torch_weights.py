@@ -21,6 +21,7 @@ from tf_darts.layers.batch_norm import BatchNorm
 from tf_darts.layers.cell import Cell
 from tf_darts.layers.chosen_op import ChosenOp
 from tf_darts.layers.mixed_op import MixedOp
+from tf_darts.layers.pooled_block import PooledBlock
 from tf_darts.layers.residual_block import ResidualBlock
 from tf_darts.layers.stem import ImageNetStem, PooledStem, Stem
 from tf_darts.models.network import Network
@@ -56,6 +57,7 @@ PARTS: dict[type, dict[str, str]] = {
     ops.DilatedConv: {"depthwise": "op.1", "pointwise": "op.2", "norm": "op.3"},
     ops.Conv1x7And7x1: {"conv_1x7": "1", "conv_7x1": "2", "norm": "3"},
     ResidualBlock: {"conv_a": "conv_a", "conv_b": "conv_b", "shortcut": "downsample.1"},
+    PooledBlock: {"conv": "conv"},
 }
 
 STEMS: dict[type, dict[str, str]] = {

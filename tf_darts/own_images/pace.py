@@ -1,6 +1,7 @@
 """How long work takes on this machine: a few steps of the search and of a training, timed."""
 
 import dataclasses
+import statistics
 import time
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from tf_darts.session import Session
 from tf_darts.training import loop as training_loop
 from tf_darts.training import setup as training_setup
 
-ROUNDS, STEPS = 3, 4  # the best of so many rounds of so many steps counts: others may be disturbed
+ROUNDS = 3  # of timed calls: the median counts, for some are disturbed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +40,14 @@ def of_search(session: Session) -> Pace:
     replicas = session.strategy.num_replicas_in_sync
     epochs = plan(setup.method, setup.train.size, replicas)
     steps = search_loop.search_steps(setup, epochs, epochs[-1], epochs[-1].batch)
+    count = min(session.config.runtime.steps_per_call, epochs[-1].steps)
+
+    def run() -> int:
+        steps(0, count)
+        return count
+
     steps(0, 1)
-    return _timed(begun, lambda: steps(0, STEPS))
+    return _timed(begun, run)
 
 
 def of_training(session: Session, genotype: Genotype) -> Pace:
@@ -54,14 +61,15 @@ def of_training(session: Session, genotype: Genotype) -> Pace:
     setup = training_setup.make(session.config, session.space, genotype, session.data, session.strategy)
     steps = training_loop.training_steps(setup)
     steps(0)
-    return _timed(begun, lambda: steps(0))
+    return _timed(begun, lambda: steps(0)[1])
 
 
-def _timed(begun: float, run: Callable[[], object]) -> Pace:
+def _timed(begun: float, run: Callable[[], int]) -> Pace:
+    """Time calls that return how many steps they did."""
     start = time.monotonic() - begun
     rounds = []
     for _ in range(ROUNDS):
         before = time.monotonic()
-        run()
-        rounds.append((time.monotonic() - before) / STEPS)
-    return Pace(start - min(rounds), min(rounds))
+        done = run()
+        rounds.append((time.monotonic() - before) / done)
+    return Pace(start, statistics.median(rounds))

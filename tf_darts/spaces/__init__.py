@@ -53,8 +53,9 @@ def with_stem(space: Space, stem: str, section: str = "training") -> Space:
 
     Args:
       space: the search space, as `of` returns it.
-      stem: "plain": one convolution; "pooled": the same, ReLU and a pooling that halves height and width;
-        "imagenet": three convolutions that halve them each.
+      stem: "plain": one convolution; "pooled": the same, ReLU and a max pooling that halves height and width,
+        and a convolution with such a pooling between the stages of NAS-Bench-201 too; "imagenet": three
+        convolutions that halve them each.
       section: of the config that names it: "search" for supernets.
 
     Raises:
@@ -62,7 +63,7 @@ def with_stem(space: Space, stem: str, section: str = "training") -> Space:
     """
     if stem == "plain":
         return space
-    stacking = dataclasses.replace(space.stacking, stem=stem)
+    stacking = dataclasses.replace(space.stacking, stem=stem, pooled_blocks=stem == "pooled")
     if stem == "imagenet":
         if stacking.name != "darts":
             raise UserError(

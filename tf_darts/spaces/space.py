@@ -34,7 +34,7 @@ class Block:
     """One element of a network's body.
 
     Attributes:
-      cell_type: the type of the searched cell, or None for the fixed residual block of NAS-Bench-201.
+      cell_type: the type of the searched cell, or None for the fixed block between stages of NAS-Bench-201.
       width: channels of the block, as a multiple of the initial channels C.
       reduction: whether the block halves height and width.
     """
@@ -55,6 +55,7 @@ class Stacking:
       head_batch_norm: whether batch norm and ReLU stand before the global pooling.
       blocks: the body for a given depth.
       stem: what stands before the first cell, one of `STEMS`.
+      pooled_blocks: whether blocks without edges are a convolution and a max pooling, not residual.
       enlarge: what is done to images that cannot be halved as often as they are, one of `ENLARGE`.
     """
 
@@ -64,6 +65,7 @@ class Stacking:
     head_batch_norm: bool
     blocks: Callable[[int], tuple[Block, ...]]
     stem: str = "plain"
+    pooled_blocks: bool = False
     enlarge: str = "pad"
 
     @property
