@@ -29,7 +29,7 @@ import dataclasses
 import functools
 import pathlib
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -38,6 +38,7 @@ import numpy as np
 
 from tf_darts import config as config_lib
 from tf_darts import stages
+from tf_darts.config import files
 from tf_darts.data import user_data
 from tf_darts.data.arrays import Reading
 from tf_darts.data.class_labels import are_given
@@ -51,6 +52,9 @@ from tf_darts.export.sample import Data
 from tf_darts.genotypes.genotype import Genotype, from_text
 from tf_darts.nas_bench import nas_bench_201, true_accuracy
 from tf_darts.nas_bench.nas_bench_201 import Entry
+from tf_darts.own_images import find as find_lib
+from tf_darts.own_images import rules
+from tf_darts.own_images.plan import Plan
 from tf_darts.registry import RIVALS
 from tf_darts.report import notebook
 from tf_darts.report.workdir_contents import StageContents
@@ -64,11 +68,11 @@ from tf_darts.whole_way import whole_run
 from tf_darts.whole_way.whole_run import WholeRun
 from tf_darts.workdir import genotype_file, stage_folders, top_file
 from tf_darts.workdir.records import read_json, read_lines
+from tf_darts.workdir.top_file import RankedGenotype
 
 Config: TypeAlias = ml_collections.ConfigDict | Mapping[str, Any]
 """A config as a file in configs/ returns it, or values by name, as {"search.epochs": 10}."""
 
-from tf_darts.workdir.top_file import RankedGenotype
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
@@ -248,10 +252,6 @@ class Selected:
         """
         return read_lines(self.folder / "decisions.jsonl")
 
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows: the genotype's cells, its true accuracies, the decisions."""
-        run = self.run
-        return notebook.of_selection(
     def top(self, k: int = 5) -> list[RankedGenotype]:
         """Return the best genotypes, the one selected first: those that give up least of its leads.
 
@@ -275,6 +275,10 @@ class Selected:
             raise UserError(f"k: {k!r}; allowed: at least 1")
         return top_file.read(self.folder)[1][:k]
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the genotype's cells, its true accuracies, the decisions."""
+        run = self.run
+        return notebook.of_selection(
             run.contents(self.folder), run.space, self.genotype, run.table, run.facts
         )
 
@@ -571,6 +575,97 @@ def compare(
     return whole_run.conclude(run.session, str(run.workdir), genotypes, run.table, said)
 
 
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What `find` found.
+
+    Attributes:
+      trained: the network.
+      selected: its genotype, with the decisions that led to it.
+      plan: what was picked and predicted.
+      outcome: the network beside its rivals; as text, the table and what it says.
+      exported: the folder of model.keras, the SavedModel, the TFLite files and the model card.
+    """
+
+    trained: Trained
+    selected: Selected
+    plan: Plan
+    outcome: WholeRun = dataclasses.field(repr=False)
+    exported: pathlib.Path
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: that of the network."""
+        return self.trained._repr_html_()
+
+
+@process.guest
+def find(
+    data: Given | None,
+    test: Given | None = None,
+    *,
+    budget: str = "",
+    hours: float = 0.0,
+    config: Config | None = None,
+    workdir: str | pathlib.Path | None = None,
+    class_names: ClassNames = (),
+) -> Found:
+    """Find, train, compare and export a network for own images, within a budget and a time limit.
+
+    It is what `bin/run --config=configs/own_images.py` does (docs/own_images.md).
+
+    Args:
+      data: as in `search`.
+      test: the same.
+      budget: what the network may cost, as "200k parameters, 300 kB, 2 ms"; empty: as the rules say.
+      hours: time limit; 0: none.
+      config: fields that no rule changes, by name; or a whole config in the place of configs/own_images.py.
+      workdir: as in `search`.
+      class_names: as in `search`.
+
+    Raises:
+      UserError: as `search`; or the budget cannot be reached, or the time limit is too short.
+
+    Examples:
+      >>> found = api.find((images, labels), budget="20k", config=config, workdir="runs/found")
+      >>> print(found.outcome)  # the network beside its rivals
+      selection method ...
+      >>> sorted(path.name for path in found.exported.iterdir())[:2]
+      ['model.keras', 'model.tflite']
+    """
+    whole = isinstance(config, ml_collections.ConfigDict)
+    given = () if config is None or whole else tuple(_names(config))
+    base = config if whole else files.load("own_images")
+    own = {"own_images.plan": True, "own_images.budget": budget, "own_images.hours": float(hours)}
+    with user_data.taken_back(workdir):
+        laid = _unchecked(base, own if whole else {**(config or {}), **own})
+        if "data.image_size" not in given and (sides := _sides(data)):
+            laid["data"]["image_size"] = rules.side_of(sides)
+        run = _started(data, test, ml_collections.ConfigDict(laid), workdir, class_names)
+        found = find_lib.run(run.session, str(run.workdir), given)
+    run = dataclasses.replace(run, session=found.session)
+    selected = Selected(run, run.workdir / "selection" / find_lib.METHOD, found.genotype)
+    folder = run.workdir / "training" / find_lib.METHOD
+    trained = Trained(run, folder, read_json(folder / "result.json"))
+    return Found(trained, selected, found.plan, found.outcome, found.exported)
+
+
+def _names(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the whole names of fields that a caller's values set."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from (f"{name}.{field}" for field in value)
+        else:
+            yield name
+
+
+def _sides(data: Any) -> list[int]:
+    """Return the shorter sides of images in a list; none of those that are arrays of one size."""
+    images = data[0] if isinstance(data, tuple) and len(data) == 2 else None
+    if not isinstance(images, list):
+        return []
+    return [min(np.shape(image)[:2]) for image in images if np.ndim(image) >= 2]
+
+
 def _train(
     what: Selected | Genotype | str,
     data: Given | None,
@@ -634,6 +729,13 @@ def _started(
 
 def _laid_over(config: ml_collections.ConfigDict, values: Config) -> ml_collections.ConfigDict:
     """Return a valid copy of a config with other values, in sections or by the whole names of fields."""
+    changed = _unchecked(config, values)
+    config_lib.allow_extensions(changed.get("extensions"))  # the caller's own, not a work directory's
+    return config_lib.validate(ml_collections.ConfigDict(changed))
+
+
+def _unchecked(config: ml_collections.ConfigDict, values: Config) -> dict[str, Any]:
+    """Return a config with other values as a dictionary, which nobody has checked."""
     changed = config.to_dict()
     plain = values.to_dict() if isinstance(values, ml_collections.ConfigDict) else values
     for name, value in plain.items():
@@ -644,5 +746,4 @@ def _laid_over(config: ml_collections.ConfigDict, values: Config) -> ml_collecti
             changed[name] = {**changed[name], **value}
         else:
             changed[name] = value
-    config_lib.allow_extensions(changed.get("extensions"))  # the caller's own, not a work directory's
-    return config_lib.validate(ml_collections.ConfigDict(changed))
+    return changed

@@ -60,7 +60,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
     "README.md": {
         "bin/quickstart ": Checked("test_commands.py runs bin/quickstart; bin/test runs all of this"),
         "selection method ": Shows("the end of bin/quickstart"),
-        "bin/run --config=configs/recommended_small.py": Runs({"export": SHORT_EXPORT}),
+        "bin/run --config=configs/own_images.py": Runs(),
         "from sklearn.datasets import load_digits": FromPage("tests/test_api.py"),
     },
     "architecture.md": {
@@ -78,7 +78,13 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "# tf_darts/data/stripes.py": FromPage("tests/test_docs.py"),
         ".venv/bin/python -m build ": Checked("tests/test_release.py builds and installs"),
     },
-    "data.md": {"bin/run --config=configs/recommended_small.py": Runs()},
+    "data.md": {
+        "bin/run --config=configs/recommended_small.py": Runs(),
+        "bin/train --config=configs/recommended_small.py": Runs(),
+    },
+    "own_images.md": {
+        "bin/run --config=configs/own_images.py": Checked("README.md has the same, and it is run"),
+    },
     "export.md": {
         "bin/export ": Runs({"export": SHORT_EXPORT}),
         "import keras, numpy": FromPage("tests/cli/test_export.py"),
@@ -90,15 +96,15 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         '("skip_connect", "sep_conv_3x3")': Shows("forms of candidates; tests/spaces/test_custom.py"),
     },
     "imagenet.md": {
+        "bin/search --config=configs/pc_darts_imagenet.py": Checked(
+            "ImageNet; tests/search/test_streamed.py does it at a tiny size"
+        ),
         "bin/train ": Checked("ImageNet; tests/training/test_streamed.py trains from a made stream"),
         "--config.training.batch_size=1024": Checked(
             "ImageNet; tests/training/test_schedule.py has its learning rates",
             before="bin/train --config=configs/paper.py:darts_imagenet_darts_pt --workdir=w --data_dir=d ",
         ),
     },
-        "bin/search --config=configs/pc_darts_imagenet.py": Checked(
-            "ImageNet; tests/search/test_streamed.py does it at a tiny size"
-        ),
     "import.md": {
         "bin/import_supernet ": Runs(),
         "import numpy, torch": FromPage("tests/test_docs.py"),

@@ -36,6 +36,8 @@ READ_WITH: dict[str, dict[str, Collection[Any]]] = {
     "sgas.history": {"sgas.criterion": (2,)},
     "training.decay": {"training.schedule": ("exponential",)},
     "training.learning_rate_min": {"training.schedule": ("cosine", "linear")},
+    "own_images.budget": {"own_images.plan": (True,)},
+    "own_images.hours": {"own_images.plan": (True,)},
     "runtime.tpu": {"runtime.strategy": ("tpu",)},
     "runtime.logical_devices": {"runtime.strategy": ("mirrored",)},
 }
@@ -53,9 +55,9 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
         field, its value and what is allowed.
     """
     _check_read(config, fields)
+    spaces.with_stem(spaces.of(config), config.search.stem, "search")
     space = spaces.with_stem(spaces.of(config), config.training.stem)
     _check_data(config.data)
-    spaces.with_stem(spaces.of(config), config.search.stem, "search")
     _check_depth(config, space)
     _check_search(config)
     _check_selection(config, space)
@@ -218,13 +220,13 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
             f"config: selection.topology_criterion is {selection.topology_criterion!r} with space"
             f" {config.space!r}, whose nodes keep all their edges; allowed: 'same'"
         )
-    if selection.noise_radius and search.method == "pc_darts":
-        raise UserError(
     if selection.max_latency_ms and not selection.latency_table and config.runtime.strategy == "multi_worker":
         raise UserError(
             "config: selection.latency_table is empty with selection.max_latency_ms and runtime.strategy"
             " 'multi_worker', whose processes would each measure another; allowed: a table"
         )
+    if selection.noise_radius and search.method == "pc_darts":
+        raise UserError(
             f"config: selection.noise_radius is {selection.noise_radius} with search.method 'pc_darts', whose"
             " mixing weights are weighted by edges too; allowed: 0"
         )

@@ -40,8 +40,8 @@ def _extension(entries: Registry) -> Field:
 
 
 _STEM = (
-    "before the first cell: one convolution; the same and a max pooling of stride 2; or ImageNet's three"
-    " convolutions of stride 2"
+    "before the first cell: one convolution; the same and a max pooling of stride 2, and such a pair between"
+    " the stages of NAS-Bench-201; or ImageNet's three convolutions of stride 2"
 )
 
 FIELDS: dict[str, dict[str, Field]] = {
@@ -113,17 +113,17 @@ FIELDS: dict[str, dict[str, Field]] = {
             0.2, "share of source folder held out where it has no test/", 0.01, 0.9
         ),
         "downscale": integer_field(
-            1, "average so many pixels by as many into one, after loading", 1, limit=limits.PIXELS
+            1, "average so many by so many pixels into one, after loading", 1, limit=limits.PIXELS
         ),
         "share": number_field(
             1.0,
-            "share of the training images that is used, drawn by the seed, of every class its own; of records of"
-            " tfds that are streamed, the first",
+            "share of the training images that is used, drawn by the seed, of every class its own; of records"
+            " of tfds that are streamed, the first",
             1e-6,
             1.0,
         ),
-        "limit_train": integer_field(0, "use only the first so many training images; 0: all"),
-        "limit_test": integer_field(0, "use only the first so many test images; 0: all"),
+        "limit_train": integer_field(0, "use only this many training images, the first ones; 0: all"),
+        "limit_test": integer_field(0, "use only this many test images, the first ones; 0: all"),
         "train_fraction": number_field(0.5, "share of the training images that fits the weights", 0.01, 0.99),
         "split": one_of_field(
             "seed",
@@ -163,7 +163,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "epochs": integer_field(50, "epochs of bilevel search", 1, limit=limits.EPOCHS),
         "stop_after": integer_field(
             0,
-            "end the search after so many of these epochs, its schedules as if it went on; 0: after all",
+            "end the search after this many of these epochs, with the schedules of all; 0: after all",
             limit=limits.EPOCHS,
         ),
         "batch_size": integer_field(64, "global batch of both halves", 1),
@@ -182,7 +182,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             0.0, "the same for methods that never train it: 0 as the paper says; the authors' code has 1e-3"
         ),
         "alpha_warmup_epochs": integer_field(
-            0, "epochs at first in which alpha is not trained (PC-DARTS: 15)", limit=limits.EPOCHS
+            0, "first epochs, in which alpha is not trained (PC-DARTS: 15)", limit=limits.EPOCHS
         ),
         "evaluate_every": integer_field(
             1, "epochs between evaluations of the supernet; 0: never", limit=limits.EPOCHS
@@ -208,7 +208,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     "pc_darts": {
         "partial_channels": integer_field(
-            4, "K: one in so many channels goes through the operations", 1, limit=limits.CHANNELS
+            4, "K: one in K channels goes through the operations", 1, limit=limits.CHANNELS
         ),
     },
     "drnas": {
@@ -253,7 +253,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "supernets": integer_field(
             1,
-            "supernets that are searched, each with a seed of its own; more than 1 with one_shot only, whose"
+            "supernets that are searched, each with its own seed; more than 1 with one_shot only, whose"
             " probes are judged by what they cost in all of them together; other methods take the first",
             1,
             limit=limits.SUPERNETS,
@@ -264,7 +264,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "learning_rate": number_field(0.0025, "constant SGD learning rate of fine-tuning"),
         "weight_decay": number_field(3e-4, "L2 coefficient on the weights in fine-tuning"),
         "drop_path": number_field(
-            0.0, "probability with which fine-tuning drops an operation's mixing weight in a step", 0.0, 0.95
+            0.0, "probability that a step of fine-tuning drops an operation's mixing weight", 0.0, 0.95
         ),
         "cutout_length": integer_field(
             0, "side of the cutout square in fine-tuning, pixels; 0: none", limit=limits.PIXELS
@@ -284,7 +284,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             " operation is worth: one probe more for a decision, which does not depend on it",
         ),
         "probe_images": integer_field(
-            0, "probe on the first so many validation images only; 0: all, as published"
+            0, "probe on this many validation images, the first ones; 0: all, as published"
         ),
         "probe_batch_size": integer_field(
             0,
@@ -341,7 +341,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "schedule": one_of_field("cosine", "how it falls, by epoch", "cosine", "linear", "exponential"),
         "decay": number_field(0.97, "factor after each epoch, for schedule exponential", 1e-6, 1.0),
         "warmup_epochs": integer_field(
-            0, "epochs at first over which it rises in equal steps", limit=limits.EPOCHS
+            0, "first epochs, over which it rises in equal steps", limit=limits.EPOCHS
         ),
         "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
         "weight_decay": number_field(3e-4, "L2 coefficient on all weights, added after clipping"),
@@ -375,7 +375,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "batches": integer_field(4, "validation batches over which hessian averages", 1, limit=limits.DRAWS),
         "spectrum_entries": integer_field(
             100,
-            "hessian computes every eigenvalue where alpha has at most so many entries",
+            "hessian computes every eigenvalue where alpha has at most this many entries",
             limit=limits.ENTRIES,
         ),
     },
@@ -393,7 +393,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             "local", "for strategy tpu: local for the one of this machine, or name or address of a TPU"
         ),
         "logical_devices": integer_field(
-            0, "split the CPU into so many devices, to try mirrored; 0: do not", limit=limits.DEVICES
+            0, "split the CPU into this many devices, to try mirrored; 0: do not", limit=limits.DEVICES
         ),
         "precision": one_of_field(
             "float32",
@@ -411,7 +411,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "skipped_steps": integer_field(
             0,
-            "steps one after the other that are skipped where loss or gradient is not finite; 0: none, stop",
+            "how many steps in a row may be skipped because loss or gradient is not finite; 0: none, stop",
         ),
         "deterministic": flag_field(True, "only operations whose result does not depend on timing"),
         "tensorboard": flag_field(True, "write TensorBoard events"),
@@ -420,6 +420,20 @@ FIELDS: dict[str, dict[str, Field]] = {
             "trace so many steps (of search, fine-tuning, training) for TensorBoard's page Profile; 0: none",
             limit=limits.TRACED_STEPS,
         ),
+    },
+    # What a run picks itself, in the place of other fields; no stage depends on this section.
+    "own_images": {
+        "plan": flag_field(
+            False,
+            "whether bin/run picks scale, epochs and batches from the images, by the rules of"
+            " docs/own_images.md; what a flag sets stays",
+        ),
+        "budget": text_field(
+            "",
+            "what the network may cost, as 200k parameters, 300 kB, 2 ms; empty: as many parameters as the"
+            " rules give so many images",
+        ),
+        "hours": number_field(0.0, "time limit of the whole run; 0: none"),
     },
     # No stage depends on these sections: they may change from one command to the next.
     "comparison": {
