@@ -1,11 +1,13 @@
 """README.md can be scanned: its length, its sentences, and terms that are explained before they are used."""
 
+import ast
 import re
 
 import pytest
 
 from tests.docs import pages, prose
 from tests.docs.pages import ROOT
+from tf_darts.config.fields import FIELDS
 
 README = ROOT / "README.md"
 
@@ -22,6 +24,26 @@ def test_no_sentence_of_a_page_has_to_be_read_twice(page):
     found = prose.measure(page)
     assert max(found.words, default=0) <= 35, found.longest
     assert found.mean <= 16
+
+
+def test_the_changelog_can_be_read_too():
+    found = prose.measure(ROOT / "CHANGELOG.md")
+    assert len(found.words) > 50 and found.mean <= 17
+    assert max(found.words) <= 35, found.longest
+
+
+def test_so_can_the_help_of_programs_and_of_fields():
+    texts = [field.doc for fields in FIELDS.values() for field in fields.values()]
+    for path in (ROOT / "tf_darts" / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "").startswith("DEFINE"):
+                texts += [
+                    a.value for a in node.args[2:] if isinstance(a, ast.Constant) and isinstance(a.value, str)
+                ]
+    found = [sentence for text in texts for sentence in prose.sentences(text)]
+    assert len(found) > 200
+    for sentence in found:
+        assert prose.words(sentence) <= 35, sentence
 
 
 def test_the_page_of_configs_has_the_costs_of_their_docstrings():

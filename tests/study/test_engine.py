@@ -53,7 +53,7 @@ def test_why_a_job_failed(tmp_path):
     assert engine.reason(2, log) == "search.epochs is 0"
     killed = engine.reason(-signal.SIGKILL, log)
     assert killed.startswith(
-        "it was killed by SIGKILL, perhaps for want of memory; the log ends: error: search"
+        "it was killed by SIGKILL, perhaps for lack of memory; the log ends: error: search"
     )
 
 

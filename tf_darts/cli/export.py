@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from tf_darts.export.sample import Data
     from tf_darts.training.trained_network import TrainedNetwork
 
-_FORMATS = flags.DEFINE_list("formats", list(FILES), "What is written, separated by commas.")
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for it; left out, WORKDIR/export/NAME.")
+_FORMATS = flags.DEFINE_list("formats", list(FILES), "Which files to write, separated by commas.")
+_OUTPUT = flags.DEFINE_string("output", None, "The folder for the files; by default WORKDIR/export/NAME.")
 _CHECK = flags.DEFINE_integer(
-    "check_images", 1000, "So many test images are compared; 0: all.", lower_bound=0
+    "check_images", 1000, "How many test images are compared; 0: all.", lower_bound=0
 )
 _REPRESENTATIVE = flags.DEFINE_integer(
-    "representative_images", 200, "So many training images quantise int8.", lower_bound=1
+    "representative_images", 200, "How many training images quantise int8.", lower_bound=1
 )
 flags.adopt_module_key_flags(trained)  # --help lists the shared flags too
 

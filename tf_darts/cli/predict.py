@@ -9,10 +9,15 @@ from tf_darts.errors import UserError
 from tf_darts.runtime.quiet import quiet_start
 
 _MODEL = flags.DEFINE_string(
-    "model", None, "What bin/export made: its folder, or one of the files in it. Else --workdir is asked."
+    "model",
+    None,
+    "What bin/export made: its folder, or one of the files in it. Without it, --workdir names a trained"
+    " network.",
 )
-_IMAGES = flags.DEFINE_multi_string("image", [], "An image file, or a folder of them; may be given often.")
-_TOP = flags.DEFINE_integer("top", 3, "The most probable so many classes are printed.", lower_bound=1)
+_IMAGES = flags.DEFINE_multi_string(
+    "image", [], "An image file, or a folder of them; may be given several times."
+)
+_TOP = flags.DEFINE_integer("top", 3, "How many of the most probable classes are printed.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", None, "A CSV file for the probabilities of all classes.")
 flags.adopt_module_key_flags(trained)  # --help lists the shared flags too
 

@@ -1,4 +1,4 @@
-"""Makes pages of what was found: bin/report --workdir=runs/mine, or --compare=runs/a,runs/b --output=FILE."""
+"""Makes the report pages: bin/report --workdir=runs/mine, or --compare=runs/a,runs/b --output=FILE."""
 
 import glob
 import os

@@ -49,7 +49,7 @@ def program() -> None:
     print()
     if exported is not None:
         print(f"The network's files and its model card are in {exported}")
-    print(f"The cells are drawn in {done.picture}; all that was found is on one page, {done.report}")
+    print(f"The cells are drawn in {done.picture}. The report has everything on one page: {done.report}")
     print(f"Next: {command.of('tensorboard')} --logdir={shlex.quote(workdir)}")
 
 

@@ -1,4 +1,4 @@
-"""Lowers and compiles the compiled steps for TPUs, none of which has to be there.
+"""Lowers and compiles the steps of the programs for TPUs; no TPU is needed.
 
 bin/tpu_check --output=runs/tpu_check --page=docs/tpu_check.md
 """
@@ -75,7 +75,7 @@ def program() -> int:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             raise UserError(
-                f"bin/tpu_check: {package} is not installed; it needs an environment of its own, with"
+                f"bin/tpu_check: {package} is not installed; it needs its own environment, with"
                 " requirements-tpu-check.txt (docs/tpu_check.md)"
             ) from None
     cases = [

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tf_darts.training.trained_network import TrainedNetwork
 
 _NAME = flags.DEFINE_string(
-    "name", None, "The folder under training/; left out, that of the selection that the config names."
+    "name", None, "The folder under training/; by default the one of the selection that the config names."
 )
 flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
 

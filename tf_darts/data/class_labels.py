@@ -98,7 +98,7 @@ def names_of(class_names: Any, unique: bool = False) -> Names | None:
         )
     if unique and len(found.names) != len(set(found.names)):
         twice = sorted({name for name in found.names if found.names.count(name) > 1})
-        raise UserError(f"class_names has {some(twice)} more than once; allowed: a name of its own for each")
+        raise UserError(f"class_names has {some(twice)} more than once; allowed: a different name for each")
     return found if found.names else None
 
 

@@ -87,7 +87,7 @@ def _tpu(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
         return tf.distribute.TPUStrategy(resolver)
     except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
         raise UserError(
-            f"config: runtime.strategy is 'tpu' and the TPU {runtime.tpu!r} (runtime.tpu) cannot be had:"
+            f"config: runtime.strategy is 'tpu' and the TPU {runtime.tpu!r} (runtime.tpu) cannot be reached:"
             f" {first_line(error)}; allowed: local on a machine with a TPU (with tensorflow-tpu installed),"
             " or the name or address of one; docs/cloud_tpu.md"
         ) from None

@@ -79,7 +79,7 @@ def reason(status: int, log: pathlib.Path) -> str:
     if status == 0:
         return ""
     if status < 0:
-        why = ", perhaps for want of memory" if status == -signal.SIGKILL else ""
+        why = ", perhaps for lack of memory" if status == -signal.SIGKILL else ""
         return f"it was killed by {signal.Signals(-status).name}{why}; the log ends: {last_line(log)}"
     return last_line(log).removeprefix("error: ") or f"it ended with status {status}"
 

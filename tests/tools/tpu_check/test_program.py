@@ -31,7 +31,7 @@ def call(python, *arguments, timeout=100):
         ),
         (["--output=x", "--batch=64,0"], "--batch: '0'; allowed: published, or a number of images from 1 on"),
         (["--output=x", "--size="], "--size: ''; allowed: full, fewest, or a number"),
-        (["--output=x"], "tensorflow_tpu is not installed; it needs an environment of its own"),
+        (["--output=x"], "tensorflow_tpu is not installed; it needs its own environment"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message):

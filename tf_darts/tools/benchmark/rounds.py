@@ -78,7 +78,7 @@ class Worker:
     def _ended(self) -> Exception:
         status = self._process.wait()
         if status == -signal.SIGKILL:
-            return UserError(f"{self._name} was killed by the system, probably for want of memory")
+            return UserError(f"{self._name} was killed by the system, probably for lack of memory")
         self._errors.seek(0)
         return RuntimeError(f"{self._name} ended with status {status}:\n{self._errors.read()[-4000:]}")
 
