@@ -10,9 +10,11 @@ from sklearn import datasets
 from tests.search import tiny
 from tf_darts import api
 from tf_darts.errors import UserError
+from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.models import genotype_costs
 from tf_darts.own_images import pace, plan
 from tf_darts.runtime import strategy
+from tf_darts.workdir.records import read_config
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -74,6 +76,18 @@ def test_the_network_is_as_wide_as_the_budget_allows(found):
     }
     here, wider = costs.values()
     assert here == found.trained.result["parameters"] and wider > 900
+
+
+def test_the_random_cell_is_as_wide_as_the_budget_allows_too(found):
+    folder = found.trained.workdir / "training" / "random_cell"
+    config, result = read_config(folder / "config.json"), json.loads((folder / "result.json").read_text())
+    genotype = genotype_lib.from_text(result["genotype"], found.trained.run.space)
+    here, wider = (
+        genotype_costs.count(found.trained.run.space, config["training"]["channels"] + more, 1, 10, (8, 8, 1))
+        for more in (0, 1)
+    )
+    assert here.of(genotype).parameters == result["parameters"] <= 900 < wider.of(genotype).parameters
+    assert result["epochs"] == found.trained.result["epochs"]
 
 
 def test_rivals_and_files_are_there(found):

@@ -88,11 +88,16 @@ def run(session: Session, workdir: str, given: Given = ()) -> Found:
         plan, said = _widened(session, genotype, plan, given, begun)
         _tell("plan", [*said, plan.sentence()])
         plan.write(workdir)
-    session = session.with_config(plan.of_training(session.config))
+    selecting, session = session, session.with_config(plan.of_training(session.config))
     end = begun + 3600 * own.hours - plan_lib.AFTERWARDS if own.hours else math.inf
     stages.train(session, workdir, METHOD, genotype, [Deadline(end)] if own.hours else [])
     _tell("data", _contradictions(session, workdir))
-    left = rivals.train(session, workdir, METHOD, plan.rivals, stop=lambda: time.monotonic() > end)
+    left = rivals.train(
+        *(session, workdir, METHOD, plan.rivals),
+        stop=lambda: time.monotonic() > end,
+        drawing=selecting,
+        sized=lambda rival, cell: _as_wide(rival, cell, plan, given),
+    )
     left += [
         f"{name} is left out: --hours leaves no time for it."
         for name in session.config.comparison.rivals
@@ -104,6 +109,13 @@ def run(session: Session, workdir: str, given: Given = ()) -> Found:
         build.export(trained, session.data, exported, say=progress.tell)
     outcome = whole_run.conclude(session, workdir, {METHOD: genotype}, table, left)
     return Found(session, genotype, plan, outcome, exported)
+
+
+def _as_wide(session: Session, genotype: Genotype, plan: Plan, given: Given) -> Session:
+    """Return the session in which a rival's cell is trained, as long as the found network, in the budget."""
+    epochs = {"training.epochs": plan.training["training.epochs"]}
+    session = session.with_config(plan_lib.with_fields(session.config, epochs))
+    return session.with_config(_with_width(session, genotype, given))
 
 
 def _tell(about: str, sentences: Sequence[str]) -> None:

@@ -33,6 +33,11 @@ def never() -> bool:
     return False
 
 
+def as_it_is(session: Session, genotype: Genotype) -> Session:
+    """Return the session: the random cell's network is as wide as the found one."""
+    return session
+
+
 def train(
     session: Session,
     workdir: str,
@@ -40,6 +45,8 @@ def train(
     names: Collection[str] = RIVALS,
     epochs_limit: int | None = None,
     stop: Callable[[], bool] = never,
+    drawing: Session | None = None,
+    sized: Callable[[Session, Genotype], Session] = as_it_is,
 ) -> list[str]:
     """Train the rivals of a trained network, continuing what the work directory holds.
 
@@ -53,6 +60,8 @@ def train(
       epochs_limit: most epochs of one rival; None: as many as it is due.
       stop: asked before each rival and after each of its epochs whether there is no time left; a rival that
         has not begun by then is left out, one that has ends after the epoch.
+      drawing: the session of the selection, where the found network was given another size afterwards.
+      sized: returns the session in which the random cell is trained, given its selection's and the cell.
 
     Returns:
       Sentences on what was left out. What was shortened is said by `outcome.verdict`.
@@ -70,11 +79,14 @@ def train(
         if stop() and not (pathlib.Path(workdir) / "training" / name / "result.json").exists():
             said.append(f"{rival} is left out: there was no time for it.")
             continue
-        made = makers[rival](session, workdir, record, found, name)
+        drawn_in = drawing or session if rival == RANDOM_CELL else session
+        made = makers[rival](drawn_in, workdir, record, found, name)
         if isinstance(made, str):
             said.append(made)
             continue
         trained, genotype, about = made
+        if rival == RANDOM_CELL:
+            trained = sized(trained, genotype)
         epochs = trained.config.training.epochs
         about = {"of": found, "due_epochs": epochs, **about}
         epochs = _begun(workdir, name, about) or min(epochs, epochs_limit or epochs)
