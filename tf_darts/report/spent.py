@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 import ml_collections
 
-from tf_darts import config as config_lib
 from tf_darts.config.depends import supernets_of
 from tf_darts.data.image_set import in_training_half
 from tf_darts.models import cost
@@ -72,12 +71,14 @@ def stages_of(record: WorkdirContents, name: str) -> list[StageContents]:
 
 
 def _config(record: WorkdirContents, stage: StageContents) -> ml_collections.ConfigDict:
-    """Return the whole config of a stage, as far as it depends on it."""
-    path = stage.folder / "config.json"
-    recorded = read_config(path) if path.exists() else {}
-    own = {name: value for name, value in recorded.items() if "." not in name}  # single fields of others
-    own["comparison"] = config_lib.default().comparison.to_dict()  # the stage may be a rival's
-    return config_lib.validate(ml_collections.ConfigDict(record.config.to_dict() | own))
+    """Return the whole config of a stage: the run's, and what the stage was made with where that differs."""
+    path, whole = stage.folder / "config.json", record.config.to_dict()
+    for name, value in (read_config(path) if path.exists() else {}).items():
+        if isinstance(value, dict):
+            whole[name] = {**whole.get(name, {}), **value}
+        elif "." not in name:  # a single field of another section, which says nothing new
+            whole[name] = value
+    return ml_collections.ConfigDict(whole)
 
 
 def _method(record: WorkdirContents, config: ml_collections.ConfigDict) -> Method | None:
