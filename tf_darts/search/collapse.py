@@ -63,7 +63,7 @@ def of_accuracy(values: Mapping[str, float], name: str, images: int, classes: in
     """
     chance = 1.0 / classes
     limit = chance + 3.0 * math.sqrt(chance * (1.0 - chance) / images)
-    if values.get(name, 1.0) > limit:
+    if name not in values or values[name] > limit:
         return {}
     return {
         "chance": (
