@@ -102,7 +102,6 @@ class Session:
             f" {size}"
         )
 
-
     def latency(self, classes: int, image_shape: Sequence[int]) -> LatencyTable | None:
         """Return by which table latencies are predicted; None: the config asks for none.
 

@@ -86,7 +86,7 @@ def test_a_selection_keeps_to_a_latency_and_the_next_best_is_trained(measured, c
     ],
 )
 def test_an_unreachable_budget_is_refused_before_images_are_read(measured, call, tmp_path, limit, least):
-    images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.array([0, 1, 2, 9])
+    images, labels = np.zeros((10, 8, 8, 1), np.uint8), np.arange(10)
     smaller = images[:, 1:]  # refused too, once they are read
     np.savez(tmp_path / "i.npz", x_train=images, y_train=labels, x_test=smaller, y_test=labels)
     ended = call(

@@ -39,6 +39,7 @@ DEPEND = {
 
 # What else a field needs to be read, or the others to be valid beside it.
 BESIDE = {
+    "selection.latency_table": {"selection.max_latency_ms": 1.0},  # of a table the content matters
     "custom_space.*": {
         "space": "custom",
         "custom_space.candidates": ("none", "skip_connect", "sep_conv_3x3"),

@@ -47,9 +47,11 @@ MADE = {
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_an_outline_is_that_of_the_images(tmp_path, name):
+def test_an_outline_is_that_of_the_images(tmp_path, capsys, name):
     data = settings(**MADE[name](tmp_path)).data
-    outline, loaded = outlines.of(data), sources.load(data, 0)
+    outline = outlines.of(data)
+    assert capsys.readouterr() == ("", "")  # what is to be said is said once, by the one who reads
+    loaded = sources.load(data, 0)
     assert (outline.classes, outline.image_shape) == (loaded.num_classes, tuple(loaded.image_shape))
 
 

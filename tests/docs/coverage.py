@@ -123,6 +123,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
             "hours, and PyTorch; tests/tools/benchmark/test_program.py measures a small case"
         ),
         "bin/benchmark ": Checked("a GPU, and PyTorch; tests/tools/benchmark/test_device.py"),
+        "bin/latency ": Checked("minutes, and CIFAR-10; tests/cli/test_latency.py measures a small case"),
     },
     "programs.md": {
         "bin/select ": Runs(),

@@ -130,7 +130,7 @@ def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part]
 
 
 def class_folders(data: ml_collections.ConfigDict) -> list[str]:
-    """Return the names of the classes, as folders of `data.path` say them; none where it is no such folder."""
+    """Return the names of the classes, as folders of `data.path` say them; none where it is no folder."""
     root = os.path.expanduser(data.path)
     folders = _folders(root) if os.path.isdir(root) else []
     return _folders(os.path.join(root, "train")) if {"train", data.test_split} <= {*folders} else folders

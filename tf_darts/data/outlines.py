@@ -1,6 +1,8 @@
 """What is known of images before they are read: how many classes, and of which size; where that is cheap."""
 
+import contextlib
 import dataclasses
+import io
 import os
 import zipfile
 from collections.abc import Callable
@@ -38,7 +40,8 @@ def of(data: ml_collections.ConfigDict) -> Outline | None:
     if make is None:
         return None
     try:
-        found = make(data)
+        with contextlib.redirect_stderr(io.StringIO()):  # it is said when the images are read
+            found = make(data)
     except (UserError, StopIteration, *npz.DAMAGED):
         return None
     if found is None or any(side % data.downscale for side in found.image_shape[:2]):

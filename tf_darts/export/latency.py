@@ -69,7 +69,7 @@ class CheckedNetwork:
 
 
 def measure(parts: Mapping[Part, Any], threads: int = 1) -> LatencyTable:
-    """Time every part on this machine.
+    """Measure how long every part takes on this machine.
 
     Args:
       parts: from `genotype_costs.parts_of`.
@@ -218,7 +218,7 @@ def model_of(part: Part, layer: Any) -> keras.Model:
 
 
 def seconds_of(contents: Sequence[bytes], threads: int = 1) -> list[float]:
-    """Time calls of TFLite files with one image.
+    """Measure how long calls of TFLite files with one image take.
 
     Args:
       contents: of the files.
