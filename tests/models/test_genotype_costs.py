@@ -55,7 +55,7 @@ def test_costs_are_those_of_whole_networks(space, cells):
         genotype = random_genotype(space, seed)
         network = Network(space, genotype, *sizes, channels_in=1)
         counted = (count_parameters(network), cost.multiply_adds(network, shape))
-        assert costs.of(genotype) == counted
+        assert costs.of(genotype)[:2] == counted
 
 
 # Specification, section 5.
