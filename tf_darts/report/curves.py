@@ -11,7 +11,6 @@ from matplotlib.ticker import MaxNLocator
 
 from tf_darts.plots.colours import GRID, INK, SOFT, of_methods
 from tf_darts.plots.heat_map import PANEL, TEXT, new
-from tf_darts.search.alpha_summary import SKIP
 
 _POINTS = 200  # of a curve of steps: more cannot be told apart at the width of a page
 _SHORT = 22  # characters of a label, if two labels stand beside each other
@@ -84,7 +83,7 @@ def of_search(
             tuple(_of_steps(steps, {f"{half}_loss": label for half, label in _HALVES.items()})),
         ),
         Chart(
-            f"Edges on which magnitude keeps {SKIP}",
+            "Skip connections by magnitude",
             "epoch",
             "% of edges",
             tuple(_of_epochs(of_alpha, {"skip_share": "share"}, 100)),

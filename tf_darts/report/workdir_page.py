@@ -155,7 +155,10 @@ def _summary(record: WorkdirContents, decided: list[dict]) -> dict[str, Any]:
 
 
 def _results(record: WorkdirContents, found: Sequence[NetworkRow]) -> HtmlTable:
-    """Return a table with a row for every architecture, and for those to compare them with."""
+    """Return a table with a row for every architecture, and for those to compare them with.
+
+    What tells them apart comes first, for phones; what is not known of any is left out.
+    """
     rows = []
     for row in found:
         name = row.method
@@ -166,21 +169,21 @@ def _results(record: WorkdirContents, found: Sequence[NetworkRow]) -> HtmlTable:
         rows.append(
             (
                 name,
-                parameters,
-                test,
-                "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
-                percent(result.get("best_test_accuracy")),
-                *row.cost(),
-                "-" if genotype is None else percent(skip_share_of(genotype), 0),
                 true,
                 rank,
+                test,
+                "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
+                parameters,
+                percent(result.get("best_test_accuracy")),
+                "-" if genotype is None else percent(skip_share_of(genotype), 0),
+                *row.cost(),
             )
         )
-    headings = ("architecture", "parameters", "test accuracy", outcome.INTERVAL, "best epoch", *COST_HEADINGS)
-    headings += ("skip connections", f"{outcome.TRUTH}, true", "rank")
-    if all(row.true_accuracy is None for row in found):
-        headings, rows = headings[:-2], [row[:-2] for row in rows]
-    return HtmlTable(headings, rows, range(1, len(headings)))
+    headings = ("architecture", f"{outcome.TRUTH}, true", "rank", "test accuracy", outcome.INTERVAL)
+    headings += ("parameters", "best epoch", "skip connections", *COST_HEADINGS)
+    keep = [i for i in range(len(headings)) if any(row[i] != "-" for row in rows)]
+    kept = [[row[i] for i in keep] for row in rows]
+    return HtmlTable([headings[i] for i in keep], kept, range(1, len(keep)))
 
 
 def _cells(record: WorkdirContents, name: str) -> dict[str, Any]:
@@ -342,9 +345,9 @@ def _errors(name: str, stage: StageContents) -> dict[str, Any] | None:
         return None
     labels = {"confusion": "Confusion matrix", "mistakes": "The mistakes that it is surest of"}
     pictures = [
-        (found, f"{label}, {name}", key == "confusion")
+        (a, f"{label}, {name}", key == "confusion")
         for key, label in labels.items()
-        if (found := stage.picture(key))
+        if (a := stage.picture(key))
     ]
     return {
         "name": name,
