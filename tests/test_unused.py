@@ -9,7 +9,6 @@ from tests.imports import PACKAGE, ROOT
 USERS = (PACKAGE, "configs", "examples")  # whose code uses names
 # Used all the same: by what.
 OUTSIDE = {
-    "_repr_html_": "notebooks",
     "compute_output_shape": "Keras",
     "same_class": "the model card, which has all fields",
 }

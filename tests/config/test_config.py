@@ -134,7 +134,10 @@ def test_integers_serve_as_numbers(name):
         config.training.schedule = "exponential"
     if name == "early_stopping.ratio":  # only read where the search may stop
         config.early_stopping.window = 1
-    given = 1 if "temperature" in name or name == "training.decay" else 0  # they are above 0
+    if name == "own_images.hours":  # only read where a run plans itself
+        config.own_images.plan = True
+    above_0 = "temperature" in name or name in ("training.decay", "data.share")
+    given = 1 if above_0 else 0
     value = field_of(config_lib.validate(with_field(name, given, config)), name)
     assert type(value) is float and value == given
 

@@ -25,6 +25,7 @@ DEPEND = {
     "selection.name": (),  # says where the result is
     "extensions.*": (),  # where things are; what they are called is in the fields that name them
     "comparison.*": (),  # what is trained beside what was found
+    "own_images.*": (),  # what is picked stands in other fields
     "report.*": (),  # what is shown
     "runtime.*": (),  # where and how fast
     "analysis.*": (),  # of analyses, which come after the stages: `tf_darts.registry.ANALYSIS_READS`
@@ -58,12 +59,15 @@ BESIDE = {
     "runtime.logical_devices": {"runtime.strategy": "mirrored"},
     "selection.supernets": {"selection.one_shot": True},
     "report.table": {"space": "nas_bench_201"},
+    "own_images.plan": {},
+    "own_images.*": {"own_images.plan": True},
     **{f"{name}.*": {"search.method": name} for name in ("gdas", "pc_darts", "drnas", "sgas")},
 }
 
 # Values other than the default where none is found by type.
 VALUES = {
     "comparison.rivals": ("random_cell",),
+    "own_images.budget": "200k",
     "custom_space.candidates": ("none", "skip_connect", "max_pool_3x3"),
     "custom_space.output_nodes": (4, 5),
     "custom_space.batch_norm_after": ("skip_connect",),

@@ -102,12 +102,12 @@ def test_it_is_continued_without_a_new_plan(found, monkeypatch):
     monkeypatch.setattr(pace, "of_training", None)
     again = api.find((IMAGES, LABELS), budget="900", config=SHORT, workdir=found.trained.workdir)
     assert again.plan == found.plan and again.trained.result == found.trained.result
-    with pytest.raises(UserError, match="--budget: '800'; allowed: '900'"):
+    with pytest.raises(UserError, match="own_images.budget is '800'; allowed: '900'"):
         api.find((IMAGES, LABELS), budget="800", config=SHORT, workdir=found.trained.workdir)
 
 
 def test_a_limit_that_is_too_short_is_said_before_any_work(tmp_path):
-    with pytest.raises(UserError, match="^--hours: 0.001; allowed: at least "):
+    with pytest.raises(UserError, match="own_images.hours is 0.001; allowed: at least "):
         api.find((IMAGES, LABELS), hours=0.001, config=SHORT, workdir=tmp_path / "short")
     assert not (tmp_path / "short").exists()
 
@@ -126,7 +126,7 @@ def test_the_rivals_are_left_out_where_there_is_no_time(tmp_path, monkeypatch):
     found = api.find((IMAGES, LABELS), hours=0.05, config=SHORT, workdir=tmp_path)
     assert time.monotonic() - begun < 180
     assert [row.method for row in found.outcome.rows] == ["perturbation"]
-    assert "residual_network is left out: --hours leaves no time for it." in found.outcome.sentences
+    assert "residual_network is left out: the time limit leaves no time for it." in found.outcome.sentences
 
 
 def test_a_step_is_timed_by_itself_however_many_a_call_does(found, monkeypatch):

@@ -67,7 +67,9 @@ def test_what_is_planned_fits_and_no_epoch_more_does(limit):
 
 
 def test_a_limit_that_is_too_short_says_how_long_it_has_to_be():
-    with pytest.raises(UserError, match=r"^--hours: 0.01; allowed: at least 0.0\d+ for these images"):
+    with pytest.raises(
+        UserError, match=r"hours is 0.01; allowed: at least 0.0\d+ for these images"
+    ):
         plan_lib.fitted(seconds, 20, RIVALS, 0.01)
 
 
@@ -80,6 +82,6 @@ def test_a_plan_is_kept(tmp_path):
     assert config.training.epochs == 7 and config.search.stem == "pooled"
     config = dataclasses.replace(plan, training={"training.epochs": 9}).of_training(tiny.config())
     assert config.training.epochs == 9 and config.search.stem == "pooled"
-    for budget, hours, flag in (("100k", 2.0, "--budget: '100k'"), ("200k", 1.0, "--hours: 1.0")):
+    for budget, hours, flag in (("100k", 2.0, "budget is '100k'"), ("200k", 1.0, "hours is 1.0")):
         with pytest.raises(UserError, match=flag):
             plan_lib.read(str(tmp_path), budget, hours)

@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 
 from tf_darts import registry, spaces
-from tf_darts.config import limits
+from tf_darts.config import budget_text, limits
 from tf_darts.config.field import Field, value_of
 from tf_darts.errors import UserError, show
 from tf_darts.registry import MAGNITUDE, NEEDS_ALPHA, RACEABLE
@@ -55,6 +55,7 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
         field, its value and what is allowed.
     """
     _check_read(config, fields)
+    budget_text.parse(config.own_images.budget)
     spaces.with_stem(spaces.of(config), config.search.stem, "search")
     space = spaces.with_stem(spaces.of(config), config.training.stem)
     _check_data(config.data)

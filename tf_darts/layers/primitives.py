@@ -67,7 +67,7 @@ def max_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
 
 
 def max_pool_2x2(x: tf.Tensor) -> tf.Tensor:
-    """Halve height and width, which are even: the maximum of 2x2 pixels."""
+    """Pool 2x2 pixels into their maximum; height and width are even."""
     return tf.nn.max_pool2d(x, 2, 2, "VALID")
 
 

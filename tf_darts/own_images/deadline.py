@@ -20,7 +20,7 @@ class Deadline(keras.callbacks.Callback):
         self._begun = clock()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Remember when the epoch began."""
+        """Keep when the epoch began."""
         self._begun = self._clock()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_darts import config as config_lib
 from tf_darts import stages
+from tf_darts.config import budget_text
 from tf_darts.data import image_folder, look
 from tf_darts.data.image_data import ImageData
 from tf_darts.errors import UserError
@@ -23,7 +24,7 @@ from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.nas_bench.nas_bench_201 import RESNET
-from tf_darts.own_images import budget_text, pace, rules
+from tf_darts.own_images import pace, rules
 from tf_darts.own_images import plan as plan_lib
 from tf_darts.own_images.deadline import Deadline
 from tf_darts.own_images.pace import Pace
@@ -43,7 +44,7 @@ Given = Collection[str]
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class OwnRun:
     """What was found.
 
     Attributes:
@@ -61,7 +62,7 @@ class Found:
     exported: pathlib.Path
 
 
-def run(session: Session, workdir: str, given: Given = ()) -> Found:
+def run(session: Session, workdir: str, given: Given = ()) -> OwnRun:
     """Find and train a network, continuing what the work directory holds.
 
     Args:
@@ -99,7 +100,7 @@ def run(session: Session, workdir: str, given: Given = ()) -> Found:
         sized=lambda rival, cell: _as_wide(rival, cell, plan, given),
     )
     left += [
-        f"{name} is left out: --hours leaves no time for it."
+        f"{name} is left out: the time limit leaves no time for it."
         for name in session.config.comparison.rivals
         if name not in plan.rivals
     ]
@@ -108,7 +109,7 @@ def run(session: Session, workdir: str, given: Given = ()) -> Found:
         trained = trained_network.read(workdir, METHOD, session.config)
         build.export(trained, session.data, exported, say=progress.tell)
     outcome = whole_run.conclude(session, workdir, {METHOD: genotype}, table, left)
-    return Found(session, genotype, plan, outcome, exported)
+    return OwnRun(session, genotype, plan, outcome, exported)
 
 
 def _as_wide(session: Session, genotype: Genotype, plan: Plan, given: Given) -> Session:
@@ -195,7 +196,7 @@ def _planned(session: Session, given: Given, begun: float) -> tuple[Plan, list[s
 def _widened(
     session: Session, genotype: Genotype, plan: Plan, given: Given, begun: float
 ) -> tuple[Plan, list[str]]:
-    """Plan the training again, now that its network is known: as wide as the budget allows, and timed."""
+    """Make the plan of the training, now that its network is known: as wide as the budget allows."""
     config, own = _with_width(session, genotype, given), session.config.own_images
     network = session.with_config(config)
     training = pace.of_training(network, genotype)

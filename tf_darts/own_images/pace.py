@@ -30,7 +30,7 @@ class Pace:
 
 
 def of_search(session: Session) -> Pace:
-    """Time steps of the search that the session's config describes; nothing is written.
+    """Measure steps of the search that the session's config describes; nothing is written.
 
     Args:
       session: config, space, devices and data.
@@ -51,7 +51,7 @@ def of_search(session: Session) -> Pace:
 
 
 def of_training(session: Session, genotype: Genotype) -> Pace:
-    """Time steps of the training of a genotype.
+    """Measure steps of the training of a genotype.
 
     Args:
       session: config, space, devices and data.
@@ -65,7 +65,7 @@ def of_training(session: Session, genotype: Genotype) -> Pace:
 
 
 def _timed(begun: float, run: Callable[[], int]) -> Pace:
-    """Time calls that return how many steps they did."""
+    """Measure calls that return how many steps they did."""
     start = time.monotonic() - begun
     rounds = []
     for _ in range(ROUNDS):

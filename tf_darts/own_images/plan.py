@@ -98,10 +98,11 @@ def read(workdir: str, budget: str, hours: float) -> Plan | None:
     content = read_json(path)
     del content["schema_version"]
     plan = Plan(**{**content, "rivals": tuple(content["rivals"])})
-    for flag, then, now in (("--budget", plan.budget, budget), ("--hours", plan.hours, hours)):
+    for field, then, now in (("budget", plan.budget, budget), ("hours", plan.hours, hours)):
         if then != now:
             raise UserError(
-                f"{flag}: {now!r}; allowed: {then!r}, with which {path} was made, or another --workdir"
+                f"config: own_images.{field} is {now!r}; allowed: {then!r}, with which {path} was made, or"
+                " another --workdir"
             )
     return plan
 
@@ -239,6 +240,6 @@ def fitted(
         return low, beside
     needed = used + sum(seconds(epochs if fixed else min(FEWEST, epochs), ()).values()) / MARGIN
     raise UserError(
-        f"--hours: {hours:g}; allowed: at least {needed / 3600:.2g} for these images here, or fewer"
-        " images (--config.data.limit_train)"
+        f"config: own_images.hours is {hours:g}; allowed: at least {needed / 3600:.2g} for these images here, or"
+        " fewer images (--config.data.limit_train)"
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tf_darts.config import budget_text
 from tf_darts.errors import UserError
-from tf_darts.own_images import budget_text
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,6 @@ def test_limits_by_field(text, limits):
     ],
 )
 def test_what_is_no_budget_is_named_with_what_is_allowed(text, part):
-    with pytest.raises(UserError, match="^--budget: ") as error:
+    with pytest.raises(UserError, match="^config: own_images.budget is ") as error:
         budget_text.parse(text)
     assert part in str(error.value) and "allowed: " in str(error.value)

@@ -16,6 +16,7 @@ _OTHER_NAMES = {"": "parameters", "params": "parameters", "madds": "multiply-add
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _COUNTED = ("parameters", "multiply-adds")
 _LIMIT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kKMG]?)\s*([A-Za-z-]*)")
+_FIELD = "config: own_images.budget"
 ALLOWED = "limits with commas between them, as 200k parameters, 40M multiply-adds, 300 kB, 2 ms"
 
 
@@ -38,7 +39,7 @@ def parse(text: str) -> dict[str, int | float]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         field, value = _limit(part, text)
         if field in limits:
-            raise UserError(f"--budget: {show(text)} has two limits of one kind; allowed: {ALLOWED}")
+            raise UserError(f"{_FIELD} is {show(text)}, with two limits of one kind; allowed: {ALLOWED}")
         limits[field] = value
     return limits
 
@@ -51,11 +52,11 @@ def _limit(part: str, text: str) -> tuple[str, int | float]:
         factor, name = "", factor + name
     unit = name if name in _UNITS else _OTHER_NAMES.get(name.lower(), name.lower())
     if unit not in _UNITS or (factor and unit not in _COUNTED) or not float(number):
-        raise UserError(f"--budget: {show(part)} in {show(text)}; allowed: {ALLOWED}")
+        raise UserError(f"{_FIELD} is {show(text)}, with {show(part)}; allowed: {ALLOWED}")
     field, one = _UNITS[unit]
     value = float(number) * _FACTORS[factor.lower()] * one
     if unit == "ms":
         return field, value
     if value < 1:
-        raise UserError(f"--budget: {show(part)} in {show(text)}; allowed: at least 1")
+        raise UserError(f"{_FIELD} is {show(text)}, with {show(part)}; allowed: at least 1")
     return field, int(value)
