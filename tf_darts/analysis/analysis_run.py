@@ -10,6 +10,7 @@ import ml_collections
 from matplotlib.figure import Figure
 
 from tf_darts import config as config_lib
+from tf_darts.config import depends
 from tf_darts.errors import UserError
 from tf_darts.nas_bench.nas_bench_201 import NasBench201
 from tf_darts.plots.plain_figure import png_of
@@ -90,7 +91,7 @@ class AnalysisRun:
         self.search_folder = pathlib.Path(workdir) / "search"
         self._name, self._workdir, self._start = name, workdir, start
         sections = config_lib.search_sections(config) if needs_search(name) else ()
-        more = _more_fields(name, config, sections)
+        more = _more_fields(name, config, sections) | (depends.of_precision(config) if sections else {})
         self._stage = StageFolder(workdir, f"analysis/{name}", config, sections, more)
         self._stage.check()
 

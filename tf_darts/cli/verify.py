@@ -22,6 +22,14 @@ _SPACE = flags.DEFINE_multi_string(
     + ", ".join(spaces.SPACES),
 )
 
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ["float32", "float64"],
+    "What to compute in. float64, on a CPU, is for files whose values were computed in float64: then 1e-9,"
+    " and 1e-7 after three steps, and nothing beyond them is excused.",
+)
+
 
 def program() -> int:
     """Compare; print a table per file and the verdict; return the exit status."""
@@ -39,7 +47,9 @@ def program() -> int:
         from tf_darts.tools import verify
         from tf_darts.tools.reference_file import report
 
-        strategy.start(config.default().runtime)
+        runtime = config.default().runtime
+        runtime.precision = _PRECISION.value
+        strategy.start(runtime)
     beyond = compared = 0
     for path, space in zip(files, chosen, strict=True):
         comparisons = verify.verify(path, space)

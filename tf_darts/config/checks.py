@@ -263,6 +263,10 @@ def _check_training(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_runtime(config: ml_collections.ConfigDict) -> None:
+    if config.runtime.precision == "float64" and config.runtime.strategy == "tpu":
+        raise UserError(
+            "config: runtime.precision is 'float64' with runtime.strategy 'tpu'; allowed: float64 on a CPU"
+        )
     devices = config.runtime.logical_devices
     for section in ("search", "training"):
         size = config[section].batch_size

@@ -8,6 +8,7 @@ import ml_collections
 
 from tf_darts.registry import DECIDING_METHODS, METHOD_SECTIONS, TAKES_SEVERAL
 
+PRECISION = "runtime.precision"
 # Limits of the config, in the order of a cost's entries; programs of 1.0 know the first two.
 BUDGET_FIELDS = ("max_parameters", "max_multiply_adds", "max_tflite_kilobytes", "max_latency_ms")
 _ALWAYS = BUDGET_FIELDS[:2]
@@ -29,6 +30,12 @@ def of_budget(config: ml_collections.ConfigDict) -> dict[str, Any]:
             content = b""
         found["selection.latency_table's sha256"] = hashlib.sha256(content).hexdigest()
     return found
+
+
+def of_precision(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Return the field of the precision where it is float64: results and checkpoints are then others."""
+    # Else weights are float32, and a stage may go on with the other kind of activations.
+    return {PRECISION: "float64"} if config.runtime.precision == "float64" else {}
 
 
 def of_deciding_search(config: ml_collections.ConfigDict) -> dict[str, Any]:

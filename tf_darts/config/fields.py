@@ -398,9 +398,10 @@ FIELDS: dict[str, dict[str, Field]] = {
         "precision": one_of_field(
             "float32",
             "of activations; with mixed_bfloat16 (GPU, TPU) variables, alpha, mixing weights, batch"
-            " statistics and losses stay in float32",
+            " statistics and losses stay in float32; with float64 (CPU, slow) all of it is float64",
             "float32",
             "mixed_bfloat16",
+            "float64",
         ),
         "sync_batch_norm": flag_field(
             False, "batch norm by the statistics of the global batch, not of each replica's share"

@@ -47,12 +47,12 @@ class ImageData:
 
     @property
     def mean(self) -> np.ndarray:
-        """float32 [C], mean of each channel over the training images, scaled to [0, 1]."""
+        """float64 [C], mean of each channel over the training images, scaled to [0, 1]."""
         return self._moments[0]
 
     @property
     def std(self) -> np.ndarray:
-        """float32 [C], standard deviation of each channel of the training images, scaled to [0, 1]."""
+        """float64 [C], standard deviation of each channel of the training images, scaled to [0, 1]."""
         return self._moments[1]
 
     @functools.cached_property
@@ -62,7 +62,8 @@ class ImageData:
             PartRecord(len(labels), self._of_class(labels), _fingerprint(images, labels))
             for images, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test))
         )
-        return DataRecord(self.class_names, self.image_shape, self.mean, self.std, train, test)
+        mean, std = self.mean.astype(np.float32), self.std.astype(np.float32)
+        return DataRecord(self.class_names, self.image_shape, mean, std, train, test)
 
     def _of_class(self, labels: np.ndarray) -> tuple[int, ...]:
         return tuple(np.bincount(labels, minlength=self.num_classes).tolist())
@@ -81,7 +82,7 @@ class ImageData:
         spread = [pixels * int(s) - int(t) ** 2 for s, t in zip(squares, total, strict=True)]
         mean = total / pixels / 255
         std = np.sqrt(np.array(spread, np.float64)) / pixels / 255
-        return mean.astype(np.float32), std.astype(np.float32)
+        return mean, std
 
 
 def _fingerprint(images: np.ndarray, labels: np.ndarray) -> str:

@@ -80,7 +80,7 @@ class ImageSet:
           replica: integer scalar, which part of it to return.
 
         Returns:
-          float32 [batch_size // replicas, H, W, C] and int32 [batch_size // replicas].
+          Float [batch_size // replicas, H, W, C] and int32 [batch_size // replicas].
 
         Raises:
           UserError: the set has fewer than batch_size images.
@@ -123,7 +123,7 @@ class ImageSet:
           replica: integer scalar, which part of it to return.
 
         Returns:
-          float32 [count // replicas, H, W, C] and int32 [count // replicas].
+          Float [count // replicas, H, W, C] and int32 [count // replicas].
 
         Raises:
           ValueError: count is above batch_size or the size of the set, or not a multiple of replicas.

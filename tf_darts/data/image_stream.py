@@ -34,8 +34,8 @@ FINGERPRINT_BYTES = 2**30
 READERS = 16  # threads that read them: a file on a network is mostly waited for
 
 # Of ImageNet's training images, in the scale [0, 1], as in the authors' release.
-MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-STD = np.array([0.229, 0.224, 0.225], np.float32)
+MEAN = np.array([0.485, 0.456, 0.406])
+STD = np.array([0.229, 0.224, 0.225])
 
 
 class Encoded(Protocol):
@@ -181,7 +181,8 @@ class StreamedData:
     def record(self) -> DataRecord:
         """What a stage keeps of it."""
         train, test = (part.record(self.num_classes) for part in (self.train, self.test))
-        return DataRecord(self.class_names, self.image_shape, self.mean, self.std, train, test)
+        mean, std = self.mean.astype(np.float32), self.std.astype(np.float32)
+        return DataRecord(self.class_names, self.image_shape, mean, std, train, test)
 
     @property
     def num_classes(self) -> int:
@@ -353,7 +354,7 @@ class ImageStream:
           augment: as `batches`.
 
         Returns:
-          float32 [B, side, side, 3].
+          Float [B, side, side, 3].
         """
         if not augment:
             return self._transform.test(images)

@@ -7,6 +7,7 @@ functions draw the same numbers.
 import dataclasses
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -49,7 +50,7 @@ class Transform:
           offset: integer scalar, place of the first of these images in the whole batch.
 
         Returns:
-          float32 [B, H, W, C].
+          Float [B, H, W, C].
         """
         batch, height, width, _ = images.shape
         total = batch if total is None else total
@@ -86,12 +87,12 @@ class Transform:
           images: uint8 [B, H, W, C].
 
         Returns:
-          float32 [B, H, W, C]: (images / 255 - mean) / std.
+          Float [B, H, W, C]: (images / 255 - mean) / std.
         """
-        mean = np.asarray(self.mean, np.float32)
-        std = np.asarray(self.std, np.float32)
-        std = np.where(std == 0, np.float32(1), std)
-        return (tf.cast(images, tf.float32) / 255 - mean) / std
+        floats = keras.config.floatx()
+        mean, std = np.asarray(self.mean, floats), np.asarray(self.std, floats)
+        std = np.where(std == 0, std.dtype.type(1), std)
+        return (tf.cast(images, floats) / 255 - mean) / std
 
 
 def check_crops(padding: int, image_shape: Sequence[int]) -> None:

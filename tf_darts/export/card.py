@@ -129,8 +129,9 @@ def _arithmetic(precision: str) -> str:
     """Say what the network was trained in, and what the files compute in."""
     if precision == "float32":
         return "trained in float32; the files compute in it, but for int8"
+    weights = "" if precision == "float64" else ", with weights in float32"
     return (
-        f"trained in {precision}, with weights in float32; the files compute in float32, but for int8, and so"
+        f"trained in {precision}{weights}; the files compute in float32, but for int8, and so"
         " does the trained network that they are compared with. The test accuracy above is that of training."
     )
 

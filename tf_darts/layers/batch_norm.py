@@ -69,7 +69,7 @@ class BatchNorm(Layer):
         return keras.Variable(
             initializer,
             shape=(self.channels,),
-            dtype="float32",
+            dtype=keras.config.floatx(),
             trainable=False,
             autocast=False,
             aggregation="mean",
@@ -78,22 +78,23 @@ class BatchNorm(Layer):
         )
 
     def call(self, x: tf.Tensor, weight: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """Normalise x [B, H, W, C]; statistics are float32 whatever the type of x.
+        """Normalise x [B, H, W, C]; statistics have the type of variables, whatever that of x.
 
         Args:
           x: [B, H, W, C].
           weight: float [C] that scale and offset are multiplied with, or None.
           training: whether the batch's statistics normalise, and move the running ones.
         """
+        floats = self.moving_mean.dtype
         if self.affine:
-            scale, offset = (tf.cast(v.value, tf.float32) for v in (self.gamma, self.beta))
+            scale, offset = (tf.cast(v.value, floats) for v in (self.gamma, self.beta))
         else:
-            scale, offset = constant(np.ones(self.channels)), constant(np.zeros(self.channels))
+            scale, offset = (constant(f(self.channels), tf.as_dtype(floats)) for f in (np.ones, np.zeros))
         if weight is not None:
-            weight = tf.cast(weight, tf.float32)
+            weight = tf.cast(weight, floats)
             scale, offset = (weight * scale, weight * offset) if self.affine else (weight, offset)
-        if training and self._shares_statistics():
-            return self._over_replicas(x, scale, offset)
+        if x.dtype == tf.float64 or (training and self._shares_statistics()):
+            return self._by_formula(x, scale, offset, training)
         # In training the operation returns the moved running estimates (with the unbiased variance).
         # For float32 the first version is taken, which computes the same: the tape makes gradients of zeros
         # for four outputs of the third, a fifth of a supernet's graph.
@@ -117,18 +118,28 @@ class BatchNorm(Layer):
         several = tf.distribute.get_replica_context().num_replicas_in_sync > 1
         return self.synchronized and several and not _OWN.get()
 
-    def _over_replicas(self, x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-        """Normalise with the statistics of all replicas' images, which are as many on each."""
-        context = tf.distribute.get_replica_context()
-        whole = tf.cast(x, tf.float32)
-        moments = [tf.reduce_mean(whole, [0, 1, 2]), tf.reduce_mean(tf.square(whole), [0, 1, 2])]
-        mean, of_square = context.all_reduce(tf.distribute.ReduceOp.MEAN, moments)
-        variance = tf.maximum(of_square - tf.square(mean), 0.0)
-        count = tf.cast(tf.size(x) // self.channels * context.num_replicas_in_sync, tf.float32)
-        for running, now in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance * count / (count - 1.0)),
-        ):
-            running.assign(BATCH_NORM_MOMENTUM * running.value + (1.0 - BATCH_NORM_MOMENTUM) * now)
+    def _by_formula(self, x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, training: bool) -> tf.Tensor:
+        """Normalise where the fused operation cannot: by all replicas' statistics, or in float64."""
+        mean, variance = self.moving_mean.value, self.moving_variance.value
+        whole = tf.cast(x, mean.dtype)
+        if training:
+            mean, variance, count = self._moments(whole)
+            for running, now in (
+                (self.moving_mean, mean),
+                (self.moving_variance, variance * count / tf.maximum(count - 1.0, 1.0)),
+            ):
+                running.assign(BATCH_NORM_MOMENTUM * running.value + (1.0 - BATCH_NORM_MOMENTUM) * now)
         y = tf.nn.batch_normalization(whole, mean, variance, offset, scale, BATCH_NORM_EPSILON)
         return tf.cast(y, x.dtype)
+
+    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return mean and biased variance of each channel, and how many numbers they are of."""
+        count, mean = tf.size(x) // self.channels, tf.reduce_mean(x, [0, 1, 2])
+        if not self._shares_statistics():
+            # Not tf.nn.moments, whose second derivatives are wrong: it stops the mean's gradient.
+            return mean, tf.reduce_mean(tf.square(x - mean), [0, 1, 2]), tf.cast(count, x.dtype)
+        context = tf.distribute.get_replica_context()  # replicas have as many images each
+        moments = [mean, tf.reduce_mean(tf.square(x), [0, 1, 2])]
+        mean, of_square = context.all_reduce(tf.distribute.ReduceOp.MEAN, moments)
+        variance = tf.maximum(of_square - tf.square(mean), 0.0)
+        return mean, variance, tf.cast(count * context.num_replicas_in_sync, x.dtype)

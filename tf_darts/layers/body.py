@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_darts.layers.cell import Cell, EdgeInputs, EdgeLayer
@@ -34,7 +35,7 @@ class Body(Layer):
       affine: whether the batch norms of cells are affine.
       make_edges: called with (block, width, seed); returns the edges of one cell.
       seed: of the initial weights.
-      activations: type of what flows between layers, "float32" or "bfloat16".
+      activations: type of what flows between layers, as "bfloat16"; None: that of variables.
     """
 
     def __init__(
@@ -46,11 +47,11 @@ class Body(Layer):
         affine: bool,
         make_edges: Callable[[Block, int, int], Sequence[EdgeLayer]],
         seed: int,
-        activations: str = "float32",
+        activations: str | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.activations, self.cells = activations, cells
+        self.activations, self.cells = activations or keras.config.floatx(), cells
         self.space, self.layout = space, space.stacking.blocks(cells)
         stacking = space.stacking
         stem_width = stacking.stem_multiplier * channels
@@ -153,7 +154,7 @@ def body_and_head(
     affine: bool,
     make_edges: Callable[[Block, int, int], Sequence[EdgeLayer]],
     seed: int,
-    activations: str,
+    activations: str | None,
 ) -> tuple[Body, Head]:
     """Make what supernet and network consist of; arguments as of `Body`, and the number of logits."""
     body = Body(

@@ -154,4 +154,6 @@ def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, dilation: int = 1) -> tf.Ten
     Returns:
       [B, H, W, C].
     """
-    return FORMULATIONS[device_type()](x, kernel, dilation)
+    # oneDNN, which dilates, has no float64; TensorFlow's own kernel there ignores the dilation.
+    formulation = plain if x.dtype == tf.float64 else FORMULATIONS[device_type()]
+    return formulation(x, kernel, dilation)

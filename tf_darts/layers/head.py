@@ -26,16 +26,16 @@ class Head(Operation):
         x = node.x
         if self.norm is not None:
             x = tf.nn.relu(self.norm(x, training=training))
-        return self.classifier(tf.reduce_mean(tf.cast(x, tf.float32), [1, 2]))
+        return self.classifier(tf.reduce_mean(tf.cast(x, self.classifier.dtype), [1, 2]))
 
 
 def classifier(channels: int, classes: int, seed: int) -> keras.layers.Dense:
-    """Make a dense layer channels -> classes with PyTorch's initial weights; logits are float32."""
+    """Make a dense layer channels -> classes with PyTorch's initial weights; logits are of their type."""
     layer = keras.layers.Dense(
         classes,
         kernel_initializer=uniform_fan_in(channels, fold(seed, "classifier", "kernel")),
         bias_initializer=uniform_fan_in(channels, fold(seed, "classifier", "bias")),
-        dtype="float32",
+        dtype=keras.config.floatx(),
         name="classifier",
     )
     layer.build((None, channels))

@@ -109,19 +109,23 @@ def _problem(operation: Operation, channels: int, stride: int) -> str:
     """Return what is wrong with an operation; empty if nothing is."""
     if not isinstance(operation, Operation):
         return f"is a {type(operation).__name__}; allowed: an Operation (for a Keras layer: keras_operation)"
-    x = tf.constant(np.random.default_rng(0).normal(size=(2, SIDE, SIDE, channels)), tf.float32)
+    floats = keras.config.floatx()
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, SIDE, SIDE, channels)), floats)
+    for v in operation.variables:
+        if keras.backend.is_float_dtype(v.dtype) and v.dtype != floats:
+            return f"has the variable {v.name!r} of {v.dtype}; allowed: {floats}, as one without a dtype is"
     before = len(operation.variables)
     for training in (True, False):
         y = operation(x, training=training)
     if len(operation.variables) != before:
         return "makes variables when it is called; allowed: all of them when it is constructed or built"
     wanted = (2, SIDE // stride, SIDE // stride, channels)
-    if not tf.is_tensor(y) or tuple(y.shape) != wanted or y.dtype != tf.float32:
+    if not tf.is_tensor(y) or tuple(y.shape) != wanted or y.dtype != floats:
         found = f"{y.dtype.name} {tuple(y.shape)}" if tf.is_tensor(y) else type(y).__name__
-        return f"makes {found} of float32 {tuple(x.shape)}; allowed: float32 {wanted}"
+        return f"makes {found} of {floats} {tuple(x.shape)}; allowed: {floats} {wanted}"
     if not np.isfinite(y).all():
         return "gives values that are not finite"
-    weighted = operation(x, weight=tf.fill([channels], 0.25), training=False)
+    weighted = operation(x, weight=tf.fill([channels], tf.constant(0.25, floats)), training=False)
     draws = not np.array_equal(operation(x, training=False), y)  # anew at each call: nothing to compare with
     if not draws and not np.allclose(weighted, 0.25 * y, rtol=1e-4, atol=1e-5):
         return "does not multiply with its mixing weight; its call may end with self.weigh(y, weight)"

@@ -1,5 +1,6 @@
 """The bases of all layers, and the initial weights of PyTorch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -8,10 +9,17 @@ import tensorflow as tf
 from tf_darts.layers.node_output import NodeOutput
 
 
+class _Uniform(keras.initializers.RandomUniform):
+    """Draws in float32 for variables of any type: a run in float64 starts where one in float32 does."""
+
+    def __call__(self, shape: Sequence[int], dtype: str | None = None) -> tf.Tensor:
+        return tf.cast(super().__call__(shape, "float32"), dtype or keras.config.floatx())
+
+
 def uniform_fan_in(fan_in: int, seed: int) -> keras.initializers.Initializer:
     """Make U(-b, b), b = 1/sqrt(fan_in): PyTorch's default for convolutions, dense kernels and biases."""
     bound = fan_in**-0.5
-    return keras.initializers.RandomUniform(-bound, bound, seed=seed)
+    return _Uniform(-bound, bound, seed=seed)
 
 
 class Layer(keras.layers.Layer):

@@ -79,11 +79,7 @@ class Operation(NodeLayer):
 
 
 def apply_operation(operation: Operation, node: NodeOutput, **more: Any) -> tf.Tensor:
-    """Call operation(node, **more); one that is not built in works in float32, whatever the others' type."""
-    if operation.name in OPERATIONS.built_in or node.x.dtype == tf.float32:
+    """Call operation(node, **more); one that is not built in works in the type of its variables."""
+    if operation.name in OPERATIONS.built_in or node.x.dtype == operation.dtype:
         return operation(node, **more)
-    return tf.cast(operation(node.then(_as_float32), **more), node.x.dtype)
-
-
-def _as_float32(x: tf.Tensor) -> tf.Tensor:
-    return tf.cast(x, tf.float32)
+    return tf.cast(operation(node.then(tf.cast, operation.dtype), **more), node.x.dtype)

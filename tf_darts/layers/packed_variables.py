@@ -33,16 +33,17 @@ class PackedVariables:
       variables: what is packed; every other one is left to its layer.
 
     Attributes:
-      variables: the packed variables, float32 [number, size].
+      variables: the packed variables, float [number, size].
       members: for each of them, the variables in it, in order.
       others: variables that are not of floats and stay with their layers (counters).
     """
 
     def __init__(self, variables: list[keras.Variable]):
         groups: dict[tuple, list[keras.Variable]] = {}
-        self.others = [v for v in variables if v.dtype != "float32"]
+        floats = keras.config.floatx()
+        self.others = [v for v in variables if v.dtype != floats]
         for v in variables:
-            if v.dtype == "float32":
+            if v.dtype == floats:
                 # What is assigned to is kept apart by name, and by how replicas treat it.
                 kind = "" if v.trainable else (v.name, *_over_replicas(v))
                 groups.setdefault((v.trainable, kind, tuple(v.shape)), []).append(v)
@@ -54,7 +55,7 @@ class PackedVariables:
             name = "weights" if trainable else group[0].name
             packed = keras.Variable(
                 np.stack([v.numpy().reshape(-1) for v in group]),
-                dtype="float32",
+                dtype=floats,
                 trainable=trainable,
                 autocast=False,  # a part is cast as its layer asks
                 aggregation=aggregation,

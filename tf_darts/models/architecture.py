@@ -13,8 +13,9 @@ A search method may put another function in the place of the softmax (`normalise
 weighted against the node's other edges too (`weighs_edges`, PC-DARTS).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -44,6 +45,11 @@ def softmax(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
 Computed = dict[str, tuple[tuple[bool, ...], ...]]
 
 
+def _draw(shape: Sequence[int], seed: int) -> tf.Tensor:
+    """Draw standard normal numbers; the same in float64 as in float32."""
+    return tf.cast(tf.random.stateless_normal(shape, [seed, 0], alg="philox"), keras.config.floatx())
+
+
 def _as_tuples(mask: np.ndarray) -> tuple[tuple[bool, ...], ...]:
     return tuple(tuple(bool(x) for x in row) for row in mask)
 
@@ -52,10 +58,10 @@ class Architecture(tf.Module):
     """Alpha and the state of every edge, for each cell type.
 
     Attributes:
-      alpha: {cell type: float32 [edges, operations]}, trainable.
+      alpha: {cell type: float [edges, operations]}, trainable.
       open_operations: {cell type: bool [edges, operations]}; False where an edge has no such candidate.
       open_edges: {cell type: bool [edges]}.
-      edge_alpha: {cell type: float32 [edges]}, trainable; empty unless edges are weighed.
+      edge_alpha: {cell type: float [edges]}, trainable; empty unless edges are weighed.
       computed: {cell type: bools by edge and operation}; what functions traced from now on compute, see
         `compact`.
 
@@ -87,18 +93,16 @@ class Architecture(tf.Module):
             exists = np.zeros(shape, bool)
             for i, row in enumerate(space.candidates[cell_type]):
                 exists[i, : len(row)] = True
-            draw = tf.random.stateless_normal(shape, [fold(seed, "alpha", cell_type), 0], alg="philox")
-            self.alpha[cell_type] = self._variable(alpha_scale * draw, f"alpha/{cell_type}", trainable=True)
+            start = alpha_scale * _draw(shape, fold(seed, "alpha", cell_type))
+            self.alpha[cell_type] = self._variable(start, f"alpha/{cell_type}", trainable=True)
             self.open_operations[cell_type] = self._variable(exists, f"open_operations/{cell_type}")
             self.open_edges[cell_type] = self._variable(
                 np.ones(len(space.edges), bool), f"open_edges/{cell_type}"
             )
             if weighs_edges:
-                draw = tf.random.stateless_normal(
-                    shape[:1], [fold(seed, "edge_alpha", cell_type), 0], alg="philox"
-                )
+                start = alpha_scale * _draw(shape[:1], fold(seed, "edge_alpha", cell_type))
                 name = f"edge_alpha/{cell_type}"
-                self.edge_alpha[cell_type] = self._variable(alpha_scale * draw, name, trainable=True)
+                self.edge_alpha[cell_type] = self._variable(start, name, trainable=True)
         targets = np.array([edge.target for edge in space.edges])
         self._same_target = targets[:, None] == targets
         self.compact()
@@ -117,12 +121,12 @@ class Architecture(tf.Module):
         """Compute the probabilities of operations that alpha stands for.
 
         Returns:
-          float32 [edges, operations] per cell type; rows sum to 1 over open operations.
+          Float [edges, operations] per cell type; rows sum to 1 over open operations.
         """
         return {t: self._normalise(alpha, self.open_operations[t]) for t, alpha in self.alpha.items()}
 
     def mixing_weights(self, probabilities: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
-        """Compute the weights that a forward pass uses: float32 [edges, operations] per cell type.
+        """Compute the weights that a forward pass uses: float [edges, operations] per cell type.
 
         Args:
           probabilities: used in place of `probabilities()`, of the same shape: a search method's own draw.
@@ -141,7 +145,7 @@ class Architecture(tf.Module):
         return {t: weights.numpy() for t, weights in self.mixing_weights().items()}
 
     def _edge_weights(self, cell_type: str) -> tf.Tensor:
-        """Softmax of alpha of edges over the open ones into the same node: float32 [edges]."""
+        """Softmax of alpha of edges over the open ones into the same node: float [edges]."""
         beside = self._same_target & self.open_edges[cell_type].read_value()
         logits = tf.where(beside, self.edge_alpha[cell_type], _CLOSED)
         return tf.linalg.diag_part(tf.nn.softmax(logits))

@@ -49,7 +49,7 @@ class Evaluator:
       strategy: where it runs.
       images: the set, on the device or streamed.
       batch_size: global batch.
-      forward: images float32 [B, H, W, C] -> logits float32 [B, classes].
+      forward: images float [B, H, W, C] -> logits float [B, classes].
       purpose: for the order and the augmentation of each pass.
       augment: whether images are augmented and their order is shuffled, or neither.
       steps_per_call: batches per call from the host.

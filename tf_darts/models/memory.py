@@ -8,6 +8,7 @@ import functools
 import math
 from collections.abc import Mapping
 
+import keras
 import ml_collections
 
 from tf_darts.errors import UserError
@@ -76,7 +77,7 @@ def estimate(
                     shared.add((edge.source, name))
                 kept += operation.keeps * mixed
         kept += len(shared) * mixed
-    return PROGRAM + WORKSPACE * BYTES * batch * kept
+    return PROGRAM + WORKSPACE * _bytes() * batch * kept
 
 
 def in_network(space: Space, genotype: Genotype | None) -> dict[str, Candidates]:
@@ -134,7 +135,7 @@ def of_weights(
         if space.stacking.preprocess:
             number += sum(before) * width
         before = [before[-1], width * len(space.output_nodes)]
-    return float(BYTES * COPIES * number)
+    return float(_bytes() * COPIES * number)
 
 
 def check(config: ml_collections.ConfigDict, section: str, needed: float, weights: float) -> None:
@@ -164,6 +165,11 @@ def _layer(name: str, stride: int, channels: int) -> operations.Operation:
     if name in OPERATIONS.built_in:
         channels = 2  # the least that each of these has; a user's own may take no other number
     return operations.make(name, channels, stride, affine=False, seed=0)
+
+
+def _bytes() -> int:
+    """Return the bytes of a number as it is computed with: in float64 there are twice as many."""
+    return BYTES * (2 if keras.config.floatx() == "float64" else 1)
 
 
 def gigabytes(number: float) -> str:

@@ -49,7 +49,7 @@ class AuxiliaryHead(Operation):
         x = tf.nn.conv2d(x, tf.cast(self.conv_2.value, x.dtype), 1, "VALID")
         if self.norm_2 is not None:
             x = self.norm_2(x, training=training)
-        return self.classifier(tf.cast(tf.squeeze(tf.nn.relu(x), [1, 2]), tf.float32))
+        return self.classifier(tf.cast(tf.squeeze(tf.nn.relu(x), [1, 2]), self.classifier.dtype))
 
 
 def pooling_stride(for_imagenet: bool) -> int:
@@ -69,7 +69,7 @@ class Network(keras.Model):
       channels_in: channels of the images.
       auxiliary: whether to have an auxiliary head.
       seed: of the initial weights.
-      activations: type of what flows between layers, "float32" or "bfloat16"; variables are float32.
+      activations: type of what flows between layers, as "bfloat16"; None: that of variables.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Network(keras.Model):
         channels_in: int = 3,
         auxiliary: bool = False,
         seed: int = 0,
-        activations: str = "float32",
+        activations: str | None = None,
     ):
         super().__init__(name="network")
         self.space, self.genotype = space, genotype
@@ -140,7 +140,7 @@ class Network(keras.Model):
           training: whether batch norms use the batch's statistics and the auxiliary head runs.
 
         Returns:
-          Logits, float32 [B, classes], and the auxiliary head's (None outside training).
+          Logits, float [B, classes], and the auxiliary head's (None outside training).
         """
         cell_inputs, used = [], 0
         for block in self.body.layout:

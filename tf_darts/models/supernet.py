@@ -27,7 +27,7 @@ class Supernet(keras.Model):
       seed: of the initial weights.
       partial_channels: K: only 1/K of a node's channels go through the operations (PC-DARTS). For K > 1 the
         mixing weights have one column more, see `MixedOp`.
-      activations: type of what flows between layers, "float32" or "bfloat16"; variables are float32.
+      activations: type of what flows between layers, as "bfloat16"; None: that of variables.
 
     Raises:
       UserError: a cell's channels are not divisible by K.
@@ -42,7 +42,7 @@ class Supernet(keras.Model):
         channels_in: int = 3,
         seed: int = 0,
         partial_channels: int = 1,
-        activations: str = "float32",
+        activations: str | None = None,
     ):
         super().__init__(name="supernet")
         if channels % partial_channels:
@@ -105,7 +105,7 @@ class Supernet(keras.Model):
           tracks: whether running statistics (in training) and the counters of draws move.
 
         Returns:
-          float32 [B, classes].
+          Float [B, classes].
         """
         cell_inputs = self.edge_inputs(mixing_weights, computed)
         with self.packed.unpacked() as scope:

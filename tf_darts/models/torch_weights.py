@@ -96,7 +96,8 @@ def operation_names(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
 
 
 def _numbered(layer: keras.layers.Layer, prefix: str) -> Iterator[Named]:
-    floats = [v for v in layer.variables if v.dtype == "float32"]  # counters of draws are the program's own
+    # Counters of draws are the program's own.
+    floats = [v for v in layer.variables if v.dtype == keras.config.floatx()]
     for i, variable in enumerate(floats):
         yield variable, f"{prefix}own.{i}", VECTOR
 

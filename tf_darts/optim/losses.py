@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-Batch = tuple[tf.Tensor, tf.Tensor]  # images float32 [B, H, W, C], labels int32 [B]
+Batch = tuple[tf.Tensor, tf.Tensor]  # images float [B, H, W, C], labels int32 [B]
 
 
 def loss_and_correct(
@@ -11,13 +11,13 @@ def loss_and_correct(
     """Return a replica's share of the mean cross-entropy, and its number of correct images.
 
     Args:
-      logits: float32 [B, classes].
+      logits: float [B, classes].
       labels: int32 [B].
       total: images in the global batch.
       label_smoothing: share of the target that is spread evenly over all classes.
 
     Returns:
-      Sum of the cross-entropies divided by `total` (float32), correct images (int32).
+      Sum of the cross-entropies divided by `total`, correct images (int32).
     """
     losses, hits = losses_and_hits(logits, labels)
     if label_smoothing:  # the cross-entropy is linear in the target
@@ -39,7 +39,7 @@ def count_in_top(logits: tf.Tensor, labels: tf.Tensor, most: int) -> tf.Tensor:
 
 
 def losses_and_hits(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return each image's cross-entropy, float32 [B], and whether its label's logit is largest, bool [B]."""
+    """Return each image's cross-entropy, float [B], and whether its label's logit is largest, bool [B]."""
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     return losses, _hits(logits, labels)
 

@@ -64,11 +64,13 @@ class SGD(tf.Module):
         """Update the variables once, in replica context, with gradients already summed over replicas.
 
         Returns:
-          The global norm before clipping, float32 scalar.
+          The global norm before clipping, a scalar.
         """
         norm = tf.linalg.global_norm(gradients)
-        scale = tf.minimum(1.0, self._clip_norm / (norm + 1e-6)) if self._clip_norm else tf.ones([])
-        learning_rate = tf.cast(learning_rate, tf.float32)
+        scale = tf.ones([], norm.dtype)
+        if self._clip_norm:
+            scale = tf.minimum(1.0, self._clip_norm / (norm + 1e-6))
+        learning_rate = tf.convert_to_tensor(learning_rate, norm.dtype)
 
         def update(
             variable: tf.Variable,
@@ -131,10 +133,7 @@ class Adam(tf.Module):
     def apply(self, gradients: list[tf.Tensor]) -> None:
         """Update the variables once, in replica context, with gradients already summed over replicas."""
         _update([self.step], lambda step: step.assign_add(1))
-        t = tf.cast(self.step.read_value(), tf.float32)
-        # 1 - b^t with expm1, which keeps its digits where b^t is near 1.
-        correction_1 = -tf.math.expm1(t * tf.math.log(self._beta1)) if self._beta1 else tf.ones([])
-        correction_2 = -tf.math.expm1(t * tf.math.log(self._beta2)) if self._beta2 else tf.ones([])
+        correction_1, correction_2 = self._correction(self._beta1), self._correction(self._beta2)
 
         def update(
             variable: tf.Variable,
@@ -160,3 +159,10 @@ class Adam(tf.Module):
             [correction_1] * count,
             [correction_2] * count,
         )
+
+    def _correction(self, beta: float) -> tf.Tensor:
+        """Return 1 - beta^t, a scalar, with expm1, which keeps its digits where beta^t is near 1."""
+        dtype = self._variables[0].dtype
+        if not beta:
+            return tf.ones([], dtype)
+        return -tf.math.expm1(tf.cast(self.step.read_value(), dtype) * tf.math.log(tf.constant(beta, dtype)))

@@ -3,11 +3,13 @@
 TensorFlow's stateless integers agree everywhere, its stateless floats do not: XLA makes other floats of
 the same bits, so that a step drawn on a TPU would be another one than on a CPU. Here floats are made of
 integers in one place. `uniform` draws bit for bit what `tf.random.stateless_uniform` draws on a CPU;
-`normal` and `gamma` agree to the rounding of logarithms and sines.
+`normal` and `gamma` agree to the rounding of logarithms and sines. In float64 the same numbers are drawn,
+in the steps of float32, and all that is made of them is float64.
 """
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -27,16 +29,16 @@ def uniform(
       high: upper bound.
 
     Returns:
-      float32 of that shape.
+      Floats of that shape (Keras's floatx).
     """
     bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg="philox")
     # The low bits as the mantissa of a number in [1, 2), as TensorFlow does it on a CPU.
     bits = tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(bits, _MANTISSA), _ONE)
-    return (tf.bitcast(bits, tf.float32) - 1.0) * (high - low) + low
+    return tf.cast(tf.bitcast(bits, tf.float32) - 1.0, keras.config.floatx()) * (high - low) + low
 
 
 def normal(shape: Sequence[int] | tf.TensorShape | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Draw standard normal numbers (Box and Muller, 1958), float32; arguments as for `uniform`."""
+    """Draw standard normal numbers (Box and Muller, 1958); arguments as for `uniform`."""
     shape = tf.convert_to_tensor(shape, tf.int32)
     count = tf.reduce_prod(shape)
     u = uniform(tf.stack([(count + 1) // 2, 2]), seed)
@@ -53,11 +55,11 @@ def gamma(alpha: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     A fixed number of proposals takes the place of a loop: XLA has no operation for it.
 
     Args:
-      alpha: shape of each distribution, float32, above 0.
+      alpha: shape of each distribution, above 0.
       seed: int32 [2].
 
     Returns:
-      float32 as alpha; 0 where a draw is below what float32 holds.
+      Of alpha's shape and type; 0 where a draw is below what the type holds.
     """
     proposal, acceptance, boost = (
         tf.random.experimental.stateless_fold_in(seed, kind, alg="philox") for kind in range(3)
@@ -70,7 +72,7 @@ def gamma(alpha: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     positive = tf.maximum(cube, 1e-30)
     bound = 0.5 * x * x + d * (1.0 - positive + tf.math.log(positive))
     accepted = (cube > 0.0) & (tf.math.log1p(-uniform(tries, acceptance)) < bound)
-    first = tf.one_hot(tf.argmax(tf.cast(accepted, tf.int32), 0), GAMMA_TRIES, axis=0)
+    first = tf.one_hot(tf.argmax(tf.cast(accepted, tf.int32), 0), GAMMA_TRIES, axis=0, dtype=x.dtype)
     drawn = d * tf.reduce_sum(first * positive, 0)
     drawn *= tf.where(below, tf.exp(tf.math.log1p(-uniform(alpha.shape, boost)) / alpha), 1.0)
 

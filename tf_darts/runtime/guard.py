@@ -33,10 +33,10 @@ class Guard:
         Args:
           strategy: where the step ran.
           before: from `snapshot`.
-          row: the step's metrics, float32 [metrics].
+          row: the step's metrics, float [metrics].
 
         Returns:
-          float32 [metrics + 1], the last of them `SKIPPED`.
+          Float [metrics + 1], the last of them `SKIPPED`.
         """
         good = tf.reduce_all(tf.math.is_finite(row))
         for variable in self._trained:
@@ -47,7 +47,7 @@ class Guard:
             assign(self._state, kept)
 
         strategy.run(put_back, args=(good, before))
-        return tf.concat([row, [1.0 - tf.cast(good, tf.float32)]], 0)
+        return tf.concat([row, [1.0 - tf.cast(good, row.dtype)]], 0)
 
 
 def counted(skipped: int) -> dict[str, int]:

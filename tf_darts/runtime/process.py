@@ -58,9 +58,36 @@ def set_keras() -> None:
             "TensorFlow's eager execution is off (tf.compat.v1.disable_eager_execution); allowed: a process"
             " where it is on"
         )
-    keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
-    keras.config.set_dtype_policy("float32")
+    set_floats("float32")
+
+
+def set_floats(dtype: str) -> None:
+    """Set the type of all that is computed from now on but activations: floatx and policy of Keras.
+
+    Variables, alpha, mixing weights, schedules, draws, losses and metrics ask `keras.config.floatx()`.
+
+    Args:
+      dtype: "float32" or "float64".
+    """
+    import keras
+
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+
+
+@contextlib.contextmanager
+def floats(dtype: str) -> Iterator[None]:
+    """Set the type as `set_floats` for this block."""
+    import keras
+
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    set_floats(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -43,19 +44,20 @@ class Steps:
         self.metrics, self._given = metrics, given
         self._metrics = metrics if guard is None else (*metrics, guard_lib.SKIPPED)
         self._most, self._skipped = (0 if guard is None else guard.most), 0
+        floats = keras.config.floatx()
 
         # Steps have no control flow on tensors; reading all their code for it would only slow tracing.
         @tf.autograph.experimental.do_not_convert
         def on_replica(number: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             values = step(number, tf.cast(replica, tf.int32), *given)
-            return tf.stack([tf.cast(values[name], tf.float32) for name in metrics])
+            return tf.stack([tf.cast(values[name], floats) for name in metrics])
 
         self.on_replica = on_replica
 
         @tf.function
         def run(first: tf.Tensor, count: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
-            rows = tf.TensorArray(tf.float32, size=count, element_shape=[len(self._metrics), *shape])
+            rows = tf.TensorArray(floats, size=count, element_shape=[len(self._metrics), *shape])
             for i in tf.range(count):
                 before = () if guard is None else guard.snapshot(strategy)
                 shares = strategy.run(on_replica, args=(first + i, *given))
@@ -66,7 +68,7 @@ class Steps:
         self._run = run
 
     def __call__(self, first: int, count: int) -> dict[str, np.ndarray]:
-        """Run steps first .. first+count-1; return each metric, float32 [count, *shape].
+        """Run steps first .. first+count-1; return each metric, float [count, *shape].
 
         Raises:
           UserError: one is not finite, and there is no guard, or it has undone as many as it may; or what a

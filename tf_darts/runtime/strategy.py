@@ -13,8 +13,9 @@ from tf_darts.runtime.scoped import holding
 
 FEW_CORES = 4
 
-# The type of activations, by `runtime.precision`.
-ACTIVATIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
+# The types by `runtime.precision`: of activations, and of all else.
+ACTIVATIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16", "float64": "float64"}
+FLOATS = {"float32": "float32", "mixed_bfloat16": "float32", "float64": "float64"}
 
 
 def start(runtime: ml_collections.ConfigDict, guest: bool = False) -> tf.distribute.Strategy:
@@ -39,12 +40,24 @@ def start(runtime: ml_collections.ConfigDict, guest: bool = False) -> tf.distrib
     if runtime.deterministic and runtime.strategy != "tpu":
         tf.config.experimental.enable_op_determinism()
     made = STRATEGIES[runtime.strategy](runtime)
-    if runtime.precision != "float32" and device_type(made) == "CPU":
+    kind = device_type(made)
+    if runtime.precision == "mixed_bfloat16" and kind == "CPU":
         raise UserError(
             f"config: runtime.precision is {runtime.precision!r} on a CPU, where it is slower than float32;"
-            " allowed: float32, or a GPU or TPU"
+            " allowed: float32, float64, or a GPU or TPU"
         )
+    if runtime.precision == "float64" and kind != "CPU":
+        raise UserError(
+            f"config: runtime.precision is 'float64' on a {kind}; allowed: float32, mixed_bfloat16,"
+            " or a CPU (CUDA_VISIBLE_DEVICES=-1 hides GPUs)"
+        )
+    use_floats(runtime)
     return made
+
+
+def use_floats(runtime: ml_collections.ConfigDict) -> None:
+    """Have what is checked, built and traced from now on be of the type that `runtime.precision` says."""
+    process.set_floats(FLOATS[runtime.precision])
 
 
 def _devices() -> list[str]:

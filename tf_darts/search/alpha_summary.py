@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import keras
 import numpy as np
 
 from tf_darts.errors import UserError
@@ -14,12 +15,12 @@ SKIP = "skip_connect"
 
 
 def alpha_of(space: Space, cell_type: str, epoch: Mapping[str, float]) -> np.ndarray:
-    """Return alpha, float32 [edges, operations], from an epoch's row of metrics.jsonl (see `describe`).
+    """Return alpha, float [edges, operations], from an epoch's row of metrics.jsonl (see `describe`).
 
     Raises:
       KeyError: the row lacks an entry.
     """
-    alpha = np.zeros((len(space.edges), space.num_operations), np.float32)
+    alpha = np.zeros((len(space.edges), space.num_operations), keras.config.floatx())
     for e, edge in enumerate(space.edges):
         for o, name in enumerate(space.candidates[cell_type][e]):
             alpha[e, o] = epoch[f"alpha/{cell_type}/{edge}/{name}"]

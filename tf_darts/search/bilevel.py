@@ -22,7 +22,7 @@ from tf_darts.optim.losses import Batch, loss_and_correct
 from tf_darts.optim.optimizers import SGD, Adam, sum_over_replicas
 from tf_darts.runtime.scoped import holding
 
-MixingWeights = Mapping[str, tf.Tensor]  # float32 [edges, operations] per cell type
+MixingWeights = Mapping[str, tf.Tensor]  # float [edges, operations] per cell type
 
 # Gives the mixing weights of a forward pass, inside its gradient tape; they may depend on alpha.
 Mix = Callable[[], MixingWeights]
@@ -83,10 +83,10 @@ class Bilevel:
     def forward(
         self, images: tf.Tensor, training: bool, mixing_weights: MixingWeights | None = None
     ) -> tf.Tensor:
-        """Compute logits, float32 [B, classes], with the architecture as it stands or other mixing weights.
+        """Compute logits, float [B, classes], with the architecture as it stands or other mixing weights.
 
         Args:
-          images: float32 [B, H, W, C].
+          images: float [B, H, W, C].
           training: whether batch norms use the batch's statistics.
           mixing_weights: None: the architecture's, masks and probe included.
         """
@@ -171,7 +171,7 @@ class Evaluated(NamedTuple):
 
     Attributes:
       gradients: of the loss share, by variable.
-      logits: float32 [B, classes].
+      logits: float [B, classes].
       loss: sum of the slice's losses divided by the global batch.
       correct: number of correct images, int32.
     """

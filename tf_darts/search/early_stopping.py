@@ -10,6 +10,7 @@ import math
 import pathlib
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
@@ -188,6 +189,7 @@ def hessian_times(setup: SearchSetup) -> Callable[..., np.ndarray]:
 
     def times(vector: np.ndarray, batch: int = 0) -> np.ndarray:
         given = batches.given(batch)
-        return product(tf.constant(vector, tf.float32), tf.constant(batch), *given).numpy().astype(np.float64)
+        vector = tf.constant(vector, keras.config.floatx())
+        return product(vector, tf.constant(batch), *given).numpy().astype(np.float64)
 
     return times

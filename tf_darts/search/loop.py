@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_darts.data.batches import Batches, steps_over
@@ -123,7 +124,7 @@ def search_steps(setup: SearchSetup, epochs: Sequence[Epoch], epoch: Epoch, coun
         place, _ = place_of(number)
         now = Now(
             number=number,
-            progress=tf.cast(place, tf.float32) / float(search.epochs),
+            progress=tf.cast(place, keras.config.floatx()) / float(search.epochs),
             learning_rate=cosine(search.learning_rate, search.learning_rate_min, place, search.epochs),
             train_total=count,
             valid_total=batch,

@@ -24,7 +24,7 @@ from tf_darts.registry import METHODS
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import check_steps
-from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
+from tf_darts.runtime.strategy import ACTIVATIONS, check_batch, use_floats
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.search.methods.method import Method
 from tf_darts.spaces import Space
@@ -162,6 +162,7 @@ def check(
       UserError: the batch does not fit the halves or the replicas, or the images the reductions, or a step
         the memory; no genotype fits the budget; or an operation of the user's own does not do what one must.
     """
+    use_floats(config.runtime)
     train = size_of_first_half(config.data, data.train_size)
     smaller = min(train, data.train_size - train)
     method = METHODS.load(config.search.method)(config, space)
@@ -194,6 +195,7 @@ def make(checked: CheckedSearch, strategy: tf.distribute.Strategy) -> SearchSetu
     """
     config, space, method, data = checked.config, checked.space, checked.method, checked.data
     search, runtime = config.search, config.runtime
+    use_floats(runtime)
     transform = Transform(data.mean, data.std, config.data.crop_padding, config.data.flip)
     with strategy.scope(), synchronized_batch_norms(runtime.sync_batch_norm):
         supernet = Supernet(

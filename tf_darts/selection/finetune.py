@@ -8,6 +8,7 @@ which keeps a supernet that has seen its training half for long from fitting it 
 import functools
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 
 from tf_darts.data.batches import Batches, of_passes
@@ -58,11 +59,11 @@ def steps(
             del replica
             now = Now(
                 number=number,
-                progress=tf.constant(1.0),
+                progress=tf.constant(1.0, keras.config.floatx()),
                 learning_rate=(
                     learning_rate(number // passes.per_pass)
                     if learning_rate
-                    else tf.constant(selection.learning_rate)
+                    else tf.constant(selection.learning_rate, keras.config.floatx())
                 ),
                 train_total=count,
                 valid_total=batch,
@@ -124,8 +125,8 @@ def dropped(mask: list[list[bool]], probability: float, seed: tf.Tensor) -> tf.T
     One draw for the whole batch, because mixing weights are the batch's (path dropout: Bender et al., ICML
     2018); training from scratch draws for each image.
     """
-    keep = draws.uniform([len(mask), len(mask[0])], seed) >= probability
-    return tf.where(mask, tf.cast(keep, tf.float32) / (1.0 - probability), 1.0)
+    drawn = draws.uniform([len(mask), len(mask[0])], seed)
+    return tf.where(mask, tf.cast(drawn >= probability, drawn.dtype) / (1.0 - probability), 1.0)
 
 
 def droppable(supernet: Supernet, cell_type: str, columns: int) -> list[list[bool]]:

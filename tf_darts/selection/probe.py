@@ -89,10 +89,12 @@ class Prober(Scorer):
         space = setup.space
         # As many as one decision can have, and the whole; fewer are evaluated where it has fewer.
         most = max(space.num_operations, *(len(space.incoming(node)) for node in space.targets)) + 1
-        rows = next(iter(setup.bilevel.architecture.computed.values()))
+        architecture = setup.bilevel.architecture
+        rows = next(iter(architecture.computed.values()))
+        floats = next(iter(architecture.alpha.values())).dtype
         shape = (most, len(rows), len(rows[0]))  # the same for all cell types
         with setup.strategy.scope():
-            self._masks = tf.Variable(tf.ones(shape), trainable=False, name="probe_masks")
+            self._masks = tf.Variable(tf.ones(shape, floats), trainable=False, name="probe_masks")
             self._count = tf.Variable(most, trainable=False, dtype=tf.int32, name="probes")
         self._steps: dict[tuple[str, int], ProbeSteps] = {}
 
@@ -113,7 +115,7 @@ class Prober(Scorer):
         whole = [len(removals)] if beside_whole else []
         running, done = list(range(len(removals))), 0
         while done < steps.per_pass and running:
-            masks = np.ones(self._masks.shape, np.float32)
+            masks = np.ones(self._masks.shape, self._masks.dtype.as_numpy_dtype)
             for place, i in enumerate(running):
                 masks[place] = mask_without(architecture, cell_type, *removals[i])
             self._masks.assign(masks)  # all: an assignment to a slice reaches one replica only
@@ -151,10 +153,10 @@ class Prober(Scorer):
             ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
                 logits = probe_logits(supernet, cell_type, masks[i], shared, weights, computed)
                 loss, hit = losses_and_hits(logits, labels)
-                return i + 1, correct.write(i, tf.cast(hit, tf.float32)), losses.write(i, loss)
+                return i + 1, correct.write(i, tf.cast(hit, loss.dtype)), losses.write(i, loss)
 
             def empty() -> tf.TensorArray:
-                return tf.TensorArray(tf.float32, size=most, element_shape=labels.shape)
+                return tf.TensorArray(masks.dtype, size=most, element_shape=labels.shape)
 
             _, correct, losses = tf.while_loop(
                 lambda i, *_: i < self._count,
@@ -197,7 +199,7 @@ class Seen:
         return Seen(self.correct + other.correct, self.losses + other.losses)
 
     def values(self, criterion: str) -> np.ndarray:
-        """Return what a criterion of `RACEABLE` averages: float32 [images], in the order of the pass."""
+        """Return what a criterion of `RACEABLE` averages: float [images], in the order of the pass."""
         return np.concatenate(self.correct if criterion == "accuracy" else self.losses)
 
     def score(self) -> Score:

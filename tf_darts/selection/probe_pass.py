@@ -21,7 +21,7 @@ Removal = tuple[int, int | None]  # an edge, and one of its operations or None: 
 
 
 def mask_without(architecture: Architecture, cell_type: str, edge: int, operation: int | None) -> np.ndarray:
-    """Return a probe mask: float32, of the shape of the cell type's mixing weights, 1 but where it removes.
+    """Return a probe mask: floats, of the shape of the cell type's mixing weights, 1 but where it removes.
 
     Args:
       architecture: whose mixing weights it is for.
@@ -30,7 +30,7 @@ def mask_without(architecture: Architecture, cell_type: str, edge: int, operatio
       operation: what is removed of it; None: the whole edge.
     """
     rows = architecture.computed[cell_type]
-    mask = np.ones((len(rows), len(rows[0])), np.float32)
+    mask = np.ones((len(rows), len(rows[0])), architecture.alpha[cell_type].dtype.as_numpy_dtype)
     mask[edge, slice(None) if operation is None else operation] = 0.0
     return mask
 
@@ -105,7 +105,7 @@ def probe_logits(
     mixing_weights: Mapping[str, tf.Tensor],
     computed: Computed | None = None,
 ) -> tf.Tensor:
-    """Compute the logits of a probe, float32 [B, classes].
+    """Compute the logits of a probe, float [B, classes].
 
     They equal those of a whole pass with masked mixing weights to the last bit: every sum has the same terms
     in the same order.

@@ -19,7 +19,7 @@ from tf_darts.runtime.steps import Steps, in_place
 PURPOSE = "selection/probe"
 METRICS = ("correct", "loss")
 
-# A batch, images and labels -> whether each image is correct and its loss, both float32 [probes, images].
+# A batch, images and labels -> whether each image is correct and its loss, both float [probes, images].
 Scores = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -110,7 +110,7 @@ class ProbeSteps:
           done: batches of it that were done before.
 
         Returns:
-          `METRICS` by name, float32 [probes, images], and the number of batches.
+          `METRICS` by name, float [probes, images], and the number of batches.
         """
         if done == self._full and self._last_step is not None:
             return {name: rows[0] for name, rows in self._last_step(pass_index, 1).items()}, 1

@@ -2,9 +2,12 @@
 
 import collections
 import dataclasses
+import pathlib
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 
+import keras
 import numpy as np
 
 from tf_darts.data import npz
@@ -15,8 +18,11 @@ from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
 from tf_darts.spaces import Space
 
-# Largest relative error by what a quantity is: float32 on two frameworks, and how far steps amplify it.
-OUTPUT, GRADIENT, AFTER_STEPS = 1e-5, 1e-4, 1e-3
+# What a quantity is, for its tolerance: the result of a pass, a gradient, or what steps have amplified.
+OUTPUT, GRADIENT, AFTER_STEPS = range(3)
+# Largest relative error, by the type that is computed in: float32 on two frameworks; float64, in which
+# rounding is far from every kink.
+TOLERANCES = {"float32": (1e-5, 1e-4, 1e-3), "float64": (1e-9, 1e-9, 1e-7)}
 NUDGE, NUDGES = 1e-6, 6  # relative size of the changes, and how often they are tried
 ALLOWED_MOVES = 2.0  # a difference may be so many times what the nudges do: both sides have rounded
 
@@ -33,6 +39,9 @@ class Comparison:
       tolerance: largest error accepted.
       moved: how far our own value moves when weights and images change by a millionth, measured as the
         error is; 0 if not tried.
+      ours_from_exact: how far our value is from the one in float64, measured as the error is; None where
+        that is not known.
+      file_from_exact: how far the file's value is.
     """
 
     quantity: str
@@ -40,6 +49,8 @@ class Comparison:
     error: float
     tolerance: float
     moved: float = 0.0
+    ours_from_exact: float | None = None
+    file_from_exact: float | None = None
 
     @property
     def within(self) -> bool:
@@ -89,6 +100,27 @@ class ReferenceFile(Mapping):
             }
         )
 
+    def exact(self, path: str) -> "ReferenceFile | None":
+        """Return the file of the same inputs computed in float64, NAME_float64.npz beside NAME.npz.
+
+        Args:
+          path: of this file.
+
+        Returns:
+          None where there is none, or one of other inputs, with a warning.
+        """
+        beside = pathlib.Path(path).with_suffix("")
+        beside = beside.with_name(f"{beside.name}_float64.npz")
+        if not beside.exists():
+            return None
+        found = ReferenceFile.read(str(beside))
+        given = [key for key in self if re.fullmatch(r"(state|alpha)/.+|[xy](_train|_valid)?", key)]
+        other = [key for key in given if key not in found or not np.array_equal(found[key], self[key])]
+        if other:
+            print(f"warning: {beside} is left out: its {other[0]} is not that of {path}", file=sys.stderr)
+            return None
+        return found
+
     def __getitem__(self, key: str) -> np.ndarray:
         if key not in self._arrays:
             raise UserError(f"file: the array {key!r} is missing")
@@ -108,7 +140,7 @@ class ReferenceFile(Mapping):
         return {k[len(prefix) :]: v for k, v in self._arrays.items() if k.startswith(prefix)}
 
     def batch(self, images_key: str, labels_key: str, model: Supernet | Network) -> tuple:
-        """Return images as float32 NHWC and labels as int32, checked to be what the model takes."""
+        """Return images NHWC of the type that is computed in, and labels int32; both must suit the model."""
         images, labels = self[images_key], self[labels_key]
         channels = model.body.stem.conv.shape[2]
         multiple = 2 ** sum(block.reduction for block in model.body.layout)
@@ -123,7 +155,7 @@ class ReferenceFile(Mapping):
                 f"file: {labels_key} of shape {labels.shape} has to hold {len(images)} labels,"
                 f" integers from 0 to {classes - 1}"
             )
-        return images.transpose(0, 2, 3, 1).astype(np.float32), labels.astype(np.int32)
+        return images.transpose(0, 2, 3, 1).astype(keras.config.floatx()), labels.astype(np.int32)
 
     def genotype(self, space: Space) -> Genotype:
         """Return the genotype, which is stored as text."""
@@ -135,13 +167,20 @@ class ReferenceFile(Mapping):
             text.decode("utf-8", "replace") if isinstance(text, bytes) else text, space
         )
 
-    def compare(self, quantity: str, prefix: str, ours: Mapping[str, np.ndarray], tolerance: float) -> None:
+    def compare(self, quantity: str, prefix: str, ours: Mapping[str, np.ndarray], kind: int) -> None:
         """Compare each array under `prefix` that the file has and `ours` names.
+
+        Args:
+          quantity: the group that it is reported in.
+          prefix: what keys of the file begin with.
+          ours: our values, by the rest of the key.
+          kind: `OUTPUT`, `GRADIENT` or `AFTER_STEPS`.
 
         Raises:
           UserError: an array has another shape than ours.
         """
         theirs = {k: v for k, v in self.under(prefix).items() if k in ours}
+        tolerance = TOLERANCES[keras.config.floatx()][kind]
         largest = max((np.abs(v).max() for v in theirs.values()), default=0.0)
         for name, value in theirs.items():
             if value.shape != np.shape(ours[name]):
@@ -149,8 +188,12 @@ class ReferenceFile(Mapping):
             scale = max(np.abs(value).max(), 1e-3 * largest, 1e-30)
             self.ours[prefix + name] = np.asarray(ours[name], np.float64)
             self.scale[prefix + name] = scale
-            difference = np.abs(self.ours[prefix + name] - value).max()
-            self.comparisons.append(Comparison(quantity, prefix + name, difference / scale, tolerance))
+            error = self.distance(prefix + name, value)
+            self.comparisons.append(Comparison(quantity, prefix + name, error, tolerance))
+
+    def distance(self, key: str, other: np.ndarray) -> float:
+        """Return how far our value is from another one, as errors are measured."""
+        return float(np.abs(self.ours[key] - other).max() / self.scale[key])
 
     def equal(self, quantity: str, key: str, theirs, ours) -> None:
         """Compare what has to be the same, stored under `key`."""
@@ -159,22 +202,40 @@ class ReferenceFile(Mapping):
 
 
 def report(comparisons: list[Comparison]) -> str:
-    """Return a table: for each quantity the number of arrays, the largest error, its key, and the verdict."""
+    """Return a table: for each quantity the number of arrays, the largest error, its key, and the verdict.
+
+    Where values in float64 are known, it has the largest distance of both sides from them too.
+    """
     groups = collections.defaultdict(list)
     for comparison in comparisons:
         groups[comparison.quantity].append(comparison)
-    lines = [f"{'quantity':<24}{'arrays':>7}{'largest error':>15}{'tolerance':>11}  verdict  where"]
+    known = any(c.ours_from_exact is not None for c in comparisons)
+    exact = f"{'ours-float64':>14}{'file-float64':>14}" if known else ""
+    lines = [f"{'quantity':<24}{'arrays':>7}{'largest error':>15}{'tolerance':>11}{exact}  verdict  where"]
     for quantity, members in groups.items():
         worst = max(members, key=lambda c: (not c.passed, c.error))
         verdict = "BEYOND" if not worst.passed else "ok" if worst.within else "ok (*)"
+        exact = "".join(f"{distance:>14}" for distance in _from_exact(members)) if known else ""
         lines.append(
-            f"{quantity:<24}{len(members):>7}{worst.error:>15.2e}{worst.tolerance:>11.0e}  {verdict:<7}"
-            f"  {worst.key}"
+            f"{quantity:<24}{len(members):>7}{worst.error:>15.2e}{worst.tolerance:>11.0e}{exact}"
+            f"  {verdict:<7}  {worst.key}"
         )
-    rounded = sum(c.passed and not c.within for c in comparisons)
+    rounded = [c for c in comparisons if c.passed and not c.within]
     if rounded:
         lines.append(
-            f"(*) {rounded} arrays are beyond the tolerance, but no further than our own values move when"
-            f" weights and images change by {NUDGE:g}:\n    a ReLU or max pooling is at its kink."
+            f"(*) {len(rounded)} arrays are beyond the tolerance, but no further than our own values move"
+            f" when weights and images change by {NUDGE:g}:\n    a ReLU or max pooling is at its kink."
         )
+        if known:
+            ours, theirs = _from_exact(rounded)
+            lines[-1] += f" From float64, ours are up to {ours} away and the file's {theirs}."
     return "\n".join(lines)
+
+
+def _from_exact(comparisons: Iterable[Comparison]) -> list[str]:
+    """Return the largest distance of ours and of the file's values from float64, as text; "" if unknown."""
+    texts = []
+    for name in ("ours_from_exact", "file_from_exact"):
+        distances = [d for c in comparisons if (d := getattr(c, name)) is not None]
+        texts.append(f"{max(distances):.2e}" if distances else "")
+    return texts

@@ -43,7 +43,7 @@ def training_steps(setup: TrainingSetup) -> PassSteps:
             keep = None
             if training.drop_path:
                 # Linear over the epochs: 0 in the first, never quite the final value.
-                probability = training.drop_path * tf.cast(epoch, tf.float32) / training.epochs
+                probability = training.drop_path * tf.cast(epoch, keras.config.floatx()) / training.epochs
                 share = count // replicas
                 keep = step_lib.drop_path_factors(
                     draw_seed(seed, "training/drop_path", number),

@@ -63,7 +63,7 @@ def predict(
       strategy: where it runs.
       images: the set; what does not divide among the replicas at its end is left out.
       batch_size: global batch.
-      forward: images float32 [B, H, W, C] -> logits float32 [B, classes].
+      forward: images float [B, H, W, C] -> logits float [B, classes].
       steps_per_call: batches per call from the host.
     """
     replicas = strategy.num_replicas_in_sync
@@ -73,8 +73,8 @@ def predict(
             del number
             labels, probabilities = batch[1], tf.nn.softmax(forward(batch[0]))
             values = {
-                "labels": tf.cast(labels, tf.float32),
-                "predicted": tf.cast(tf.argmax(probabilities, -1), tf.float32),
+                "labels": tf.cast(labels, probabilities.dtype),
+                "predicted": tf.cast(tf.argmax(probabilities, -1), probabilities.dtype),
                 "probability": tf.reduce_max(probabilities, -1),
             }
             return {name: in_place(value, replica, replicas) for name, value in values.items()}

@@ -19,7 +19,7 @@ from tf_darts.optim.optimizers import SGD
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import check_steps
-from tf_darts.runtime.strategy import ACTIVATIONS, check_batch
+from tf_darts.runtime.strategy import ACTIVATIONS, check_batch, use_floats
 from tf_darts.spaces import Space
 
 
@@ -79,6 +79,7 @@ def check(
         memory, or the auxiliary head the images; or an operation of the user's own does not do what one
         must.
     """
+    use_floats(config.runtime)
     training, space = config.training, spaces.with_stem(space, config.training.stem)
     check_batch("training.batch_size", training.batch_size, data.train_size, replicas)
     check_crops(config.data.crop_padding, data.image_shape)
@@ -108,6 +109,7 @@ def make(
       data: the data.
       strategy: where steps run.
     """
+    use_floats(config.runtime)
     training = config.training
     space = spaces.with_stem(space, training.stem)
     transform = Transform(

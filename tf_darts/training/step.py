@@ -20,18 +20,20 @@ def network_loss(
     """Return this replica's share of: mean cross-entropy + auxiliary_weight * the auxiliary head's.
 
     Args:
-      logits: float32 [B, classes].
-      auxiliary_logits: float32 [B, classes] or None.
+      logits: float [B, classes].
+      auxiliary_logits: float [B, classes] or None.
       labels: int32 [B].
       total: images in the global batch, by which sums are divided.
       auxiliary_weight: weight of the auxiliary loss.
       label_smoothing: share of the target spread evenly over all classes, in both losses.
 
     Returns:
-      float32 scalar.
+      A scalar.
     """
     classes = logits.shape[-1]
-    targets = tf.one_hot(labels, classes) * (1.0 - label_smoothing) + label_smoothing / classes
+    targets = (
+        tf.one_hot(labels, classes, dtype=logits.dtype) * (1.0 - label_smoothing) + label_smoothing / classes
+    )
     loss = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
     if auxiliary_logits is not None:
         loss += auxiliary_weight * tf.nn.softmax_cross_entropy_with_logits(targets, auxiliary_logits)
@@ -47,17 +49,17 @@ def drop_path_factors(
 
     Args:
       seed: int32 [2].
-      probability: p, float32 scalar in [0, 1).
+      probability: p, a scalar in [0, 1).
       edges: number of edges.
       total: images in the global batch.
       share: images of this replica.
       offset: its first image, int32 scalar.
 
     Returns:
-      float32 [edges, share, 1, 1, 1].
+      Float [edges, share, 1, 1, 1].
     """
     uniform = draws.uniform([edges, total], seed)
-    keep = tf.cast(uniform >= probability, tf.float32) / (1.0 - probability)
+    keep = tf.cast(uniform >= probability, uniform.dtype) / (1.0 - probability)
     return tf.slice(keep, [0, offset], [edges, share])[:, :, None, None, None]
 
 
@@ -88,6 +90,6 @@ def training_step(
     norm = optimizer.apply(sum_over_replicas(gradients), learning_rate)
     return {
         "train_loss": loss,
-        "train_accuracy": tf.cast(count_correct(logits, labels), tf.float32) / float(total),
+        "train_accuracy": tf.cast(count_correct(logits, labels), loss.dtype) / float(total),
         "gradient_norm": norm / float(tf.distribute.get_replica_context().num_replicas_in_sync),
     }

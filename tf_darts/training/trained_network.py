@@ -9,12 +9,14 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts import spaces
+from tf_darts.config.depends import PRECISION
 from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.models.network import Network
 from tf_darts.models.residual_network import ResidualNetwork
-from tf_darts.runtime import command
+from tf_darts.runtime import command, process
+from tf_darts.runtime.strategy import FLOATS
 from tf_darts.spaces import Space
 from tf_darts.workdir import checkpoints
 from tf_darts.workdir.data_record import DataRecord
@@ -66,8 +68,22 @@ class TrainedNetwork:
         Raises:
           UserError: the checkpoint is missing or damaged.
         """
+        recorded = FLOATS[self.config.runtime.precision]
+        with process.floats(recorded):
+            network = self._new()
+            checkpoints.load_from(self.folder, network=network)
+        if recorded == "float32":
+            return network
+        with process.floats("float32"):
+            rounded = self._new()
+        for variable, value in zip(rounded.variables, network.variables, strict=True):
+            variable.assign(value.numpy())
+        return rounded
+
+    def _new(self) -> Network:
+        """Return the network as it was before its training."""
         training = self.config.training
-        network = Network(
+        return Network(
             spaces.with_stem(self.space, training.stem),
             self.genotype,
             training.channels,
@@ -76,8 +92,6 @@ class TrainedNetwork:
             self.images.image_shape[-1],
             bool(training.auxiliary_weight),
         )
-        checkpoints.load_from(self.folder, network=network)
-        return network
 
 
 def finished(workdir: str) -> list[str]:
@@ -103,7 +117,10 @@ def read(workdir: str, name: str, config: ml_collections.ConfigDict) -> TrainedN
         raise UserError(f"--workdir: {folder} holds no finished training; {allowed}")
     recorded = read_config(folder / "config.json")
     text, rival = recorded.pop("genotype"), recorded.pop("rival", {})
+    precision = recorded.pop(PRECISION, "float32")
     config = config_lib.validate(ml_collections.ConfigDict(config.to_dict() | recorded))
+    if FLOATS[precision] != FLOATS[config.runtime.precision]:  # the work directory was begun with another
+        config.runtime.precision = precision
     space = spaces.with_stem(spaces.of(config), config.training.stem)
     residual = ResidualNetwork.of_record(rival["network"]) if "network" in rival else None
     space = space if residual is None else residual.space(space)

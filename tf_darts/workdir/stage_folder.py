@@ -12,6 +12,7 @@ import ml_collections
 import tf_darts
 from tf_darts import config as config_lib
 from tf_darts import spaces
+from tf_darts.config.depends import PRECISION
 from tf_darts.errors import UserError
 from tf_darts.workdir import files
 from tf_darts.workdir.data_record import NAME as DATA
@@ -124,6 +125,9 @@ class StageFolder:
         old = read_config(path)
         # A field that the program of that time did not have is one whose default changes nothing.
         new = self.depends_on()
+        if PRECISION in old.keys() | new.keys():  # recorded where it is float64
+            old.setdefault(PRECISION, "float32")
+            new.setdefault(PRECISION, self._config.runtime.precision)
         changed = config_lib.differences(_completed(old, _part(config_lib.default(), self._sections)), new)
         changed = [line for line in changed if line.partition(":")[0] not in free]
         if changed:

@@ -78,7 +78,8 @@ def supernet_folder(number: int) -> str:
 def search_stage(workdir: str, config: ml_collections.ConfigDict, folder: str = SEARCH) -> StageFolder:
     """Return the folder of the search, or another one that becomes it."""
     sections = config_lib.search_sections(config)
-    return StageFolder(workdir, folder, config, sections, depends.of_deciding_search(config))
+    more = depends.of_deciding_search(config) | depends.of_precision(config)
+    return StageFolder(workdir, folder, config, sections, more)
 
 
 def selection_name(config: ml_collections.ConfigDict) -> str:
@@ -92,7 +93,8 @@ def selection_stage(workdir: str, config: ml_collections.ConfigDict) -> StageFol
     # The folder says the name, whether or not the config does; of a table the content matters.
     folder = f"selection/{selection_name(config)}"
     free = ("selection.name", "selection.latency_table")
-    return StageFolder(workdir, folder, config, sections, depends.of_budget(config), free)
+    more = depends.of_budget(config) | depends.of_precision(config)
+    return StageFolder(workdir, folder, config, sections, more, free)
 
 
 def training_stage(
@@ -111,5 +113,6 @@ def training_stage(
       genotype: the text form.
       rival: what is kept of a rival (`whole_way.rivals`); None: it is none.
     """
-    more = {"genotype": genotype} | ({} if rival is None else {"rival": dict(rival)})
+    more = {"genotype": genotype} | depends.of_precision(config)
+    more |= {} if rival is None else {"rival": dict(rival)}
     return StageFolder(workdir, f"training/{name}", config, ("data", "training"), more)

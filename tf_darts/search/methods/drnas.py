@@ -17,7 +17,7 @@ from tf_darts.search.methods.method import Method, Now
 
 
 def concentration(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
-    """Return elu(alpha) + 1 of each operation, float32 [edges, operations]; 0 where not open."""
+    """Return elu(alpha) + 1 of each operation, float [edges, operations]; 0 where not open."""
     # Not tf.nn.elu, which is exactly -1 from alpha = -17 on: a row of zeros has no mean.
     positive = tf.where(alpha > 0.0, alpha + 1.0, tf.exp(tf.clip_by_value(alpha, -20.0, 0.0)))
     return tf.where(open_operations, positive, 0.0)
@@ -38,8 +38,8 @@ def draw(alpha: tf.Tensor, open_operations: tf.Tensor, seed: tf.Tensor) -> tf.Te
 
 
 def distance(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
-    """Return KL(Dir(concentration) || Dir(1)), summed over edges: float32 scalar."""
-    mask = tf.cast(open_operations, tf.float32)
+    """Return KL(Dir(concentration) || Dir(1)), summed over edges: a scalar."""
+    mask = tf.cast(open_operations, alpha.dtype)
     shape = tf.where(open_operations, concentration(alpha, open_operations), 1.0)
     total, number = tf.reduce_sum(mask * shape, -1), tf.reduce_sum(mask, -1)
     apart = tf.math.digamma(shape) - tf.math.digamma(total)[:, None]

@@ -44,12 +44,12 @@ class Gdas(Method):
 def straight_through(
     architecture: Architecture, cell_type: str, seed: tf.Tensor, temperature: tf.Tensor
 ) -> tf.Tensor:
-    """Return one-hot rows with the gradient of the softmax: float32 [edges, operations]."""
+    """Return one-hot rows with the gradient of the softmax: float [edges, operations]."""
     mask = architecture.open_operations[cell_type].read_value()
     logits = tf.math.log(tf.maximum(architecture.probabilities()[cell_type], 1e-30))
     uniform = draws.uniform(logits.shape, seed, 1e-20, 1.0)
     noisy = (logits - tf.math.log(-tf.math.log(uniform))) / temperature
     soft = tf.nn.softmax(tf.where(mask, noisy, -1e9))
-    hard = tf.one_hot(tf.argmax(soft, -1), soft.shape[-1])
+    hard = tf.one_hot(tf.argmax(soft, -1), soft.shape[-1], dtype=soft.dtype)
     # Not (hard - soft) + soft, which rounding takes off 0 and 1.
     return hard + (soft - tf.stop_gradient(soft))

@@ -26,8 +26,8 @@ class Now:
 
     Attributes:
       number: of the step in its stage, int32 scalar.
-      progress: share of the search's epochs that are over, float32 scalar; 1 in the selection's fine-tuning.
-      learning_rate: of the weights, float32 scalar.
+      progress: share of the search's epochs that are over, a scalar; 1 in the selection's fine-tuning.
+      learning_rate: of the weights, a scalar.
       train_total: images in the global training batch.
       valid_total: images in the global validation batch.
       trains_alpha: whether the method may train alpha yet (`search.alpha_warmup_epochs`).
@@ -156,5 +156,5 @@ class Method:
 
 
 def _shares(half: str, evaluated: Evaluated, total: int) -> dict[str, tf.Tensor]:
-    accuracy = tf.cast(evaluated.correct, tf.float32) / total
+    accuracy = tf.cast(evaluated.correct, evaluated.loss.dtype) / total
     return {f"{half}_loss": evaluated.loss, f"{half}_accuracy": accuracy}

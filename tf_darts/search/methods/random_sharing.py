@@ -32,7 +32,7 @@ def draw(architecture: Architecture, cell_type: str, seed: tf.Tensor) -> tf.Tens
     """Draw an architecture of what is still open: as many input edges of a node as a genotype keeps.
 
     Returns:
-      float32 [edges, operations]; one-hot rows, zeros where an edge is left out.
+      Float [edges, operations]; one-hot rows, zeros where an edge is left out.
     """
     space, is_open = architecture.space, architecture.open_operations[cell_type].read_value()
     may_hold = is_open & candidates_mask(space, cell_type)
@@ -40,7 +40,7 @@ def draw(architecture: Architecture, cell_type: str, seed: tf.Tensor) -> tf.Tens
     may_hold = tf.where(tf.reduce_any(may_hold, -1, keepdims=True), may_hold, is_open)
     edges, operations = may_hold.shape
     keys = draws.uniform([edges, operations + 1], seed)
-    rows = tf.one_hot(tf.argmax(tf.where(may_hold, keys[:, :-1], -1.0), -1), operations)
+    rows = tf.one_hot(tf.argmax(tf.where(may_hold, keys[:, :-1], -1.0), -1), operations, dtype=keys.dtype)
     if space.kept_edges is None:
         return rows
     # Of the edges into a node, those of the largest keys.

@@ -107,7 +107,7 @@ def perturbed(rows: tf.Tensor, free: tf.Tensor, radius: float | tf.Tensor, seed:
     """Add uniform noise within the radius to rows where they are free, and return to the simplex.
 
     Args:
-      rows: float32 [edges, operations], each row a distribution or zeros.
+      rows: float [edges, operations], each row a distribution or zeros.
       free: bool, of the same shape.
       radius: of the noise.
       seed: int32 [2].
@@ -123,7 +123,7 @@ def _on_simplex(plain: tf.Tensor, moved: tf.Tensor, free: tf.Tensor) -> tf.Tenso
     """
     clipped = tf.where(free, tf.clip_by_value(moved, 0.0, 1.0), 0.0)
     total = tf.reduce_sum(clipped, -1, keepdims=True)
-    largest = tf.one_hot(tf.argmax(tf.where(free, moved, -1e9), -1), moved.shape[-1])
+    largest = tf.one_hot(tf.argmax(tf.where(free, moved, -1e9), -1), moved.shape[-1], dtype=moved.dtype)
     scaled = tf.where(total > 0.0, clipped / tf.where(total > 0.0, total, 1.0), largest)
     return tf.where(tf.reduce_any(free, -1, keepdims=True), scaled, plain)
 

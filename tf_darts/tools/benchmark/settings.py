@@ -5,10 +5,9 @@ from typing import Any
 
 import ml_collections
 
-from tf_darts import config as config_lib
 from tf_darts import registry
 from tf_darts.config import limits
-from tf_darts.config.field import Field, flag_field, integer_field, number_field
+from tf_darts.config.field import Field, flag_field, integer_field, number_field, one_of_field
 from tf_darts.errors import UserError, show
 from tf_darts.tools.benchmark import cases
 
@@ -89,9 +88,11 @@ FIELDS: dict[str, dict[str, Field]] = {
             0, "threads across operations; 0: the library's default", limit=limits.THREADS
         ),
         "deterministic": flag_field(True, "as the programs' runtime.deterministic"),
-        "precision": dataclasses.replace(
-            config_lib.FIELDS["runtime"]["precision"],
-            doc="as the programs' runtime.precision; mixed_bfloat16 needs a GPU",
+        "precision": one_of_field(
+            "float32",
+            "as the programs' runtime.precision; mixed_bfloat16 needs a GPU",
+            "float32",
+            "mixed_bfloat16",
         ),
         "limit_size": number_field(1.0, "factor on the sizes with which the limit is measured", 0.01, 4.0),
     },
