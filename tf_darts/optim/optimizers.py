@@ -69,7 +69,7 @@ class SGD(tf.Module):
         norm = tf.linalg.global_norm(gradients)
         scale = tf.ones([], norm.dtype)
         if self._clip_norm:
-            scale = tf.minimum(1.0, self._clip_norm / (norm + 1e-6))
+            scale = tf.minimum(scale, self._clip_norm / (norm + 1e-6))
         learning_rate = tf.convert_to_tensor(learning_rate, norm.dtype)
 
         def update(

@@ -27,5 +27,5 @@ def learning_rate(training: ml_collections.ConfigDict, epoch: tf.Tensor | int) -
     else:
         rate = first * training.decay**done
     if training.warmup_epochs:
-        rate *= tf.minimum(1.0, (done + 1.0) / float(training.warmup_epochs))
+        rate *= tf.minimum(tf.constant(1.0, done.dtype), (done + 1.0) / float(training.warmup_epochs))
     return rate

@@ -7,13 +7,15 @@ from tf_darts import spaces
 from tf_darts.cli import verify as cli
 from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.runtime import process
 
 
 @pytest.fixture
 def flags(monkeypatch):
-    def set_to(files, names):
+    def set_to(files, names, precision="float32"):
         monkeypatch.setattr(cli, "_FILE", type("Flag", (), {"value": files}))
         monkeypatch.setattr(cli, "_SPACE", type("Flag", (), {"value": names}))
+        monkeypatch.setattr(cli, "_PRECISION", type("Flag", (), {"value": precision}))
 
     return set_to
 
@@ -38,6 +40,10 @@ def test_the_program_says_whether_all_agrees(tmp_path, flags, capsys):
     output = capsys.readouterr().out
     assert output.count("quantity") == 2 and "BEYOND" in output and "train_loss" in output
     assert output.splitlines()[-1].startswith("differs: 1 of ")
+
+    flags([right], ["nas_bench_201"], "float64")
+    with process.floats("float32"), pytest.raises(UserError, match="train_logits of .* is float32; allowed"):
+        cli.program()
 
 
 @pytest.mark.parametrize(

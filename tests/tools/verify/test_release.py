@@ -15,7 +15,7 @@ def test_the_nas_bench_201_supernet_of_the_release(shared):
     )
     assert beyond(comparisons) == []
     assert {c.quantity for c in comparisons} == QUANTITIES_OF_A_SUPERNET
-    assert len(comparisons) == 149
+    assert len(comparisons) == 221
 
 
 def test_the_darts_network_of_the_release(shared):
@@ -38,7 +38,7 @@ def test_the_darts_supernet_of_the_release(shared):
     comparisons = verify.verify(str(shared / "reference/supernet_darts.npz"), spaces.get("darts"))
     assert beyond(comparisons) == []
     assert {c.quantity for c in comparisons} == QUANTITIES_OF_A_SUPERNET
-    assert len(comparisons) == 1155
+    assert len(comparisons) == 1759
 
 
 # What is wrong in a file is found, and where.
