@@ -3,7 +3,8 @@
 import difflib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import ml_collections
 from absl import flags
@@ -42,11 +43,14 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 
 
-def load_config(table: str | None = None) -> ml_collections.ConfigDict:
+def load_config(
+    table: str | None = None, own_images: Mapping[str, Any] | None = None
+) -> ml_collections.ConfigDict:
     """Return the valid config that the flags describe.
 
     Args:
       table: the value of --table, if the program has it.
+      own_images: the values of the flags that stand for fields of this section, if the program has them.
 
     Raises:
       UserError: no config, or one that is not valid.
@@ -61,6 +65,10 @@ def load_config(table: str | None = None) -> ml_collections.ConfigDict:
     if table is not None:
         with config.unlocked():
             config.update({"report": {"table": table}})
+    for name, value in (own_images or {}).items():
+        if value is not None:
+            with config.unlocked():
+                config.update({"own_images": {name: value}})
     if _TPU.value is not None:
         with config.unlocked():
             config.update({"runtime": {"strategy": "tpu", "tpu": _TPU.value}})
@@ -70,6 +78,14 @@ def load_config(table: str | None = None) -> ml_collections.ConfigDict:
         if path:  # recorded in the work directory, where it has to mean the same from anywhere
             config[section][field] = os.path.abspath(os.path.expanduser(path))
     return config
+
+
+def given_fields() -> frozenset[str]:
+    """Return the names of the config's fields that flags of this command set, a shorthand's too."""
+    given = {*config_flags.get_override_values(flags.FLAGS["config"])}
+    if _DATA_DIR.value is not None:
+        given.add("data.path")
+    return frozenset(given)
 
 
 def workdir() -> str:

@@ -240,6 +240,6 @@ def fitted(
         return low, beside
     needed = used + sum(seconds(epochs if fixed else min(FEWEST, epochs), ()).values()) / MARGIN
     raise UserError(
-        f"config: own_images.hours is {hours:g}; allowed: at least {needed / 3600:.2g} for these images here, or"
-        " fewer images (--config.data.limit_train)"
+        f"config: own_images.hours is {hours:g}; allowed: at least {needed / 3600:.2g} for these images here,"
+        " or fewer images (--config.data.limit_train)"
     )
