@@ -26,8 +26,8 @@ _PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
     ["float32", "float64"],
-    "What to compute in. float64, on a CPU, is for files whose values were computed in float64. Tolerances are"
-    " then 1e-9, and 1e-7 after three steps, and nothing beyond them is excused.",
+    "What to compute in. float64, on a CPU, is for files whose values were computed in float64. Tolerances"
+    " are then 1e-9, and 1e-7 after three steps, and nothing beyond them is excused.",
 )
 
 

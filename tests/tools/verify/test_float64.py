@@ -147,10 +147,9 @@ def test_both_distances_from_float64_are_told(network, tmp_path, capsys):
 # What a wrong formula does.
 
 
-def same_padding(x, kernel, stride=1, dilation=1):
+def same_padding(x, kernel, stride=1):
     """Pad as TensorFlow does by default, at stride 2 on one side only."""
-    kernel = tf.cast(kernel, x.dtype)
-    return tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "SAME", dilations=[dilation] * 2)
+    return tf.nn.conv2d(x, tf.cast(kernel, x.dtype), stride, "SAME")
 
 
 def padding_in_the_divisor(x, stride=1):
@@ -174,7 +173,7 @@ def decay_before_clipping(optimizer, gradients, learning_rate):
 
 # What is changed, and the file that has it.
 MUTANTS = {
-    "padding": (primitives, "depthwise_conv", same_padding, "network_darts"),
+    "padding": (primitives, "conv", same_padding, "supernet_nas_bench_201"),
     "divisor": (primitives, "avg_pool_3x3", padding_in_the_divisor, "supernet_nas_bench_201"),
     "momentum": (batch_norm, "BATCH_NORM_MOMENTUM", 0.99, "supernet_nas_bench_201"),
     "epsilon": (batch_norm, "BATCH_NORM_EPSILON", 1e-3, "supernet_nas_bench_201"),
