@@ -10,7 +10,7 @@ from tf_darts.errors import UserError
 from tf_darts.registry import METHODS
 from tf_darts.runtime import process, strategy
 from tf_darts.runtime.progress import Progress
-from tf_darts.search import loop, supernet_file
+from tf_darts.search import early_stopping, loop, supernet_file
 from tf_darts.selection import finetune
 from tf_darts.selection import select as selection_lib
 from tf_darts.selection.probe import Prober
@@ -86,6 +86,19 @@ def test_nothing_of_a_selection_is_float32():
     assert in_float32(prober.steps("normal", 3).full_steps) == set()
     (seen,) = prober.seen("normal", [(2, 1)], 0, None, lambda batches: None)
     assert {v.dtype for v in (*seen.correct, *seen.losses)} == {np.dtype(np.float64)}
+
+
+@pytest.mark.slow
+def test_the_hessian_is_linear_to_the_last_digits_and_near_that_of_float32():
+    products = {}
+    for precision in ("float32", "float64"):
+        made = two_cells.setup(runtime__precision=precision)
+        vector = np.random.default_rng(0).normal(size=early_stopping.alpha_entries(made))
+        product = early_stopping.hessian_times(made)
+        products[precision] = product(vector)
+        exact = {"float32": 1e-5, "float64": 1e-12}[precision]
+        np.testing.assert_allclose(product(3.0 * vector), 3.0 * products[precision], rtol=0, atol=exact)
+    np.testing.assert_allclose(products["float32"], products["float64"], rtol=0, atol=1e-5)
 
 
 def trained(folder, **fields):
