@@ -22,7 +22,7 @@ def get_config():
     config.data.limit_train = 0
     config.training.update(
         {
-            "learning_rate": 0.1,
+            "learning_rate": 0.025,
             "weight_decay": 5e-4,
             "label_smoothing": 0.1,
             "warmup_epochs": 2,

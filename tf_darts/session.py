@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 _LATENCY = "latency"  # what a session has made by this name is a table
 
 
+# Fields of the data that say what is done with loaded images: another value is no reason to load them again.
+_AFTER_LOADING = ("crop_padding", "flip", "train_fraction")
+
+
 class Session:
     """A config with its space, devices and data; `with_config` shares what is made of the same settings.
 
@@ -75,7 +79,8 @@ class Session:
     @property
     def data(self) -> ImageData | StreamedData:
         """The data; loaded at the first use."""
-        key = f"data: {self.config.data.to_dict()} {self.config.seed}"
+        read = {k: v for k, v in self.config.data.to_dict().items() if k not in _AFTER_LOADING}
+        key = f"data: {read} {self.config.seed}"
         if key not in self._made:
             from tf_darts.data import sources
 

@@ -44,7 +44,7 @@ def test_counts():
     assert set(kinds) == {"few", "unbalanced", "small_test"}
     assert "fewer than 50 training images: 1, as dog (20); collect more" in kinds["few"]
     assert "cat has 9 times as many training images as dog" in kinds["unbalanced"]
-    assert "100 test images say an accuracy of 80 % to 7.8 points only" in kinds["small_test"]
+    assert "With 100 test images an accuracy of 80 % is known to within 7.8 points" in kinds["small_test"]
     assert "small_test" in found(data(test=682)) and "small_test" not in found(data(test=683))
 
 

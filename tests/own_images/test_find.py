@@ -9,11 +9,13 @@ from sklearn import datasets
 
 from tests.search import tiny
 from tf_darts import api
+from tf_darts.data import sources
 from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.models import genotype_costs
 from tf_darts.own_images import pace, plan
 from tf_darts.runtime import strategy
+from tf_darts.session import Session
 from tf_darts.workdir.records import read_config
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -138,3 +140,13 @@ def test_a_step_is_timed_by_itself_however_many_a_call_does(found, monkeypatch):
         return 3
 
     assert pace._timed(-4.0, run) == pace.Pace(4.0, 2.0)
+
+
+def test_images_are_loaded_once_however_they_are_cropped(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(sources, "load", lambda data, seed: loaded.append(data.crop_padding) or object())
+    config = tiny.config()
+    session = Session(config)
+    other = session.with_config(plan.with_fields(config, {"data.crop_padding": 3, "data.flip": True}))
+    assert other.data is session.data and len(loaded) == 1
+    assert session.with_config(plan.with_fields(config, {"data.limit_train": 20})).data is not session.data

@@ -16,7 +16,7 @@ def test_small_images_keep_every_pixel_for_the_cells(side, stem, padding):
     assert picked["training.cutout_length"] == 4 * padding
 
 
-@pytest.mark.parametrize(("images", "batch"), [(3000, 64), (1300, 64), (1000, 32), (400, 16), (30, 2)])
+@pytest.mark.parametrize(("images", "batch"), [(3000, 64), (520, 64), (500, 32), (200, 16), (30, 2)])
 def test_a_small_set_has_small_batches(images, batch):
     picked = rules.settings(Facts(images, 32, 32, 5), 0.5)
     assert picked["training.batch_size"] == batch

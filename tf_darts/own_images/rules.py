@@ -13,11 +13,11 @@ import ml_collections
 LARGEST_SIDE = 96  # pixels: from there on a pretrained network is the better start
 POOLED_FROM = 24  # pixels of a side: smaller images would leave the last cells less than 3x3
 SEARCH_STEPS = 1_250  # of the recipe for minutes, configs/recommended_small.py
-TRAINING_STEPS = 5_000
+TRAINING_STEPS = 4_000
 BATCHES = (64, 32, 16, 8, 4, 2)
-STEPS_AN_EPOCH = 20  # at least, while batches of `BATCHES` allow it
+STEPS_AN_EPOCH = 8  # at least, while batches of `BATCHES` allow it
 CHANNELS = tuple(range(4, 129))  # of the trained network
-SEARCH_EPOCHS, TRAINING_EPOCHS = (5, 50), (10, 300)  # fewest and most
+SEARCH_EPOCHS, TRAINING_EPOCHS = (5, 100), (10, 300)  # fewest and most
 FEW_PARAMETERS, MANY_PARAMETERS, MANY_IMAGES = 200_000, 1_000_000, 20_000
 
 
