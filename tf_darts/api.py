@@ -415,9 +415,9 @@ class Trained:
           >>> card["formats"]["keras"]["file"], card["formats"]["keras"]["agrees"]
           ('model.keras', True)
         """
-        folder = pathlib.Path(folder or self.workdir / "export" / self.folder.name)
+        folder = folder or self.workdir / "export" / self.folder.name
         stage_folders.check_folder("folder", str(folder))
-        return build.export(self._trained, self.run.data, folder, formats, **options)
+        return build.export(self._trained, self.run.data, pathlib.Path(folder), formats, **options)
 
     @property
     def _trained(self) -> trained_lib.TrainedNetwork:
@@ -716,8 +716,8 @@ def _started(
     if workdir is None:
         temporary = tempfile.TemporaryDirectory(prefix="tf_darts-")
         workdir = temporary.name
-    workdir = pathlib.Path(workdir).expanduser()
-    stage_folders.check_folder("workdir", str(workdir))
+    given, workdir = str(workdir), pathlib.Path(workdir).expanduser()
+    stage_folders.check_folder("workdir", str(workdir), given)
     if data is not None:
         side, fraction = checked.data.image_size, checked.data.test_fraction
         path = user_data.keep(workdir, data, test, class_names, fraction, checked.seed, side)

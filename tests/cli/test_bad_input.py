@@ -78,6 +78,8 @@ def test_settings_and_data(error_of, arguments, message):
         ([QUICKSTART], "--workdir: missing; give the folder for the results"),
         ([QUICKSTART, "--workdir=broken.py"], "--workdir: 'broken.py' is a file; allowed: a folder"),
         ([QUICKSTART, "--workdir=a[1]"], "--workdir: 'a[1]'; allowed: a name without"),
+        ([QUICKSTART, "--workdir=gs://b/run"], "--workdir: 'gs://b/run' is an address; allowed: a path on"),
+        (["--config=s3://b/c.py", "--workdir=run"], "--config: 's3://b/c.py' is an address; allowed: a path"),
         ([], "--config: missing; give a config file, for example"),
         (["--workdir=run"], "--config: missing; give a config file, for example"),
         (["--workdir=run", "--config.seed=1"], "--config.seed: --config is missing; give a config file, as"),
@@ -95,6 +97,37 @@ def test_flags_and_config_files(error_of, tmp_path, arguments, message):
     (tmp_path / "failing.py").write_text("def get_config():\n    return 1 / 0\n")
     (tmp_path / "empty.py").write_text("")
     assert message in error_of("search", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "field"),
+    [
+        ("run", [QUICKSTART, "--workdir=run", "--data_dir", "gs://b/x"], "--data_dir"),
+        (
+            "search",
+            [QUICKSTART, "--workdir=run", "--config.data.source=npz", "--config.data.path=gs://b/x"],
+            "config: data.path",
+        ),
+        ("search", [QUICKSTART, "--workdir=run", "--config.report.table=gs://b/x"], "config: report.table"),
+        ("study", ["--config=study.py", "--output=gs://b/x"], "--output"),
+        ("study", ["--config=study.py", "--output=out"], "config: data.path"),
+        ("export", ["--workdir=run", "--output=gs://b/x"], "--output"),
+        ("report", ["--compare=run,gs://b/x"], "--compare"),
+        ("benchmark", ["--output=gs://b/x"], "--output"),
+        ("convert_nats_bench", ["--output=gs://b/x"], "--output"),
+    ],
+)
+def test_an_address_is_no_path(error_of, tmp_path, program, arguments, field):
+    (tmp_path / "study.py").write_text(
+        "from tf_darts.study import settings\n"
+        "def get_config():\n"
+        "    config = settings.default()\n"
+        "    config.searches = {'x': {'data': {'path': 'gs://b/x'}}}\n"
+        "    config.selections = {'magnitude': {}}\n"
+        "    return config\n"
+    )
+    message = f"{field}: 'gs://b/x' is an address; allowed: a path on this machine"
+    assert message in error_of(program, *arguments)
 
 
 def test_a_data_file_that_is_no_use_is_named(error_of, tmp_path):

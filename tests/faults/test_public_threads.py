@@ -46,7 +46,14 @@ def test_a_work_directory_too_long_for_the_file_system_is_one_line(here, folder)
     stage_folders.check_folder("--output", "n" * 200)
 
 
-@pytest.mark.parametrize("folder", ["out [1]", "n" * 300])
+@pytest.mark.parametrize("folder", ["gs://bucket/run", pathlib.Path("s3://bucket/run")], ids=str)
+def test_a_folder_in_a_bucket_is_not_made_here(here, folder):
+    with pytest.raises(UserError, match="workdir: '(gs:/|s3:)/bucket/run' is an address; allowed: a path on"):
+        api.train(GENOTYPE, IMAGES, config={"space": "nas_bench_201"}, workdir=folder)
+    assert not os.listdir(here)
+
+
+@pytest.mark.parametrize("folder", ["out [1]", "n" * 300, "gs://bucket/exported"])
 def test_an_export_goes_to_a_folder_that_tensorflow_reads_again(here, folder):
     trained = api.Trained(None, here / "training" / "given", {})  # refused before it is looked at
     with pytest.raises(UserError, match="folder: "):

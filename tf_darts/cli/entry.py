@@ -20,6 +20,7 @@ from ml_collections import config_flags
 
 from tf_darts import trust
 from tf_darts.config import files
+from tf_darts.config.address import refuse_address
 from tf_darts.errors import UserError
 
 RECORDED = pathlib.Path(__file__).with_name("workdir_config.py")
@@ -165,8 +166,12 @@ def place(flag: str, folder: str) -> str:
 def _check_config_flags(
     arguments: list[str], fields: Sequence[str], unknown: Callable[[str], str], example: str
 ) -> None:
-    """Check what the flag library would report obscurely: a missing config file, an unknown field."""
+    """Check what the flag library reports obscurely or not: a missing config file, a field, an address."""
     given = list(_given(arguments))
+    for name, value in given:
+        if name != "tpu" and not name.startswith("config."):  # a TPU has one; fields are checked later
+            for part in value.split(","):
+                refuse_address(f"--{name}", part)
     has_config = "config" in dict(given)
     for name, value in given:
         if name == "config":

@@ -8,6 +8,7 @@ import ml_collections
 
 from tf_darts import registry, spaces
 from tf_darts.config import budget_text, limits
+from tf_darts.config.address import refuse_address
 from tf_darts.config.field import Field, value_of
 from tf_darts.errors import UserError, show
 from tf_darts.registry import MAGNITUDE, NEEDS_ALPHA, RACEABLE
@@ -65,6 +66,7 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
     _check_comparison(config)
     _check_training(config)
     _check_runtime(config)
+    refuse_address("config: report.table", config.report.table)
     table_space = "nas_bench_201"
     if config.report.table and config.space != table_space:
         raise UserError(
@@ -102,6 +104,7 @@ def _text(values: Collection[Any]) -> str:
 
 
 def _check_data(data: ml_collections.ConfigDict) -> None:
+    refuse_address("config: data.path", data.path)
     if data.source in ("npz", "folder") and not data.path:
         raise UserError(f"config: data.path is empty; data.source {data.source!r} needs a path")
     if data.source == "tfds" and not data.name:

@@ -16,6 +16,7 @@ import ml_collections
 from tf_darts import config as config_lib
 from tf_darts import registry
 from tf_darts.config import depends, limits
+from tf_darts.config.address import refuse_address
 from tf_darts.errors import UserError, show
 from tf_darts.registry import ANALYSES
 from tf_darts.workdir.records import with_tuples
@@ -243,6 +244,7 @@ def _absolute(part: dict[str, Any]) -> dict[str, Any]:
     for section, field in _PATHS:
         fields = part.get(section)
         if isinstance(fields, dict) and isinstance(fields.get(field), str) and fields[field]:
+            refuse_address(f"config: {section}.{field}", fields[field])
             fields[field] = os.path.abspath(os.path.expanduser(fields[field]))
     extensions = part.get("extensions")
     if isinstance(extensions, dict):  # what is wrong with it is found when the whole config is checked

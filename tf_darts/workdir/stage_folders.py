@@ -9,6 +9,7 @@ import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts.config import depends, limits
+from tf_darts.config.address import refuse_address
 from tf_darts.errors import UserError, show, show_path
 from tf_darts.workdir.stage_folder import StageFolder
 
@@ -27,9 +28,11 @@ def check_folder(flag: str, path: str, given: str = "") -> None:
       given: how the user named it, if otherwise.
 
     Raises:
-      UserError: it is a file, is too long, or has a name that TensorFlow cannot find checkpoints under.
+      UserError: it is an address or a file, is too long, or has a name that TensorFlow cannot find
+        checkpoints under.
     """
     given = given or path
+    refuse_address(flag, given)
     if os.path.exists(path) and not os.path.isdir(path):
         raise UserError(f"{flag}: {given!r} is a file; allowed: a folder, new or of an earlier run")
     if any(character in path for character in PATTERN):
