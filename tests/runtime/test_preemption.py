@@ -96,10 +96,12 @@ def test_training(tmp_path, monkeypatch):
     assert found == result and rows(tmp_path / "stopped") == rows(tmp_path / "whole")
 
 
-def test_a_second_sigterm_ends_at_once(tmp_path):
+@pytest.mark.parametrize(("together", "status"), [(0.0, -signal.SIGTERM), (60.0, 0)])
+def test_a_second_sigterm_ends_at_once_unless_it_is_the_same_request(monkeypatch, together, status):
+    monkeypatch.setattr(preemption, "TOGETHER", together)
     child = os.fork()
     if not child:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGTERM)
         os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status

@@ -11,6 +11,7 @@ import pytest
 
 from tests.study.small import CONFIG
 from tf_darts import spaces
+from tf_darts.runtime import preemption
 from tf_darts.workdir import genotype_file
 
 SEED = "--config.seeds=(0,)"
@@ -79,6 +80,34 @@ def test_a_killed_job_is_reported_and_the_same_command_finishes_it_and_repeats_n
     assert seconds["starts"] == 2 and seconds["seconds"] > 0
     log = (tmp_path / "out" / "logs" / "darts-seed0.log").read_text()
     assert log.count("tf_darts.study.worker") == 2
+
+
+@pytest.mark.slow
+def test_asked_to_leave_the_jobs_save_and_the_same_command_goes_on(start, call, table_path, tmp_path):
+    arguments = (*begun(tmp_path, table_path), "--config.jobs=1", "--config.base.search.epochs=500")
+    program = start(tmp_path, *arguments)
+    metrics = tmp_path / "out" / "darts-seed0" / "search" / "metrics.jsonl"
+    while program.poll() is None and not metrics.exists():
+        time.sleep(0.05)
+    program.terminate()
+    _, err = program.communicate()
+    assert program.returncode == preemption.STATUS and "the searches save, then end" in err
+    log = (tmp_path / "out" / "logs" / "darts-seed0.log").read_text()
+    assert log.endswith("ended by SIGTERM; the same command continues from here\n")
+    assert list((metrics.parent / "checkpoints").glob("ckpt-*.index"))
+    assert not list((tmp_path / "out").glob("fixed-seed0/search"))
+
+
+def test_on_a_tpu_one_job_at_a_time(call, table_path, tmp_path):
+    arguments = (*begun(tmp_path, table_path), "--tpu=local")
+    status, out, err = call(tmp_path, *arguments, "--config.jobs=2")
+    assert (status, out) == (2, "")
+    assert "jobs is 2 and runtime.strategy is 'tpu'; allowed: 1" in err
+    status, _, err = call(tmp_path, *arguments, "--config.jobs=1")
+    assert (
+        status == 2 and "runtime.strategy is 'tpu' and the TPU 'local' (runtime.tpu) cannot be reached" in err
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_finished_studies_run_nothing(done, call):

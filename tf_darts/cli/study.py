@@ -1,9 +1,13 @@
 """Runs a grid of searches and selections: bin/study --config=configs/study_digits.py --output=runs/digits."""
 
+import contextlib
 import importlib.util
 import os
 import shlex
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 from absl import flags
 from ml_collections import config_flags
@@ -11,7 +15,7 @@ from ml_collections import config_flags
 from tf_darts import trust
 from tf_darts.cli import entry
 from tf_darts.errors import UserError
-from tf_darts.runtime import command
+from tf_darts.runtime import command, preemption
 from tf_darts.runtime.progress import duration
 from tf_darts.runtime.quiet import quiet_start
 from tf_darts.study import engine, settings, slurm
@@ -33,6 +37,12 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "The same as --config.base.dat
 _TABLE = flags.DEFINE_string(
     "table", None, "The same as --config.base.report.table: a table of NAS-Bench-201."
 )
+_TPU = flags.DEFINE_string(
+    "tpu",
+    None,
+    "Run the searches on a TPU, one after the other: local for the one of this machine, or its name. The same"
+    " as --config.base.runtime.strategy=tpu --config.base.runtime.tpu=NAME.",
+)
 _COLLECT = flags.DEFINE_bool("collect", False, "Only collect what is finished; run nothing.")
 _SLURM = flags.DEFINE_string(
     "slurm", None, "Only write this file: a SLURM array script that runs what is not finished."
@@ -50,7 +60,12 @@ _TRUST = flags.DEFINE_list(
 
 def _study(output: Output) -> Study:
     """Return the valid study that the flags describe, or the one that the output folder holds."""
-    changes = {"data": {"path": _DATA_DIR.value}, "report": {"table": _TABLE.value}}
+    strategy = None if _TPU.value is None else "tpu"
+    changes = {
+        "data": {"path": _DATA_DIR.value},
+        "report": {"table": _TABLE.value},
+        "runtime": {"strategy": strategy, "tpu": _TPU.value},
+    }
     if _CONFIG.value is not None:
         config = _CONFIG.value.copy_and_resolve_references().to_dict()
         settings.allow_extensions(config)  # a program of the user's
@@ -116,17 +131,28 @@ def _run(left: list[str], output: Output, study: Study) -> int:
     def say(line: str) -> None:
         print(line + "\n", end="", file=sys.stderr, flush=True)  # at once: several threads write
 
-    ends = engine.ENGINES.load(_ENGINE.value)(left, output, size, say) if left else ()
-    for done, ended in enumerate(ends, 1):
-        text = f"FAILED: {ended.reason}" if ended.reason else "finished"
-        say(f"{ended.name}: {text} ({duration(ended.seconds)}; {done} of {len(left)})")
-        if ended.reason:
-            failures.append(ended)
+    if not left:
+        return 0
+    signal.signal(signal.SIGTERM, _leave)
+    # Closed, whatever ends it: it asks the jobs that are at work to leave, and waits.
+    with contextlib.closing(engine.ENGINES.load(_ENGINE.value)(left, output, size, say)) as ends:
+        for done, ended in enumerate(ends, 1):
+            text = f"FAILED: {ended.reason}" if ended.reason else "finished"
+            say(f"{ended.name}: {text} ({duration(ended.seconds)}; {done} of {len(left)})")
+            if ended.reason:
+                failures.append(ended)
     for ended in failures:
         print(f"{ended.name} failed: {ended.reason} (log: {output.log(ended.name)})")
     if failures:
         print("The same command tries again what failed.")
     return len(failures)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End the program, and before it the jobs, which save."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("SIGTERM: the searches save, then end", file=sys.stderr, flush=True)
+    sys.exit(preemption.STATUS)
 
 
 def _collect(study: Study, output: Output, tables: Tables) -> None:

@@ -167,6 +167,11 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict, source: str 
         for seed in study["seeds"]
         for search in searches
     ]
+    if study["jobs"] > 1 and any(job.config.runtime.strategy == "tpu" for job in jobs):
+        raise UserError(
+            f"config: jobs is {study['jobs']} and runtime.strategy is 'tpu'; allowed: 1, as one process"
+            " at a time has a TPU"
+        )
     return Study(study, tuple(jobs), tuple(skipped))
 
 

@@ -18,6 +18,7 @@ from absl import app, flags, logging
 
 from tf_darts import trust
 from tf_darts.errors import UserError
+from tf_darts.runtime import preemption
 from tf_darts.runtime.quiet import quiet_start
 from tf_darts.study import settings
 from tf_darts.study.output import Output
@@ -71,6 +72,7 @@ def _work(arguments: argparse.Namespace) -> int:
     if arguments.check:
         print(job_lib.check(jobs, request["together"]))
         return 0
+    preemption.watch()
     failures = job_lib.run(jobs[0], output)
     for line in failures:  # last in the log
         print(f"error: {line}", file=sys.stderr, flush=True)
