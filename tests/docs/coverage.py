@@ -69,7 +69,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
     },
     "cloud_tpu.md": {
         "export NAME=darts": Checked(
-            "Cloud TPU; tests/scripts/test_cloud.py runs the script with a gcloud that writes its calls down"
+            "Cloud TPU; tests/scripts/test_cloud_tpu.py runs the script with programs that stand for gcloud"
         ),
         "TF_CONFIG=": Checked("two machines; tests/test_multi_worker.py has two processes"),
     },
