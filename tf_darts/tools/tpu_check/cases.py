@@ -37,23 +37,19 @@ class Chip:
 
     Attributes:
       topology: smallest of four chips, as libtpu names it.
-      cores: that one program sees in that topology.
       flops: peak of a core in bfloat16, per second.
       bandwidth: of its memory, bytes per second.
-      memory: bytes of a core.
     """
 
     topology: str
-    cores: int
     flops: float
     bandwidth: float
-    memory: float
 
 
-# A v4 chip has 275 TFLOP/s, 1228 GB/s and 32 GiB for two cores; a v5e chip 197, 819 and 16 for its one.
+# A v4 chip has 275 TFLOP/s and 1228 GB/s for two cores; a v5e chip 197 and 819 for its one.
 CHIPS = {
-    "v4": Chip("v4:2x2x1", 8, 275e12 / 2, 1228e9 / 2, 2**34),
-    "v5e": Chip("v5e:2x2", 4, 197e12, 819e9, 2**34),
+    "v4": Chip("v4:2x2x1", 275e12 / 2, 1228e9 / 2),
+    "v5e": Chip("v5e:2x2", 197e12, 819e9),
 }
 
 
