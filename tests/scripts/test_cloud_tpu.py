@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -359,7 +360,7 @@ LOCAL = (
 ON_VM = (
     "storage cat",
     "storage cp --if-generation-match",
-    "storage rsync .*workdir|snapshot .*copy_1",
+    "storage rsync .*copy_1",
     "storage cp - .*newest",
     "storage rsync .*copy_0",
 )
@@ -398,6 +399,36 @@ def test_killed_while_another_vm_is_made_and_reads_the_copy(cloud, strike):
     keep(cloud, "after|vm|storage cp - .*newest", strike)
     starts = [x for x in (cloud.folder / "steps").read_text().splitlines() if x.startswith("start")]
     assert starts[-1] != "start 0"
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_from_a_copy_bit_for_bit(cloud):
+    """The real program, without its TPU: the VM is lost in the middle of a copy, and no bit of the search."""
+    small = {"search.channels": 2, "search.epochs": 60, "data.limit_train": 64, "data.limit_test": 16}
+    config = [f"--config={ROOT / 'configs/quickstart.py'}", "--config.runtime.tensorboard=False"]
+    config += [f"--config.{name}={value}" for name, value in small.items()]
+    stand_in = STAND_INS.joinpath("python3.11").read_text()
+    real = (
+        f'"-m tf_darts.cli."*) export PYTHONPATH={ROOT} TF_CPP_MIN_LOG_LEVEL=3\n'
+        'for a in "$@"; do if [[ $a != --tpu=* ]]; then set -- "$@" "$a"; fi; shift; done\n'
+        'exec "$REAL_PYTHON" "$@" ;;'
+    )
+    cloud.program("python3.11", stand_in.replace('case "$*" in', f'case "$*" in\n{real}', 1))
+    # Of the second copy to copy_1: the first may be of a work directory that has only begun.
+    strikes = ("after|nothing|storage rsync .*copy_1", "mid|vm|storage rsync .*copy_1")
+    (cloud.folder / "strikes").write_text("".join(f"{strike}\n" for strike in strikes))
+    process = cloud.start("keep", "search", *config, SYNC_SECONDS="1.5")
+    said, _ = process.communicate(timeout=900)
+    assert process.returncode == 0 and not (cloud.folder / "strikes").read_text(), said
+    assert cloud.call("fetch")[0] == 0
+    whole = cloud.folder / "whole"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tf_darts.cli.search", f"--workdir={whole}", *config]
+    subprocess.run(command, env=environment, capture_output=True, check=True, timeout=600)
+    found = cloud.root / "runs/keep/search"
+    assert json.loads((found / "seconds.json").read_text())["starts"] == 2
+    for name in ("metrics.jsonl", "result.json"):
+        assert (found / name).read_bytes() == (whole / "search" / name).read_bytes()
 
 
 # Of bash 4 and newer, and of GNU's programs: macOS has neither.
