@@ -140,7 +140,9 @@ def test_images_that_do_not_fit():
 def test_a_space_whose_cells_have_one_input():
     config = config_lib.default()
     config.space, config.training.stem = "nas_bench_201", "imagenet"
-    message = "training.stem is 'imagenet' with a space that is stacked as 'nas_bench_201'; allowed: plain, pooled"
+    message = (
+        "training.stem is 'imagenet' with a space that is stacked as 'nas_bench_201'; allowed: plain, pooled"
+    )
     with pytest.raises(UserError, match=message):
         config_lib.validate(config)
 

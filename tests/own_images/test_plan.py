@@ -67,9 +67,7 @@ def test_what_is_planned_fits_and_no_epoch_more_does(limit):
 
 
 def test_a_limit_that_is_too_short_says_how_long_it_has_to_be():
-    with pytest.raises(
-        UserError, match=r"hours is 0.01; allowed: at least 0.0\d+ for these images"
-    ):
+    with pytest.raises(UserError, match=r"hours is 0.01; allowed: at least 0.0\d+ for these images"):
         plan_lib.fitted(seconds, 20, RIVALS, 0.01)
 
 

@@ -141,8 +141,8 @@ def _of_counts(of_class: Sequence[int], names: Sequence[str], test: int) -> Iter
     if half > POINTS:
         wanted = math.ceil(0.8 * 0.2 * (196 / POINTS) ** 2)
         text = (
-            f"With {test:,} test images an accuracy of 80 % is known to within {half:.1f} points: do not trust"
-            f" smaller differences. {wanted:,} test images would say it to within {POINTS:g}."
+            f"With {test:,} test images an accuracy of 80 % is known to within {half:.1f} points: do not"
+            f" trust smaller differences. {wanted:,} test images would say it to within {POINTS:g}."
         )
         yield Remark("small_test", test, text)
 
