@@ -82,7 +82,10 @@ def test_settings_and_data(error_of, arguments, message):
         (["--config=s3://b/c.py", "--workdir=run"], "--config: 's3://b/c.py' is an address; allowed: a path"),
         ([], "--config: missing; give a config file, for example"),
         (["--workdir=run"], "--config: missing; give a config file, for example"),
-        (["--workdir=run", "--config.seed=1"], "--config.seed: --config is missing; give a config file, as"),
+        (
+            ["--workdir=run", "--config.seed=1"],
+            "--config.seed: --config is missing; give a config file, such as",
+        ),
         (["--config=nowhere.py", "--workdir=run"], "--config: 'nowhere.py': no such file"),
         (["--config", "nowhere.py", "--config.seed=1", "--workdir=run"], "--config: 'nowhere.py': no such"),
         (["--config=broken.py", "--workdir=run"], "--config: SyntaxError: "),

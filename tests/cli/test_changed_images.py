@@ -111,7 +111,7 @@ def test_export_uses_what_the_training_saw(folder, call):
     def checked(name, said, *flags):
         assert answer(call, folder, *MINE) == before
         card, ended = export(call, folder, name, "--check_images=50", *flags)
-        assert re.search(f"warning: files are compared on made images.*: .*{said}", ended.err)
+        assert re.search(f"warning: files are compared on images of noise.*: .*{said}", ended.err)
         assert ("and tflite_int8 is left out" in ended.err) == (not flags)
         assert card["checked"]["kind"] == "made" and card["checked"]["images"] == 50
         assert list(card["formats"]) == (["keras"] if flags else ["keras", "saved_model", "tflite"])

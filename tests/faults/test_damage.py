@@ -111,11 +111,13 @@ def test_rows_that_do_not_belong_to_the_newest_checkpoint_lead_to_the_one_before
     path.write_text("".join(lines[:2]) + lines[2].replace("1.0", "1.5"))
     assert restored(stage) == 2
     assert (
-        f"{path} is damaged in what was written before {stage / 'checkpoints' / 'ckpt-3.json'}"
+        f"{path}, or its checksum in {stage / 'checkpoints' / 'ckpt-3.json'}, is damaged"
         in capsys.readouterr().err
     )
     path.write_text(lines[0].replace("0.0", "9.0") + "".join(lines[1:]))
-    with pytest.raises(UserError, match="metrics.jsonl is damaged .* no checkpoint is whole"):
+    with pytest.raises(
+        UserError, match="metrics.jsonl, or its checksum .*, is damaged; no checkpoint is whole"
+    ):
         restored(stage)
     path.unlink()
     with pytest.raises(UserError, match="metrics.jsonl cannot be read: No such file"):
@@ -229,7 +231,7 @@ def test_every_single_bit_of_a_result_is_guarded(finished):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"schema_version": 2, "config": {}}', "is not 1 but 2; a newer tf_darts wrote it, and reads it"),
+        ('{"schema_version": 2, "config": {}}', "is not 1 but 2; a newer tf_darts wrote it and can read it"),
         ('{"schema_version": 0, "config": {}}', "is not 1 but 0"),
         ('{"config": {}}', "is not 1 but None"),
     ],

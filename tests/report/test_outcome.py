@@ -90,7 +90,7 @@ def with_rivals(folder, correct, epochs=(2, 10)):
             (2, 3),
             ("40.00 points ahead of random_cell's", "15.00 points ahead of residual_network's"),
             "So take perturbation: it is better than random_cell and residual_network, but residual_network"
-            " had too little time to be sure of it.",
+            " had too little time for this to be certain.",
         ),
         (
             (180, 180, 100, 182),
@@ -114,8 +114,8 @@ def with_rivals(folder, correct, epochs=(2, 10)):
                 "1.00 points behind random_cell's, which is within",
                 "20.00 points behind residual_network's, which is more",
             ),
-            "So take residual_network, which is better than what was found: it is trained, and bin/export"
-            " --name=residual_network writes its files. For a found network that is better give",
+            "So take residual_network, which is better than what was found. It is trained already, and"
+            " bin/export --name=residual_network writes its files. To find a better network, give",
         ),
         (
             (180, 140, 190, 180),
@@ -149,7 +149,7 @@ def test_rivals_are_compared_only_where_they_are_trained_and_asked_for(tmp_path)
     (tmp_path / "training" / "random_cell" / "result.json").unlink()
     record = workdir_contents.read(tmp_path)
     last = outcome.verdict(record, outcome.rows(record, None))[-1]
-    assert last == "random_cell is not trained yet, and not compared."
+    assert last == "random_cell is not trained yet, so it is not compared."
     assert [row.method for row in outcome.rows(record, None, ["magnitude"])] == ["magnitude"]
 
 

@@ -228,7 +228,7 @@ def test_decisions_that_disagree_with_the_checkpoint_are_refused(searched, selec
     else:
         decisions[1]["operation"] = 1 - decisions[1]["operation"]
     path.write_text("".join(json.dumps(row) + "\n" for row in decisions))
-    with pytest.raises(UserError, match=r"decisions\.jsonl is damaged in what was written before"):
+    with pytest.raises(UserError, match=r"decisions\.jsonl, or its checksum in .* is damaged"):
         select(searched, tmp_path / "copy")
     for checksums in (tmp_path / "copy" / "checkpoints").glob("ckpt-*.json"):
         checksums.unlink()  # as where an earlier version wrote the checkpoints

@@ -76,7 +76,7 @@ def test_none_where_no_genotype_holds_it_is_pointed_out(name, chosen, lost):
     )
     sentence = darts_pt._sentence(spaces.get(name), decision)
     assert sentence.startswith(f"normal edge 2<-0 keeps {chosen}")
-    assert ("a genotype of this space holds no none" in sentence) == lost
+    assert ("a genotype of this space may not hold none" in sentence) == lost
 
 
 def test_operations_by_probes_and_edges_by_magnitude(searched, tmp_path):

@@ -338,7 +338,7 @@ def test_pictures_are_png_files_of_what_there_is(text, study, output, table):
     rows = results(output)
     bare = [{**row, **{measure: None for measure in summary.MEASURES}} for row in rows]
     assert pictures.comparison(study, summary.summarise(study, bare, [])) is None
-    assert "Nothing tells how good they are" in report(study, summary.summarise(study, bare, []), [])
+    assert "Nothing says how good they are" in report(study, summary.summarise(study, bare, []), [])
     assert pictures.over_epochs(study, [], summary.summarise(study, [], [])) is None
     assert pictures.correlations(study, []) is None
 
@@ -371,7 +371,7 @@ def test_what_is_not_finished_is_left_out(tmp_path, study):
     empty.record(study)
     text = conclude(study, empty, Tables())
     assert "0 of 15 selections are finished" in text
-    assert "Nothing tells" not in text  # there is nothing yet to tell of
+    assert "Nothing says" not in text  # there is nothing yet to tell of
     assert results(empty) == []
     left = {path.name for path in (tmp_path / "none").iterdir()}
     assert left == {"logs", "study.json", "results.json", "summary.json", "summary.md"}  # no CSV without rows

@@ -64,14 +64,16 @@ def test_a_killed_job_is_reported_and_the_same_command_finishes_it_and_repeats_n
     out, err = program.communicate()
     there = files(tmp_path / "out")
     assert program.returncode == 1, err
-    assert "darts-seed0 failed: it was killed by SIGKILL" in out and "The same command tries again" in out
+    assert (
+        "darts-seed0 failed: it was killed by SIGKILL" in out and "Run the same command to try again" in out
+    )
     assert "darts-seed0: FAILED: it was killed by SIGKILL" in err and "1 of 2" in err
     assert "fixed-seed0/selection/by_loss/genotype.json" in {str(path) for path in there}
     assert "2 of 5 selections are finished" in out  # three are of the darts job
 
     status, out, err = call(tmp_path, *arguments)
     assert status == 0, err
-    assert "2 searches, 1 of them with something left to do." in err
+    assert "2 searches, 1 of them not finished." in err
     assert "5 of 5 selections are finished" in out and "darts-seed0: finished" in err
     now = files(tmp_path / "out")
     kept = [path for path in there if path.parts[0] == "fixed-seed0"]
@@ -216,7 +218,10 @@ def test_a_larger_study_goes_on_in_the_same_folder(done, call, tmp_path):
         (["--config=config.py"], "--output: missing; give the folder for the results"),
         (["--output=out"], "out has no study.json; give --config"),
         (["--output=out", "--config=config.py", "--collect"], "'out' is no folder; allowed: with --collect"),
-        (["--output=out", "--config=no.py"], "--config: 'no.py': no such file; give one as configs/study_"),
+        (
+            ["--output=out", "--config=no.py"],
+            "--config: 'no.py': no such file; give one, such as configs/study_",
+        ),
         (
             ["--output=out", "--config=config.py", "--config.base.search.epoks=1"],
             "did you mean --config.base.",

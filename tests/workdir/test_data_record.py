@@ -43,10 +43,10 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
         ({"names": ("cat", "wolf")}, ["the classes are now without dog and with wolf"]),
         ({"names": ("dog", "cat")}, ["the classes are now in another order"]),
         ({"x": X[:5], "y": Y[:5]}, ["training images are 3 of class dog, and were 4"]),
-        ({"x": X + 1}, ["the content or the order of the training images is another"]),
-        ({"x": X[::-1]}, ["the content or the order of the training images is another"]),
-        ({"y": Y[::-1].copy()}, ["the content or the order of the training images is another"]),
-        ({"x_test": X[2:4]}, ["the content or the order of the test images is another"]),
+        ({"x": X + 1}, ["the training images have changed, or their order"]),
+        ({"x": X[::-1]}, ["the training images have changed, or their order"]),
+        ({"y": Y[::-1].copy()}, ["the training images have changed, or their order"]),
+        ({"x_test": X[2:4]}, ["the test images have changed, or their order"]),
     ],
 )
 def test_what_changed_is_named(changed, said):
@@ -101,7 +101,7 @@ def test_a_stage_is_continued_with_the_same_images_wherever_they_are(tmp_path):
     stage(tmp_path, data__path="there", **at).open(data().record)
     other = data(X + 1).record
     for path in ("here", "there"):
-        with pytest.raises(UserError, match="search was made with other images: the content or the order"):
+        with pytest.raises(UserError, match="made with other images: the training images have changed"):
             stage(tmp_path, data__path=path, **at).open(other)
     assert DataRecord.read(tmp_path / "search").changes(data().record) == []
 

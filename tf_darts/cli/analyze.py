@@ -12,7 +12,7 @@ from tf_darts.workdir import lock
 _ANALYSIS = flags.DEFINE_list(
     "analysis",
     [],
-    f"What is analysed, several separated by commas: {', '.join(ANALYSES)}, or what the config adds in"
+    f"Which analyses to make, separated by commas: {', '.join(ANALYSES)}, or what the config adds in"
     " extensions.analyses.",
 )
 _TABLE = shared_flags.table_flag()

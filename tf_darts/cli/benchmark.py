@@ -14,8 +14,8 @@ from tf_darts.tools.benchmark import settings
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "What is measured and how often, as configs/benchmark.py; fields are set by --config.FIELD=VALUE, and"
-    " tf_darts/tools/benchmark/settings.py lists them.",
+    "What is measured and how often, such as configs/benchmark.py; fields are set by --config.FIELD=VALUE,"
+    " and tf_darts/tools/benchmark/settings.py lists them.",
 )
 _PEER = flags.DEFINE_enum(
     "peer", "none", ["none", "pytorch"], "What to compare with; pytorch needs the extra `peer`."
@@ -24,7 +24,7 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for result.json, table.md and plot.png; what was measured there is kept."
 )
 _SCALING = flags.DEFINE_bool(
-    "scaling", False, "Also how the cost grows with channels, cells, batch and candidate operations."
+    "scaling", False, "Also measure how the cost grows with channels, cells, batch and candidate operations."
 )
 
 

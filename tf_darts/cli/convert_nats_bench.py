@@ -23,7 +23,7 @@ _SOURCE = flags.DEFINE_string(
     " NATS-tss-v1_0-3ffb9.pickle.pbz2, which is held in memory whole. The package"
     " nats_bench (the extra `nats-bench`) unpickles it, which runs what is in it: name it by --trust too.",
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The table's file, as nb201.csv.gz; a new one.")
+_OUTPUT = flags.DEFINE_string("output", None, "A new file for the table, such as nb201.csv.gz.")
 
 
 def program() -> None:

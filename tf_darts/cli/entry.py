@@ -177,11 +177,11 @@ def _check_config_flags(
         if name == "config":
             path = value.split(":")[0]
             if not os.path.isfile(path):
-                raise UserError(f"--config: {path!r}: no such file; give one as {example}")
+                raise UserError(f"--config: {path!r}: no such file; give one, such as {example}")
         elif name.startswith("config.") and name.removeprefix("config.") not in fields:
             raise UserError(unknown(name.removeprefix("config.")))
         elif name.startswith("config.") and not has_config:
-            raise UserError(f"--{name}: --config is missing; give a config file, as {example}")
+            raise UserError(f"--{name}: --config is missing; give a config file, such as {example}")
 
 
 def _given(arguments: list[str]) -> Iterator[tuple[str, str]]:

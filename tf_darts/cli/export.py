@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _FORMATS = flags.DEFINE_list("formats", list(FILES), "Which files to write, separated by commas.")
 _OUTPUT = flags.DEFINE_string("output", None, "The folder for the files; by default WORKDIR/export/NAME.")
 _CHECK = flags.DEFINE_integer(
-    "check_images", 1000, "How many test images are compared; 0: all.", lower_bound=0
+    "check_images", 1000, "How many test images files are checked on; 0: all.", lower_bound=0
 )
 _REPRESENTATIVE = flags.DEFINE_integer(
     "representative_images", 200, "How many training images quantise int8.", lower_bound=1
@@ -57,7 +57,7 @@ def program() -> int:
     print(f"Next: {command.of('predict')} {entry.place('model', str(folder))} --image=FILE_OR_FOLDER")
     bad = [name for name, entry in content["formats"].items() if not entry["agrees"]]
     if bad:
-        print(f"{', '.join(bad)}: other answers than the trained network's, see the table", file=sys.stderr)
+        print(f"{', '.join(bad)}: answers differ from the trained network's; see the table", file=sys.stderr)
     return 1 if bad else 0
 
 
@@ -69,7 +69,7 @@ def _images(found: TrainedNetwork, names: list[str]) -> tuple[Data | None, list[
         if flags.FLAGS["formats"].present and INT8 in names:
             raise UserError(f"--formats: {INT8} needs the training's images: {error}") from None
         left_out = f", and {INT8} is left out" if INT8 in names else ""
-        print(f"warning: files are compared on made images{left_out}: {error}", file=sys.stderr)
+        print(f"warning: files are compared on images of noise{left_out}: {error}", file=sys.stderr)
         return None, [name for name in names if name != INT8]
 
 

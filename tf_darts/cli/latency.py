@@ -21,14 +21,14 @@ from tf_darts.runtime import command
 from tf_darts.runtime.quiet import quiet_start
 from tf_darts.workdir.records import write_json
 
-_OUTPUT = flags.DEFINE_string("output", None, "The table; left out, WORKDIR/latency.csv.")
+_OUTPUT = flags.DEFINE_string("output", None, "The table; by default WORKDIR/latency.csv.")
 _FILES = flags.DEFINE_string(
     "files",
     None,
-    "Measure nothing: write a .tflite file for each row into this folder, and the table's rows.",
+    "Measure nothing. Write a .tflite file for each row into this folder, and a table to fill in.",
 )
 _CHECK = flags.DEFINE_integer(
-    "check", 5, "So many random networks are compared with their predictions; 0: none.", lower_bound=0
+    "check", 5, "How many random networks are compared with their predictions; 0: none.", lower_bound=0
 )
 _THREADS = flags.DEFINE_integer("threads", 1, "Threads of TFLite's interpreter.", lower_bound=1)
 flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too
@@ -57,7 +57,7 @@ def program() -> None:
     if _FILES.value:
         with quiet_start():
             number = latency.write_files(place, space, *size)
-        print(f"{number} files are in {place.parent}. Write what each takes, ms, into {place}.")
+        print(f"{number} files are in {place.parent}. Write the milliseconds that each takes into {place}.")
         return
     with quiet_start():
         table = latency.of_config(config, spaces.of(config), classes, shape, threads=_THREADS.value)

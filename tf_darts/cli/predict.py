@@ -15,9 +15,9 @@ _MODEL = flags.DEFINE_string(
     " network.",
 )
 _IMAGES = flags.DEFINE_multi_string(
-    "image", [], "An image file, or a folder of them; may be given several times."
+    "image", [], "An image file or a folder of them; may be given several times."
 )
-_TOP = flags.DEFINE_integer("top", 3, "How many of the most probable classes are printed.", lower_bound=1)
+_TOP = flags.DEFINE_integer("top", 3, "How many of the most probable classes to print.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", None, "A CSV file for the probabilities of all classes.")
 flags.adopt_module_key_flags(trained)  # --help lists the shared flags too
 

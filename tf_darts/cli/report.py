@@ -18,10 +18,10 @@ _COMPARE = flags.DEFINE_list(
     "compare", [], "Work directories to compare, separated by commas; a pattern stands for several: 'runs/*'."
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "File for the page; of --compare, by default comparison.html in the first one's folder."
+    "output", None, "File for the page; with --compare, by default comparison.html in the first folder."
 )
 _BASELINE = flags.DEFINE_string(
-    "baseline", None, "With --compare: SEARCH/SELECTION that others are compared with; by default the first."
+    "baseline", None, "With --compare: SEARCH/SELECTION to compare the others with; by default the first."
 )
 _TRUST = flags.DEFINE_list(
     "trust",

@@ -18,7 +18,7 @@ from tf_darts.registry import SELECTIONS
 from tf_darts.runtime import progress
 from tf_darts.workdir import stage_folders
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; a run is continued there.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for all results; a stopped run continues there.")
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "The same as --config.data.path: tfds data directory, .npz file, or image folder."
 )
@@ -33,13 +33,13 @@ _TRUST = flags.DEFINE_list(
     "trust",
     [],
     "Python files, folders or modules whose code a work directory or a model may name, separated by commas."
-    " What a file given as --config, or --config.extensions here, names needs none.",
+    " Code that --config or --config.extensions names here needs no --trust.",
 )
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Config file, as configs/quickstart.py; fields are set by --config.FIELD=VALUE. After a search it may"
-    " be left out: the work directory's config is used, changed by --config.FIELD=VALUE.",
+    "Config file, such as configs/quickstart.py; fields are set by --config.FIELD=VALUE. After a search it"
+    " may be left out: then the work directory's config is used, changed by --config.FIELD=VALUE.",
 )
 
 

@@ -26,9 +26,9 @@ from tf_darts.study.settings import Study
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "The study, as configs/study_digits.py; fields are set by --config.FIELD=VALUE, those of the config that"
-    " all searches start from by --config.base.FIELD=VALUE; tf_darts/study/settings.py lists them. May be"
-    " left out where the output folder holds a study.",
+    "The study, such as configs/study_digits.py. Its fields are set by --config.FIELD=VALUE, those of the"
+    " config that all searches start from by --config.base.FIELD=VALUE; tf_darts/study/settings.py lists"
+    " them. May be left out if the output folder holds a study.",
 )
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for the work directories of all searches and for the tables and pictures."
@@ -100,14 +100,14 @@ def program() -> int:
         print(line, file=sys.stderr)
     left = [] if _COLLECT.value else [job.name for job in study.jobs if not output.finished(job)]
     if not _COLLECT.value:
-        print(f"{len(study.jobs)} searches, {len(left)} of them with something left to do.", file=sys.stderr)
+        print(f"{len(study.jobs)} searches, {len(left)} of them not finished.", file=sys.stderr)
     if left:
         # The tasks of a SLURM array have memory of their own.
         needed = engine.check(study, left, 1 if _SLURM.value is not None else study.config["jobs"])
     output.record(study)
     if _SLURM.value is not None:
         if not left:
-            print(f"Nothing is left to do in {output.folder}.")
+            print(f"Everything in {output.folder} is finished.")
             return 0
         return _write_slurm(left, output, needed)
     failed = _run(left, output, study)
@@ -144,7 +144,7 @@ def _run(left: list[str], output: Output, study: Study) -> int:
     for ended in failures:
         print(f"{ended.name} failed: {ended.reason} (log: {output.log(ended.name)})")
     if failures:
-        print("The same command tries again what failed.")
+        print("Run the same command to try again what failed.")
     return len(failures)
 
 

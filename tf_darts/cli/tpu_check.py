@@ -24,24 +24,28 @@ from tf_darts.tools.tpu_check.cases import (
 )
 from tf_darts.workdir.files import write_atomically
 
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for programs and figures; a run is continued there.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder for programs and figures; a stopped run continues there."
+)
 _PAGE = flags.DEFINE_string(
     "page", None, "File for the report of all that is in OUTPUT; by default OUTPUT/tpu_check.md."
 )
-_SPACES = flags.DEFINE_list("space", list(PUBLISHED), "Search spaces, with commas.")
-_PROGRAMS = flags.DEFINE_list("program", list(PROGRAMS), "Steps, with commas.")
-_PRECISIONS = flags.DEFINE_list("precision", list(PRECISIONS), "Precisions, with commas.")
-_CHIPS = flags.DEFINE_list("chip", list(CHIPS), "TPU generations, with commas; none: lower only.")
+_SPACES = flags.DEFINE_list("space", list(PUBLISHED), "Search spaces, separated by commas.")
+_PROGRAMS = flags.DEFINE_list("program", list(PROGRAMS), "Steps, separated by commas.")
+_PRECISIONS = flags.DEFINE_list("precision", list(PRECISIONS), "Precisions, separated by commas.")
+_CHIPS = flags.DEFINE_list("chip", list(CHIPS), "TPU generations, separated by commas; none: only lower.")
 _SIZES = flags.DEFINE_list(
     "size",
     ["fewest"],
-    "full: as published; fewest: as few cells as hold every kind; or a number of cells; with commas.",
+    "full: as published; fewest: as few cells as hold every kind; or a number of cells; separated by commas.",
 )
 _REPLICAS = flags.DEFINE_list(
     "replicas", ["1"], "Cores that share a global batch: 1, or 4, the 2x2 topology with its all-reduces."
 )
 _BATCHES = flags.DEFINE_list(
-    "batch", ["published"], "Images in a core's batch: published (search 64), or a number; with commas."
+    "batch",
+    ["published"],
+    "Images in a core's batch, separated by commas: published (search 64), or a number.",
 )
 
 

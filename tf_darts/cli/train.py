@@ -28,7 +28,7 @@ _GENOTYPE = flags.DEFINE_string(
     "genotype",
     None,
     "A genotype to train instead of a selected one: a file (JSON or published text form), the text, or the"
-    " name of a published one, as darts_pt_s5_0 (tf_darts/genotypes/published.py).",
+    " name of a published one, such as darts_pt_s5_0 (tf_darts/genotypes/published.py).",
 )
 _NAME = flags.DEFINE_string("name", "given", "With --genotype: the folder under training/.")
 flags.adopt_module_key_flags(shared_flags)  # --help lists the shared flags too

@@ -21,6 +21,6 @@ def refuse_address(field: str, path: str) -> None:
     """
     if _ADDRESS.match(path):
         raise UserError(
-            f"{field}: {show(path)} is an address; allowed: a path on this machine. docs/cloud_tpu.md has how"
-            " a run is copied to a bucket, and images from one"
+            f"{field}: {show(path)} is an address; allowed: a path on this machine. docs/cloud_tpu.md says"
+            " how to copy a run to a bucket, and images from one"
         )

@@ -143,7 +143,7 @@ def _check_depth(config: ml_collections.ConfigDict, space: spaces.Space) -> None
         if section == "search" and unrolled and steps > most:
             raise UserError(
                 f"config: sdarts.attack_steps is {steps} with runtime.strategy {config.runtime.strategy!r},"
-                f" where each step is traced for itself; allowed: at most {most}, as the"
+                f" where every step is traced separately; allowed: at most {most}, as the"
                 f" supernet has {operations} operations"
             )
 
@@ -227,7 +227,7 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
     if selection.max_latency_ms and not selection.latency_table and config.runtime.strategy == "multi_worker":
         raise UserError(
             "config: selection.latency_table is empty with selection.max_latency_ms and runtime.strategy"
-            " 'multi_worker', whose processes would each measure another; allowed: a table"
+            " 'multi_worker', whose processes would each measure one of their own; allowed: a table"
         )
     if selection.noise_radius and search.method == "pc_darts":
         raise UserError(

@@ -40,15 +40,15 @@ def _extension(entries: Registry) -> Field:
 
 
 _STEM = (
-    "before the first cell: one convolution; the same and a max pooling of stride 2, and such a pair between"
-    " the stages of NAS-Bench-201; or ImageNet's three convolutions of stride 2"
+    "what comes before the first cell. plain: one convolution; pooled: the same and a max pooling of stride"
+    " 2, and such a pair between the stages of NAS-Bench-201; imagenet: three convolutions of stride 2"
 )
 
 FIELDS: dict[str, dict[str, Field]] = {
     "": {
         "seed": integer_field(0, "seed of every random draw", limit=limits.SEED),
         "space": one_of_field(
-            "darts", "search space; custom: what custom_space says", *spaces.SPACES, spaces.custom.NAME
+            "darts", "search space; custom: as custom_space describes it", *spaces.SPACES, spaces.custom.NAME
         ),
     },
     "extensions": {name: _extension(entries) for name, entries in EXTENSIBLE.items()},
@@ -60,7 +60,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "candidates": Field(
             None,
             "candidate operations: names for all edges, or by cell type ('normal', 'reduce'); in the place of"
-            " names also a list of names for each edge in their order, or by edge ('2<-0')",
+            " names also a list with names for each edge in order, or by edge ('2<-0')",
             "names of operations as tuples, by cell type and edge as dictionaries",
             lambda v: True,
             spaces.custom.plain_candidates,
@@ -91,7 +91,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "path": text_field("", "tfds data directory, .npz file, or folder of images by class"),
         "image_size": integer_field(
             32,
-            "side to which source folder resizes its images, or of the crops of stream, pixels",
+            "side to which source folder resizes its images, or of the crops with data.stream, pixels",
             1,
             limit=limits.PIXELS,
         ),
@@ -105,20 +105,20 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "enlarge": one_of_field(
             "pad",
-            "what a network does to images whose height and width it cannot halve as often as it has to: a"
-            " border of the mean colour up to the next size; or interpolation",
+            "what a network does if it cannot halve height and width as often as it must: pad adds a border of"
+            " the mean colour up to the next size, resize interpolates to that size",
             *spaces.ENLARGE,
         ),
         "test_fraction": number_field(
             0.2, "share of source folder held out where it has no test/", 0.01, 0.9
         ),
         "downscale": integer_field(
-            1, "average so many by so many pixels into one, after loading", 1, limit=limits.PIXELS
+            1, "average squares of so many by so many pixels into one, after loading", 1, limit=limits.PIXELS
         ),
         "share": number_field(
             1.0,
-            "share of the training images that is used, drawn by the seed, of every class its own; of records"
-            " of tfds that are streamed, the first",
+            "share of the training images of each class that is used, drawn by the seed; of streamed tfds"
+            " records, the first ones",
             1e-6,
             1.0,
         ),
@@ -163,7 +163,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "epochs": integer_field(50, "epochs of bilevel search", 1, limit=limits.EPOCHS),
         "stop_after": integer_field(
             0,
-            "end the search after this many of these epochs, with the schedules of all; 0: after all",
+            "end the search after this many epochs, with the schedules of all epochs; 0: run them all",
             limit=limits.EPOCHS,
         ),
         "batch_size": integer_field(64, "global batch of both halves", 1),
@@ -216,7 +216,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     "sgas": {
         "warmup_epochs": integer_field(
-            9, "epochs before the one at whose end the first decision is made", limit=limits.EPOCHS
+            9, "epochs before the one that ends with the first decision", limit=limits.EPOCHS
         ),
         "interval": integer_field(5, "epochs between two decisions", 1, limit=limits.EPOCHS),
         "batch_increase": integer_field(8, "images by which the batch grows with each decision"),
@@ -249,7 +249,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             "least_certain",
         ),
         "one_shot": flag_field(
-            False, "all decisions from the searched supernet, without any made before or fine-tuning between"
+            False, "make every decision from the searched supernet, without earlier decisions or fine-tuning"
         ),
         "supernets": integer_field(
             1,
@@ -280,21 +280,21 @@ FIELDS: dict[str, dict[str, Field]] = {
         "augment_probes": flag_field(True, "probe on augmented validation images, as published"),
         "measure_whole": flag_field(
             True,
-            "score the supernet as it is beside the probes of an edge, so that it is known what each"
-            " operation is worth: one probe more for a decision, which does not depend on it",
+            "also score the whole supernet beside the probes of an edge, to tell what each operation is"
+            " worth: one more probe for each decision, which does not depend on it",
         ),
         "probe_images": integer_field(
             0, "probe on this many validation images, the first ones; 0: all, as published"
         ),
         "probe_batch_size": integer_field(
             0,
-            "images whose batch statistics a probe uses; every replica takes batches of so many; 0:"
+            "images in a batch of a probe, whose statistics it uses; every replica takes such batches; 0:"
             " search.batch_size, as published",
         ),
         "racing_confidence": number_field(
             0.0,
-            "break a probe off once, with this confidence, it cannot be the one that the decision turns on;"
-            " 0: every probe sees all images, as published",
+            "stop a probe once it cannot, with this confidence, be the one that decides; 0: every probe sees"
+            " all images, as published",
             0.0,
             0.9999,
         ),
@@ -319,13 +319,13 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "latency_table": text_field(
             "",
-            "file that bin/latency wrote, maybe filled in from another machine, by which latency is"
-            " predicted; empty: measured on this machine where there is a limit",
+            "table of bin/latency, perhaps filled in on another machine, that predicts latency; empty:"
+            " measured on this machine if there is a limit",
         ),
         "compact": flag_field(
             True,
-            "trace the functions anew after each event, without what is decided: the same results, faster;"
-            " worth it where fine-tuning and probing between two events take longer than tracing",
+            "after each event, trace the functions anew without the operations that lost: the same results,"
+            " faster; worth it if fine-tuning and probing between two events take longer than tracing",
         ),
     },
     "training": {
@@ -358,7 +358,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     "analysis": {
         "edges": text_field(
             "",
-            "edges for strength and perturbation, as normal:3<-1 or normal:4, with commas; empty: all",
+            "edges for strength and perturbation, such as normal:3<-1 or normal:4, with commas; empty: all",
         ),
         "epochs": integer_field(
             20,
@@ -390,7 +390,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             "tpu",
         ),
         "tpu": text_field(
-            "local", "for strategy tpu: local for the one of this machine, or name or address of a TPU"
+            "local", "for strategy tpu: local for the TPU of this machine, or the name or address of one"
         ),
         "logical_devices": integer_field(
             0, "split the CPU into this many devices, to try mirrored; 0: do not", limit=limits.DEVICES
@@ -408,7 +408,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "steps_per_call": integer_field(20, "compiled steps per call from the host", 1),
         "checkpoint_minutes": number_field(
-            10.0, "time between checkpoints inside an epoch; each epoch has one"
+            10.0, "time between checkpoints inside an epoch; each epoch ends with one"
         ),
         "skipped_steps": integer_field(
             0,
@@ -427,12 +427,12 @@ FIELDS: dict[str, dict[str, Field]] = {
         "plan": flag_field(
             False,
             "whether bin/run picks scale, epochs and batches from the images, by the rules of"
-            " docs/own_images.md; what a flag sets stays",
+            " docs/own_images.md; what a flag sets is kept",
         ),
         "budget": text_field(
             "",
-            "what the network may cost, as 200k parameters, 300 kB, 2 ms; empty: as many parameters as the"
-            " rules give so many images",
+            "what the network may cost, such as 200k parameters, 300 kB, 2 ms; empty: as many parameters as"
+            " the rules allow for the number of images",
         ),
         "hours": number_field(0.0, "time limit of the whole run; 0: none"),
     },
@@ -440,7 +440,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     "comparison": {
         "rivals": Field(
             (),
-            "what bin/run trains beside what was found, to compare with it: a random cell in the same way, a"
+            "what bin/run trains to compare with the network that was found: a random cell in the same way, a"
             " residual network of the same size for as many images as the whole search",
             f"a tuple of some of {', '.join(registry.RIVALS)}, each once",
             lambda v: all(v.count(name) == 1 and name in registry.RIVALS for name in v),

@@ -110,7 +110,7 @@ def held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray
     fault = f"cannot split {len(labels)} images"
     if single := [str(label) for label in np.flatnonzero(counts == 1)]:
         fault = f"{fault}, with one image of class {some(single)}"
-        raise bad("data.test_fraction", fraction, fault, "two images of every class, or test images apart")
+        raise bad("data.test_fraction", fraction, fault, "two images of every class, or separate test images")
     try:
         train, test = model_selection.train_test_split(
             np.arange(len(labels)),
@@ -124,7 +124,7 @@ def held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray
             fraction,
             f"{fault} of {present} classes",
             "a share that leaves an image of every class in both parts, here from"
-            f" {present / max(len(labels), 1):.2g} to {1 - present / max(len(labels), 1):.2g}; or test images"
-            " apart",
+            f" {present / max(len(labels), 1):.2g} to {1 - present / max(len(labels), 1):.2g}; or separate"
+            " test images",
         ) from error
     return train, test

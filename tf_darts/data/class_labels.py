@@ -58,7 +58,7 @@ def labels_of(name: str, labels: Any) -> Labels:
         raise UserError(f"{fault}; allowed: {ALLOWED}, whole floats or names")
     if array.size and not (array.min() >= 0 and array.max() < 2**53):
         fault = f"{name} has labels from {array.min()} to {array.max()}"
-        raise UserError(f"{fault}; allowed: labels from 0 on; leave out what has no label")
+        raise UserError(f"{fault}; allowed: labels from 0 on; leave out images without a label")
     return Labels(array.astype(np.int64), 0)
 
 

@@ -54,7 +54,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
             "data.image_size",
             data.image_size,
             f"{count} images of that side take {needed / 1e9:.1f} GB",
-            f"what fits in the {available / 1e9:.1f} GB of this machine, or data.stream in training",
+            f"what fits in the {available / 1e9:.1f} GB of this machine, or data.stream=True",
         )
     faults: dict[str, str] = {}
     animated: list[str] = []

@@ -142,7 +142,7 @@ def _of_counts(of_class: Sequence[int], names: Sequence[str], test: int) -> Iter
         wanted = math.ceil(0.8 * 0.2 * (196 / POINTS) ** 2)
         text = (
             f"With {test:,} test images an accuracy of 80 % is known to within {half:.1f} points: do not"
-            f" trust smaller differences. {wanted:,} test images would say it to within {POINTS:g}."
+            f" trust smaller differences. {wanted:,} test images would give it to within {POINTS:g}."
         )
         yield Remark("small_test", test, text)
 
@@ -153,7 +153,7 @@ def _of_pixels(data: ImageData) -> Iterator[Remark]:
     flat = {(part, int(i)) for part, images in parts.items() for i in np.flatnonzero(_flat(images))}
     if flat:
         flat_names = [_name(data, place) for place in sorted(flat)]
-        text = f"Images of one colour: {_as(flat_names, len(flat))}; remove what shows nothing."
+        text = f"Images of one colour: {_as(flat_names, len(flat))}; remove those that show nothing."
         yield Remark("flat", len(flat), text)
     same: dict[bytes, list[_Place]] = collections.defaultdict(list)
     for part, images in parts.items():
@@ -177,7 +177,7 @@ def _of_pixels(data: ImageData) -> Iterator[Remark]:
         named = [_name(data, next(place for place in group if place[0] == "test")) for group in leaked]
         text = (
             f"Test images that are training images too: {_as(named, count)}; remove them from one of the"
-            " parts, or the test accuracy will be too high."
+            " two parts, or the test accuracy will be too high."
         )
         yield Remark("leak", count, text)
     copied = [places for group in groups if len(places := [p for p in group if p[0] == "training"]) > 1]

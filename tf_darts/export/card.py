@@ -99,18 +99,20 @@ def _space(content: dict[str, Any]) -> str:
 
 def _checked(checked: dict[str, Any]) -> str:
     """Say what the files were asked, and when they agree."""
-    asked = f"Each was read in a fresh process and asked for {checked['images']:,} {checked['kind']} images."
-    differences = "Differences are the largest of a probability from the trained network's."
+    kind = "generated" if checked["kind"] == "made" else checked["kind"]
+    asked = f"Each file was read in a fresh process, where it classified {checked['images']:,} {kind} images."
+    differences = "A difference is the largest between a probability and the trained network's."
     if checked["kind"] == "made":
         return (
-            f"{asked} They are noise with the training images' mean and deviation, since the training's own"
-            " images were missing or had changed; accuracy is the share that a file puts in the trained"
-            f" network's class. {differences} A file agrees if that is at most 1e-5."
+            f"{asked} They are noise with the training images' mean and deviation, because the training's own"
+            " images were missing or had changed. Accuracy is the share that a file puts in the trained"
+            f" network's class. {differences} A file agrees if its difference is at most 1e-5."
         )
     return (
         f"{asked} The trained network classifies {_percent(checked['accuracy'])} of them correctly."
-        f" {differences} A float file agrees if that is at most 1e-5, an int8 file if its accuracy is within"
-        f" a point; it is quantised by {checked['representative_images']:,} training images."
+        f" {differences} A float file agrees if its difference is at most 1e-5, an int8 file if its"
+        " accuracy is within a point."
+        f" {checked['representative_images']:,} training images quantised the int8 file."
     )
 
 
@@ -128,10 +130,10 @@ def _latency(latency: dict[str, Any]) -> str:
 def _arithmetic(precision: str) -> str:
     """Say what the network was trained in, and what the files compute in."""
     if precision == "float32":
-        return "trained in float32; the files compute in it, but for int8"
+        return "trained in float32, which the files compute in too, except int8"
     weights = "" if precision == "float64" else ", with weights in float32"
     return (
-        f"trained in {precision}{weights}; the files compute in float32, but for int8, and so"
+        f"trained in {precision}{weights}; the files compute in float32, except int8, and so"
         " does the trained network that they are compared with. The test accuracy above is that of training."
     )
 

@@ -48,7 +48,7 @@ class Classifier:
         """
         channels = self.shape[-1]
         if channels not in image_file.MODES:
-            raise UserError(f"--image: files have 1 or 3 channels, and the model takes images of {channels}")
+            raise UserError(f"--image: files have 1 or 3 channels, but the model takes {channels}")
         images, bad = [], []
         for file in files:
             try:

@@ -37,8 +37,8 @@ def check_finite(space: Space, mixing_weights: Mapping[str, np.ndarray]) -> None
         for edge, row in zip(space.edges, weights, strict=True):
             if not np.isfinite(row).all():
                 raise UserError(
-                    f"{cell_type} edge {edge}: mixing weights are {row.tolist()}: no genotype is read from"
-                    " them. Search again, with a lower learning rate"
+                    f"{cell_type} edge {edge}: mixing weights are {row.tolist()}: no genotype can be"
+                    " read from them. Search again, with a lower learning rate"
                 )
 
 

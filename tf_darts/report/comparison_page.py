@@ -76,7 +76,7 @@ def make(records: Sequence[WorkdirContents], baseline: str | None, path: pathlib
         measure["baseline"] = "/".join(compared)
     content = {
         "measures": measures,
-        "nothing": "" if measures else "Nothing tells how good they are: nothing was trained.",
+        "nothing": "" if measures else "Nothing says how good they are, because nothing was trained.",
         "differing": _differing(records, labels),
         "runs": _runs(records, labels, rows, path),
         "genotypes": _genotypes(records, rows, path),

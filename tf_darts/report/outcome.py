@@ -117,7 +117,7 @@ def _beside_rivals(record: WorkdirContents, found: str, names: Sequence[str]) ->
     """
     own = record.trainings[found].result
     results = {name: result for name in names if (result := record.trainings[name].result)}
-    said = [f"{name} is not trained yet, and not compared." for name in names if name not in results]
+    said = [f"{name} is not trained yet, so it is not compared." for name in names if name not in results]
     if not results or not own:
         return said
     better, chance, short = [], [], []
@@ -134,18 +134,18 @@ def _beside_rivals(record: WorkdirContents, found: str, names: Sequence[str]) ->
         best = max(better, key=lambda name: results[name]["test_accuracy"])
         return [
             *said,
-            f"So take {best}, which is better than what was found: it is trained, and {command.of('export')}"
-            f" --name={best} writes its files. For a found network that is better give more images, a larger"
-            " budget, or more epochs of search and training.",
+            f"So take {best}, which is better than what was found. It is trained already, and"
+            f" {command.of('export')} --name={best} writes its files. To find a better network, give more"
+            " images, a larger budget, or more epochs of search and training.",
         ]
     if chance:
         return [
             *said,
             f"So chance decides between {found} and {_listed(chance)}: {own['test_images']:,} test images"
-            " cannot tell them apart. Take whichever is smaller or faster; to know, compare other seeds or"
-            " more test images.",
+            " cannot tell them apart. Take whichever is smaller or faster. To know which is better,"
+            " compare more seeds or take more test images.",
         ]
-    unfair = f", but {_listed(short)} had too little time to be sure of it" if short else ""
+    unfair = f", but {_listed(short)} had too little time for this to be certain" if short else ""
     return [*said, f"So take {found}: it is better than {_listed(list(results))}{unfair}."]
 
 

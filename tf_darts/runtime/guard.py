@@ -78,7 +78,7 @@ def check(first: int, columns: Mapping[str, np.ndarray], most: int, in_a_row: in
             what = ", ".join(f"{name} is not finite" for name in bad) or "what it trains is not finite"
             raise UserError(
                 f"step {first + i + 1}: {what}, and nothing of it is kept. What helps: the same command with"
-                f" --config.runtime.skipped_steps above {most}, which lets so many steps one after the other"
-                " be skipped; or a lower learning rate in another --workdir"
+                f" --config.runtime.skipped_steps above {most}, which allows that many steps in a row to be"
+                " skipped; or a lower learning rate in another --workdir"
             )
     return in_a_row

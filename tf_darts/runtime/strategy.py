@@ -86,8 +86,8 @@ def _multi_worker(runtime: ml_collections.ConfigDict) -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
-            f"TF_CONFIG: the {len(here.addresses)} processes ({', '.join(here.addresses)}) do not get"
-            f" together: {first_line(error)}"
+            f"TF_CONFIG: the {len(here.addresses)} processes ({', '.join(here.addresses)}) cannot reach"
+            f" each other: {first_line(error)}"
         ) from None
 
 

@@ -33,7 +33,7 @@ def of_alpha(architecture: Architecture, skip_share: float) -> dict[str, str]:
         if entropy(rows) < LOW_ENTROPY * largest:
             found[f"entropy/{cell_type}"] = (
                 f"alpha of {cell_type} cells has all but decided: its entropy is {entropy(rows):.3f} of at"
-                f" most {largest:.3f}, so that it learns no more. What helps: a smaller"
+                f" most {largest:.3f}, so it learns no more. What helps: a smaller"
                 " search.alpha_learning_rate, a larger search.alpha_weight_decay, or fewer epochs"
             )
     return found

@@ -235,5 +235,5 @@ def _sentence(space: Space, decision: OperationDecision | TopologyDecision) -> s
         text += f"; over the budget: {', '.join(decision.refused)}"
     if decision.chosen == "none" and not space.none_in_genotype:
         # The release's parser then takes the edge for one of weight zero; so does `derive`.
-        text += "; a genotype of this space holds no none, so that the edge loses to every other"
+        text += "; a genotype of this space may not hold none, so this edge loses to every other"
     return text

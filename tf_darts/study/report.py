@@ -27,7 +27,7 @@ def report(study: Study, summary: Summary, agreements: Sequence[Agreement]) -> s
     ]
     parts += [_measure(study, summary, measure) for measure in summary.measures()]
     if summary.finished and not summary.measures():
-        parts.append("Nothing tells how good they are: nothing was trained.")
+        parts.append("Nothing says how good they are, because nothing was trained.")
     if agreements:
         parts.append(_agreements(agreements))
     if study.skipped:

@@ -133,7 +133,7 @@ class Checkpoints:
         for variable in self._floats:
             if not bool(tf.reduce_all(tf.math.is_finite(variable.read_value()))):
                 raise UserError(
-                    f"{variable.name} is not finite: nothing is saved, the checkpoint before it stays. What"
+                    f"{variable.name} is not finite: nothing is saved, and the last checkpoint stays. What"
                     " helps: --config.runtime.skipped_steps, or a lower learning rate in another --workdir"
                 )
         for name, value in counters.items():
@@ -243,7 +243,7 @@ def _fault(stage: pathlib.Path, number: int) -> str | None:
             with (stage / name).open("rb") as file:
                 begin = file.read(wanted["bytes"])
             if hashlib.sha256(begin).hexdigest() != wanted["sha256"]:
-                return f"{stage / name} is damaged in what was written before {path}, or that is"
+                return f"{stage / name}, or its checksum in {path}, is damaged"
     except UserError as error:
         return f"checkpoint file {error}"
     except OSError as error:

@@ -122,7 +122,7 @@ class DataRecord:
                 return [f"{what} images are {_some(moved, '; ')}"]
         if before.images != after.images:
             return [f"{what} images are {after.images}, and were {before.images}"]
-        return [f"the content or the order of the {what} images is another"]
+        return [f"the {what} images have changed, or their order"]
 
 
 def _part(content: dict[str, Any]) -> PartRecord:

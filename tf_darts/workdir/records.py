@@ -69,7 +69,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     found = content.get("schema_version") if isinstance(content, dict) else None
     if found != SCHEMA_VERSION:
         newer = isinstance(found, int) and found > SCHEMA_VERSION
-        hint = "; a newer tf_darts wrote it, and reads it" if newer else ""
+        hint = "; a newer tf_darts wrote it and can read it" if newer else ""
         raise UserError(f"{path}: schema_version is not {SCHEMA_VERSION} but {found!r}{hint}")
     return content
 

@@ -182,7 +182,7 @@ class StageFolder:
         elif changed := config_lib.differences(read_json(own).get("versions", now), now):
             print(
                 f"warning: {self.path} was begun with other versions ({'; '.join(changed)}): it continues,"
-                " but its last bits may not be those of a run with one version",
+                " but its last bits may differ from those of a run with one version",
                 file=sys.stderr,
             )
         return self.path
