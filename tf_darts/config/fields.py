@@ -105,8 +105,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "enlarge": one_of_field(
             "pad",
-            "what a network does if it cannot halve height and width as often as it must: pad adds a border of"
-            " the mean colour up to the next size, resize interpolates to that size",
+            "what a network does if it cannot halve height and width as often as it must: pad adds a border"
+            " of the mean colour up to the next size, resize interpolates to that size",
             *spaces.ENLARGE,
         ),
         "test_fraction": number_field(
