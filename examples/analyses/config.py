@@ -1,4 +1,4 @@
-"""The paper's Proposition 1, as an analysis of one's own that needs no searched supernet.
+"""The paper's Proposition 1, as your own analysis, which needs no searched supernet.
 
     bin/analyze --config=examples/analyses/config.py --workdir=runs/proposition_1 --analysis=proposition_1
 

@@ -156,7 +156,7 @@ def test_a_tpu_is_asked_for_in_the_queue(cloud, kind, settings, image):
 def test_a_request_that_always_fails_is_not_made_for_ever(cloud):
     (cloud.folder / "full").touch()
     status, said = cloud.call("keep", *COMMAND)
-    assert status == 2 and "there is no TPU keep to be had: see gcloud's messages above" in said
+    assert status == 2 and "cannot get the TPU keep: see gcloud's messages above" in said
     assert sum("queued-resources create" in line for line in cloud.calls) == 5
 
 
@@ -243,9 +243,9 @@ def test_nobody_watching_it_goes_on_and_can_be_watched_and_stopped(cloud):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     status, said = cloud.call("run", "train", "--name=x")
-    assert status == 3 and "another program is at work" in said
+    assert status == 3 and "another program is running" in said
     status, said = cloud.call("install")
-    assert status == 1 and "a program is at work there" in said
+    assert status == 1 and "a program is running there" in said
     watching = cloud.start("watch")
     assert cloud.call("stop")[0] == 0
     watching.communicate(timeout=60)

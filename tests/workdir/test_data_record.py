@@ -32,7 +32,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     for name in ("mean", "std"):
         kept = getattr(read, name)
         assert kept.dtype == np.float32
-        np.testing.assert_array_equal(kept, getattr(data(), name))  # to the bit
+        np.testing.assert_array_equal(kept, getattr(data(), name).astype(np.float32))  # to the bit
     assert record.changes(read) == []
     assert DataRecord.read(tmp_path / "nowhere") is None
 

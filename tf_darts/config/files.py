@@ -1,7 +1,7 @@
 """The config files that come with tf_darts: `configs/` of the repository, or inside the installed package.
 
 A program takes `--config=configs/NAME.py` from any folder: a file of that name in the current folder, else
-the one that came with tf_darts. A config file of one's own builds on one of them by `load`.
+the one that came with tf_darts. Your own config file builds on one of them by `load`.
 """
 
 import os

@@ -5,7 +5,7 @@ three data sets. Different genotypes may be the same function (a path through `n
 they were trained one by one, have accuracies of their own, and count here as different. A genotype is
 found by its text form, so the one that was selected is the one that is looked up.
 
-The figures come with the package (`of_package`); a file of one's own may have more columns.
+The figures come with the package (`of_package`); a file of yours may have more columns.
 """
 
 import dataclasses

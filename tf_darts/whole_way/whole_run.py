@@ -1,6 +1,6 @@
 """All stages in turn: search, select by each method from the same supernet, train each, compare.
 
-bin/run is this with flags; `api` has it on images of one's own.
+bin/run is this with flags; `api` has it on your own images.
 """
 
 import dataclasses
