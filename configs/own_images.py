@@ -19,6 +19,7 @@ def get_config():
     config.comparison.rivals = ("random_cell", "residual_network")
     config.data.source = "folder"
     config.data.downscale = 1
+    config.data.crop_padding = 0  # the rules say more, but where images are streamed
     config.data.limit_train = 0
     config.training.update(
         {

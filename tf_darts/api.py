@@ -42,7 +42,7 @@ from tf_darts.config import files
 from tf_darts.data import user_data
 from tf_darts.data.arrays import Reading
 from tf_darts.data.class_labels import are_given
-from tf_darts.data.image_arrays import images_of
+from tf_darts.data.image_arrays import Side, images_of
 from tf_darts.data.image_pairs import Given
 from tf_darts.data.sources import averaged
 from tf_darts.data.user_data import ClassNames
@@ -638,9 +638,8 @@ def find(
     own = {"own_images.plan": True, "own_images.budget": budget, "own_images.hours": float(hours)}
     with user_data.taken_back(workdir):
         laid = _unchecked(base, own if whole else {**(config or {}), **own})
-        if "data.image_size" not in given and (sides := _sides(data)):
-            laid["data"]["image_size"] = rules.side_of(sides)
-        run = _started(data, test, ml_collections.ConfigDict(laid), workdir, class_names)
+        side = None if "data.image_size" in given else rules.side_of
+        run = _started(data, test, ml_collections.ConfigDict(laid), workdir, class_names, side)
         found = find_lib.run(run.session, str(run.workdir), given)
     run = dataclasses.replace(run, session=found.session)
     selected = Selected(run, run.workdir / "selection" / find_lib.METHOD, found.genotype)
@@ -656,14 +655,6 @@ def _names(values: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"{name}.{field}" for field in value)
         else:
             yield name
-
-
-def _sides(data: Any) -> list[int]:
-    """Return the shorter sides of images in a list; none of those that are arrays of one size."""
-    images = data[0] if isinstance(data, tuple) and len(data) == 2 else None
-    if not isinstance(images, list):
-        return []
-    return [min(np.shape(image)[:2]) for image in images if np.ndim(image) >= 2]
 
 
 def _train(
@@ -699,8 +690,9 @@ def _started(
     config: Config | None,
     workdir: str | pathlib.Path | None,
     class_names: ClassNames,
+    side: Side | None = None,
 ) -> _Run:
-    """Return a config with its images, in a work directory."""
+    """Return a config with its images, in a work directory; `side`: as of `images_of`; None: the config's."""
     if data is None and (test is not None or are_given(class_names)):
         raise UserError("test and class_names are given without data; allowed: only with data")
     given = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else dict(config or {})
@@ -719,7 +711,7 @@ def _started(
     given, workdir = str(workdir), pathlib.Path(workdir).expanduser()
     stage_folders.check_folder("workdir", str(workdir), given)
     if data is not None:
-        side, fraction = checked.data.image_size, checked.data.test_fraction
+        side, fraction = side or checked.data.image_size, checked.data.test_fraction
         path = user_data.keep(workdir, data, test, class_names, fraction, checked.seed, side)
         of_file = {"data.source": "npz", "data.path": str(path)}
         standard = config_lib.default().data.image_size  # the file's images have their size

@@ -12,7 +12,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -52,13 +52,19 @@ def check(session: Session) -> None:
     _check_training(session)
 
 
-def search(session: Session, workdir: str, supernets: int | None = None) -> pathlib.Path:
+def search(
+    session: Session,
+    workdir: str,
+    supernets: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> pathlib.Path:
     """Search as many supernets as are wanted; return the folder of the first.
 
     Args:
       session: config, space, devices and data.
       workdir: the work directory.
       supernets: how many; None: `selection.supernets`.
+      stop: asked after each epoch whether there is no time left.
 
     Raises:
       UserError: a search there is of another config, the data do not suit the config, or no genotype fits
@@ -67,11 +73,13 @@ def search(session: Session, workdir: str, supernets: int | None = None) -> path
     session.workdir = workdir
     wanted = _supernets(workdir, session.config, supernets or session.config.selection.supernets)
     for config, stage in wanted:
-        _search(session, config, stage)
+        _search(session, config, stage, stop)
     return wanted[0][1].path
 
 
-def _search(session: Session, config: ml_collections.ConfigDict, stage: StageFolder) -> None:
+def _search(
+    session: Session, config: ml_collections.ConfigDict, stage: StageFolder, stop: Callable[[], bool]
+) -> None:
     """Search one supernet."""
     stage.check(session.data.record)
     finished = stage.path / "result.json"
@@ -89,7 +97,7 @@ def _search(session: Session, config: ml_collections.ConfigDict, stage: StageFol
                 f"warning: the finished search is done again from where it is whole: {fault}", file=sys.stderr
             )
             files.unseal(folder, finished.name)
-        search_loop.run(setup, folder)
+        search_loop.run(setup, folder, stop)
 
 
 def import_supernet(session: Session, workdir: str, path: str) -> tuple[pathlib.Path, dict[str, float]]:

@@ -5,15 +5,19 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn import datasets
 
 from tests.search import tiny
 from tf_darts import api
+from tf_darts.config import files
 from tf_darts.data import sources
 from tf_darts.errors import UserError
+from tf_darts.export import latency
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.models import genotype_costs
-from tf_darts.own_images import pace, plan
+from tf_darts.models.latency_table import LatencyTable
+from tf_darts.own_images import find, pace, plan
 from tf_darts.runtime import strategy
 from tf_darts.session import Session
 from tf_darts.workdir.records import read_config
@@ -22,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 DIGITS = datasets.load_digits()
 IMAGES, LABELS = (DIGITS.images[:160] / 16).astype(np.float32), DIGITS.target[:160]
+BUDGET = "900, 50 ms"
 SHORT = {
     "space": "custom",
     "custom_space": {"stacking": "nas_bench_201", "nodes": 2, "candidates": ("skip_connect", "nor_conv_1x1")},
@@ -35,9 +40,10 @@ SHORT = {
 
 @pytest.fixture(scope="module", autouse=True)
 def one_device():
-    """The strategy of a machine with one device (the tests have two), and networks of one stage."""
+    """The strategy of a machine with one device (the tests have two), networks of one stage, no timing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(strategy, "start", lambda runtime, guest=False: tiny.one_device())
+        patch.setattr(latency, "measure", lambda parts, threads=1: LatencyTable(dict.fromkeys(parts, 0.01)))
         tiny.one_stage(patch)
         yield
 
@@ -45,12 +51,15 @@ def one_device():
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("found")
-    return api.find((IMAGES, LABELS), budget="900", config=SHORT, workdir=workdir)
+    return api.find((IMAGES, LABELS), budget=BUDGET, config=SHORT, workdir=workdir)
 
 
 def test_the_plan_is_kept_with_what_was_picked(found):
     content = json.loads((found.trained.workdir / plan.NAME).read_text())
-    assert content["budget"] == "900" and set(content["training"]) == {"training.channels", "training.epochs"}
+    assert content["budget"] == BUDGET and set(content["training"]) == {
+        "training.channels",
+        "training.epochs",
+    }
     assert content["settings"]["search.stem"] == "plain"  # digits are small
     assert "search.epochs" in content["settings"] and found.plan.settings == content["settings"]
     assert set(content["seconds"]) == {
@@ -102,9 +111,9 @@ def test_rivals_and_files_are_there(found):
 def test_it_is_continued_without_a_new_plan(found, monkeypatch):
     monkeypatch.setattr(pace, "of_search", None)
     monkeypatch.setattr(pace, "of_training", None)
-    again = api.find((IMAGES, LABELS), budget="900", config=SHORT, workdir=found.trained.workdir)
+    again = api.find((IMAGES, LABELS), budget=BUDGET, config=SHORT, workdir=found.trained.workdir)
     assert again.plan == found.plan and again.trained.result == found.trained.result
-    with pytest.raises(UserError, match="own_images.budget is '800'; allowed: '900'"):
+    with pytest.raises(UserError, match="own_images.budget is '800'; allowed: '900, 50 ms'"):
         api.find((IMAGES, LABELS), budget="800", config=SHORT, workdir=found.trained.workdir)
 
 
@@ -120,15 +129,56 @@ def test_a_budget_that_nothing_keeps_to_is_said_before_any_work(tmp_path):
     assert not (tmp_path / "small").exists()
 
 
-def test_the_rivals_are_left_out_where_there_is_no_time(tmp_path, monkeypatch):
+def test_a_limit_is_kept_to_where_all_takes_longer_than_predicted(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "AFTERWARDS", 1.0)
-    monkeypatch.setattr(pace, "of_search", lambda session: pace.Pace(1.0, 0.1))
-    monkeypatch.setattr(pace, "of_training", lambda session, genotype: pace.Pace(80.0, 0.1))
+    predicted = iter([80.0, 500.0])  # before the search, and after it: longer than the whole limit
+    monkeypatch.setattr(pace, "of_search", lambda session: pace.Pace(0.0, 1e-6))
+    monkeypatch.setattr(pace, "of_training", lambda session, genotype: pace.Pace(next(predicted), 0.1))
     begun = time.monotonic()
-    found = api.find((IMAGES, LABELS), hours=0.05, config=SHORT, workdir=tmp_path)
+    config = {**SHORT, "search": {**SHORT["search"], "epochs": 2}}
+    found = api.find((IMAGES, LABELS), hours=0.05, config=config, workdir=tmp_path)
     assert time.monotonic() - begun < 180
+    searched = json.loads((tmp_path / "search" / "result.json").read_text())
+    assert searched["last_epoch"]["finished_epoch"] == 0  # of two: its share of the time was over
     assert [row.method for row in found.outcome.rows] == ["perturbation"]
     assert "residual_network is left out: the time limit leaves no time for it." in found.outcome.sentences
+
+
+def test_what_no_plan_can_keep_to_is_refused():
+    def refused(given=(), budget="", **fields):
+        config = tiny.config(own_images__plan=True, own_images__budget=budget, **fields)
+        with pytest.raises(UserError) as error:
+            find.check(config, given)
+        return str(error.value)
+
+    assert refused(selection__method="random").startswith("config: selection.method is 'random'")
+    assert "allowed: ''" in refused(selection__name="mine")
+    assert "one_device, mirrored, tpu" in refused(runtime__strategy="multi_worker")
+    assert "0 with own_images.budget '2k'" in refused(budget="2k", selection__max_parameters=1000)
+    assert "with --config.training.channels" in refused(selection__latency_table="x.csv")
+    config = tiny.config(own_images__plan=True, own_images__budget="2k", selection__latency_table="x.csv")
+    find.check(config, ["training.channels"])
+
+
+def test_streamed_images_are_planned_and_keep_their_side(tmp_path, monkeypatch, capsys):
+    draw = np.random.default_rng(0)
+    for i in range(24):
+        (tmp_path / "images" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = draw.integers(0, 256, (20 + i % 2, 12, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / "ab"[i % 2] / f"{i}.png")
+    values = {f"{s}.{n}": v for s, f in SHORT.items() if s != "space" for n, v in f.items()}
+    values |= {"space": "custom", "data.path": str(tmp_path / "images"), "data.stream": True}
+    config = find.with_side(plan.with_fields(files.load("own_images"), values), values)
+    assert config.data.image_size == 12
+    monkeypatch.setattr(pace, "of_search", lambda session: pace.Pace(1.0, 0.1))
+    monkeypatch.setattr(pace, "of_training", lambda session, genotype: pace.Pace(1.0, 0.1))
+    made, said = find._planned(Session(config), values, time.monotonic())
+    assert made.of_search(config).data.crop_padding == 0 and "data.crop_padding" not in made.settings
+    assert made.settings["selection.max_parameters"] == 200_000 and "200,000 parameters" in said[1]
+    assert "data: warning: Classes of fewer than" in capsys.readouterr().err
+    own = plan.with_fields(config, {"selection.max_parameters": 3000})  # of a config file
+    made, said = find._planned(Session(own), values, time.monotonic())
+    assert "selection.max_parameters" not in made.settings and "3,000 parameters" in said[1]
 
 
 def test_a_step_is_timed_by_itself_however_many_a_call_does(found, monkeypatch):

@@ -74,12 +74,27 @@ def test_a_limit_that_is_too_short_says_how_long_it_has_to_be():
 def test_a_plan_is_kept(tmp_path):
     plan = Plan({"training.epochs": 7, "search.stem": "pooled"}, RIVALS, {"search": 1.5}, "200k", 2.0)
     plan.write(str(tmp_path))
-    assert plan_lib.read(str(tmp_path), "200k", 2.0) == plan
-    assert plan_lib.read(str(tmp_path / "other"), "200k", 2.0) is None
+    asked = tiny.config(own_images__plan=True, own_images__budget="200k", own_images__hours=2.0)
+    assert plan_lib.read(str(tmp_path), asked) == plan
+    assert plan_lib.read(str(tmp_path / "other"), asked) is None
     config = dataclasses.replace(plan, training={"training.epochs": 9}).of_search(tiny.config())
     assert config.training.epochs == 7 and config.search.stem == "pooled"
     config = dataclasses.replace(plan, training={"training.epochs": 9}).of_training(tiny.config())
     assert config.training.epochs == 9 and config.search.stem == "pooled"
     for budget, hours, flag in (("100k", 2.0, "budget is '100k'"), ("200k", 1.0, "hours is 1.0")):
         with pytest.raises(UserError, match=flag):
-            plan_lib.read(str(tmp_path), budget, hours)
+            plan_lib.read(
+                str(tmp_path),
+                plan_lib.with_fields(asked, {"own_images.budget": budget, "own_images.hours": hours}),
+            )
+
+
+def test_a_flag_that_contradicts_the_plan_is_refused(tmp_path):
+    plan = Plan({"training.epochs": 7}, RIVALS, {"search": 1.5}, "", 0.0, {"training.epochs": 9})
+    plan.write(str(tmp_path))
+    asked = tiny.config(own_images__plan=True, training__epochs=9)
+    assert plan_lib.read(str(tmp_path), asked, ["training.epochs"]) == plan
+    asked = plan_lib.with_fields(asked, {"training.epochs": 7})
+    assert plan_lib.read(str(tmp_path), asked) == plan  # the config file's own
+    with pytest.raises(UserError, match="training.epochs is 7; allowed: 9, with which .*plan.json was made"):
+        plan_lib.read(str(tmp_path), asked, ["training.epochs"])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.search import tiny
 from tf_darts.own_images import rules
 from tf_darts.own_images.rules import Facts
 
@@ -47,3 +48,14 @@ def test_more_images_may_have_more_parameters():
 def test_images_of_several_sizes_get_their_median_side():
     assert rules.side_of([40, 50, 60, 1000, 20]) == 50
     assert rules.side_of([3000, 2000, 4000]) == rules.LARGEST_SIDE
+
+
+def test_what_is_picked_is_said_with_every_limit():
+    config = tiny.config(selection__max_latency_ms=2.0, data__source="folder", data__path="x")
+    size, budget, *_ = rules.said(Facts(100, 64, 64, 2), config)
+    assert size.startswith("Images of 64x64 (made so by data.image_size and data.fit=squeeze): ")
+    assert budget == "The network may have at most 2 ms for an image."
+    config = tiny.config(selection__max_parameters=5000)
+    size, budget, *_ = rules.said(Facts(100, 8, 8, 10), config)
+    assert size == "Images of 8x8: the cells see every pixel."
+    assert budget == "The network may have at most 5,000 parameters."

@@ -41,7 +41,9 @@ def prepare(
     @functools.cache
     def set_up() -> SearchSetup:
         session, _ = start(config)
-        stages.searched_folder(search_stage(workdir, config), session.data.record)
-        return search_setup.set_up(config, space, session.data, session.strategy)
+        session.workdir, data = workdir, session.data
+        stages.searched_folder(search_stage(workdir, config), data.record)
+        latencies = session.latency(data.num_classes, data.image_shape)
+        return search_setup.set_up(config, space, data, session.strategy, latencies)
 
     return {name: AnalysisRun(name, workdir, config, space, table, set_up) for name in names}

@@ -35,7 +35,8 @@ def program() -> None:
     if config.own_images.plan:
         from tf_darts.own_images import find
 
-        config = find.with_side(config, shared_flags.given_fields())  # before the images are read
+        find.check(config, shared_flags.given_fields())  # before the images are read
+        config = find.with_side(config, shared_flags.given_fields())
     session, own_workdir = start(config, workdir, selects=True)
     from tf_darts.whole_way import whole_run
 

@@ -6,7 +6,7 @@ mean the same, whatever else is in a call.
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,15 @@ from tf_darts.errors import UserError
 UNIT, BYTE = 1, 255  # what white is in images of floats
 LEAST_BYTE = 4  # floats from 0 to 255 reach this; a little above 1 is neither range
 PLAUSIBLE = (1, 2, 3, 4)  # channels that make a last axis one of channels
+Side = int | Callable[[list[int]], int]
+"""Pixels of the square that images of several sizes become, or what makes it of their shorter sides."""
 SHAPES = "[N, H, W, C] or [N, H, W]"
 
 
 def images_of(
     name: str,
     images: Any,
-    side: int = 0,
+    side: Side = 0,
     reading: Reading | None = None,
     shape: tuple[int, int, int] | None = None,
 ) -> tuple[np.ndarray, Reading]:
@@ -34,7 +36,7 @@ def images_of(
       name: what they are called in messages.
       images: an array [N, H, W, C] or [N, H, W] (one channel), or a list of images; uint8 or another integer
         type with values from 0 to 255, bool, or floats in [0, 1] or from 0 to 255. Channels may come first.
-      side: what images are resized to, a square, where their sizes differ; 0: they may not.
+      side: what images are resized to where their sizes differ; 0: they may not.
       reading: of the images that these belong to; None: these are the first.
       shape: (H, W, C) of those.
 
@@ -61,6 +63,8 @@ def images_of(
         fault = f"{name} are of {' and '.join(map(str, channels))} channels"
         raise UserError(f"{fault}; allowed: one number of channels")
     kept = _range_of(name, given, reading)
+    if callable(side):
+        side = side([min(image.shape[:2]) for image in given])
     if reading is None:
         _say(name, f"are of several sizes: resized to {side}x{side} (data.image_size)")
     height, width = shape[:2] if shape else (side, side)

@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_darts.data.arrays import Arrays, some, without_images
 from tf_darts.data.class_labels import Names, classes_of, labels_of
-from tf_darts.data.image_arrays import BYTE, UNIT, images_of
+from tf_darts.data.image_arrays import BYTE, UNIT, Side, images_of
 from tf_darts.errors import UserError
 
 Named = tuple[str, Any]
@@ -15,7 +15,7 @@ Named = tuple[str, Any]
 
 
 def arrays_of(
-    x_train: Named, y_train: Named, x_test: Named, y_test: Named, names: Names | None, side: int = 0
+    x_train: Named, y_train: Named, x_test: Named, y_test: Named, names: Names | None, side: Side = 0
 ) -> Arrays:
     """Read images and labels of two parts alike.
 

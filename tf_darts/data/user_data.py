@@ -16,7 +16,7 @@ import numpy as np
 from tf_darts.data import array_file, image_pairs, npz
 from tf_darts.data.arrays import Arrays, check, held_out
 from tf_darts.data.class_labels import are_given, classes_of, labels_of, names_of
-from tf_darts.data.image_arrays import BYTE, images_of
+from tf_darts.data.image_arrays import BYTE, Side, images_of
 from tf_darts.data.image_pairs import Given
 from tf_darts.data.own_arrays import arrays_of, check_classes
 from tf_darts.errors import UserError
@@ -34,7 +34,7 @@ def keep(
     class_names: ClassNames,
     test_fraction: float,
     seed: int,
-    side: int = 0,
+    side: Side = 0,
 ) -> pathlib.Path:
     """Write the images into a folder, unless they are there; return the file, of source `npz`.
 
@@ -45,7 +45,7 @@ def keep(
       class_names: a name for each label; empty: the labels themselves.
       test_fraction: that share.
       seed: decides which.
-      side: what images of several sizes are resized to, pixels; 0: they are refused.
+      side: what images of several sizes are resized to; 0: they are refused.
 
     Raises:
       UserError: they are no labelled images, or the folder has others that something was made of.
@@ -108,7 +108,7 @@ def _is_alone(path: pathlib.Path) -> bool:
 
 
 def _arrays(
-    train: Given, test: Given | None, class_names: ClassNames, test_fraction: float, seed: int, side: int
+    train: Given, test: Given | None, class_names: ClassNames, test_fraction: float, seed: int, side: Side
 ) -> dict[str, np.ndarray]:
     """Return what the file holds: the images, some of them held out."""
     train, test = image_pairs.parts_of(train, test)

@@ -12,6 +12,8 @@ import tensorflow as tf
 from tf_darts.export import keras_file
 from tf_darts.export.functional import NORMALISATION
 from tf_darts.export.reload import SIGNATURE
+from tf_darts.runtime import process
+from tf_darts.runtime.quiet import quiet_start
 
 
 @contextlib.contextmanager
@@ -123,5 +125,6 @@ def tflite_of_part(model: keras.Model) -> bytes:
 
 
 def _converted(converter: tf.lite.TFLiteConverter) -> bytes:
-    with contextlib.redirect_stdout(io.StringIO()):
+    quiet = contextlib.nullcontext() if process.is_borrowed() else quiet_start()  # it writes to both
+    with contextlib.redirect_stdout(io.StringIO()), quiet:
         return converter.convert()

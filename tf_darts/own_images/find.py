@@ -6,6 +6,7 @@
 import dataclasses
 import math
 import pathlib
+import sys
 import time
 from collections.abc import Collection, Sequence
 
@@ -15,9 +16,11 @@ import numpy as np
 from tf_darts import config as config_lib
 from tf_darts import stages
 from tf_darts.config import budget_text
+from tf_darts.config.depends import BUDGET_FIELDS
+from tf_darts.config.field import value_of
 from tf_darts.data import image_folder, look
 from tf_darts.data.image_data import ImageData
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, show
 from tf_darts.export import build, card
 from tf_darts.genotypes import derive
 from tf_darts.genotypes import genotype as genotype_lib
@@ -73,8 +76,9 @@ def run(session: Session, workdir: str, given: Given = ()) -> OwnRun:
     Raises:
       UserError: the budget cannot be read or reached, or the time limit is too short; or as the stages.
     """
+    check(session.config, given)
     begun, own = time.monotonic() - _used(workdir), session.config.own_images
-    plan = plan_lib.read(workdir, own.budget, own.hours)
+    plan = plan_lib.read(workdir, session.config, given)
     if plan is None:
         plan, said = _planned(session, given, begun)
         _tell("plan", [*said, plan.sentence()])
@@ -83,7 +87,9 @@ def run(session: Session, workdir: str, given: Given = ()) -> OwnRun:
         plan.write(workdir)
     session = session.with_config(config_lib.with_method(plan.of_search(session.config), METHOD))
     table = nas_bench_201.of_config(session.config)
-    stages.search(session, workdir)
+    # A search that is slower than its measured steps leaves the others their share of the time all the same.
+    limit = time.monotonic() - _used(workdir) + 3600 * own.hours * plan.seconds.get("search", 0) / plan.total
+    stages.search(session, workdir, stop=lambda: own.hours > 0 and time.monotonic() > limit)
     genotype = whole_run.select(session, workdir, METHOD, table)
     if not plan.training:
         plan, said = _widened(session, genotype, plan, given, begun)
@@ -92,7 +98,7 @@ def run(session: Session, workdir: str, given: Given = ()) -> OwnRun:
     selecting, session = session, session.with_config(plan.of_training(session.config))
     end = begun + 3600 * own.hours - plan_lib.AFTERWARDS if own.hours else math.inf
     stages.train(session, workdir, METHOD, genotype, [Deadline(end)] if own.hours else [])
-    _tell("data", _contradictions(session, workdir))
+    _warn(_contradictions(session, workdir))
     left = rivals.train(
         *(session, workdir, METHOD, plan.rivals),
         stop=lambda: time.monotonic() > end,
@@ -124,6 +130,11 @@ def _tell(about: str, sentences: Sequence[str]) -> None:
         progress.tell(f"{about}: {sentence}")
 
 
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        print(f"data: warning: {sentence}", file=sys.stderr)
+
+
 def _contradictions(session: Session, workdir: str) -> list[str]:
     """Return a sentence on training images whose label the trained network contradicts, if there are any."""
     data = session.data
@@ -141,10 +152,13 @@ def _planned(session: Session, given: Given, begun: float) -> tuple[Plan, list[s
     config, data = session.config, session.data
     height, width, _ = data.image_shape
     facts = Facts(data.train_size, height, width, data.num_classes)
-    limits = budget_text.parse(config.own_images.budget) or rules.budget(facts)
-    if any(name.startswith("selection.max_") for name in given):
-        limits = {}
+    limits = budget_text.parse(config.own_images.budget)
+    fields = {f"selection.{name}" for name in BUDGET_FIELDS}
+    if not limits and not fields.intersection(given) and not any(value_of(config, f) for f in fields):
+        limits = rules.budget(facts)
     picked = rules.settings(facts, config.data.train_fraction)
+    if config.data.stream:  # which crops in its own way
+        del picked["data.crop_padding"]
     picked |= {f"selection.{name}": value for name, value in limits.items()}
     picked = {name: value for name, value in picked.items() if name not in given}
     stand_in = _stand_in(session.space)
@@ -158,7 +172,7 @@ def _planned(session: Session, given: Given, begun: float) -> tuple[Plan, list[s
     session = session.with_config(plan_lib.with_fields(config, picked))
     stages.check(session)
     session.tell_data()
-    _tell("data", [remark.text for remark in look.look(data).remarks])
+    _warn([remark.text for remark in look.look(data).remarks])
     searching = pace.of_search(session)
     training = pace.of_training(session, stand_in)
     own = config.own_images
@@ -190,7 +204,7 @@ def _planned(session: Session, given: Given, begun: float) -> tuple[Plan, list[s
             if search_epochs == rules.SEARCH_EPOCHS[0] or "search.epochs" in given:
                 raise
             search_epochs = max(search_epochs // 2, rules.SEARCH_EPOCHS[0])
-    return plan, rules.said(facts, plan.of_search(config), limits)
+    return plan, rules.said(facts, plan.of_search(config))
 
 
 def _widened(
@@ -207,18 +221,51 @@ def _widened(
         predicted = plan_lib.seconds_of(work, Pace(0.0, 0.0), training, epochs, rivals)
         return {name: s for name, s in predicted.items() if name not in ("search", "selection")}
 
-    epochs, rivals = plan_lib.fitted(
-        seconds_of,
-        config.training.epochs,
-        config.comparison.rivals,
-        own.hours,
-        used,
-        "training.epochs" in given,
-    )
+    wanted, fixed = config.training.epochs, "training.epochs" in given
+    try:
+        epochs, rivals = plan_lib.fitted(seconds_of, wanted, config.comparison.rivals, own.hours, used, fixed)
+    except UserError:  # all was slower than predicted: the training ends when the time is over
+        epochs, rivals = wanted if fixed else min(plan_lib.FEWEST, wanted), ()
     picked = {"training.channels": config.training.channels, "training.epochs": epochs}
     seconds = {"search and selection": used, **seconds_of(epochs, rivals)}
     changed = dataclasses.replace(plan, training=picked, rivals=rivals, seconds=seconds)
     return changed, [rules.said_of_network(config.training.channels, epochs)]
+
+
+def check(config: ml_collections.ConfigDict, given: Given) -> None:
+    """Check that a plan can keep to what a config asks for.
+
+    Args:
+      config: as the user gives it.
+      given: names of fields that the user has set.
+
+    Raises:
+      UserError: it cannot.
+    """
+    selection, budget = config.selection, config.own_images.budget
+    sized = "training.channels" in given
+    for name, good, allowed in (
+        ("selection.method", selection.method == METHOD, repr(METHOD)),
+        ("selection.name", not selection.name, "''"),
+        (
+            "selection.latency_table",
+            sized or not selection.latency_table,
+            "'', or with --config.training.channels, which it was measured for",
+        ),
+        (
+            "runtime.strategy",
+            config.runtime.strategy != "multi_worker",
+            "one_device, mirrored, tpu; each process would make another plan",
+        ),
+        *(
+            (f"selection.{limit}", not selection[limit], f"0 with own_images.budget {show(budget)}")
+            for limit in budget_text.parse(budget)
+        ),
+    ):
+        if not good:
+            raise UserError(
+                f"config: {name} is {show(value_of(config, name))} with own_images.plan; allowed: {allowed}"
+            )
 
 
 def with_side(config: ml_collections.ConfigDict, given: Given) -> ml_collections.ConfigDict:

@@ -36,7 +36,9 @@ def of_search(session: Session) -> Pace:
       session: config, space, devices and data.
     """
     begun = time.monotonic()
-    setup = search_setup.set_up(session.config, session.space, session.data, session.strategy)
+    data = session.data
+    table = session.latency(data.num_classes, data.image_shape)
+    setup = search_setup.set_up(session.config, session.space, data, session.strategy, table)
     replicas = session.strategy.num_replicas_in_sync
     epochs = plan(setup.method, setup.train.size, replicas)
     steps = search_loop.search_steps(setup, epochs, epochs[-1], epochs[-1].batch)

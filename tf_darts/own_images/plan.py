@@ -6,13 +6,14 @@ network can be timed. It is kept in the work directory: a run that continues kee
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import ml_collections
 
 from tf_darts import config as config_lib
 from tf_darts.config.checks import last_epoch_field
+from tf_darts.config.field import value_of
 from tf_darts.errors import UserError
 from tf_darts.own_images.pace import Pace
 from tf_darts.registry import UNTRAINED_ALPHA
@@ -81,16 +82,16 @@ def with_fields(config: ml_collections.ConfigDict, settings: dict[str, Any]) -> 
     return config_lib.validate(changed)
 
 
-def read(workdir: str, budget: str, hours: float) -> Plan | None:
+def read(workdir: str, config: ml_collections.ConfigDict, given: Collection[str] = ()) -> Plan | None:
     """Return the plan of a work directory; None: there is none yet.
 
     Args:
       workdir: the work directory.
-      budget: as the user gives it now.
-      hours: the same.
+      config: as the user gives it now.
+      given: names of fields that the user has set now.
 
     Raises:
-      UserError: the plan is of another budget or limit.
+      UserError: the plan is of another budget or limit, or has another value of a field that is given.
     """
     path = pathlib.Path(workdir) / NAME
     if not path.exists():
@@ -98,10 +99,12 @@ def read(workdir: str, budget: str, hours: float) -> Plan | None:
     content = read_json(path)
     del content["schema_version"]
     plan = Plan(**{**content, "rivals": tuple(content["rivals"])})
-    for field, then, now in (("budget", plan.budget, budget), ("hours", plan.hours, hours)):
-        if then != now:
+    fixed = {name: value for name, value in (plan.settings | plan.training).items() if name in given}
+    fixed |= {"own_images.budget": plan.budget, "own_images.hours": plan.hours}
+    for name, then in fixed.items():
+        if then != (now := value_of(config, name)):
             raise UserError(
-                f"config: own_images.{field} is {now!r}; allowed: {then!r}, with which {path} was made, or"
+                f"config: {name} is {now!r}; allowed: {then!r}, with which {path} was made, or"
                 " another --workdir"
             )
     return plan

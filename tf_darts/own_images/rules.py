@@ -5,7 +5,6 @@ docs/own_images.md says them in words, with the experiments behind them.
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -87,13 +86,12 @@ def _epochs(steps: int, images: int, batch: int, bounds: tuple[int, int]) -> int
     return min(max(round(steps * batch / max(images, 1)), low), high)
 
 
-def said(facts: Facts, config: ml_collections.ConfigDict, limits: Mapping[str, float]) -> list[str]:
+def said(facts: Facts, config: ml_collections.ConfigDict) -> list[str]:
     """Say in sentences what was picked.
 
     Args:
       facts: of the images.
       config: the whole config, as the run has it.
-      limits: of the budget, by their fields in `selection`.
     """
     search, training = config.search, config.training
     stem = {
@@ -101,10 +99,14 @@ def said(facts: Facts, config: ml_collections.ConfigDict, limits: Mapping[str, f
         "pooled": "one convolution sees every pixel, and the cells work at half the resolution",
         "imagenet": "three convolutions halve the images before the cells",
     }[training.stem]
-    network = ", ".join(_LIMITS[name].format(value) for name, value in limits.items())
+    limits = {text: config.selection[name] for name, text in _LIMITS.items()}
+    network = ", ".join(text.format(limit) for text, limit in limits.items() if limit)
+    size = f"{facts.height}x{facts.width}"
+    if config.data.source == "folder":
+        size += f" (made so by data.image_size and data.fit={config.data.fit})"
     return [
-        f"Images stay {facts.height}x{facts.width}: {stem}.",
-        f"The network may have at most {network}." if network else "The network's budget is the config's.",
+        f"Images of {size}: {stem}.",
+        f"The network may have at most {network}." if network else "The network has no budget.",
         f"Search: {search.method}, {search.epochs} epochs in batches of {search.batch_size}.",
         f"Training: {training.epochs} epochs in batches of {training.batch_size}.",
     ]

@@ -22,6 +22,7 @@ R = TypeVar("R")
 
 BACKEND = "tensorflow"
 _ONE = threading.RLock()  # what is set is the process's: two calls at once take turns
+_BORROWED: list[bool] = []  # one for each call that runs, within the others
 
 
 def check_backend() -> None:
@@ -107,6 +108,8 @@ def borrowed() -> Iterator[None]:
     from tensorflow.python.framework import config as framework_config  # has what switches determinism off
 
     with _ONE, contextlib.ExitStack() as back:
+        _BORROWED.append(True)
+        back.callback(_BORROWED.pop)
         back.callback(keras.config.set_floatx, keras.config.floatx())
         back.callback(keras.config.set_image_data_format, keras.config.image_data_format())
         back.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
@@ -125,6 +128,11 @@ def borrowed() -> Iterator[None]:
             tf.debugging.disable_check_numerics()
         set_keras()
         yield
+
+
+def is_borrowed() -> bool:
+    """Return whether the process is somebody else's, whose standard error is not ours to redirect."""
+    return bool(_BORROWED)
 
 
 def guest(function: Callable[P, R]) -> Callable[P, R]:

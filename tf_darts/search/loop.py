@@ -30,12 +30,13 @@ from tf_darts.workdir.stage_run import Columns, StageRun
 from tf_darts.workdir.warnings import Warnings
 
 
-def run(setup: SearchSetup, folder: pathlib.Path) -> None:
+def run(setup: SearchSetup, folder: pathlib.Path, stop: Callable[[], bool] = lambda: False) -> None:
     """Search, continuing what the folder holds; leave a checkpoint, metrics.jsonl and result.json.
 
     Args:
       setup: supernet and data; weights and alpha are changed.
       folder: where results go.
+      stop: asked after each epoch whether there is no time left; the search then ends as by early stopping.
     """
     method, architecture = setup.method, setup.bilevel.architecture
     epochs = plan(method, setup.train.size, setup.strategy.num_replicas_in_sync)
@@ -54,7 +55,11 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> None:
     pictured = pictures.moments(len(epochs), total)
 
     for number, epoch in enumerate(epochs):
-        if stopping.stops(stage.metrics.epochs):
+        rows = stage.metrics.epochs
+        if stopping.stops(rows):
+            break
+        if rows and stage.step < total and stop():
+            stage.progress.say(f"{folder.name}: there is no time for more than {len(rows)} epochs")
             break
         if stage.step >= epoch.end:
             continue  # an earlier run did it

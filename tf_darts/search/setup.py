@@ -239,6 +239,7 @@ def set_up(
     space: Space,
     data: ImageData | StreamedData,
     strategy: tf.distribute.Strategy,
+    table: LatencyTable | None = None,
 ) -> SearchSetup:
     """Check, and build a supernet with its data.
 
@@ -247,8 +248,9 @@ def set_up(
       space: the search space.
       data: the data.
       strategy: where steps run.
+      table: as of `check`.
 
     Raises:
       UserError: as `check`.
     """
-    return make(check(config, space, data, strategy.num_replicas_in_sync), strategy)
+    return make(check(config, space, data, strategy.num_replicas_in_sync, table), strategy)
