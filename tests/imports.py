@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 FLOORS = (
     ("used everywhere", ("__init__", "errors", "trust", "registry")),
     ("what is searched, every setting", ("spaces", "genotypes", "config")),
-    ("formulas, devices, random draws", ("optim", "runtime")),
+    ("formulas, devices, random draws", ("optim", "runtime", "native")),
     ("what a run leaves, pictures", ("workdir", "plots")),
     ("images, layers, networks", ("data", "layers", "models")),
     ("the three algorithms", ("search", "selection", "training")),

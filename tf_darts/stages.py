@@ -91,7 +91,7 @@ def _search(
         if "imported" in result:
             raise UserError(f"--workdir: {fault}; import the supernet again, into another --workdir")
     setup = _set_up(session, config)
-    with _at_work(stage, session) as folder:
+    with _at_work(stage, session, setup.bilevel.supernet.kernels) as folder:
         if fault is not None:
             print(
                 f"warning: the finished search is done again from where it is whole: {fault}", file=sys.stderr
@@ -123,7 +123,7 @@ def import_supernet(session: Session, workdir: str, path: str) -> tuple[pathlib.
         # Under another name until it is whole, so that an import that was killed can be made again.
         making = search_stage(workdir, session.config, folder=".importing")
         shutil.rmtree(making.path, ignore_errors=True)
-        values = imported_supernet.run(setup, making.open(), origin)
+        values = imported_supernet.run(setup, making.open(kernels=setup.bilevel.supernet.kernels), origin)
         making.path.rename(stage.path)
     return stage.path, values
 
@@ -155,7 +155,7 @@ def select(session: Session, workdir: str) -> tuple[pathlib.Path, Genotype]:
     setup = _set_up(session, config)
     for other_config, other in others:
         setup.others[other.path] = _set_up(session, other_config)
-    with _at_work(stage, session) as folder:
+    with _at_work(stage, session, setup.bilevel.supernet.kernels) as folder:
         return folder, selection_lib.run(setup, searched, folder)
 
 
@@ -276,10 +276,19 @@ def _check_training(session: Session, genotype: Genotype | None = None) -> None:
 
 
 @contextlib.contextmanager
-def _at_work(stage: StageFolder, session: Session) -> Iterator[pathlib.Path]:
-    """Make the stage's folder, keep other processes from the work directory, and record the time taken."""
+def _at_work(stage: StageFolder, session: Session, kernels: str | None = None) -> Iterator[pathlib.Path]:
+    """Make the stage's folder, keep other processes from the work directory, and record the time taken.
+
+    Args:
+      stage: the stage.
+      session: config, space, devices and data.
+      kernels: those of the supernet; None: the stage has none.
+    """
     images = session.data.record
     session.tell_data()
-    with lock.held(stage.workdir, again=True), seconds.recorded(stage.open(images)) as folder:
+    with (
+        lock.held(stage.workdir, again=True),
+        seconds.recorded(stage.open(images, kernels), kernels=kernels) as folder,
+    ):
         session.keep_latency(stage.workdir)
         yield folder

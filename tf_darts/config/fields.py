@@ -403,6 +403,14 @@ FIELDS: dict[str, dict[str, Field]] = {
             "mixed_bfloat16",
             "float64",
         ),
+        "kernels": one_of_field(
+            "auto",
+            "what computes the mixed edges of a supernet on a CPU: native kernels of this package, which are"
+            " compiled once; tensorflow; auto: native where search.channels is a multiple of 16",
+            "auto",
+            "native",
+            "tensorflow",
+        ),
         "sync_batch_norm": flag_field(
             False, "batch norm by the statistics of the global batch, not of each replica's share"
         ),

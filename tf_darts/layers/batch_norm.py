@@ -93,7 +93,7 @@ class BatchNorm(Layer):
         if weight is not None:
             weight = tf.cast(weight, floats)
             scale, offset = (weight * scale, weight * offset) if self.affine else (weight, offset)
-        if x.dtype == tf.float64 or (training and self._shares_statistics()):
+        if x.dtype == tf.float64 or (training and self.shares_statistics()):
             return self._by_formula(x, scale, offset, training)
         # In training the operation returns the moved running estimates (with the unbiased variance).
         # For float32 the first version is taken, which computes the same: the tape makes gradients of zeros
@@ -114,7 +114,8 @@ class BatchNorm(Layer):
             self.moving_variance.assign(variance)
         return y
 
-    def _shares_statistics(self) -> bool:
+    def shares_statistics(self) -> bool:
+        """Return whether a pass that is traced now takes statistics over all replicas, in training."""
         several = tf.distribute.get_replica_context().num_replicas_in_sync > 1
         return self.synchronized and several and not _OWN.get()
 
@@ -135,7 +136,7 @@ class BatchNorm(Layer):
     def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return mean and biased variance of each channel, and how many numbers they are of."""
         count, mean = tf.size(x) // self.channels, tf.reduce_mean(x, [0, 1, 2])
-        if not self._shares_statistics():
+        if not self.shares_statistics():
             # Not tf.nn.moments, whose second derivatives are wrong: it stops the mean's gradient.
             return mean, tf.reduce_mean(tf.square(x - mean), [0, 1, 2]), tf.cast(count, x.dtype)
         context = tf.distribute.get_replica_context()  # replicas have as many images each

@@ -36,6 +36,11 @@ def no_kernel_gradients() -> contextlib.AbstractContextManager[None]:
     return holding(_KERNEL_GRADIENTS, False)
 
 
+def kernel_gradients() -> bool:
+    """Return whether forward passes recorded now have gradients with respect to depthwise kernels."""
+    return _KERNEL_GRADIENTS.get()
+
+
 def plain(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
     """Convolve by TensorFlow's own formulation, with its gradients."""
     return tf.nn.depthwise_conv2d(x, kernel, _STRIDES, "SAME", dilations=[dilation, dilation])
@@ -50,7 +55,7 @@ def by_threes(x: tf.Tensor, kernel: tf.Tensor, dilation: int) -> tf.Tensor:
     if any(width % step for step in steps) or not _dilates():
         return plain(x, kernel, dilation)
 
-    wanted = _KERNEL_GRADIENTS.get()
+    wanted = kernel_gradients()
 
     @tf.custom_gradient
     def convolve(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:

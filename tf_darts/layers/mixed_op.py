@@ -1,16 +1,36 @@
 """An edge of the supernet: the weighted sum of all its candidate operations."""
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tf_darts.layers import operations, primitives
+from tf_darts.layers import native_edge, operations, primitives
 from tf_darts.layers.batch_norm import BatchNorm
 from tf_darts.layers.layer import NodeLayer
+from tf_darts.layers.native_edge import NativeOperation, NativeParts
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operation import apply_operation
+from tf_darts.native import choice
 from tf_darts.runtime.seeds import fold
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeParts:
+    """What an edge's output consists of.
+
+    Attributes:
+      outputs: for each operation its weighted output, or None where it adds nothing or is in `native`; then,
+        where channels pass the operations by, these.
+      native: what native kernels compute of the edge; None: nothing.
+    """
+
+    outputs: list[tf.Tensor | None]
+    native: NativeParts | None
+
+    def __bool__(self) -> bool:
+        return self.native is not None or any(y is not None for y in self.outputs)
 
 
 class MixedOp(NodeLayer):
@@ -24,6 +44,7 @@ class MixedOp(NodeLayer):
       seed: of the initial weights.
       partial_channels: K: only the first C/K channels go through the operations, the others pass them by
         (PC-DARTS, equation 2); there is then one mixing weight more, of those others.
+      kernels: what computes it in training, as `tf_darts.native.choice` names them.
     """
 
     def __init__(
@@ -34,6 +55,7 @@ class MixedOp(NodeLayer):
         batch_norm_after: Collection[str],
         seed: int,
         partial_channels: int = 1,
+        kernels: str = choice.TENSORFLOW,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -49,6 +71,12 @@ class MixedOp(NodeLayer):
             else None
             for name in candidates
         ]
+        self.native: list[NativeOperation | None] = [None] * len(self.operations)
+        if kernels == choice.NATIVE:
+            self.native = [
+                native_edge.native(operation, norm)
+                for operation, norm in zip(self.operations, self.norms, strict=True)
+            ]
 
     def call(
         self, node: NodeOutput, mixing_weights: Sequence[tf.Tensor | None], training: bool = False
@@ -62,47 +90,70 @@ class MixedOp(NodeLayer):
           training: whether batch norms use the batch's statistics.
         """
         parts = self.parts(node, mixing_weights, training)
-        if all(y is None for y in parts):
+        if not parts:
             return node.then(primitives.zeros, self.stride).x
         return self.combine(parts)
 
     def parts(
         self, node: NodeOutput, mixing_weights: Sequence[tf.Tensor | None], training: bool = False
-    ) -> list[tf.Tensor | None]:
-        """Compute what the output consists of, for `combine`.
-
-        Returns:
-          For each operation its weighted output, or None where it adds nothing; then, where channels pass
-          the operations by, these.
-        """
+    ) -> EdgeParts:
+        """Compute what the output consists of, for `combine`."""
         node, beside = self._split(node)
-        parts: list[tf.Tensor | None] = []
-        for operation, norm, weight in zip(self.operations, self.norms, mixing_weights, strict=False):
-            if weight is None or operation.is_zero:
-                parts.append(None)
+        natively = self._natively(mixing_weights, training)
+        outputs: list[tf.Tensor | None] = []
+        for i, (operation, norm, weight) in enumerate(
+            zip(self.operations, self.norms, mixing_weights, strict=False)
+        ):
+            if weight is None or operation.is_zero or i in natively:
+                outputs.append(None)
             elif norm is None:
-                parts.append(apply_operation(operation, node, weight=weight, training=training))
+                outputs.append(apply_operation(operation, node, weight=weight, training=training))
             else:
                 y = apply_operation(operation, node, training=training)
-                parts.append(norm(y, weight=weight, training=training))
+                outputs.append(norm(y, weight=weight, training=training))
         if beside is not None:
             passing = beside.then(_pooled) if self.stride == 2 else beside
-            parts.append(
+            outputs.append(
                 None
                 if mixing_weights[-1] is None
                 else passing.x * tf.cast(mixing_weights[-1][0], passing.x.dtype)
             )
-        return parts
+        chosen = [(i, operation, mixing_weights[i]) for i, operation in natively.items()]
+        return EdgeParts(outputs, native_edge.parts(node, self.stride, chosen) if chosen else None)
 
-    def combine(self, parts: Sequence[tf.Tensor | None]) -> tf.Tensor:
-        """Sum `parts`, of which at least one is there, to the output: [B, H/stride, W/stride, C]."""
+    def combine(self, parts: EdgeParts, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Sum `parts`, of which at least one is there, to the output: [B, H/stride, W/stride, C].
+
+        Args:
+          parts: from `parts`.
+          mask: float [operations] (or more) that the mixing weights are multiplied with, of zeros and ones;
+            None: ones.
+        """
+        outputs = [
+            y if y is None or mask is None else tf.cast(mask[i], y.dtype) * y
+            for i, y in enumerate(parts.outputs)
+        ]
+        beside: tf.Tensor = outputs.pop() if self.partial_channels > 1 else None
+        mixed = [] if parts.native is None else [parts.native.sum(mask)]
+        mixed += [y for y in outputs if y is not None]
         if self.partial_channels == 1:
-            return tf.add_n([y for y in parts if y is not None])
-        mixed = [y for y in parts[:-1] if y is not None]
-        beside: tf.Tensor = parts[-1]
+            return tf.add_n(mixed)
         # An edge that mixes nothing but `none` still lets the other channels pass.
         first = tf.add_n(mixed) if mixed else tf.zeros_like(beside[..., : self.mixed_channels])
         return primitives.shuffle_channels(tf.concat([first, beside], -1), self.partial_channels)
+
+    def _natively(
+        self, mixing_weights: Sequence[tf.Tensor | None], training: bool
+    ) -> dict[int, NativeOperation]:
+        """Return the operations that native kernels compute in this pass, by index."""
+        found = {
+            i: native
+            for i, (native, weight) in enumerate(zip(self.native, mixing_weights, strict=False))
+            if native is not None and weight is not None
+        }
+        shared = any(norm.shares_statistics() for native in found.values() for norm in native.norms)
+        suits = training and choice.in_use() and not shared
+        return found if suits and native_edge.convolves(list(found.values())) else {}
 
     def _split(self, node: NodeOutput) -> tuple[NodeOutput, NodeOutput | None]:
         """Return the channels that go through the operations, and those that pass them by."""

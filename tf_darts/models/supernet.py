@@ -1,18 +1,26 @@
 """The weight-sharing supernet: every candidate operation on every edge of every cell."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
 
 from tf_darts.errors import UserError
+from tf_darts.layers import native_edge
 from tf_darts.layers.body import body_and_head
 from tf_darts.layers.cell import EdgeLayer
 from tf_darts.layers.mixed_op import MixedOp
 from tf_darts.layers.packed_variables import PackedVariables
 from tf_darts.models.architecture import Computed
+from tf_darts.native import choice
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
+
+
+def _names(space: Space, block: Block) -> set[str]:
+    """Return the names of all operations in a block's cell."""
+    return {name for names in space.candidates_of(block) for name in names}
 
 
 class Supernet(keras.Model):
@@ -29,8 +37,12 @@ class Supernet(keras.Model):
         mixing weights have one column more, see `MixedOp`.
       activations: type of what flows between layers, as "bfloat16"; None: that of variables.
 
+    Attributes:
+      kernels: what computes the mixed edges in training, as `tf_darts.native.choice` names them; chosen as
+        `choice.wanted` says where the supernet is made.
+
     Raises:
-      UserError: a cell's channels are not divisible by K.
+      UserError: a cell's channels are not divisible by K, or the kernels that are wanted cannot be had.
     """
 
     def __init__(
@@ -51,6 +63,12 @@ class Supernet(keras.Model):
                 f" pc_darts.partial_channels, {partial_channels}"
             )
         self.space, self.channels, self.partial_channels = space, channels, partial_channels
+        blocks = [block for block in space.stacking.blocks(cells) if block.cell_type is not None]
+        self.kernels = choice.choose(
+            math.gcd(*(block.width * channels // partial_channels for block in blocks)),
+            activations or keras.config.floatx(),
+            any(map(native_edge.knows, sorted(set().union(*(_names(space, block) for block in blocks))))),
+        )
         self.body, self.head = body_and_head(
             space, channels, cells, channels_in, classes, False, self._mixed_edges, seed, activations
         )
@@ -80,6 +98,7 @@ class Supernet(keras.Model):
                     space.batch_norm_after,
                     fold(seed, "edge", i),
                     self.partial_channels,
+                    self.kernels,
                     name=f"edge_{edge.target}_{edge.source}",
                 ),
             )

@@ -378,8 +378,9 @@ def _cost(record: WorkdirContents) -> HtmlTable:
                 "-" if stage.seconds is None else duration(stage.seconds),
                 duration(took["cpu_seconds"]) if "cpu_seconds" in took else "-",
                 str(took.get("starts", "-")),
+                took.get("kernels", "-"),
                 "-" if not peak else f"{peak / 1e9:.2f} GB",
             )
         )
-    headings = ("stage", "time", "time of all cores", "starts", "peak memory of the process")
+    headings = ("stage", "time", "time of all cores", "starts", "kernels", "peak memory of the process")
     return HtmlTable(headings, rows, range(1, len(headings)))

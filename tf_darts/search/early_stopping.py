@@ -17,6 +17,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from tf_darts.data.batches import Batches
 from tf_darts.layers.depthwise import no_kernel_gradients
+from tf_darts.native import choice
 from tf_darts.optim.losses import loss_and_correct
 from tf_darts.runtime.seeds import fold
 from tf_darts.search.setup import SearchSetup
@@ -166,6 +167,7 @@ def hessian_times(setup: SearchSetup) -> Callable[..., np.ndarray]:
         with (
             bilevel.untracked(),
             no_kernel_gradients(),
+            choice.gradients_of_gradients(),
             tf.GradientTape(watch_accessed_variables=False) as outer,
         ):
             outer.watch(alphas)

@@ -20,6 +20,7 @@ from tf_darts.models.budget import Budget
 from tf_darts.models.evaluator import Evaluator
 from tf_darts.models.latency_table import LatencyTable
 from tf_darts.models.supernet import Supernet
+from tf_darts.native import choice
 from tf_darts.registry import METHODS
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
@@ -197,7 +198,11 @@ def make(checked: CheckedSearch, strategy: tf.distribute.Strategy) -> SearchSetu
     search, runtime = config.search, config.runtime
     use_floats(runtime)
     transform = Transform(data.mean, data.std, config.data.crop_padding, config.data.flip)
-    with strategy.scope(), synchronized_batch_norms(runtime.sync_batch_norm):
+    with (
+        strategy.scope(),
+        synchronized_batch_norms(runtime.sync_batch_norm),
+        choice.wanted(runtime.kernels),
+    ):
         supernet = Supernet(
             space,
             search.channels,

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.layers.cell import Cell, EdgeInputs
+from tf_darts.layers.mixed_op import EdgeParts
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.models.architecture import Architecture, Computed
 from tf_darts.models.supernet import Supernet
@@ -43,13 +44,13 @@ class SharedCell:
       node: the node whose input edges the probes differ in.
       nodes: the nodes before it.
       known: what other edges from those nodes add to later ones, by index of the edge.
-      parts: for each edge into the node, the weighted outputs of its operations.
+      parts: for each edge into the node, what its output consists of.
     """
 
     node: int
     nodes: list[NodeOutput]
     known: dict[int, tf.Tensor]
-    parts: dict[int, list[tf.Tensor | None]]
+    parts: dict[int, EdgeParts]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,9 +155,8 @@ def _rest_of_cell(cell: Cell, shared: SharedCell, mask: tf.Tensor, edge_inputs: 
     """Compute the cell's output with a mask on the edges into the node."""
     nodes, known = list(shared.nodes), dict(shared.known)
     for i, parts in shared.parts.items():
-        if any(y is not None for y in parts):
-            masked = [None if y is None else tf.cast(mask[i, o], y.dtype) * y for o, y in enumerate(parts)]
-            known[i] = cell.edge_layers[i].combine(masked)
+        if parts:
+            known[i] = cell.edge_layers[i].combine(parts, mask[i])
     targets = [t for t in cell.targets if t >= shared.node]
     cell.add_nodes(nodes, targets, edge_inputs, training=True, known=known)
     return cell.output_of(nodes)

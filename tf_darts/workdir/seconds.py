@@ -1,7 +1,8 @@
 """How long a stage took: wall-clock seconds that survive a kill, in the stage's `seconds.json`.
 
 Beside them the seconds of all cores (of the process, and of the children that it has waited for), the number
-of starts, and the most memory that a process that worked on it had taken by then.
+of starts, the most memory that a process that worked on it had taken by then, and the kernels of the last
+start (`runtime.kernels`).
 
 Apart from result.json, which is the same however often the stage was interrupted.
 """
@@ -21,7 +22,9 @@ NAME = "seconds.json"
 
 
 @contextlib.contextmanager
-def recorded(folder: pathlib.Path, every: float = EVERY) -> Iterator[pathlib.Path]:
+def recorded(
+    folder: pathlib.Path, every: float = EVERY, kernels: str | None = None
+) -> Iterator[pathlib.Path]:
     """Add the time that the block takes to what the folder has recorded before; yield the folder.
 
     Work that a kill undid and that is done again counts each time.
@@ -29,6 +32,7 @@ def recorded(folder: pathlib.Path, every: float = EVERY) -> Iterator[pathlib.Pat
     Args:
       folder: the stage's folder, which exists.
       every: seconds between two writings.
+      kernels: what computes the supernet, beside the time; None: the stage has none.
     """
     path = folder / NAME
     before = read_json(path) if path.exists() else {"seconds": 0.0, "starts": 0}
@@ -40,7 +44,11 @@ def recorded(folder: pathlib.Path, every: float = EVERY) -> Iterator[pathlib.Pat
         # One that was begun by a version without them has no sum of them.
         known = not before["starts"] or "cpu_seconds" in before
         cpu = before.get("cpu_seconds", 0.0) + cpu_seconds() - cpu_begun
-        content = {"seconds": round(seconds, 3), **({"cpu_seconds": round(cpu, 3)} if known else {})}
+        content: dict[str, float | str] = {"seconds": round(seconds, 3)}
+        if known:
+            content["cpu_seconds"] = round(cpu, 3)
+        if kernels is not None:
+            content["kernels"] = kernels
         write_json(path, content | {"starts": before["starts"] + 1, "peak_bytes": peak})
 
     def keep_writing() -> None:

@@ -155,11 +155,12 @@ class StageFolder:
             if theirs is not None and (old["data"], old.get("seed")) == ours:
                 _check_images(folder, theirs, data)
 
-    def open(self, data: DataRecord | None = None) -> pathlib.Path:
-        """Make the folder and record the config and the images; return the folder.
+    def open(self, data: DataRecord | None = None, kernels: str | None = None) -> pathlib.Path:
+        """Make the folder and record the config, the images and the kernels; return the folder.
 
         Args:
           data: the images; None: the stage has none.
+          kernels: what computes the supernet (`runtime.kernels`); None: the stage has none.
 
         Raises:
           UserError: it was made with another config or other images, or cannot be written.
@@ -178,8 +179,16 @@ class StageFolder:
         if data is not None and not (self.path / DATA).exists():
             data.write(self.path)
         if not own.exists():
-            write_json(own, {"config": self.depends_on(), "versions": now})
-        elif changed := config_lib.differences(read_json(own).get("versions", now), now):
+            computed_by = {} if kernels is None else {"kernels": kernels}
+            write_json(own, {"config": self.depends_on(), "versions": now, **computed_by})
+            return self.path
+        begun = read_json(own)
+        before = begun.get("versions", now)
+        if kernels is not None:
+            # A program without a choice of kernels had TensorFlow's.
+            before = {**before, "kernels": begun.get("kernels", "tensorflow")}
+            now = {**now, "kernels": kernels}
+        if changed := config_lib.differences(before, now):
             print(
                 f"warning: {self.path} was begun with other versions ({'; '.join(changed)}): it continues,"
                 " but its last bits may differ from those of a run with one version",

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_darts.layers.depthwise import no_kernel_gradients
+from tf_darts.native import choice
 from tf_darts.optim.losses import Batch, loss_and_correct
 from tf_darts.optim.optimizers import assign, sum_over_replicas
 from tf_darts.search.bilevel import Bilevel, Evaluated
@@ -90,7 +91,10 @@ def nested_gradients(bilevel: Bilevel, train: Batch, now: Now, direction: list[t
     """Return grad_alpha <grad_w L_train(w, alpha), u>."""
     images, labels = train
     alphas = list(bilevel.alphas.values())
-    with tf.GradientTape(watch_accessed_variables=False) as outer:
+    with (
+        choice.gradients_of_gradients(),
+        tf.GradientTape(watch_accessed_variables=False) as outer,
+    ):
         outer.watch(alphas)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(bilevel.weights)

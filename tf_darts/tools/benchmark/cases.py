@@ -135,4 +135,5 @@ def program_config(case: BenchmarkCase, settings: dict[str, Any]) -> ml_collecti
         config.training.auxiliary_weight = 0.0
     config.runtime.deterministic = settings["deterministic"]
     config.runtime.precision = settings["precision"]
+    config.runtime.kernels = settings["kernels"]
     return config

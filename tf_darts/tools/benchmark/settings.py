@@ -94,6 +94,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             "float32",
             "mixed_bfloat16",
         ),
+        "kernels": one_of_field("auto", "as the programs' runtime.kernels", "auto", "native", "tensorflow"),
         "limit_size": number_field(1.0, "factor on the sizes with which the limit is measured", 0.01, 4.0),
     },
     "scaling": {

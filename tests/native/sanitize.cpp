@@ -1,0 +1,115 @@
+// Runs every kernel on edges of many sizes, in memory of just the size that each has: for sanitizers, which
+// see what is read or written beside it. tests/native/test_sanitizers.py compiles and runs it. It prints how
+// many edges it ran.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "edge.h"
+#include "vector.h"
+
+using namespace tf_darts;
+
+namespace {
+
+struct Free {
+  void operator()(float* p) const { std::free(p); }
+};
+
+// Aligned as TensorFlow's tensors are. aligned_alloc wants whole cache lines: floats here come in vectors.
+using Floats = std::unique_ptr<float, Free>;
+
+Floats floats(size_t count) {
+  static unsigned state = 1;
+  Floats made(static_cast<float*>(std::aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64)));
+  for (size_t i = 0; i < count; ++i) {
+    state = state * 1664525u + 1013904223u;
+    made.get()[i] = static_cast<float>(state >> 8) / (1 << 24) - 0.5f;
+  }
+  return made;
+}
+
+std::vector<Candidate> candidates(int channels, int height, int width, int stride) {
+  std::vector<Candidate> made = {{Kind::MAX_POOL, 0, 0, 1},    {Kind::AVERAGE_POOL, 0, 0, 0},
+                                 {Kind::CONVOLUTION, 3, 1, 2}, {Kind::CONVOLUTION, 5, 1, 2},
+                                 {Kind::CONVOLUTION, 7, 1, 3}, {Kind::CONVOLUTION, 3, 2, 1},
+                                 {Kind::CONVOLUTION, 5, 2, 1}};
+  if (stride == 1) made.push_back({Kind::SKIP, 0, 0, 0});
+  if (stride == 2 && height % 2 == 0 && width % 2 == 0 && channels % (2 * LANES) == 0)
+    made.push_back({Kind::FACTORIZED_REDUCTION, 0, 0, 1});
+  return made;
+}
+
+// Runs an edge forwards and backwards; false: a result is not finite.
+bool run(const Edge& edge) {
+  const size_t channels = edge.channels, count = edge.candidates.size();
+  const size_t in = edge.images * edge.in_pixels() * channels,
+               out = edge.images * edge.out_pixels() * channels;
+  const Floats x = floats(in), dy = floats(out), y = floats(out), dx = floats(in),
+               dweights = floats(count * channels), statistics = floats(2 * edge.norms() * channels);
+  std::vector<Floats> owned;
+  const auto own = [&](size_t size) {
+    owned.push_back(floats(size));
+    return owned.back().get();
+  };
+  std::vector<const float*> kernels, pooled, z_read, weights, means, variances;
+  std::vector<float*> dkernels, z, moved_means, moved_variances;
+  for (const Candidate& candidate : edge.candidates) {
+    weights.push_back(own(channels));
+    if (candidate.pools() && candidate.norms > 0) {
+      float* found = own(2 * channels);
+      pool_statistics(edge, candidate.kind, x.get(), found);
+      pooled.push_back(found);
+    }
+    for (int i = 0; i < candidate.units(); ++i) {
+      const bool factorized = candidate.kind == Kind::FACTORIZED_REDUCTION;
+      const size_t first = factorized ? channels * channels / 2 : candidate.size * candidate.size * channels;
+      const size_t second = factorized ? channels * channels / 2 : channels * channels;
+      for (size_t size : {first, second}) {
+        kernels.push_back(own(size));
+        dkernels.push_back(own(size));
+      }
+      z.push_back(own(out));
+      z_read.push_back(z.back());
+    }
+  }
+  for (int i = 0; i < edge.norms(); ++i) {
+    means.push_back(own(channels));
+    variances.push_back(own(channels));
+    moved_means.push_back(own(channels));
+    moved_variances.push_back(own(channels));
+  }
+  compute_units(edge, x.get(), kernels, pooled, z, statistics.get());
+  move_estimates(edge, statistics.get(), means, variances, moved_means, moved_variances);
+  sum_candidates(edge, x.get(), z_read, statistics.get(), weights, y.get());
+  for (const auto& wanted : {std::vector<float*>(), dkernels})
+    edge_gradient(edge, x.get(), kernels, z_read, statistics.get(), weights, dy.get(), dx.get(),
+                  dweights.get(), wanted);
+  bool finite = true;
+  for (size_t i = 0; i < out; ++i) finite = finite && std::isfinite(y.get()[i]);
+  for (size_t i = 0; i < in; ++i) finite = finite && std::isfinite(dx.get()[i]);
+  return finite;
+}
+
+}  // namespace
+
+int main() {
+  int edges = 0;
+  for (int channels : {16, 32, 48})
+    for (int stride : {1, 2})
+      for (int height : {1, 2, 3, 17})
+        for (int width : {1, 2, 5, 33}) {
+          const Edge edge{2,      height, width, channels,
+                          stride, 1e-5f,  0.9f,  candidates(channels, height, width, stride)};
+          if (!edge.refusal().empty() || !run(edge)) {
+            std::printf("%d channels, %dx%d, stride %d: %s\n", channels, height, width, stride,
+                        edge.refusal().c_str());
+            return 1;
+          }
+          ++edges;
+        }
+  std::printf("%d edges\n", edges);
+  return 0;
+}

@@ -1,0 +1,134 @@
+"""Building and choosing the kernels: what is said where there are none, and what then computes."""
+
+import subprocess
+
+import pytest
+
+from tf_darts import spaces
+from tf_darts.errors import UserError
+from tf_darts.models.supernet import Supernet
+from tf_darts.native import build, choice, library
+from tf_darts.native.build import BuildError
+from tf_darts.runtime.strategy import assumed_device_type
+
+
+def cpuinfo(folder, *names):
+    path = folder / "cpuinfo"
+    path.write_text(f"processor : 0\nflags : fpu {' '.join(names)}\nbugs :\n")
+    return path
+
+
+def test_the_level_is_the_best_that_the_processor_has(tmp_path):
+    avx2, avx512 = build.LEVELS["x86-64-v3"], build.LEVELS["x86-64-v4"]
+    assert build.level(cpuinfo(tmp_path, *avx2, *avx512)) == "x86-64-v4"
+    assert build.level(cpuinfo(tmp_path, *avx2, *avx512[1:])) == "x86-64-v3"
+    with pytest.raises(BuildError, match="neither AVX-512 nor AVX2"):
+        build.level(cpuinfo(tmp_path, "sse4_2"))
+    with pytest.raises(BuildError, match="Linux"):
+        build.level(tmp_path / "none")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache, and nothing loaded."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    library._loaded.cache_clear()
+    choice._tell.cache_clear()
+    yield tmp_path / "cache"
+    library._loaded.cache_clear()
+    choice._tell.cache_clear()
+
+
+def compiler(folder, text):
+    path = folder / "compiler"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o700)
+    return str(path)
+
+
+def test_what_was_compiled_is_taken_again(cache, tmp_path, monkeypatch, capfd):
+    # Its last argument but for TensorFlow's own follows -o.
+    monkeypatch.setenv("CXX", compiler(tmp_path, 'while [ "$1" != -o ]; do shift; done; echo x > "$2"'))
+    first = build.built("x86-64-v3")
+    assert first.read_text() == "x\n" and first.parent == cache / "tf_darts"
+    assert "compiling, once" in capfd.readouterr().err
+    monkeypatch.setenv("CXX", "/nowhere")
+    assert build.built("x86-64-v3") == first
+    assert list(first.parent.iterdir()) == [first]
+    with pytest.raises(BuildError, match="no C\\+\\+ compiler"):
+        build.built("x86-64-v4")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('echo "edge.cpp:1: error: no such thing" >&2; exit 1', "edge.cpp:1: error: no such thing"),
+        ("exit 3", "it does not say why"),
+    ],
+)
+def test_a_compiler_that_fails_is_quoted(cache, tmp_path, monkeypatch, text, said):
+    monkeypatch.setenv("CXX", compiler(tmp_path, text))
+    with pytest.raises(BuildError, match=said):
+        build.built("x86-64-v3")
+    assert not list((cache / "tf_darts").iterdir())
+
+
+def test_a_compiler_that_takes_too_long_is_ended(cache, tmp_path, monkeypatch):
+    def never(*arguments, timeout, **more):
+        raise subprocess.TimeoutExpired(arguments[0], timeout)
+
+    monkeypatch.setattr(build.subprocess, "run", never)
+    monkeypatch.setenv("CXX", compiler(tmp_path, ""))
+    with pytest.raises(BuildError, match="timed out"):
+        build.built("x86-64-v3")
+
+
+def test_a_cache_that_is_a_file_is_named(cache, tmp_path, monkeypatch):
+    cache.write_text("")
+    monkeypatch.setenv("CXX", compiler(tmp_path, ""))
+    with pytest.raises(BuildError, match="cannot be written"):
+        build.built("x86-64-v3")
+
+
+def test_without_a_compiler_tensorflow_computes_and_it_is_said_once(cache, monkeypatch, capfd):
+    monkeypatch.setenv("CXX", "/nowhere/g++")
+    monkeypatch.setattr(build, "level", lambda: "x86-64-v3")
+    with choice.wanted("auto"):
+        assert [choice.choose(16, "float32", True) for _ in range(2)] == [choice.TENSORFLOW] * 2
+    assert capfd.readouterr().err.count("no C++ compiler (/nowhere/g++) was found") == 1
+    with (
+        choice.wanted("native"),
+        pytest.raises(UserError, match="runtime.kernels is 'native', and no C\\+\\+"),
+    ):
+        choice.choose(16, "float32", True)
+
+
+def test_a_file_that_cannot_be_loaded_is_no_kernel(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", compiler(tmp_path, 'while [ "$1" != -o ]; do shift; done; echo x > "$2"'))
+    monkeypatch.setattr(build, "level", lambda: "x86-64-v3")
+    with pytest.raises(BuildError, match="cannot load them"):
+        library.operations()
+
+
+@pytest.mark.parametrize(
+    ("channels", "activations", "convolves", "reason"),
+    [
+        (8, "float32", True, "8 channels, not a multiple of 16"),
+        (16, "bfloat16", True, "they compute float32, not bfloat16"),
+        (16, "float32", False, "no operation that they know"),
+    ],
+)
+def test_what_native_kernels_do_not_suit(channels, activations, convolves, reason):
+    with choice.wanted("auto"):
+        assert choice.choose(channels, activations, convolves) == choice.TENSORFLOW
+    with choice.wanted("native"), pytest.raises(UserError, match=reason):
+        choice.choose(channels, activations, convolves)
+    with assumed_device_type("TPU"), choice.wanted("native"), pytest.raises(UserError, match="not for a TPU"):
+        choice.choose(16, "float32", True)
+
+
+def test_a_supernet_is_tensorflows_unless_asked_for():
+    assert Supernet(spaces.get("s2"), 16, 1, 4).kernels == choice.TENSORFLOW
+    # NAS-Bench-201 has nothing but dense convolutions.
+    with choice.wanted("native"), pytest.raises(UserError, match="separable or dilated"):
+        Supernet(spaces.get("nas_bench_201"), 16, 1, 4)

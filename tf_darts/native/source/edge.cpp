@@ -1,0 +1,943 @@
+#include "edge.h"
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "image.h"
+
+namespace tf_darts {
+namespace {
+
+constexpr int STRIP_BYTES = 16 * 1024;  // of a depthwise convolution's output that a 1x1 takes from L1
+constexpr int SUMMED = 256;             // pixels whose sum may be a float
+
+// An image's planes, wherever they lie: pixel p of plane b is at data + b * plane + p * step.
+struct View {
+  const float* data;
+  size_t plane;
+  int step;
+
+  View from(int pixel) const { return {data + static_cast<size_t>(pixel) * step, plane, step}; }
+};
+
+View outside(const float* images, int64_t image, int pixels, int channels) {
+  return {images + image * pixels * channels, LANES, channels};
+}
+
+View inside(const float* images, int64_t image, int pixels, int channels) {
+  return {images + image * pixels * channels, static_cast<size_t>(pixels) * LANES, LANES};
+}
+
+// An image in blocks with a border of zeros.
+struct Bordered {
+  float* data;
+  int height, width, border;
+
+  size_t row() const { return static_cast<size_t>(width + 2 * border) * LANES; }
+  size_t plane() const { return row() * (height + 2 * border); }
+  // Where the border is `other` pixels wide, which is no more than it is.
+  const float* corner(int block, int other) const {
+    return data + block * plane() + (border - other) * (row() + LANES);
+  }
+  float* pixels(int block, int y) const {
+    return data + block * plane() + (border + y) * row() + border * LANES;
+  }
+};
+
+// What a thread works with; kept from call to call.
+struct Scratch {
+  Buffer source, spread, depthwise, gradient, relu_gradient, input_gradient, pooled, pooled_gradient;
+};
+
+Scratch& scratch() {
+  thread_local Scratch mine;
+  return mine;
+}
+
+Bordered bordered(Buffer& buffer, int height, int width, int border, int blocks) {
+  Bordered made{nullptr, height, width, border};
+  made.data = buffer.zeros(made.plane() * blocks);
+  return made;
+}
+
+// ---- Statistics ----
+
+// Mean and variance per channel. Sums are taken about a shift near the mean: the difference of two large
+// sums of squares would lose the digits of a small variance.
+class Moments {
+ public:
+  explicit Moments(int channels) : shift_(channels), first_(channels), second_(channels) {}
+
+  // Where sums of `pixels` more are added, of the channels from `first` on.
+  Sums sums(int first = 0) { return {&shift_[first], &first_[first], &second_[first]}; }
+  void count(int pixels) { pixels_ += pixels; }
+
+  // Shifts by the mean of what was added, and forgets it.
+  void settle() {
+    for (size_t c = 0; c < shift_.size(); ++c) shift_[c] += static_cast<float>(first_[c] / pixels_);
+    std::fill(first_.begin(), first_.end(), 0.0);
+    std::fill(second_.begin(), second_.end(), 0.0);
+    pixels_ = 0;
+  }
+
+  // Writes mean and biased variance, [2][channels].
+  void write(float* statistics) const {
+    const size_t channels = shift_.size();
+    for (size_t c = 0; c < channels; ++c) {
+      const double mean = first_[c] / pixels_, variance = second_[c] / pixels_ - mean * mean;
+      statistics[c] = static_cast<float>(shift_[c] + mean);
+      // NaN stays.
+      statistics[channels + c] = static_cast<float>(variance < 0 ? 0.0 : variance);
+    }
+  }
+
+ private:
+  std::vector<float> shift_;
+  std::vector<double> first_, second_;
+  int64_t pixels_ = 0;
+};
+
+// Calls body(image) for all images; first for one alone, whose mean the sums of all are then taken about.
+// Passes that follow one another go to and fro: a cache still has the images that the one before touched
+// last.
+template <class Body>
+void with_pilot(int64_t images, bool backwards, const std::vector<Moments*>& moments, Body body) {
+  const auto image = [&](int64_t i) { return backwards ? images - 1 - i : i; };
+  body(image(0));
+  for (Moments* m : moments) m->settle();
+  for (int64_t i = 0; i < images; ++i) body(image(i));
+}
+
+float inverse_deviation(const float* statistics, int channels, int c, float epsilon) {
+  return 1.0f / std::sqrt(statistics[channels + c] + epsilon);
+}
+
+// The batch norm as scale * z + offset.
+struct Affine {
+  std::vector<float> scale, offset;
+
+  Affine() = default;
+  Affine(const float* statistics, int channels, float epsilon) : scale(channels), offset(channels) {
+    for (int c = 0; c < channels; ++c) {
+      scale[c] = inverse_deviation(statistics, channels, c, epsilon);
+      offset[c] = -scale[c] * statistics[c];
+    }
+  }
+};
+
+// ---- Units ----
+
+// One unit, with its kernels as they are read.
+struct Unit {
+  Kind kind;
+  int size, dilation, stride;
+  const float* kernels[2];
+  std::vector<float> depthwise;  // [blocks][size][size][LANES]
+  int norm;                      // its batch norm among those of the edge
+
+  int border() const { return kind == Kind::CONVOLUTION ? dilation * (size / 2) : 0; }
+  int taps() const { return size * size; }
+};
+
+// A depthwise kernel [taps][channels] by blocks, [blocks][taps][LANES], the last tap first if turned.
+std::vector<float> by_blocks(const float* kernel, int taps, int channels, bool turned) {
+  std::vector<float> made(static_cast<size_t>(taps) * channels);
+  for (int b = 0; b < channels / LANES; ++b)
+    for (int t = 0; t < taps; ++t)
+      std::copy_n(kernel + (turned ? taps - 1 - t : t) * channels + b * LANES, LANES,
+                  &made[(static_cast<size_t>(b) * taps + t) * LANES]);
+  return made;
+}
+
+// Units and first batch norms of the candidates.
+struct Layout {
+  std::vector<std::vector<Unit>> chains;  // for each candidate
+  std::vector<int> first_unit, first_norm;
+
+  Layout(const Edge& edge, const std::vector<const float*>& kernels) {
+    int unit = 0, norm = 0;
+    for (const Candidate& candidate : edge.candidates) {
+      first_unit.push_back(unit);
+      first_norm.push_back(norm);
+      chains.emplace_back();
+      for (int i = 0; i < candidate.units(); ++i, ++unit) {
+        Unit made{candidate.kind, candidate.size, candidate.dilation, i == 0 ? edge.stride : 1, {}, {},
+                  norm + i};
+        if (!kernels.empty()) {
+          made.kernels[0] = kernels[2 * unit];
+          made.kernels[1] = kernels[2 * unit + 1];
+          if (made.kind == Kind::CONVOLUTION)
+            made.depthwise = by_blocks(made.kernels[0], made.taps(), edge.channels, false);
+        }
+        chains.back().push_back(std::move(made));
+      }
+      norm += candidate.norms;
+    }
+  }
+
+  // The widest border that the units of this place in their chains need.
+  int border(size_t place) const {
+    int most = 0;
+    for (const auto& chain : chains)
+      if (chain.size() > place) most = std::max(most, chain[place].border());
+    return most;
+  }
+};
+
+template <int SIZE, int DILATION, int STRIDE>
+struct Sizes {};
+
+// Calls body with the unit's sizes as a type.
+template <class Body>
+void with_sizes(int size, int dilation, int stride, Body body) {
+#define TF_DARTS_CASE(SIZE, DILATION)                         \
+  if (size == SIZE && dilation == DILATION) {                 \
+    if (stride == 1) return body(Sizes<SIZE, DILATION, 1>{}); \
+    return body(Sizes<SIZE, DILATION, 2>{});                  \
+  }
+  TF_DARTS_CASE(3, 1)
+  TF_DARTS_CASE(5, 1)
+  TF_DARTS_CASE(7, 1)
+  TF_DARTS_CASE(3, 2)
+  TF_DARTS_CASE(5, 2)
+#undef TF_DARTS_CASE
+}
+
+bool has_sizes(int size, int dilation) {
+  bool found = false;
+  with_sizes(size, dilation, 1, [&](auto) { found = true; });
+  return found;
+}
+
+// How many rows of an image are worked on at a time: what lies between two convolutions stays in L1, and a
+// float holds the sum of their pixels.
+int strip_rows(int width, int channels) {
+  return std::max<int>(1, std::min<int>(SUMMED, STRIP_BYTES / (channels * sizeof(float))) / width);
+}
+
+// Every second pixel of the source from (offset, offset): rows y0 .. y0 + rows, [blocks][rows][width].
+void subsample(const Bordered& source, int blocks, int offset, int y0, int rows, int width, float* out) {
+  for (int b = 0; b < blocks; ++b)
+    for (int y = y0; y < y0 + rows; ++y)
+      for (int x = 0; x < width; ++x, out += LANES)
+        store(out, load(source.pixels(b, 2 * y + offset) + (2 * x + offset) * LANES));
+}
+
+// The depthwise convolution of rows y0 .. y0 + rows: out [blocks][rows][width].
+void unit_depthwise(const Unit& unit, const Bordered& source, int blocks, int y0, int rows, int width,
+                    float* out) {
+  with_sizes(unit.size, unit.dilation, unit.stride,
+             [&]<int SIZE, int DILATION, int STRIDE>(Sizes<SIZE, DILATION, STRIDE>) {
+               for (int b = 0; b < blocks; ++b)
+                 depthwise<SIZE, DILATION, STRIDE, false>(
+                     source.corner(b, unit.border()) + y0 * STRIDE * source.row(), source.row(),
+                     &unit.depthwise[b * unit.taps() * LANES],
+                     out + static_cast<size_t>(b) * rows * width * LANES, rows, width);
+             });
+}
+
+// z, an image in blocks, of a source after its ReLU; and its sums.
+void unit_forward(const Unit& unit, const Bordered& source, int channels, int height, int width, float* z,
+                  Moments& moments) {
+  const int blocks = channels / LANES;
+  const size_t plane = static_cast<size_t>(height) * width * LANES;
+  if (unit.kind == Kind::FACTORIZED_REDUCTION) {
+    const int strip = strip_rows(width, 2 * LANES), half = blocks / 2;
+    float* every = scratch().depthwise.get(static_cast<size_t>(strip) * width * channels);
+    for (int y = 0; y < height; y += strip) {
+      const int rows = std::min(strip, height - y);
+      const size_t every_plane = static_cast<size_t>(rows) * width * LANES;
+      for (int i = 0; i < 2; ++i) {
+        subsample(source, blocks, i, y, rows, width, every);
+        pointwise<true>(every, every_plane, blocks, unit.kernels[i], channels / 2,
+                        z + i * half * plane + static_cast<size_t>(y) * width * LANES, plane, half,
+                        rows * width, moments.sums(i * half * LANES));
+      }
+    }
+    moments.count(height * width);
+    return;
+  }
+  const int strip = strip_rows(width, channels);
+  float* out = scratch().depthwise.get(static_cast<size_t>(strip) * width * channels);
+  for (int y = 0; y < height; y += strip) {
+    const int rows = std::min(strip, height - y);
+    unit_depthwise(unit, source, blocks, y, rows, width, out);
+    pointwise<true>(out, static_cast<size_t>(rows) * width * LANES, blocks, unit.kernels[1], channels,
+                    z + static_cast<size_t>(y) * width * LANES, plane, blocks, rows * width, moments.sums());
+  }
+  moments.count(height * width);
+}
+
+// The source of first units: the ReLU of an image of TensorFlow.
+void read_input(const float* x, int channels, const Bordered& to) {
+  for (int b = 0; b < channels / LANES; ++b)
+    for (int y = 0; y < to.height; ++y) {
+      float* out = to.pixels(b, y);
+      const float* in = x + static_cast<size_t>(y) * to.width * channels + b * LANES;
+      for (int i = 0; i < to.width; ++i, in += channels, out += LANES) store(out, relu(load(in)));
+    }
+}
+
+// The source of later units: the ReLU of the normalised z before.
+void read_normalised(const float* z, int channels, const Affine& norm, const Bordered& to) {
+  for (int b = 0; b < channels / LANES; ++b) {
+    const Vector scale = load(&norm.scale[b * LANES]), offset = load(&norm.offset[b * LANES]);
+    for (int y = 0; y < to.height; ++y) {
+      float* out = to.pixels(b, y);
+      for (int i = 0; i < to.width; ++i, z += LANES, out += LANES) store(out, relu(scale * load(z) + offset));
+    }
+  }
+}
+
+void pool_image(const Edge& edge, Kind kind, const float* x, float* out) {
+  const size_t plane = static_cast<size_t>(edge.out_pixels()) * LANES;
+  for (int b = 0; b < edge.channels / LANES; ++b, x += LANES, out += plane) {
+    if (kind == Kind::MAX_POOL)
+      pool<MaxPool, false>(x, edge.height, edge.width, edge.channels, edge.stride, out);
+    else
+      pool<AveragePool, false>(x, edge.height, edge.width, edge.channels, edge.stride, out);
+  }
+}
+
+// Adds the pixels of an image in blocks to the sums.
+void sum_image(const float* image, int channels, int pixels, Moments& moments) {
+  for (int b = 0; b < channels / LANES; ++b) {
+    const Sums sums = moments.sums(b * LANES);
+    const Vector shift = load(sums.shift);
+    for (int start = 0; start < pixels; start += SUMMED) {
+      Vector first = {}, second = {};
+      for (int p = start; p < std::min(start + SUMMED, pixels); ++p, image += LANES) {
+        const Vector about = load(image) - shift;
+        first += about;
+        second += about * about;
+      }
+      add_lanes(first, sums.first);
+      add_lanes(second, sums.second);
+    }
+  }
+  moments.count(pixels);
+}
+
+// What each candidate adds of an image before normalising and weighing; poolings are computed here.
+class Sources {
+ public:
+  Sources(const Edge& edge, const Layout& layout, const float* x, const std::vector<const float*>& z)
+      : edge_(edge), layout_(layout), x_(x), z_(z), views_(edge.candidates.size()) {
+    size_t pools = 0;
+    for (const Candidate& candidate : edge.candidates) pools += candidate.pools();
+    pooled_ = scratch().pooled.get(pools * edge.out_pixels() * edge.channels);
+  }
+
+  const std::vector<View>& of(int64_t image) {
+    const int pixels = edge_.out_pixels(), channels = edge_.channels;
+    float* pooled = pooled_;
+    for (size_t m = 0; m < views_.size(); ++m) {
+      const Candidate& candidate = edge_.candidates[m];
+      if (candidate.kind == Kind::SKIP) {
+        views_[m] = outside(x_, image, pixels, channels);
+      } else if (candidate.pools()) {
+        pool_image(edge_, candidate.kind, x_ + image * edge_.in_pixels() * channels, pooled);
+        views_[m] = inside(pooled, 0, pixels, channels);
+        pooled += static_cast<size_t>(pixels) * channels;
+      } else {
+        views_[m] = inside(z_[layout_.first_unit[m] + candidate.units() - 1], image, pixels, channels);
+      }
+    }
+    return views_;
+  }
+
+ private:
+  const Edge& edge_;
+  const Layout& layout_;
+  const float* x_;
+  const std::vector<const float*>& z_;
+  std::vector<View> views_;
+  float* pooled_;
+};
+
+// ---- The sum ----
+
+// y = offset + the sum of scale[m] * source m, PIXELS pixels of a plane.
+template <int PIXELS>
+TF_DARTS_INLINE void sum_tile(const std::vector<View>& sources, int block, int pixel, const float* scale,
+                              int channels, Vector offset, float* y) {
+  Vector sum[PIXELS];
+#pragma GCC unroll 8
+  for (int p = 0; p < PIXELS; ++p) sum[p] = offset;
+  for (size_t m = 0; m < sources.size(); ++m, scale += channels) {
+    const View& from = sources[m];
+    const Vector k = load(scale);
+    const float* in = from.data + block * from.plane + static_cast<size_t>(pixel) * from.step;
+#pragma GCC unroll 8
+    for (int p = 0; p < PIXELS; ++p) sum[p] += k * load(in + p * from.step);
+  }
+#pragma GCC unroll 8
+  for (int p = 0; p < PIXELS; ++p) store(y + p * channels, sum[p]);
+}
+
+// ---- The gradient ----
+
+// A gradient with respect to a source as a * d + b * source + c, d that with respect to the batch norm's
+// output times a weight.
+struct Chain {
+  std::vector<float> a, b, c;
+
+  explicit Chain(int channels) : a(channels), b(channels), c(channels) {}
+
+  // Args:
+  //   weight: of the normalised value, [channels]; nullptr: 1.
+  //   first, second: sums of d and of d * (source - mean), over n pixels.
+  static Chain of_norm(const float* statistics, int channels, float epsilon, const float* weight,
+                       const double* first, const double* second, double n) {
+    Chain made(channels);
+    for (int i = 0; i < channels; ++i) {
+      const double inverse = 1.0 / std::sqrt(static_cast<double>(statistics[channels + i]) + epsilon);
+      const double scale = (weight != nullptr ? weight[i] : 1.0) * inverse;
+      const double slope = -scale * inverse * inverse * second[i] / n;
+      made.a[i] = static_cast<float>(scale);
+      made.b[i] = static_cast<float>(slope);
+      made.c[i] = static_cast<float>(-scale * first[i] / n - slope * statistics[i]);
+    }
+    return made;
+  }
+
+  static Chain of_weight(const float* weight, int channels) {
+    Chain made(channels);
+    std::copy_n(weight, channels, made.a.begin());
+    return made;
+  }
+
+  // Writes the gradient of an image, in blocks.
+  void apply(View d, View source, int pixels, float* out) const {
+    for (size_t block = 0; block < a.size() / LANES; ++block) {
+      const Vector ka = load(&a[block * LANES]), kb = load(&b[block * LANES]), kc = load(&c[block * LANES]);
+      const float *from = d.data + block * d.plane, *at = source.data + block * source.plane;
+      for (int p = 0; p < pixels; ++p, from += d.step, at += source.step, out += LANES)
+        store(out, ka * load(from) + (kb * load(at) + kc));
+    }
+  }
+};
+
+// Adds the sum of each channel, of at most SUMMED pixels.
+void add_values(View d, int channels, int pixels, double* sums) {
+  for (int b = 0; b < channels / LANES; ++b) {
+    const float* from = d.data + b * d.plane;
+    Vector sum = {};
+    for (int p = 0; p < pixels; ++p, from += d.step) sum += load(from);
+    add_lanes(sum, sums + b * LANES);
+  }
+}
+
+// Adds the sum of d * (source - mean), the same; mean nullptr: 0.
+void add_products(View d, View source, const float* mean, int channels, int pixels, double* sums) {
+  for (int b = 0; b < channels / LANES; ++b) {
+    const Vector about = mean != nullptr ? load(mean + b * LANES) : Vector{};
+    const float *from = d.data + b * d.plane, *at = source.data + b * source.plane;
+    Vector sum[4] = {};  // apart, for a sum waits for the one before it
+    int p = 0;
+    for (; p + 4 <= pixels; p += 4, from += 4 * d.step, at += 4 * source.step)
+      for (int j = 0; j < 4; ++j) sum[j] += load(from + j * d.step) * (load(at + j * source.step) - about);
+    for (; p < pixels; ++p, from += d.step, at += source.step) sum[0] += load(from) * (load(at) - about);
+    add_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]), sums + b * LANES);
+  }
+}
+
+// A unit's kernels as its gradient reads them, and their gradients as they add up.
+struct UnitGradient {
+  const Unit& unit;
+  std::vector<float> turned;      // the depthwise kernel turned round, in blocks
+  std::vector<float> transposed;  // the 1x1, or one after the other the two of a factorized reduction
+  std::vector<float> ddepthwise;  // in blocks
+  float* dkernels[2];             // where they go; nullptr: not wanted
+
+  UnitGradient(const Unit& unit, int channels, float* first, float* second)
+      : unit(unit), dkernels{first, second} {
+    if (unit.kind == Kind::FACTORIZED_REDUCTION) {
+      for (const float* kernel : unit.kernels) transpose(kernel, channels, channels / 2);
+    } else {
+      turned = by_blocks(unit.kernels[0], unit.taps(), channels, true);
+      transpose(unit.kernels[1], channels, channels);
+    }
+    if (first == nullptr) return;
+    if (unit.kind == Kind::FACTORIZED_REDUCTION) {
+      for (float* d : dkernels) std::fill_n(d, static_cast<size_t>(channels) * channels / 2, 0.0f);
+    } else {
+      ddepthwise.resize(unit.depthwise.size());
+      std::fill_n(second, static_cast<size_t>(channels) * channels, 0.0f);
+    }
+  }
+
+  // Adds an image's part of the kernels' gradients, and writes (or adds) the gradient with respect to the
+  // source.
+  //
+  // Args:
+  //   chain: the gradient with respect to z, of d and z.
+  //   source: the unit's input after its ReLU.
+  //   height, width: of the output.
+  //   spread: of the source's size, with a border at least as wide as the unit's.
+  //   dsource: in blocks.
+  void image(const Chain& chain, View d, View z, const Bordered& source, int channels, int height, int width,
+             const Bordered& spread, bool add, float* dsource) {
+    const bool factorized = unit.kind == Kind::FACTORIZED_REDUCTION;
+    const size_t floats = static_cast<size_t>(source.height) * source.width * channels;
+    if (factorized && !add) std::fill_n(dsource, floats, 0.0f);
+    const int strip = strip_rows(width, channels);
+    float* dz = scratch().gradient.get(static_cast<size_t>(strip) * width * channels);
+    for (int y = 0; y < height; y += strip) {
+      const int rows = std::min(strip, height - y), first = y * width;
+      chain.apply(d.from(first), z.from(first), rows * width, dz);
+      if (factorized)
+        factorized_rows(source, dz, channels, y, rows, width, dsource);
+      else
+        convolution_rows(source, dz, channels, y, rows, width, spread);
+    }
+    if (!factorized) depthwise_image(source, channels / LANES, height, width, spread, add, dsource);
+  }
+
+  // Brings the depthwise kernel's gradient into TensorFlow's order.
+  void finish(int channels) {
+    if (ddepthwise.empty()) return;
+    const int taps = unit.taps();
+    for (int b = 0; b < channels / LANES; ++b)
+      for (int t = 0; t < taps; ++t)
+        std::copy_n(&ddepthwise[(static_cast<size_t>(b) * taps + t) * LANES], LANES,
+                    dkernels[0] + static_cast<size_t>(t) * channels + b * LANES);
+  }
+
+ private:
+  void transpose(const float* kernel, int rows, int columns) {
+    for (int j = 0; j < columns; ++j)
+      for (int i = 0; i < rows; ++i) transposed.push_back(kernel[static_cast<size_t>(i) * columns + j]);
+  }
+
+  // Rows y0 .. y0 + rows of dz [blocks][rows][width]: the 1x1's gradient, and what goes on to the depthwise
+  // convolution.
+  void convolution_rows(const Bordered& source, const float* dz, int channels, int y0, int rows, int width,
+                        const Bordered& spread) {
+    const int blocks = channels / LANES, pixels = rows * width;
+    const size_t plane = static_cast<size_t>(pixels) * LANES;
+    float* between = scratch().depthwise.get(plane * blocks);
+    if (dkernels[0] != nullptr) {
+      unit_depthwise(unit, source, blocks, y0, rows, width, between);
+      pointwise_gradient(between, plane, blocks, dz, plane, blocks, dkernels[1], channels, pixels);
+    }
+    pointwise<false>(dz, plane, blocks, transposed.data(), channels, between, plane, blocks, pixels);
+    for (int b = 0; b < blocks; ++b)
+      for (int y = y0; y < y0 + rows; ++y) {
+        float* to = spread.pixels(b, y * unit.stride);
+        for (int x = 0; x < width; ++x, between += LANES) store(to + x * unit.stride * LANES, load(between));
+      }
+  }
+
+  void depthwise_image(const Bordered& source, int blocks, int height, int width, const Bordered& spread,
+                       bool add, float* dsource) {
+    const size_t plane = static_cast<size_t>(source.height) * source.width * LANES;
+    with_sizes(unit.size, unit.dilation, unit.stride,
+               [&]<int SIZE, int DILATION, int STRIDE>(Sizes<SIZE, DILATION, STRIDE>) {
+                 for (int b = 0; b < blocks; ++b, dsource += plane) {
+                   const size_t kernel = static_cast<size_t>(b) * unit.taps() * LANES;
+                   if (dkernels[0] != nullptr)
+                     depthwise_gradient<SIZE, DILATION, STRIDE>(source.corner(b, unit.border()), source.row(),
+                                                                spread.pixels(b, 0), spread.row(),
+                                                                &ddepthwise[kernel], height, width);
+                   const float* from = spread.corner(b, unit.border());
+                   if (add)
+                     depthwise<SIZE, DILATION, 1, true>(from, spread.row(), &turned[kernel], dsource,
+                                                        source.height, source.width);
+                   else
+                     depthwise<SIZE, DILATION, 1, false>(from, spread.row(), &turned[kernel], dsource,
+                                                         source.height, source.width);
+                 }
+               });
+  }
+
+  // The same rows of dz of a factorized reduction, and their part of dsource.
+  void factorized_rows(const Bordered& source, const float* dz, int channels, int y0, int rows, int width,
+                       float* dsource) {
+    const int blocks = channels / LANES, pixels = rows * width;
+    const size_t plane = static_cast<size_t>(pixels) * LANES;
+    const size_t source_plane = static_cast<size_t>(source.height) * source.width * LANES;
+    for (int i = 0; i < 2; ++i) {
+      const float* half = dz + i * (blocks / 2) * plane;
+      float* between = scratch().depthwise.get(plane * blocks);
+      if (dkernels[i] != nullptr) {
+        subsample(source, blocks, i, y0, rows, width, between);
+        pointwise_gradient(between, plane, blocks, half, plane, blocks / 2, dkernels[i], channels / 2,
+                           pixels);
+      }
+      pointwise<false>(half, plane, blocks / 2,
+                       transposed.data() + static_cast<size_t>(i) * channels * channels / 2, channels,
+                       between, plane, blocks, pixels);
+      for (int b = 0; b < blocks; ++b)
+        for (int y = y0; y < y0 + rows; ++y)
+          for (int x = 0; x < width; ++x, between += LANES) {
+            float* to = dsource + b * source_plane + ((2 * y + i) * source.width + 2 * x + i) * LANES;
+            store(to, load(to) + load(between));
+          }
+    }
+  }
+};
+
+// Keeps of a gradient what the ReLU let through.
+TF_DARTS_INLINE Vector through_relu(Vector d, Vector after) {
+  const Vector zero = {};
+  return after > zero ? d : zero;
+}
+
+// The same of an image d in blocks, to `out`, with its sums and those of its product with z - mean.
+void through_relu(const Edge& edge, const Bordered& source, const float* d, const float* z, const float* mean,
+                  float* out, double* first, double* second) {
+  for (int b = 0; b < edge.channels / LANES; ++b) {
+    const Vector about = load(mean + b * LANES);
+    const int strip = strip_rows(source.width, LANES);
+    for (int start = 0; start < source.height; start += strip) {
+      Vector sum = {}, product = {};
+      for (int y = start; y < std::min(start + strip, source.height); ++y) {
+        const float* after = source.pixels(b, y);
+        for (int x = 0; x < source.width; ++x, d += LANES, z += LANES, out += LANES, after += LANES) {
+          const Vector kept = through_relu(load(d), load(after));
+          sum += kept;
+          product += kept * (load(z) - about);
+          stream(out, kept);
+        }
+      }
+      add_lanes(sum, first + b * LANES);
+      add_lanes(product, second + b * LANES);
+    }
+  }
+}
+
+// Adds to dx, in blocks, the gradient of an image's pooling or skip connection.
+void direct_gradient(const Edge& edge, Kind kind, const Chain& chain, View d, View source, const float* x,
+                     float* dx) {
+  const int pixels = edge.out_pixels(), channels = edge.channels;
+  float* dsource = scratch().pooled_gradient.get(static_cast<size_t>(pixels) * channels);
+  chain.apply(d, source, pixels, dsource);
+  if (kind == Kind::SKIP) {
+    for (size_t p = 0; p < static_cast<size_t>(pixels) * channels; p += LANES)
+      store(dx + p, load(dx + p) + load(dsource + p));
+    return;
+  }
+  for (int b = 0; b < channels / LANES; ++b) {
+    if (kind == Kind::MAX_POOL)
+      max_pool_gradient(x + b * LANES, edge.height, edge.width, channels, edge.stride, dsource, dx);
+    else
+      average_pool_gradient(edge.height, edge.width, edge.stride, dsource, dx);
+    dsource += static_cast<size_t>(pixels) * LANES;
+    dx += static_cast<size_t>(edge.in_pixels()) * LANES;
+  }
+}
+
+// The gradients of all units but the first of each candidate.
+//
+// Args:
+//   chains: of each candidate, the gradient with respect to its last z, of dy; then to its first z, of
+//   `before`. before: for each candidate with several units, images * pixels * channels floats: becomes the
+//   gradient with respect
+//     to the first unit's normalised output, in blocks.
+void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector<UnitGradient>>& units,
+                 const std::vector<const float*>& z, const float* statistics, const float* dy,
+                 std::vector<Chain>& chains, const std::vector<float*>& before) {
+  const int channels = edge.channels, height = edge.out_height(), width = edge.out_width(),
+            pixels = edge.out_pixels();
+  const int blocks = channels / LANES;
+  size_t longest = 0;
+  for (const auto& chain : units) longest = std::max(longest, chain.size());
+  for (size_t place = longest; place-- > 1;) {
+    const int border = layout.border(place);
+    const Bordered source = bordered(scratch().source, height, width, border, blocks);
+    const Bordered spread = bordered(scratch().spread, height, width, border, blocks);
+    std::vector<std::vector<double>> first(units.size(), std::vector<double>(channels)), second = first;
+    const auto statistics_before = [&](size_t m) {
+      return statistics + static_cast<size_t>(units[m][place - 1].unit.norm) * 2 * channels;
+    };
+    std::vector<Affine> norms;
+    for (size_t m = 0; m < units.size(); ++m)
+      norms.emplace_back(units[m].size() > place ? Affine(statistics_before(m), channels, edge.epsilon)
+                                                 : Affine());
+    for (int64_t i = edge.images; i-- > 0;) {
+      for (size_t m = 0; m < units.size(); ++m) {
+        if (units[m].size() <= place) continue;
+        const bool last = units[m].size() == place + 1;
+        const int unit = layout.first_unit[m] + static_cast<int>(place);
+        const float* input = z[unit - 1] + i * pixels * channels;
+        float* out = before[m] + i * pixels * channels;
+        float* d = scratch().relu_gradient.get(static_cast<size_t>(pixels) * channels);
+        read_normalised(input, channels, norms[m], source);
+        units[m][place].image(
+            chains[m], last ? outside(dy, i, pixels, channels) : inside(out, 0, pixels, channels),
+            inside(z[unit], i, pixels, channels), source, channels, height, width, spread, false, d);
+        through_relu(edge, source, d, input, statistics_before(m), out, first[m].data(), second[m].data());
+      }
+    }
+    for (size_t m = 0; m < units.size(); ++m) {
+      if (units[m].size() <= place) continue;
+      units[m][place].finish(channels);
+      chains[m] = Chain::of_norm(statistics_before(m), channels, edge.epsilon, nullptr, first[m].data(),
+                                 second[m].data(), static_cast<double>(edge.images) * pixels);
+    }
+  }
+}
+
+}  // namespace
+
+int Edge::norms() const {
+  int sum = 0;
+  for (const Candidate& candidate : candidates) sum += candidate.norms;
+  return sum;
+}
+
+int Edge::units() const {
+  int sum = 0;
+  for (const Candidate& candidate : candidates) sum += candidate.units();
+  return sum;
+}
+
+int Edge::pooled_norms() const {
+  int sum = 0;
+  for (const Candidate& candidate : candidates) sum += candidate.pools() ? candidate.norms : 0;
+  return sum;
+}
+
+std::string Edge::refusal() const {
+  if (candidates.empty()) return "an edge has no candidates";
+  if (channels % LANES != 0 || channels == 0) return "channels are no multiple of " + std::to_string(LANES);
+  if (stride != 1 && stride != 2) return "the stride is neither 1 nor 2";
+  if (images < 1 || height < 1 || width < 1) return "there are no pixels";
+  for (const Candidate& candidate : candidates) {
+    switch (candidate.kind) {
+      case Kind::SKIP:
+        if (stride != 1 || candidate.norms != 0) return "a skip connection has a stride or a batch norm";
+        break;
+      case Kind::MAX_POOL:
+      case Kind::AVERAGE_POOL:
+        if (candidate.norms < 0 || candidate.norms > 1) return "a pooling has more than one batch norm";
+        break;
+      case Kind::CONVOLUTION:
+        if (candidate.norms < 1) return "a convolution has no batch norm";
+        if (!has_sizes(candidate.size, candidate.dilation))
+          return "no depthwise convolution of this size and dilation";
+        break;
+      case Kind::FACTORIZED_REDUCTION:
+        if (candidate.norms != 1 || stride != 2)
+          return "a factorized reduction has one batch norm and stride 2";
+        if (height % 2 != 0 || width % 2 != 0) return "a factorized reduction needs even height and width";
+        if (channels % (2 * LANES) != 0)
+          return "half the channels are no multiple of " + std::to_string(LANES);
+        break;
+      default:
+        return "there is no such kind of candidate";
+    }
+  }
+  return "";
+}
+
+void pool_statistics(const Edge& edge, Kind kind, const float* x, float* statistics) {
+  const int pixels = edge.out_pixels(), channels = edge.channels;
+  float* pooled = scratch().pooled.get(static_cast<size_t>(pixels) * channels);
+  Moments moments(channels);
+  with_pilot(edge.images, false, {&moments}, [&](int64_t i) {
+    pool_image(edge, kind, x + i * edge.in_pixels() * channels, pooled);
+    sum_image(pooled, channels, pixels, moments);
+  });
+  moments.write(statistics);
+}
+
+void compute_units(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
+                   const std::vector<const float*>& pooled, const std::vector<float*>& z, float* statistics) {
+  const Layout layout(edge, kernels);
+  const int channels = edge.channels, height = edge.out_height(), width = edge.out_width(),
+            pixels = edge.out_pixels();
+  const int blocks = channels / LANES;
+  const auto statistics_of = [&](int norm) { return statistics + static_cast<size_t>(norm) * 2 * channels; };
+
+  // The first unit of every candidate, all from one copy of an image.
+  std::vector<Moments> moments(layout.chains.size(), Moments(channels));
+  std::vector<Moments*> all;
+  size_t pool = 0, longest = 0;
+  for (size_t m = 0; m < layout.chains.size(); ++m) {
+    longest = std::max(longest, layout.chains[m].size());
+    if (!layout.chains[m].empty())
+      all.push_back(&moments[m]);
+    else if (edge.candidates[m].norms > 0)
+      std::copy_n(pooled[pool++], 2 * channels, statistics_of(layout.first_norm[m]));
+  }
+  if (all.empty()) return;
+  const Bordered source = bordered(scratch().source, edge.height, edge.width, layout.border(0), blocks);
+  with_pilot(edge.images, false, all, [&](int64_t i) {
+    read_input(x + i * edge.in_pixels() * channels, channels, source);
+    for (size_t m = 0; m < layout.chains.size(); ++m) {
+      if (layout.chains[m].empty()) continue;
+      unit_forward(layout.chains[m][0], source, channels, height, width,
+                   z[layout.first_unit[m]] + i * pixels * channels, moments[m]);
+    }
+  });
+  for (size_t m = 0; m < layout.chains.size(); ++m)
+    if (!layout.chains[m].empty()) moments[m].write(statistics_of(layout.first_norm[m]));
+
+  // Then one unit after the other, each from the one before it.
+  for (size_t place = 1; place < longest; ++place) {
+    for (size_t m = 0; m < layout.chains.size(); ++m) {
+      if (layout.chains[m].size() <= place) continue;
+      const Unit& unit = layout.chains[m][place];
+      const Affine norm(statistics_of(unit.norm - 1), channels, edge.epsilon);
+      const Bordered between = bordered(scratch().source, height, width, unit.border(), blocks);
+      const float* input = z[layout.first_unit[m] + place - 1];
+      float* output = z[layout.first_unit[m] + place];
+      Moments moved(channels);
+      with_pilot(edge.images, place % 2 == 1, {&moved}, [&](int64_t i) {
+        read_normalised(input + i * pixels * channels, channels, norm, between);
+        unit_forward(unit, between, channels, height, width, output + i * pixels * channels, moved);
+      });
+      moved.write(statistics_of(unit.norm));
+    }
+  }
+  end_of_streams();
+}
+
+void move_estimates(const Edge& edge, const float* statistics, const std::vector<const float*>& means,
+                    const std::vector<const float*>& variances, const std::vector<float*>& moved_means,
+                    const std::vector<float*>& moved_variances) {
+  const double n = static_cast<double>(edge.images) * edge.out_pixels();
+  const float old = edge.momentum, now = 1.0f - edge.momentum;
+  const float unbiased = static_cast<float>(n / std::max(n - 1.0, 1.0));
+  const int channels = edge.channels;
+  for (int i = 0; i < edge.norms(); ++i, statistics += 2 * channels)
+    for (int c = 0; c < channels; ++c) {
+      moved_means[i][c] = old * means[i][c] + now * statistics[c];
+      moved_variances[i][c] = old * variances[i][c] + now * unbiased * statistics[channels + c];
+    }
+}
+
+void sum_candidates(const Edge& edge, const float* x, const std::vector<const float*>& z,
+                    const float* statistics, const std::vector<const float*>& weights, float* y) {
+  const Layout layout(edge, {});
+  const int channels = edge.channels, pixels = edge.out_pixels();
+  std::vector<float> scale(edge.candidates.size() * channels), offset(channels);
+  for (size_t m = 0; m < edge.candidates.size(); ++m) {
+    const int norms = edge.candidates[m].norms;
+    if (norms == 0) {
+      std::copy_n(weights[m], channels, &scale[m * channels]);
+      continue;
+    }
+    const float* last = statistics + static_cast<size_t>(layout.first_norm[m] + norms - 1) * 2 * channels;
+    for (int c = 0; c < channels; ++c) {
+      const float k = weights[m][c] * inverse_deviation(last, channels, c, edge.epsilon);
+      scale[m * channels + c] = k;
+      offset[c] -= k * last[c];
+    }
+  }
+  Sources sources(edge, layout, x, z);
+  for (int64_t i = 0; i < edge.images; ++i) {
+    const std::vector<View>& views = sources.of(i);
+    float* out = y + i * pixels * channels;
+    for (int b = 0; b < channels / LANES; ++b) {
+      const Vector start = load(&offset[b * LANES]);
+      const float* k = &scale[b * LANES];
+      int p = 0;
+      for (; p + TILE <= pixels; p += TILE)
+        sum_tile<TILE>(views, b, p, k, channels, start, out + static_cast<size_t>(p) * channels + b * LANES);
+      for (; p < pixels; ++p)
+        sum_tile<1>(views, b, p, k, channels, start, out + static_cast<size_t>(p) * channels + b * LANES);
+    }
+  }
+}
+
+void edge_gradient(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
+                   const std::vector<const float*>& z, const float* statistics,
+                   const std::vector<const float*>& weights, const float* dy, float* dx, float* dweights,
+                   const std::vector<float*>& dkernels) {
+  const Layout layout(edge, kernels);
+  const int channels = edge.channels, height = edge.out_height(), width = edge.out_width(),
+            pixels = edge.out_pixels();
+  const int blocks = channels / LANES;
+  const size_t candidates = edge.candidates.size();
+  const double n = static_cast<double>(edge.images) * pixels;
+  const auto mean_of_last = [&](size_t m) -> const float* {
+    const int norms = edge.candidates[m].norms;
+    if (norms == 0) return nullptr;
+    return statistics + static_cast<size_t>(layout.first_norm[m] + norms - 1) * 2 * channels;
+  };
+
+  // Sums over all pixels of dy, and of its product with what each candidate adds.
+  Sources sources(edge, layout, x, z);
+  std::vector<double> first(channels), second(candidates * channels);
+  for (int64_t i = 0; i < edge.images; ++i) {
+    const View d = outside(dy, i, pixels, channels);
+    const std::vector<View>& views = sources.of(i);
+    for (int p = 0; p < pixels; p += SUMMED) {
+      const int count = std::min(SUMMED, pixels - p);
+      add_values(d.from(p), channels, count, first.data());
+      for (size_t m = 0; m < candidates; ++m)
+        add_products(d.from(p), views[m].from(p), mean_of_last(m), channels, count, &second[m * channels]);
+    }
+  }
+  std::vector<Chain> chains;
+  for (size_t m = 0; m < candidates; ++m) {
+    const float* last = mean_of_last(m);
+    for (int c = 0; c < channels; ++c) {
+      const double inverse =
+          last ? 1.0 / std::sqrt(static_cast<double>(last[channels + c]) + edge.epsilon) : 1.0;
+      dweights[m * channels + c] = static_cast<float>(second[m * channels + c] * inverse);
+    }
+    chains.push_back(last != nullptr ? Chain::of_norm(last, channels, edge.epsilon, weights[m], first.data(),
+                                                      &second[m * channels], n)
+                                     : Chain::of_weight(weights[m], channels));
+  }
+
+  // Back to the first unit of each candidate.
+  std::vector<std::vector<UnitGradient>> units(candidates);
+  std::vector<Buffer> buffers(candidates);
+  std::vector<float*> before(candidates);
+  for (size_t m = 0; m < candidates; ++m) {
+    for (size_t j = 0; j < layout.chains[m].size(); ++j) {
+      float* d[2] = {nullptr, nullptr};
+      if (!dkernels.empty())
+        for (int k = 0; k < 2; ++k) d[k] = dkernels[2 * (layout.first_unit[m] + j) + k];
+      units[m].emplace_back(layout.chains[m][j], channels, d[0], d[1]);
+    }
+    if (units[m].size() > 1) before[m] = buffers[m].get(static_cast<size_t>(edge.images) * pixels * channels);
+  }
+  later_units(edge, layout, units, z, statistics, dy, chains, before);
+
+  // All first units, poolings and the skip connection of an image.
+  const int border = layout.border(0);
+  const Bordered source = bordered(scratch().source, edge.height, edge.width, border, blocks);
+  const Bordered spread = bordered(scratch().spread, edge.height, edge.width, border, blocks);
+  const size_t in_plane = static_cast<size_t>(edge.in_pixels()) * LANES;
+  for (int64_t i = 0; i < edge.images; ++i) {
+    const float* input = x + i * edge.in_pixels() * channels;
+    const std::vector<View>& views = sources.of(i);
+    float* through = scratch().relu_gradient.get(in_plane * blocks);
+    float* direct = scratch().input_gradient.zeros(in_plane * blocks);
+    read_input(input, channels, source);
+    bool add = false;
+    for (size_t m = 0; m < candidates; ++m) {
+      const bool longer = units[m].size() > 1;
+      const View d = longer ? inside(before[m], i, pixels, channels) : outside(dy, i, pixels, channels);
+      if (edge.candidates[m].convolves()) {
+        units[m][0].image(chains[m], d, inside(z[layout.first_unit[m]], i, pixels, channels), source,
+                          channels, height, width, spread, add, through);
+        add = true;
+      } else {
+        direct_gradient(edge, edge.candidates[m].kind, chains[m], d, views[m], input, direct);
+      }
+    }
+    float* out = dx + i * edge.in_pixels() * channels;
+    for (int b = 0; b < blocks; ++b) {
+      const float* a = direct + b * in_plane;
+      const float* r = through + b * in_plane;
+      float* to = out + b * LANES;
+      for (int y = 0; y < edge.height; ++y) {
+        const float* after = source.pixels(b, y);
+        for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += channels)
+          store(to, add ? load(a) + through_relu(load(r), load(after)) : load(a));
+      }
+    }
+  }
+  for (auto& chain : units)
+    if (!chain.empty()) chain[0].finish(channels);
+}
+
+}  // namespace tf_darts

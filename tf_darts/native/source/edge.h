@@ -1,0 +1,92 @@
+// A mixed edge of a supernet in training: the weighted sum of its candidate operations, and its gradient.
+//
+// Two steps make the output, for batch norms need sums over all images before anything can be added up:
+// `compute_units` leaves the output z of every unit (ReLU, depthwise, 1x1) before its batch norm, and the
+// statistics; `sum_candidates` normalises, weighs and adds in one pass. A probe repeats only the second.
+//
+// Images of TensorFlow are [images][height][width][channels]. The z are in an order of their own, see
+// image.h. Channels are a multiple of LANES.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tf_darts {
+
+// The numbers are those of KINDS in tf_darts/native/edge.py.
+enum class Kind : int {
+  SKIP = 0,
+  MAX_POOL = 1,
+  AVERAGE_POOL = 2,
+  CONVOLUTION = 3,           // units of ReLU, depthwise, 1x1, batch norm; the stride is the first one's
+  FACTORIZED_REDUCTION = 4,  // ReLU, two 1x1 of every second pixel, batch norm
+};
+
+struct Candidate {
+  Kind kind;
+  int size;      // of the depthwise kernels
+  int dilation;  // of their pixels
+  int norms;     // batch norms: one for each unit; of a pooling none or one
+
+  int units() const { return convolves() ? norms : 0; }
+  bool convolves() const { return kind == Kind::CONVOLUTION || kind == Kind::FACTORIZED_REDUCTION; }
+  bool pools() const { return kind == Kind::MAX_POOL || kind == Kind::AVERAGE_POOL; }
+};
+
+struct Edge {
+  int64_t images;
+  int height, width, channels;  // of the input
+  int stride;                   // 1 or 2
+  float epsilon;                // of the batch norms
+  float momentum;               // weight of the old running estimates
+  std::vector<Candidate> candidates;
+
+  int out_height() const { return (height + stride - 1) / stride; }
+  int out_width() const { return (width + stride - 1) / stride; }
+  int in_pixels() const { return height * width; }
+  int out_pixels() const { return out_height() * out_width(); }
+  int norms() const;
+  int units() const;
+  int pooled_norms() const;
+
+  // What these kernels cannot compute of the edge; empty: nothing.
+  std::string refusal() const;
+};
+
+// Of one pooling of x: statistics [2][channels], mean and biased variance.
+void pool_statistics(const Edge& edge, Kind kind, const float* x, float* statistics);
+
+// Args:
+//   x: the input.
+//   kernels: for each unit its depthwise [size][size][channels] and its 1x1 [channels][channels], or the two
+//     [channels][channels / 2] of a factorized reduction.
+//   pooled: the statistics of each pooling with a batch norm.
+//   z: one for each unit, images * out_pixels * channels floats.
+//   statistics: [norms][2][channels], mean and biased variance.
+void compute_units(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
+                   const std::vector<const float*>& pooled, const std::vector<float*>& z, float* statistics);
+
+// Moves the running estimates of each batch norm, [channels], by a batch's statistics; that of the variance
+// by the unbiased one.
+void move_estimates(const Edge& edge, const float* statistics, const std::vector<const float*>& means,
+                    const std::vector<const float*>& variances, const std::vector<float*>& moved_means,
+                    const std::vector<float*>& moved_variances);
+
+// Args:
+//   weights: for each candidate its mixing weight, [channels].
+//   y: the output.
+void sum_candidates(const Edge& edge, const float* x, const std::vector<const float*>& z,
+                    const float* statistics, const std::vector<const float*>& weights, float* y);
+
+// Args:
+//   dy: the gradient with respect to the output.
+//   dx: that with respect to the input.
+//   dweights: [candidates][channels].
+//   dkernels: as `kernels`; empty: not wanted.
+void edge_gradient(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
+                   const std::vector<const float*>& z, const float* statistics,
+                   const std::vector<const float*>& weights, const float* dy, float* dx, float* dweights,
+                   const std::vector<float*>& dkernels);
+
+}  // namespace tf_darts

@@ -1,0 +1,338 @@
+// The operations that TensorFlow sees, through its C API alone: it does not change between versions.
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "edge.h"
+#include "tensorflow/c/kernels.h"
+#include "tensorflow/c/ops.h"
+#include "tensorflow/c/tf_datatype.h"
+#include "tensorflow/c/tf_status.h"
+#include "tensorflow/c/tf_tensor.h"
+#include "vector.h"
+
+namespace tf_darts {
+namespace {
+
+struct StatusDeleter {
+  void operator()(TF_Status* status) const { TF_DeleteStatus(status); }
+};
+using Status = std::unique_ptr<TF_Status, StatusDeleter>;
+
+// What an operation is told when it is made: an edge without its sizes.
+struct Attributes {
+  Edge edge;
+  bool kernel_gradients = false;
+};
+
+// Names of attributes, which also stand in the definitions below.
+constexpr char STRIDE[] = "stride", CANDIDATES[] = "candidates", EPSILON[] = "epsilon",
+               MOMENTUM[] = "momentum";
+
+void* make(TF_OpKernelConstruction* construction) {
+  auto made = std::make_unique<Attributes>();
+  Status status(TF_NewStatus());
+  int32_t count = 0, bytes = 0;
+  std::vector<int32_t> numbers;
+  TF_OpKernelConstruction_GetAttrInt32(construction, STRIDE, &made->edge.stride, status.get());
+  if (TF_GetCode(status.get()) == TF_OK)
+    TF_OpKernelConstruction_GetAttrFloat(construction, EPSILON, &made->edge.epsilon, status.get());
+  if (TF_GetCode(status.get()) == TF_OK)
+    TF_OpKernelConstruction_GetAttrFloat(construction, MOMENTUM, &made->edge.momentum, status.get());
+  if (TF_GetCode(status.get()) == TF_OK)
+    TF_OpKernelConstruction_GetAttrSize(construction, CANDIDATES, &count, &bytes, status.get());
+  if (TF_GetCode(status.get()) == TF_OK) {
+    numbers.resize(count);
+    TF_OpKernelConstruction_GetAttrInt32List(construction, CANDIDATES, numbers.data(), count, status.get());
+  }
+  if (TF_GetCode(status.get()) == TF_OK && (count == 0 || count % 4 != 0))
+    TF_SetStatus(status.get(), TF_INVALID_ARGUMENT, "candidates: four numbers each");
+  if (TF_GetCode(status.get()) != TF_OK) {
+    TF_OpKernelConstruction_Failure(construction, status.get());
+    return nullptr;
+  }
+  for (int32_t i = 0; i < count; i += 4)
+    made->edge.candidates.push_back(
+        {static_cast<Kind>(numbers[i]), numbers[i + 1], numbers[i + 2], numbers[i + 3]});
+  return made.release();
+}
+
+void* make_gradient(TF_OpKernelConstruction* construction) {
+  auto* made = static_cast<Attributes*>(make(construction));
+  if (made == nullptr) return nullptr;
+  Status status(TF_NewStatus());
+  unsigned char wanted = 0;
+  TF_OpKernelConstruction_GetAttrBool(construction, "kernel_gradients", &wanted, status.get());
+  if (TF_GetCode(status.get()) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.get());
+  made->kernel_gradients = wanted != 0;
+  return made;
+}
+
+void destroy(void* attributes) { delete static_cast<Attributes*>(attributes); }
+
+// Inputs and outputs of one call, in their order. After a failure nothing more is read or made.
+class Call {
+ public:
+  explicit Call(TF_OpKernelContext* context) : context_(context), status_(TF_NewStatus()) {}
+
+  ~Call() {
+    for (TF_Tensor* tensor : held_) TF_DeleteTensor(tensor);
+  }
+
+  // The next input; its number of elements has to be `floats` unless that is negative.
+  const float* input(int64_t floats = -1) {
+    TF_Tensor* tensor = next();
+    if (tensor == nullptr) return nullptr;
+    if (floats >= 0 && TF_TensorElementCount(tensor) != floats) {
+      fail("an input has " + std::to_string(TF_TensorElementCount(tensor)) + " elements instead of " +
+           std::to_string(floats));
+      return nullptr;
+    }
+    return static_cast<const float*>(TF_TensorData(tensor));
+  }
+
+  std::vector<const float*> inputs(int count, int64_t floats) {
+    std::vector<const float*> made;
+    for (int i = 0; i < count; ++i) made.push_back(input(floats));
+    return made;
+  }
+
+  // The next input as the edge's x, whose sizes it gives.
+  const float* image_input(Edge* edge) {
+    TF_Tensor* tensor = next();
+    if (tensor == nullptr) return nullptr;
+    if (TF_NumDims(tensor) != 4) {
+      fail("x is not [images, height, width, channels]");
+      return nullptr;
+    }
+    edge->images = TF_Dim(tensor, 0);
+    edge->height = static_cast<int>(TF_Dim(tensor, 1));
+    edge->width = static_cast<int>(TF_Dim(tensor, 2));
+    edge->channels = static_cast<int>(TF_Dim(tensor, 3));
+    const std::string refusal = edge->refusal();
+    if (!refusal.empty()) fail(refusal);
+    return static_cast<const float*>(TF_TensorData(tensor));
+  }
+
+  // The kernels of all units.
+  std::vector<const float*> kernels(const Edge& edge) {
+    std::vector<const float*> made;
+    for (const auto& shape : kernel_shapes(edge)) {
+      int64_t floats = 1;
+      for (int64_t size : shape) floats *= size;
+      made.push_back(input(floats));
+    }
+    return made;
+  }
+
+  float* output(const std::vector<int64_t>& shape) {
+    if (!ok()) return nullptr;
+    int64_t floats = 1;
+    for (int64_t size : shape) floats *= size;
+    TF_Tensor* tensor =
+        TF_AllocateOutput(context_, outputs_++, TF_FLOAT, shape.data(), static_cast<int>(shape.size()),
+                          floats * sizeof(float), status_.get());
+    if (!settle(tensor)) return nullptr;
+    auto* data = static_cast<float*>(TF_TensorData(tensor));
+    if (reinterpret_cast<uintptr_t>(data) % (LANES * sizeof(float)) != 0)
+      fail("an output is not aligned to vectors");
+    return data;
+  }
+
+  std::vector<float*> outputs(int count, const std::vector<int64_t>& shape) {
+    std::vector<float*> made;
+    for (int i = 0; i < count; ++i) made.push_back(output(shape));
+    return made;
+  }
+
+  static std::vector<std::vector<int64_t>> kernel_shapes(const Edge& edge) {
+    std::vector<std::vector<int64_t>> made;
+    const int64_t channels = edge.channels;
+    for (const Candidate& candidate : edge.candidates) {
+      for (int i = 0; i < candidate.units(); ++i) {
+        if (candidate.kind == Kind::FACTORIZED_REDUCTION) {
+          made.push_back({1, 1, channels, channels / 2});
+          made.push_back({1, 1, channels, channels / 2});
+        } else {
+          made.push_back({candidate.size, candidate.size, channels, 1});
+          made.push_back({1, 1, channels, channels});
+        }
+      }
+    }
+    return made;
+  }
+
+  void fail(const std::string& message) {
+    if (!ok()) return;
+    TF_SetStatus(status_.get(), TF_INVALID_ARGUMENT, ("tf_darts: " + message).c_str());
+    TF_OpKernelContext_Failure(context_, status_.get());
+  }
+
+  bool ok() const { return TF_GetCode(status_.get()) == TF_OK; }
+
+ private:
+  TF_Tensor* next() {
+    if (!ok()) return nullptr;
+    TF_Tensor* tensor = nullptr;
+    TF_GetInput(context_, inputs_++, &tensor, status_.get());
+    return settle(tensor) ? tensor : nullptr;
+  }
+
+  bool settle(TF_Tensor* tensor) {
+    if (tensor != nullptr) held_.push_back(tensor);
+    if (ok()) return true;
+    TF_OpKernelContext_Failure(context_, status_.get());
+    return false;
+  }
+
+  TF_OpKernelContext* context_;
+  Status status_;
+  std::vector<TF_Tensor*> held_;
+  int inputs_ = 0, outputs_ = 0;
+};
+
+std::vector<int64_t> input_shape(const Edge& edge) {
+  return {edge.images, edge.height, edge.width, edge.channels};
+}
+
+std::vector<int64_t> output_shape(const Edge& edge) {
+  return {edge.images, edge.out_height(), edge.out_width(), edge.channels};
+}
+
+int64_t output_floats(const Edge& edge) { return edge.images * edge.out_pixels() * edge.channels; }
+
+void run_pool_statistics(void* attributes, TF_OpKernelContext* context) {
+  Edge edge = static_cast<Attributes*>(attributes)->edge;
+  Call call(context);
+  const float* x = call.image_input(&edge);
+  float* statistics = call.output({2, edge.channels});
+  if (call.ok()) pool_statistics(edge, edge.candidates[0].kind, x, statistics);
+}
+
+void run_units(void* attributes, TF_OpKernelContext* context) {
+  Edge edge = static_cast<Attributes*>(attributes)->edge;
+  Call call(context);
+  const float* x = call.image_input(&edge);
+  if (!call.ok()) return;
+  const auto kernels = call.kernels(edge);
+  const auto pooled = call.inputs(edge.pooled_norms(), 2 * edge.channels);
+  const auto means = call.inputs(edge.norms(), edge.channels);
+  const auto variances = call.inputs(edge.norms(), edge.channels);
+  const auto z = call.outputs(edge.units(), output_shape(edge));
+  float* statistics = call.output({edge.norms(), 2, edge.channels});
+  const auto moved_means = call.outputs(edge.norms(), {edge.channels});
+  const auto moved_variances = call.outputs(edge.norms(), {edge.channels});
+  if (!call.ok()) return;
+  compute_units(edge, x, kernels, pooled, z, statistics);
+  move_estimates(edge, statistics, means, variances, moved_means, moved_variances);
+}
+
+void run_sum(void* attributes, TF_OpKernelContext* context) {
+  Edge edge = static_cast<Attributes*>(attributes)->edge;
+  Call call(context);
+  const float* x = call.image_input(&edge);
+  if (!call.ok()) return;
+  call.kernels(edge);
+  const auto z = call.inputs(edge.units(), output_floats(edge));
+  const float* statistics = call.input(int64_t{2} * edge.norms() * edge.channels);
+  const auto weights = call.inputs(static_cast<int>(edge.candidates.size()), edge.channels);
+  float* y = call.output(output_shape(edge));
+  if (call.ok()) sum_candidates(edge, x, z, statistics, weights, y);
+}
+
+void run_gradient(void* attributes, TF_OpKernelContext* context) {
+  const auto& made = *static_cast<Attributes*>(attributes);
+  Edge edge = made.edge;
+  Call call(context);
+  const float* x = call.image_input(&edge);
+  if (!call.ok()) return;
+  const auto kernels = call.kernels(edge);
+  const auto z = call.inputs(edge.units(), output_floats(edge));
+  const float* statistics = call.input(int64_t{2} * edge.norms() * edge.channels);
+  const auto weights = call.inputs(static_cast<int>(edge.candidates.size()), edge.channels);
+  const float* dy = call.input(output_floats(edge));
+  float* dx = call.output(input_shape(edge));
+  float* dweights = call.output({static_cast<int64_t>(edge.candidates.size()), edge.channels});
+  std::vector<float*> dkernels;
+  for (const auto& shape : Call::kernel_shapes(edge)) {
+    if (made.kernel_gradients)
+      dkernels.push_back(call.output(shape));
+    else
+      call.output({0});
+  }
+  if (call.ok()) edge_gradient(edge, x, kernels, z, statistics, weights, dy, dx, dweights, dkernels);
+}
+
+void unknown_shapes(TF_ShapeInferenceContext* context, TF_Status* status) {
+  TF_ShapeInferenceContextSetUnknownShape(context, status);
+}
+
+struct Definition {
+  const char* name;
+  std::vector<const char*> attributes, inputs, outputs;
+  void* (*make)(TF_OpKernelConstruction*);
+  void (*run)(void*, TF_OpKernelContext*);
+};
+
+bool define(const Definition& definition) {
+  Status status(TF_NewStatus());
+  TF_OpDefinitionBuilder* builder = TF_NewOpDefinitionBuilder(definition.name);
+  TF_OpDefinitionBuilderAddAttr(builder, "stride: int");
+  TF_OpDefinitionBuilderAddAttr(builder, "candidates: list(int)");
+  TF_OpDefinitionBuilderAddAttr(builder, "epsilon: float");
+  TF_OpDefinitionBuilderAddAttr(builder, "momentum: float");
+  for (const char* attribute : definition.attributes) TF_OpDefinitionBuilderAddAttr(builder, attribute);
+  for (const char* input : definition.inputs) TF_OpDefinitionBuilderAddInput(builder, input);
+  for (const char* output : definition.outputs) TF_OpDefinitionBuilderAddOutput(builder, output);
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(builder, unknown_shapes);
+  TF_RegisterOpDefinition(builder, status.get());
+  if (TF_GetCode(status.get()) != TF_OK) return false;
+  TF_RegisterKernelBuilder(
+      definition.name, TF_NewKernelBuilder(definition.name, "CPU", definition.make, definition.run, destroy),
+      status.get());
+  return TF_GetCode(status.get()) == TF_OK;
+}
+
+const std::vector<Definition>& definitions() {
+  static const std::vector<Definition> all = {
+      {"TfDartsPoolStatistics", {}, {"x: float"}, {"statistics: float"}, make, run_pool_statistics},
+      {"TfDartsUnits",
+       {"kernel_count: int >= 0", "pooled_count: int >= 0", "unit_count: int >= 0", "norm_count: int >= 0"},
+       {"x: float", "kernels: kernel_count * float", "pooled: pooled_count * float",
+        "means: norm_count * float", "variances: norm_count * float"},
+       {"z: unit_count * float", "statistics: float", "moved_means: norm_count * float",
+        "moved_variances: norm_count * float"},
+       make,
+       run_units},
+      // The kernels are there for the gradient.
+      {"TfDartsSum",
+       {"kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
+        "kernel_gradients: bool"},
+       {"x: float", "kernels: kernel_count * float", "z: unit_count * float", "statistics: float",
+        "weights: candidate_count * float"},
+       {"y: float"},
+       make,
+       run_sum},
+      {"TfDartsGradient",
+       {"kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
+        "kernel_gradients: bool"},
+       {"x: float", "kernels: kernel_count * float", "z: unit_count * float", "statistics: float",
+        "weights: candidate_count * float", "dy: float"},
+       {"dx: float", "dweights: float", "dkernels: kernel_count * float"},
+       make_gradient,
+       run_gradient},
+  };
+  return all;
+}
+
+// What TensorFlow would not have fails where the operation is looked up, by its name.
+const bool defined = [] {
+  bool all = true;
+  for (const Definition& definition : definitions()) all = define(definition) && all;
+  return all;
+}();
+
+}  // namespace
+}  // namespace tf_darts
