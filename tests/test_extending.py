@@ -19,7 +19,9 @@ from tf_darts.registry import ANALYSES
 from tf_darts.search import loop
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import select
+from tf_darts.selection.first_order import FirstOrder
 from tf_darts.selection.magnitude import select as by_magnitude
+from tf_darts.selection.measurer import Measurer
 
 pytestmark = pytest.mark.usefixtures("registries", "one_stage")
 
@@ -30,6 +32,7 @@ SECTIONS = [
     "A space",
     "A search method",
     "A selection criterion",
+    "A criterion that looks inside",
     "A selection",
     "An analysis",
 ]
@@ -171,6 +174,18 @@ def test_a_selection_criterion(tmp_path):
         np.argmax([odds(s) for s in scores])
     )
     assert odds(Score(3, 8, 1.0)) > odds(Score(5, 8, 1.0))
+    assert genotype.cells["normal"][0].operation == rows[0]["chosen"]
+
+
+def test_a_criterion_that_looks_inside(tmp_path):
+    config = config_of("A criterion that looks inside", tmp_path)
+    made, genotype, rows = run(config, tmp_path)
+    assert rows[0]["criterion"] == "sensitivity" and "probes" not in rows[0]
+    importance = rows[0]["measured"]["importance"]
+    strength = Measurer(made, made.valid, True).everything(FirstOrder())["normal"][0]
+    # The batches are one of 8 after the other; of each the size of the strength counts.
+    assert list(importance.values()) >= np.abs(strength).tolist() and min(importance.values()) > 0
+    assert rows[0]["chosen"] == max(importance, key=importance.get)
     assert genotype.cells["normal"][0].operation == rows[0]["chosen"]
 
 

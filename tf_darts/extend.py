@@ -22,6 +22,7 @@ PLACES: dict[str, str] = {
     "Bilevel": "tf_darts.search.bilevel:Bilevel",
     "Block": "tf_darts.spaces.space:Block",
     "Choice": "tf_darts.genotypes.genotype:Choice",
+    "Criterion": "tf_darts.selection.criterion:Criterion",
     "Edge": "tf_darts.spaces.space:Edge",
     "Evaluated": "tf_darts.search.bilevel:Evaluated",
     "Genotype": "tf_darts.genotypes.genotype:Genotype",
@@ -34,6 +35,7 @@ PLACES: dict[str, str] = {
     "SearchSetup": "tf_darts.search.setup:SearchSetup",
     "Space": "tf_darts.spaces.space:Space",
     "Stacking": "tf_darts.spaces.space:Stacking",
+    "View": "tf_darts.selection.criterion:View",
     "default_config": "tf_darts.config:default",
     "default_study": "tf_darts.study.settings:default",
     "entropy": "tf_darts.search.alpha_summary:entropy",
@@ -52,6 +54,7 @@ __all__ = [
     "Bilevel",
     "Block",
     "Choice",
+    "Criterion",
     "Edge",
     "Evaluated",
     "Genotype",
@@ -65,6 +68,7 @@ __all__ = [
     "Space",
     "Stacking",
     "UserError",
+    "View",
     "default_config",
     "default_study",
     "entropy",
@@ -99,6 +103,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from tf_darts.search.bilevel import Bilevel, Evaluated
     from tf_darts.search.methods.method import Method, Now
     from tf_darts.search.setup import SearchSetup
+    from tf_darts.selection.criterion import Criterion, View
     from tf_darts.spaces import of as space_of
     from tf_darts.spaces.space import Block, Edge, Space, Stacking
     from tf_darts.study.settings import default as default_study
@@ -173,8 +178,8 @@ def register_criterion(name: str, entry: Any) -> Any:
 
     Args:
       name: letters, digits and _.
-      entry: a function Score -> float, larger for what is to be kept, or where it is, as in
-        `register_operation`.
+      entry: a function Score -> float, larger for what is to be kept, a subclass of `Criterion`, or where it
+        is, as in `register_operation`.
 
     Returns:
       The entry.

@@ -306,12 +306,13 @@ RIVALS = (RANDOM_CELL, RESIDUAL_NETWORK)
 MAGNITUDE = "magnitude"
 
 # Importance: from the `models.evaluator.Score` of a probe without something to how much that hurt, larger is
-# more.
+# more; or a subclass of `selection.criterion.Criterion`, which looks at more than a score.
 CRITERIA = Registry(
     "selection.criterion",
     {
         "accuracy": "tf_darts.selection.criteria:accuracy",
         "loss": "tf_darts.selection.criteria:loss",
+        "first_order": "tf_darts.selection.first_order:FirstOrder",
         MAGNITUDE: None,
     },
 )

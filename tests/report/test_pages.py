@@ -186,7 +186,7 @@ def test_what_the_loss_decided_is_compared_with_alpha_in_nats(found):
     compared = strength.rows_of(found.space, decisions.shown_all(found.space, rows))
     probes = [probe.loss - row.whole.loss for row in rows for probe in row.probes]
     assert [row[strength.AGAINST] for row in compared] == probes
-    figures = strength.draw(found.space, compared, strength.compare(compared), by_loss=True)
+    figures = strength.draw(found.space, compared, strength.compare(compared), decisions.WORTH[True])
     heights = [y for figure in figures for line in figure.axes[0].lines[:5] for y in line.get_ydata()]
     assert len(figures) == 6 and set(np.round(heights, 9)) <= set(np.round(probes, 9))
 

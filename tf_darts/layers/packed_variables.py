@@ -10,6 +10,8 @@ channels it would rather have their number last, a layout in which libtpu (0.0.2
 gradients of depthwise kernels: in float32 it ends with "Check failed: !conv_->output_batch_is_most_minor_".
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -69,12 +71,21 @@ class PackedVariables:
     def __contains__(self, variable: keras.Variable) -> bool:
         return id(variable) in self._places
 
-    def unpacked(self) -> keras.StatelessScope:
-        """Return a scope in which the variables have their current values; it only notes what is assigned."""
+    def unpacked(self, trained: Sequence[tf.Tensor] | None = None) -> keras.StatelessScope:
+        """Return a scope in which the variables have their current values; it only notes what is assigned.
+
+        Args:
+          trained: values of the trainable packed variables, in their order; None: their own.
+        """
+        given = iter(trained or ())
         parts = [
             pair
             for packed, group in self.members
-            for pair in zip(group, _parts(packed.value, group), strict=True)
+            for pair in zip(
+                group,
+                _parts(next(given) if trained is not None and packed.trainable else packed.value, group),
+                strict=True,
+            )
         ]
         self._started_with = {id(v): value for v, value in parts}
         return keras.StatelessScope(parts, initialize_variables=False)

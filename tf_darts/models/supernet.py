@@ -112,6 +112,7 @@ class Supernet(keras.Model):
         training: bool = False,
         computed: Computed | None = None,
         tracks: bool = True,
+        trained: Sequence[tf.Tensor] | None = None,
     ) -> tf.Tensor:
         """Compute the logits of a batch.
 
@@ -122,12 +123,13 @@ class Supernet(keras.Model):
           computed: what is computed, as `Architecture.computed`; the mixing weights of all
             else have to be zero. None: everything.
           tracks: whether running statistics (in training) and the counters of draws move.
+          trained: values in the place of the trainable variables, in their order; None: their own.
 
         Returns:
           Float [B, classes].
         """
         cell_inputs = self.edge_inputs(mixing_weights, computed)
-        with self.packed.unpacked() as scope:
+        with self.packed.unpacked(trained) as scope:
             outputs = self.body(images, cell_inputs=cell_inputs, training=training)
             logits = self.head(outputs[-1], training=training)
         if tracks:

@@ -8,7 +8,7 @@ that lost least, and the interval is Wilson's of the probe's own accuracy.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -50,6 +50,7 @@ class Effect:
       chosen: whether it was kept.
       images: that its probe saw.
       loss: that the supernet gained without it, nats; None: it was not probed.
+      importance: what a criterion that looks at more than scores says of it; None: it was not asked.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Effect:
     chosen: bool
     images: int
     loss: float | None
+    importance: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +102,7 @@ class ShownDecision:
     @property
     def narrow(self) -> bool:
         """Whether chance may have decided: the lead's interval reaches zero."""
-        return self.lead is not None and self.lead <= _Z * (self.lead_error or 0.0)
+        return self.by_images and self.lead is not None and self.lead <= _Z * (self.lead_error or 0.0)
 
     @property
     def lead_in_nats(self) -> bool:
@@ -111,6 +113,35 @@ class ShownDecision:
     def by_loss(self) -> bool:
         """Whether the loss, and not the accuracy, decided."""
         return self.criterion == "loss"
+
+    @property
+    def by_images(self) -> bool:
+        """Whether scores of probes decided, of which it is known how much chance there is in the images."""
+        return self.lead is not None and not self.measured
+
+    @property
+    def measured(self) -> bool:
+        """Whether a criterion decided that looks at more than scores."""
+        return any(effect.importance is not None for effect in self.effects)
+
+    @property
+    def about(self) -> str:
+        """What `worth` is, for an axis."""
+        return f"importance by {self.criterion}" if self.measured else WORTH[self.by_loss]
+
+    def worth(self, effect: Effect) -> float | None:
+        """Return by what a candidate was judged: importance, loss (nats) or accuracy (0 to 1)."""
+        if self.measured:
+            return effect.importance
+        return effect.loss if self.by_loss else effect.drop
+
+    def lead_text(self, digits: int = 2) -> str:
+        """Format the lead with its unit; of nats with so many digits."""
+        if self.lead is None:
+            return ""
+        if self.measured:
+            return f"{self.lead:+.3g}"
+        return f"{self.lead:+.{digits}f} nats" if self.lead_in_nats else f"{100 * self.lead:+.2f} points"
 
 
 def shown_all(space: Space, decisions: Iterable[Decision]) -> list[ShownDecision]:
@@ -137,7 +168,9 @@ def shown(space: Space, number: int, decision: EdgeDecision) -> ShownDecision:
         kept, weights = {decision.chosen}, decision.mixing_weights
         place, chosen = f"edge {decision.edge_name}", decision.chosen or "not kept"
         refused = decision.refused if isinstance(decision, OperationDecision) else ()
-    names = [probe.name for probe in probes] or list(weights)
+    measured = None if isinstance(decision, MagnitudeDecision) else decision.measured
+    importance = {} if measured is None else measured.importance
+    names = [probe.name for probe in probes] or list(importance) or list(weights)
     whole = decision.whole if isinstance(decision, OperationDecision) else None
     base = whole.accuracy if whole else max((probe.accuracy for probe in probes), default=0.0)
     base_loss = whole.loss if whole else min((probe.loss for probe in probes), default=0.0)
@@ -147,10 +180,13 @@ def shown(space: Space, number: int, decision: EdgeDecision) -> ShownDecision:
         if probes:
             drop, low, high = _drop(probes[i], base)
             loss = probes[i].loss - base_loss
-        images = probes[i].images if probes else 0
-        effects.append(Effect(name, drop, low, high, weights.get(name), name in kept, images, loss))
+        images = probes[i].images if probes else 0 if measured is None else measured.images
+        about = (weights.get(name), name in kept, images, loss, importance.get(name))
+        effects.append(Effect(name, drop, low, high, *about))
     if isinstance(decision, OperationDecision) and decision.lead is not None:
         lead, error, over = decision.lead.value, decision.lead.error, decision.lead.over
+    elif importance:
+        (lead, over), error = _lead_by(importance, kept), None
     else:
         lead, error, over = _lead(probes, [e.chosen for e in effects])
     by_magnitude = isinstance(decision, MagnitudeDecision)
@@ -200,8 +236,21 @@ def _lead(probes: Sequence[Probe], chosen: Sequence[bool]) -> tuple[float | None
     return following.accuracy - weakest.accuracy, math.sqrt(variance), following.name
 
 
+def _lead_by(importance: Mapping[str, float], kept: Collection[str]) -> tuple[float | None, str | None]:
+    """Return how far what is kept is ahead of the most important of the others, and of which."""
+    others = [name for name in importance if name not in kept]
+    if not others:
+        return None, None
+    following = max(others, key=lambda name: importance[name])
+    return min(importance[name] for name in kept) - importance[following], following
+
+
 def scalars(decision: ShownDecision) -> dict[str, float]:
     """Return a decision as numbers by name, for curves."""
+    if decision.measured:
+        chosen = [e.importance for e in decision.effects if e.chosen and e.importance is not None]
+        named = {"of_chosen": min(chosen, default=None), "lead": decision.lead}
+        return {f"{decision.criterion}_{n}": value for n, value in named.items() if value is not None}
     values = {"lead": decision.lead, "supernet_accuracy": decision.supernet}
     if decision.supernet is not None:
         values["drop_of_chosen"] = next((e.drop for e in decision.effects if e.chosen), None)
@@ -235,12 +284,11 @@ def draw(space: Space, decision: ShownDecision, weights: bool = True) -> Figure:
 
 
 def draw_drops(axes: Axes, space: Space, decision: ShownDecision) -> None:
-    """Draw what decided as bars, accuracy lost (percentage points) or loss gained, with names on the left."""
+    """Draw what decided as bars, accuracy in percentage points, with names on the left."""
     effects = decision.effects
-    if decision.by_loss:
-        values = [e.loss for e in effects]
-    else:
-        values = [None if e.drop is None else 100 * e.drop for e in effects]
+    scale = 100 if decision.about == WORTH[False] else 1
+    worths = [decision.worth(effect) for effect in effects]
+    values = [None if worth is None else scale * worth for worth in worths]
     _bars(axes, effects, values, shades(space.operations))
     for place, effect in enumerate(effects):
         if effect.low is not None and not decision.by_loss:
@@ -249,8 +297,9 @@ def draw_drops(axes: Axes, space: Space, decision: ShownDecision) -> None:
     axes.set_yticks(range(len(effects)), [e.name for e in effects], fontsize=TEXT)
     for label, effect in zip(axes.get_yticklabels(), effects, strict=True):
         label.set_fontweight("bold" if effect.chosen else "normal")
-    base = "" if decision.supernet is not None else "\n(less than the best probe's)"
-    axes.set_xlabel(f"{WORTH[decision.by_loss]}{base}", fontsize=TEXT)
+    whole = decision.supernet is not None or decision.measured
+    base = "" if whole else "\n(less than the best probe's)"
+    axes.set_xlabel(f"{decision.about}{base}", fontsize=TEXT)
     axes.xaxis.set_major_locator(MaxNLocator(4))
 
 

@@ -209,10 +209,7 @@ def _decisions(space: Space, stage: StageContents) -> tuple[str, HtmlTable]:
     made, rows = decisions.shown_all(space, stage.decisions), []
     for d in made:
         weights = [e.weight for e in d.effects if e.chosen and e.weight is not None]
-        lead = ""
-        if d.lead is not None:
-            lead = f"{d.lead:+.3f} nats" if d.lead_in_nats else f"{100 * d.lead:+.2f} points"
-            lead += " (narrow)" if d.narrow else ""
+        lead = d.lead_text(3) + (" (narrow)" if d.narrow else "")
         weight = f"{weights[0]:.3f}" if len(weights) == 1 else ""
         place = d.place if len(space.cell_types) == 1 else f"{d.cell_type} {d.place}"
         rows.append((place, d.chosen, weight, lead, d.over or ""))

@@ -126,6 +126,8 @@ def _in_probes(decisions: Iterable[Decision]) -> float:
     """Return what the probes of decisions count."""
     seen, scored = 0, {}
     for decision in decisions:
+        if isinstance(decision, OperationDecision | TopologyDecision) and decision.measured is not None:
+            seen += decision.measured.passes
         if isinstance(decision, OperationDecision):
             whole = () if decision.whole is None else (decision.whole,)
             seen += sum(probe.images for probe in (*decision.probes, *whole))

@@ -26,7 +26,7 @@ def rows_of(space: Space, decisions: Sequence[ShownDecision]) -> list[dict]:
     """Return a row for every operation that was probed, as `analysis.measures` takes them.
 
     `perturbation` is what the operation is worth when its edge is decided: accuracy (0 to 1) that is lost
-    without it, or loss (nats) that is gained where the loss decides.
+    without it, loss (nats) that is gained where the loss decides, or what another criterion says.
     """
     edges = {str(edge): number for number, edge in enumerate(space.edges)}
     rows = []
@@ -39,7 +39,7 @@ def rows_of(space: Space, decisions: Sequence[ShownDecision]) -> list[dict]:
             for o in candidates_of(space, decision.cell_type, edges[name])
         }
         for effect in decision.effects:
-            worth = effect.loss if decision.by_loss else effect.drop
+            worth = decision.worth(effect)
             if worth is not None and effect.weight is not None:
                 rows.append(
                     {
@@ -94,7 +94,7 @@ def compare(rows: Sequence[dict]) -> StrengthAgreement:
 
 
 def draw(
-    space: Space, rows: Sequence[dict], agreement: StrengthAgreement, by_loss: bool = False
+    space: Space, rows: Sequence[dict], agreement: StrengthAgreement, about: str = WORTH[False]
 ) -> list[PlainFigure]:
     """Draw a panel for every edge: mixing weight across, worth upwards, the choice ringed.
 
@@ -102,9 +102,9 @@ def draw(
       space: the search space.
       rows: of `rows_of`.
       agreement: of `compare`.
-      by_loss: whether worth is in nats; otherwise in percentage points.
+      about: what worth is; accuracy is drawn in percentage points.
     """
-    colours, scale = shades(space.operations), 1 if by_loss else 100
+    colours, scale = shades(space.operations), 100 if about == WORTH[False] else 1
     figures = []
     for place, of_edge in measures.by_edge(rows).items():
         figure = new(*_INCHES)
@@ -116,7 +116,7 @@ def draw(
                 low, high = scale * row["low"], scale * row["high"]
                 axes.vlines(x, low, high, color=colour, linewidth=1.0, alpha=0.55)
             (point,) = axes.plot(x, y, "o", color=colour, markersize=6)
-            figure.hover(point, f"{row['operation']}: mixing weight {x:.3f}, {WORTH[by_loss]} {y:.3g}")
+            figure.hover(point, f"{row['operation']}: mixing weight {x:.3f}, {about} {y:.3g}")
             if row["chosen"]:
                 axes.plot(x, y, "o", markersize=10.5, markerfacecolor="none", markeredgecolor=INK)
         weights = np.array([row[MEASURE] for row in of_edge])

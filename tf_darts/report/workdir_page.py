@@ -208,7 +208,7 @@ def _decided(record: WorkdirContents, name: str, made: list[ShownDecision], move
       made: its decisions.
       moved: whether alpha changed during the search.
     """
-    probed = [d for d in made if d.lead is not None]
+    probed = [d for d in made if d.by_images]
     narrow = [d for d in probed if d.narrow]
     rows = strength.rows_of(record.space, made)
     lines = []
@@ -228,6 +228,8 @@ def _decided(record: WorkdirContents, name: str, made: list[ShownDecision], move
         lines.append("No decision was narrow: each lead is larger than chance in the images explains.")
     dropped = any(d.supernet is not None for d in made)
     by_loss = any(d.by_loss for d in made)
+    measured = sorted({d.criterion for d in made if d.measured})
+    about = next((d.about for d in made if d.kind == "operation"), WORTH[by_loss])
     lost = "How much the loss of the supernet grows" if by_loss else "How much accuracy the supernet loses"
     beside = " Beside it the mixing weight that alpha gives it." if moved else ""
     paired = "on the same images with and without it" if dropped else "beside the best of the others"
@@ -249,7 +251,9 @@ def _decided(record: WorkdirContents, name: str, made: list[ShownDecision], move
             if d.lead is not None
         ],
         "about_bars": (
-            f"{lost} without each candidate, at the time of the decision, {paired}{lines_are}.{beside}"
+            f"What {' and '.join(measured)} says of each candidate, at the time of the decision.{beside}"
+            if measured
+            else f"{lost} without each candidate, at the time of the decision, {paired}{lines_are}.{beside}"
         ),
         "scatter": [],
         "key": "",
@@ -260,18 +264,17 @@ def _decided(record: WorkdirContents, name: str, made: list[ShownDecision], move
         agreement = strength.compare(rows)
         found["scatter"] = [
             svg.inline(figure, f"scatter-{name}-{number}", "Mixing weights against worth, of an edge")
-            for number, figure in enumerate(strength.draw(record.space, rows, agreement, by_loss))
+            for number, figure in enumerate(strength.draw(record.space, rows, agreement, about))
         ]
         probed_operations = {row["operation"] for row in rows}
         colours = shades(record.space.operations)
         found["key"] = svg.key({n: c for n, c in colours.items() if n in probed_operations})
         found["axes"] = (
-            f"Across: mixing weight (softmax of alpha). Upwards: {WORTH[by_loss]}."
-            " The ring marks what was kept."
+            f"Across: mixing weight (softmax of alpha). Upwards: {about}. The ring marks what was kept."
         )
         found["agreement"] = (
-            f"Alpha and perturbation put the same operation first on {agreement.same_best} of"
-            f" {agreement.edges} edges (by chance: {agreement.by_chance:.1f})."
+            f"Alpha and {measured[0] if measured else 'perturbation'} put the same operation first on"
+            f" {agreement.same_best} of {agreement.edges} edges (by chance: {agreement.by_chance:.1f})."
         )
         if agreement.mean is not None:
             found["agreement"] += (
@@ -285,11 +288,7 @@ def _order(space: Space, made: list[ShownDecision], moved: bool) -> HtmlTable:
     """Return a table of the decisions in their order; what a phone has no room for comes last."""
     rows = []
     for d in made:
-        lead = "-"
-        if d.lead is not None:
-            unit = " nats" if d.lead_in_nats else " points"
-            scaled = d.lead if d.lead_in_nats else 100 * d.lead
-            lead = f"{scaled:+.2f}{unit}"
+        lead = d.lead_text() or "-"
         rows.append(
             (
                 str(d.number),

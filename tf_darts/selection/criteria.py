@@ -3,12 +3,20 @@
 from typing import TYPE_CHECKING
 
 from tf_darts.models.evaluator import Score
+from tf_darts.registry import CRITERIA, MAGNITUDE
 from tf_darts.runtime import moved
+from tf_darts.selection.criterion import Criterion
 
 
 def accuracy(score: Score) -> float:
     """Return how much a removal hurt, by the correct images without it (paper, section 5)."""
     return -score.correct
+
+
+def measured(name: str) -> Criterion | None:
+    """Return the criterion of this name if it looks at more than the score of a probe; None: it does not."""
+    entry = None if name == MAGNITUDE else CRITERIA.load(name)
+    return entry() if isinstance(entry, type) and issubclass(entry, Criterion) else None
 
 
 def loss(score: Score) -> float:

@@ -23,6 +23,7 @@ from tf_darts.search import pictures
 from tf_darts.search.alpha_summary import likely
 from tf_darts.search.setup import SearchSetup
 from tf_darts.selection import finetune, schedule
+from tf_darts.selection.criteria import measured
 from tf_darts.selection.decide import Decider
 from tf_darts.selection.pictures import show
 from tf_darts.selection.pooled_prober import PooledProber
@@ -182,14 +183,19 @@ def _costs(setup: SearchSetup, planned: Sequence[PlannedDecision]) -> list[int]:
     """Return for each decision how many batches its probes need, at most."""
     selection = setup.config.selection
     by_kind = dict(zip(("operation", "topology"), criteria(selection), strict=True))
+    measures = {kind: measured(name) for kind, name in by_kind.items()}
     more = {"operation": int(selection.measure_whole), "topology": 0}
     batches = -(-setup.probe_images().size // setup.probe_batch) * (1 + len(setup.others))
-    return [
-        0
-        if by_kind[p.kind] == MAGNITUDE
-        else batches * (p.passes(setup.space, selection.one_shot) + more[p.kind])
-        for p in planned
-    ]
+
+    def passes(planned: PlannedDecision) -> int:
+        if by_kind[planned.kind] == MAGNITUDE:
+            return 0
+        if (criterion := measures[planned.kind]) is None:
+            return batches * (planned.passes(setup.space, selection.one_shot) + more[planned.kind])
+        removals = 1 if criterion.one_pass else planned.passes(setup.space, at_once=True)
+        return min(batches, criterion.batches or batches) * criterion.passes * removals
+
+    return [passes(p) for p in planned]
 
 
 def _show(
@@ -231,6 +237,9 @@ def _sentence(space: Space, decision: OperationDecision | TopologyDecision) -> s
         else:
             without = ", ".join(f"{p.operation} {100 * p.accuracy:.2f}" for p in decision.probes)
             text += f" (accuracy without each, %: {without})"
+    if decision.measured is not None:
+        importance = ", ".join(f"{name} {value:.3g}" for name, value in decision.measured.importance.items())
+        text += f" ({decision.criterion}: {importance})"
     if decision.refused:
         text += f"; over the budget: {', '.join(decision.refused)}"
     if decision.chosen == "none" and not space.none_in_genotype:

@@ -14,12 +14,22 @@ from tf_darts.models.budget import Budget
 from tf_darts.models.decision_state import DecisionState, apply
 from tf_darts.models.evaluator import Score
 from tf_darts.registry import CRITERIA, MAGNITUDE, RACEABLE
+from tf_darts.selection.criteria import measured
+from tf_darts.selection.measurer import Measures
 from tf_darts.selection.probe import Scorer, Seen
 from tf_darts.selection.probe_pass import Removal
 from tf_darts.selection.race import Race
 from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.spaces import Space
-from tf_darts.workdir.decisions import Decision, Lead, OperationDecision, Probe, Round, TopologyDecision
+from tf_darts.workdir.decisions import (
+    Decision,
+    Lead,
+    Measured,
+    OperationDecision,
+    Probe,
+    Round,
+    TopologyDecision,
+)
 
 Decided = OperationDecision | TopologyDecision
 
@@ -68,6 +78,7 @@ class Decider:
         self._whole = Seen()
         self._architecture, self._prober = architecture, prober
         self._criteria = {"operation": criterion, "topology": topology_criterion or criterion}
+        self._measured = {kind: measured(name) for kind, name in self._criteria.items()}
         self._racing_confidence, self._allow, self._at_once = racing_confidence, allow, at_once
         self._each_call: Callable[[int], None] = lambda batches: None
         # The weight that a decided edge's operation had when it was decided, by cell type and edge.
@@ -92,13 +103,18 @@ class Decider:
         """
         self._each_call = each_call
         criterion = self._criteria[planned.kind]
-        ways: dict[tuple[str, bool], Callable[[dict[str, Any], str, int, int], Decided]] = {
-            ("operation", True): self._operation_by_magnitude,
-            ("operation", False): self._operation,
-            ("topology", True): self._topology_by_magnitude,
-            ("topology", False): self._topology,
+        by = "magnitude" if criterion == MAGNITUDE else "probes"
+        if self._measured[planned.kind] is not None:
+            by = "measures"
+        ways: dict[tuple[str, str], Callable[[dict[str, Any], str, int, int], Decided]] = {
+            ("operation", "magnitude"): self._operation_by_magnitude,
+            ("operation", "measures"): self._operation_by_measures,
+            ("operation", "probes"): self._operation,
+            ("topology", "magnitude"): self._topology_by_magnitude,
+            ("topology", "measures"): self._topology_by_measures,
+            ("topology", "probes"): self._topology,
         }
-        racing = self._racing_confidence and criterion != MAGNITUDE
+        racing = self._racing_confidence and by == "probes"
         about = {
             "event": planned.event,
             "epoch": planned.epoch,
@@ -106,9 +122,7 @@ class Decider:
             "criterion": criterion,
             "racing_confidence": self._racing_confidence if racing else None,
         }
-        decision = ways[planned.kind, criterion == MAGNITUDE](
-            about, planned.cell_type, planned.place, first_pass
-        )
+        decision = ways[planned.kind, by](about, planned.cell_type, planned.place, first_pass)
         self._remember(decision)
         if not self._at_once:
             apply(self._architecture, decision)
@@ -243,6 +257,43 @@ class Decider:
         allowed, refused = self._allowed(cell_type, edge)
         return OperationDecision(**about, **self._kept(cell_type, edge, importance, allowed), refused=refused)
 
+    def _operation_by_measures(
+        self, about: dict[str, Any], cell_type: str, edge: int, number: int
+    ) -> OperationDecision:
+        """Keep what a criterion that looks at more than scores says is the most important."""
+        names = self._architecture.space.candidates[cell_type][edge]
+        measures = self._measure("operation", cell_type, [(edge, o) for o in range(len(names))], number)
+        allowed, refused = self._allowed(cell_type, edge)
+        kept = self._kept(cell_type, edge, measures.values, allowed)
+        return OperationDecision(**about, **kept, refused=refused, measured=_measured(names, measures))
+
+    def _topology_by_measures(
+        self, about: dict[str, Any], cell_type: str, node: int, number: int
+    ) -> TopologyDecision:
+        """Drop the edges that such a criterion says are the least important; on a tie the later one.
+
+        Dropped edges stay in the supernet until the node is decided, so that more rounds would measure the
+        same.
+        """
+        space, left = self._architecture.space, self._open_edges(cell_type, node)
+        measures = self._measure("topology", cell_type, [(e, None) for e in left], number)
+        order = sorted(range(len(left)), key=lambda i: (measures.values[i], -i))
+        count = len(left) - space.keeps(node)
+        removed, refused = self._drop(cell_type, node, [left[i] for i in order], count)
+        kept = [e for e in left if e not in removed]
+        names = [str(space.edges[e]) for e in left]
+        return TopologyDecision(
+            **about,
+            measured=_measured(names, measures),
+            refused=refused,
+            **self._kept_edges(node, kept, removed),
+        )
+
+    def _measure(self, kind: str, cell_type: str, removals: list[Removal], number: int) -> Measures:
+        return self._prober.measure(
+            self._measured[kind], cell_type, removals, number, self._each_call, keeps=self._at_once
+        )
+
     def _topology(self, about: dict[str, Any], cell_type: str, node: int, number: int) -> TopologyDecision:
         """Drop the least needed input edge of a node until as many are left as a genotype keeps.
 
@@ -299,6 +350,12 @@ class Decider:
     def _kept_edges(self, node: int, left: list[int], removed: list[int]) -> dict[str, Any]:
         names = [str(self._architecture.space.edges[e]) for e in left]
         return {"node": node, "removed": tuple(removed), "kept": tuple(left), "kept_names": tuple(names)}
+
+
+def _measured(names: Sequence[str], measures: Measures) -> Measured:
+    """Return what a criterion said, as decisions.jsonl has it."""
+    importance = dict(zip(names, measures.values, strict=True))
+    return Measured(importance=importance, images=measures.images, passes=measures.passes)
 
 
 def _probe(score: Score, **about: Any) -> Probe:

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from tf_darts.selection.measurer import Measures
 from tf_darts.selection.probe import Prober, Scorer, Seen
 
 
@@ -22,6 +23,11 @@ class PooledProber(Scorer):
 
     def __init__(self, probers: Sequence[Prober]):
         self._probers = list(probers)
+
+    def measure(self, *arguments: Any, **keywords: Any) -> Measures:
+        """Return what a criterion says on average over the images of all supernets."""
+        one_by_one = [prober.measure(*arguments, **keywords) for prober in self._probers]
+        return functools.reduce(Measures.together, one_by_one)
 
     def seen(self, *arguments: Any, **keywords: Any) -> list[Seen]:
         """Return what `Prober.seen` returns, of all supernets together."""

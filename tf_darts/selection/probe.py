@@ -18,6 +18,7 @@ from tf_darts.models.evaluator import Score
 from tf_darts.optim.losses import losses_and_hits
 from tf_darts.runtime import preemption, workers
 from tf_darts.search.setup import SearchSetup
+from tf_darts.selection.measurer import Measurer, Measures
 from tf_darts.selection.probe_pass import Removal, mask_without, probe_logits, shared_pass
 from tf_darts.selection.probe_steps import ProbeSteps
 from tf_darts.selection.race import Race
@@ -67,6 +68,10 @@ class Scorer(abc.ABC):
         return seen, whole
 
     @abc.abstractmethod
+    def measure(self, *arguments: Any, **keywords: Any) -> Measures:
+        """Return what a criterion that looks at more than scores says of each removal (`Measurer`)."""
+
+    @abc.abstractmethod
     def seen(self, *arguments: Any, **keywords: Any) -> list["Seen"]:
         """Return what each removal scored on every image, and last, if wanted, the whole (`Prober.seen`)."""
 
@@ -97,6 +102,11 @@ class Prober(Scorer):
             self._masks = tf.Variable(tf.ones(shape, floats), trainable=False, name="probe_masks")
             self._count = tf.Variable(most, trainable=False, dtype=tf.int32, name="probes")
         self._steps: dict[tuple[str, int], ProbeSteps] = {}
+        self._measurer = Measurer(setup, images, self._augment)
+
+    def measure(self, *arguments: Any, **keywords: Any) -> Measures:
+        """Ask a criterion about the supernet, as `Measurer`."""
+        return self._measurer(*arguments, **keywords)
 
     def seen(
         self,

@@ -19,8 +19,9 @@ from tf_darts.runtime.steps import Steps, in_place
 PURPOSE = "selection/probe"
 METRICS = ("correct", "loss")
 
-# A batch, images and labels -> whether each image is correct and its loss, both float [probes, images].
-Scores = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+# A batch, images and labels -> its metrics, each float [probes, images]: whether each image is correct, and
+# its loss.
+Scores = Callable[[tf.Tensor, tf.Tensor], Sequence[tf.Tensor]]
 
 
 class ProbeSteps:
@@ -34,6 +35,7 @@ class ProbeSteps:
       probes: rows of what `scores` returns.
       steps_per_call: steps per call from the host.
       augment: whether images are augmented and their order is shuffled, or neither.
+      metrics: names of what `scores` returns.
 
     Attributes:
       per_pass: batches in a pass.
@@ -50,6 +52,7 @@ class ProbeSteps:
         probes: int,
         steps_per_call: int,
         augment: bool,
+        metrics: Sequence[str] = METRICS,
     ):
         self._full, rest = divmod(images.size, batch_size)
         self._replicas, self._batch_size = strategy.num_replicas_in_sync, batch_size
@@ -76,11 +79,11 @@ class ProbeSteps:
             own = [tf.gather(tensor, replica) for tensor in given]
             # Where the last step has fewer batches than replicas, some do another one again, for nothing.
             found = score(number // self._steps, tf.minimum(batch, self._full - 1), batch_size, own)
-            return {n: in_place(v, replica, self._replicas) for n, v in zip(METRICS, found, strict=True)}
+            return {n: in_place(v, replica, self._replicas) for n, v in zip(metrics, found, strict=True)}
 
         def last(number: tf.Tensor, replica: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:
             found = score(number, tf.constant(self._full), rest, given)  # on all replicas, of one it is taken
-            return {n: tf.where(replica == 0, v, 0.0) for n, v in zip(METRICS, found, strict=True)}
+            return {n: tf.where(replica == 0, v, 0.0) for n, v in zip(metrics, found, strict=True)}
 
         def given_to_full(number: int) -> list[tf.Tensor]:
             pass_index, first = number // self._steps, number % self._steps * self._replicas
@@ -91,16 +94,16 @@ class ProbeSteps:
         def given_to_last(number: int) -> Sequence[tf.Tensor]:
             return batches[rest].given(number * self.per_pass + self._full)
 
-        on_disk = isinstance(images, ImageStream)
+        on_disk, names = isinstance(images, ImageStream), tuple(metrics)
 
         self.full_steps: Steps | None = None
         self._last_step: Steps | None = None
         if self._full:
             shape = (probes, self._replicas * batch_size)
-            self.full_steps = Steps(strategy, full, METRICS, shape, given=given_to_full if on_disk else None)
+            self.full_steps = Steps(strategy, full, names, shape, given=given_to_full if on_disk else None)
         if rest:
             given = given_to_last if on_disk else None
-            self._last_step = Steps(strategy, last, METRICS, (probes, rest), given=given)
+            self._last_step = Steps(strategy, last, names, (probes, rest), given=given)
 
     def __call__(self, pass_index: int, done: int) -> tuple[dict[str, np.ndarray], int]:
         """Run some batches of a pass.
@@ -110,7 +113,7 @@ class ProbeSteps:
           done: batches of it that were done before.
 
         Returns:
-          `METRICS` by name, float [probes, images], and the number of batches.
+          The metrics by name, float [probes, images], and the number of batches.
         """
         if done == self._full and self._last_step is not None:
             return {name: rows[0] for name, rows in self._last_step(pass_index, 1).items()}, 1

@@ -219,6 +219,8 @@ def _holdable(space: Space, cell_type: str, edge: int, values: Mapping[str, floa
 
 def _of_operations(row: OperationDecision) -> dict[str, float]:
     """Return how important each operation of an edge was, by name."""
+    if row.measured is not None:
+        return dict(row.measured.importance)
     if not row.probes:
         return dict(row.mixing_weights)
     return {probe.operation or "": value for probe, value in _judged(row.probes, row.criterion)}
@@ -226,9 +228,10 @@ def _of_operations(row: OperationDecision) -> dict[str, float]:
 
 def _of_edges(space: Space, row: TopologyDecision) -> dict[int, float]:
     """Return how important each input edge of a node was, in the last round that it took part in."""
-    if row.mixing_weights is not None:
+    named = row.mixing_weights if row.measured is None else row.measured.importance
+    if named is not None:
         numbers = {str(space.edges[e]): e for e in space.incoming(row.node)}
-        return {numbers[name]: weight for name, weight in row.mixing_weights.items()}
+        return {numbers[name]: value for name, value in named.items()}
     found: dict[int, float] = {}
     for made in row.rounds:
         judged = _judged(made.probes, row.criterion)

@@ -48,6 +48,21 @@ class Probe:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a criterion that looks at more than the score of a probe said of the choices.
+
+    Attributes:
+      importance: by operation, or by name of the edge.
+      images: that it looked at.
+      passes: images that were passed forward for it; a backward pass counts as two forward ones.
+    """
+
+    importance: dict[str, float]
+    images: int
+    passes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Lead:
     """By how much the operation that is kept is ahead of the next, image by image.
 
@@ -97,6 +112,7 @@ class OperationDecision:
       whole: the supernet as it was, on the same images; None: not measured.
       lead: of the chosen operation; None: not measured.
       mixing_weights: by operation, before the decision.
+      measured: by a criterion that looks at more than scores; None: by another.
       score: of the edge (SGAS); None: none.
       removed: edges that were removed with it (SGAS); None: of a selection.
       undone: whether the search went back to an epoch before it.
@@ -119,6 +135,7 @@ class OperationDecision:
     whole: Probe | None = None
     lead: Lead | None = None
     mixing_weights: dict[str, float] = dataclasses.field(default_factory=dict)
+    measured: Measured | None = None
     score: float | None = None
     removed: tuple[int, ...] | None = None
     undone: bool = False
@@ -137,7 +154,8 @@ class TopologyDecision:
       racing_confidence: of the race; None: there was none.
       rounds: in each of which edges were dropped; none where nothing was probed.
       mixing_weights: by name of the edge, where these decided; None: they did not.
-      refused: edges that the budget did not let drop, where mixing weights decided.
+      measured: by a criterion that looks at more than scores; None: by another.
+      refused: edges that the budget did not let drop, where there were no rounds.
       node: the node.
       removed: the edges that were dropped, in order.
       kept: the edges that are left.
@@ -154,6 +172,7 @@ class TopologyDecision:
     racing_confidence: float | None = None
     rounds: tuple[Round, ...] = ()
     mixing_weights: dict[str, float] | None = None
+    measured: Measured | None = None
     refused: tuple[int, ...] = ()
     node: int
     removed: tuple[int, ...]
@@ -251,6 +270,7 @@ _NESTED: dict[str, tuple[type, bool]] = {
     "rounds": (Round, True),
     "whole": (Probe, False),
     "lead": (Lead, False),
+    "measured": (Measured, False),
 }
 
 
