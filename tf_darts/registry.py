@@ -287,13 +287,15 @@ SELECTIONS = Registry(
     {
         "magnitude": "tf_darts.selection.magnitude:run",
         "perturbation": "tf_darts.selection.darts_pt:run",
+        "shapley": "tf_darts.selection.shapley:run",
+        "zero_cost_pt": "tf_darts.selection.zero_cost_pt:run",
         "random": "tf_darts.selection.sampling:random_genotype",
         "supernet_ranking": "tf_darts.selection.sampling:supernet_ranking",
     },
 )
 
 # What a selection takes from the search besides the space; others need no trained supernet.
-NEEDS_NO_SUPERNET = frozenset({"random"})
+NEEDS_NO_SUPERNET = frozenset({"random", "zero_cost_pt"})
 NEEDS_ALPHA = frozenset({"magnitude"})
 TAKES_SEVERAL = frozenset({"perturbation"})  # all of `selection.supernets`; others take the first
 
@@ -305,6 +307,17 @@ RIVALS = (RANDOM_CELL, RESIDUAL_NETWORK)
 # the paper's DARTS+PT-Mag: the same events and fine-tuning, decided by magnitude (section 6.2).
 MAGNITUDE = "magnitude"
 
+# Zero-cost proxies, which need no training: subclasses of `selection.proxies.Proxy`.
+PROXIES = {
+    "nwot": "tf_darts.selection.proxies:Nwot",
+    "snip": "tf_darts.selection.proxies:Snip",
+    "synflow": "tf_darts.selection.proxies:SynFlow",
+    "gradient_norm": "tf_darts.selection.proxies:GradientNorm",
+    "fisher": "tf_darts.selection.proxies:Fisher",
+    "grasp": "tf_darts.selection.proxies:Grasp",
+    "jacobian_covariance": "tf_darts.selection.proxies:JacobianCovariance",
+}
+
 # Importance: from the `models.evaluator.Score` of a probe without something to how much that hurt, larger is
 # more; or a subclass of `selection.criterion.Criterion`, which looks at more than a score.
 CRITERIA = Registry(
@@ -313,6 +326,7 @@ CRITERIA = Registry(
         "accuracy": "tf_darts.selection.criteria:accuracy",
         "loss": "tf_darts.selection.criteria:loss",
         "first_order": "tf_darts.selection.first_order:FirstOrder",
+        **PROXIES,
         MAGNITUDE: None,
     },
 )

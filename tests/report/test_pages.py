@@ -16,9 +16,10 @@ from tests.report import made
 from tf_darts.errors import UserError
 from tf_darts.plots import decisions
 from tf_darts.plots.colours import SERIES, of_methods
-from tf_darts.report import comparison_page, further, strength, workdir_contents, workdir_page
+from tf_darts.report import comparison_page, further, notebook, strength, workdir_contents, workdir_page
 from tf_darts.runtime.progress import duration
 from tf_darts.study.collect import TRAINED
+from tf_darts.workdir.decisions import Measured
 from tf_darts.workdir.records import read_json
 
 
@@ -189,6 +190,27 @@ def test_what_the_loss_decided_is_compared_with_alpha_in_nats(found):
     figures = strength.draw(found.space, compared, strength.compare(compared), decisions.WORTH[True])
     heights = [y for figure in figures for line in figure.axes[0].lines[:5] for y in line.get_ydata()]
     assert len(figures) == 6 and set(np.round(heights, 9)) <= set(np.round(probes, 9))
+
+
+def test_what_another_criterion_says_is_shown_under_its_name(found):
+    rows = []
+    for row in found.selections["perturbation"].decisions:
+        importance = {probe.operation: 0.25 * i for i, probe in enumerate(row.probes)}
+        measured = Measured(importance=importance, images=8, passes=24)
+        about = {"criterion": "first_order", "probes": (), "whole": None, "lead": None}
+        last = list(importance)[-1]
+        rows.append(dataclasses.replace(row, measured=measured, chosen=last, **about))
+    shown = decisions.shown_all(found.space, rows)
+    part = workdir_page._decided(found, "perturbation", shown, moved=True)
+    assert part["about_bars"].startswith("What first_order says of each candidate")
+    assert part["agreement"].startswith("Alpha and first_order put")
+    assert "Upwards: importance by first_order." in part["axes"] and len(part["bars"]) == 6
+    assert part["lines"] == [] and part["narrow"] == 0  # nothing is known of chance in the images
+    lead = list(part["table"].headings).index("lead")
+    assert {row[lead] for row in part["table"].rows} == {"+0.25"}
+    stage = dataclasses.replace(found.selections["perturbation"], decisions=rows)
+    _, table = notebook._decisions(found.space, stage)
+    assert {row[list(table.headings).index("lead")] for row in table.rows} == {"+0.25"}
 
 
 @pytest.fixture(scope="module")

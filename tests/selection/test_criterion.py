@@ -9,11 +9,12 @@ from tf_darts.data.batches import of_passes
 from tf_darts.plots import decisions as decision_plots
 from tf_darts.registry import CRITERIA
 from tf_darts.report import spent
+from tf_darts.search.alpha_summary import describe
 from tf_darts.selection import select as selection_lib
 from tf_darts.selection.criterion import Criterion, View
 from tf_darts.selection.decide import Decider
 from tf_darts.selection.first_order import FirstOrder
-from tf_darts.selection.measurer import Measurer
+from tf_darts.selection.measurer import Measurer, Measures
 from tf_darts.selection.probe import Prober
 from tf_darts.selection.probe_steps import PURPOSE
 from tf_darts.workdir import decisions as decisions_lib
@@ -136,6 +137,39 @@ def test_it_goes_on_after_a_kill_as_if_there_had_been_none(searched, tmp_path, m
     select(searched, tmp_path / "killed", **fields)
     for name in ("decisions.jsonl", "genotype.json", "top.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
+
+
+def test_what_is_closed_need_not_be_computed(searched, tmp_path):
+    fields = {"criterion": "first_order", "interval": 1}
+    (_, whole), (_, compact) = (
+        select(searched, tmp_path / str(value), compact=value, **fields) for value in (False, True)
+    )
+    for row, other in zip(whole, compact, strict=True):
+        assert row["measured"]["importance"] == pytest.approx(
+            other["measured"]["importance"], rel=1e-4, abs=1e-6
+        )
+
+
+def test_sgas_may_decide_by_it():
+    made = tiny.setup(
+        tiny.config(
+            search__method="sgas",
+            sgas__warmup_epochs=0,
+            sgas__interval=1,
+            sgas__batch_increase=0,
+            sgas__decision="first_order",
+        )
+    )
+    found = Measurer(made, made.valid, True).everything(FirstOrder())["normal"]
+    (decision,) = made.method.decide(made, 0, [describe(made.bilevel.architecture)])
+    importance = found[decision.edge].tolist()
+    assert list(decision.measured.importance.values()) == importance
+    assert decision.operation == int(np.argmax(importance)) and decision.criterion == "first_order"
+
+
+def test_two_supernets_say_the_mean_over_their_images():
+    together = Measures([1.0, 4.0], 10, 30).together(Measures([3.0, 0.0], 30, 90))
+    assert together == Measures([2.5, 1.0], 40, 120)
 
 
 @pytest.mark.parametrize("criterion", [Missing, EachBatch])

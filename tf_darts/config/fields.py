@@ -24,7 +24,7 @@ from tf_darts.config.field import (
     tuple_field,
 )
 from tf_darts.errors import UserError, show
-from tf_darts.registry import CRITERIA, EXTENSIBLE, SELECTIONS, Registry
+from tf_darts.registry import CRITERIA, EXTENSIBLE, PROXIES, SELECTIONS, Registry
 
 
 def _extension(entries: Registry) -> Field:
@@ -277,6 +277,21 @@ FIELDS: dict[str, dict[str, Field]] = {
             1.0,
         ),
         "samples": integer_field(1000, "genotypes that supernet_ranking evaluates", 1, limit=limits.DRAWS),
+        "permutations": integer_field(
+            10, "random orders in which shapley removes all operations", 1, limit=limits.DRAWS
+        ),
+        "truncation": number_field(
+            0.5,
+            "shapley cuts an order off where the accuracy is less than this share of the whole supernet's; 0:"
+            " never",
+            0.0,
+            1.0,
+        ),
+        "proxy": one_of_field("nwot", "zero-cost proxy by which zero_cost_pt decides", *PROXIES),
+        "proposals": integer_field(10, "genotypes that zero_cost_pt proposes", 1, limit=limits.DRAWS),
+        "proposal_batches": integer_field(
+            100, "batches on which zero_cost_pt scores each proposal", 1, limit=limits.DRAWS
+        ),
         "augment_probes": flag_field(True, "probe on augmented validation images, as published"),
         "measure_whole": flag_field(
             True,

@@ -24,12 +24,13 @@ from tf_darts.workdir.decisions import (
     MagnitudeDecision,
     OperationDecision,
     Probe,
+    ShapleyDecision,
     TopologyDecision,
 )
 
 CONFIDENCE = 0.95
 
-EdgeDecision = OperationDecision | TopologyDecision | MagnitudeDecision
+EdgeDecision = OperationDecision | TopologyDecision | MagnitudeDecision | ShapleyDecision
 WORTH = {
     False: "accuracy lost without it, %",
     True: "loss gained without it, nats",
@@ -70,7 +71,7 @@ class ShownDecision:
 
     Attributes:
       number: from 1.
-      kind: operation, topology or magnitude.
+      kind: operation, topology, magnitude or shapley.
       cell_type: the cell type.
       place: the edge or the node, as text.
       chosen: what was kept, as text.
@@ -156,7 +157,7 @@ def shown(space: Space, number: int, decision: EdgeDecision) -> ShownDecision:
     Args:
       space: the search space.
       number: of the decision, from 1.
-      decision: on an operation, on topology, or by magnitude.
+      decision: on an operation, on topology, by magnitude or by Shapley values.
     """
     if isinstance(decision, TopologyDecision):
         probes = decision.rounds[-1].probes if decision.rounds else ()
@@ -168,8 +169,10 @@ def shown(space: Space, number: int, decision: EdgeDecision) -> ShownDecision:
         kept, weights = {decision.chosen}, decision.mixing_weights
         place, chosen = f"edge {decision.edge_name}", decision.chosen or "not kept"
         refused = decision.refused if isinstance(decision, OperationDecision) else ()
-    measured = None if isinstance(decision, MagnitudeDecision) else decision.measured
+    measured = decision.measured if isinstance(decision, OperationDecision | TopologyDecision) else None
     importance = {} if measured is None else measured.importance
+    if isinstance(decision, ShapleyDecision):
+        importance = decision.importance
     names = [probe.name for probe in probes] or list(importance) or list(weights)
     whole = decision.whole if isinstance(decision, OperationDecision) else None
     base = whole.accuracy if whole else max((probe.accuracy for probe in probes), default=0.0)
@@ -190,6 +193,7 @@ def shown(space: Space, number: int, decision: EdgeDecision) -> ShownDecision:
     else:
         lead, error, over = _lead(probes, [e.chosen for e in effects])
     by_magnitude = isinstance(decision, MagnitudeDecision)
+    at_once = by_magnitude or isinstance(decision, ShapleyDecision)
     return ShownDecision(
         number=number,
         kind=decision.kind,
@@ -198,7 +202,7 @@ def shown(space: Space, number: int, decision: EdgeDecision) -> ShownDecision:
         chosen=chosen,
         effects=tuple(effects),
         supernet=whole.accuracy if whole else None,
-        epoch=None if by_magnitude else decision.epoch,
+        epoch=None if at_once else decision.epoch,
         lead=lead,
         lead_error=error,
         over=over,
@@ -239,7 +243,7 @@ def _lead(probes: Sequence[Probe], chosen: Sequence[bool]) -> tuple[float | None
 def _lead_by(importance: Mapping[str, float], kept: Collection[str]) -> tuple[float | None, str | None]:
     """Return how far what is kept is ahead of the most important of the others, and of which."""
     others = [name for name in importance if name not in kept]
-    if not others:
+    if not others or len(others) == len(importance):  # nothing else, or nothing was kept
         return None, None
     following = max(others, key=lambda name: importance[name])
     return min(importance[name] for name in kept) - importance[following], following

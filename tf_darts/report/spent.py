@@ -18,7 +18,14 @@ from tf_darts.report.workdir_contents import StageContents, WorkdirContents
 from tf_darts.search.methods.method import Method
 from tf_darts.search.plan import plan
 from tf_darts.workdir.data_record import DataRecord
-from tf_darts.workdir.decisions import Decision, OperationDecision, SampleDecision, TopologyDecision
+from tf_darts.workdir.decisions import (
+    Decision,
+    OperationDecision,
+    PermutationRow,
+    ProposalRow,
+    SampleDecision,
+    TopologyDecision,
+)
 from tf_darts.workdir.records import read_config
 
 PROBE = cost.FORWARD / cost.TRAINING_STEP  # of a pass forward and backward
@@ -128,6 +135,10 @@ def _in_probes(decisions: Iterable[Decision]) -> float:
     for decision in decisions:
         if isinstance(decision, OperationDecision | TopologyDecision) and decision.measured is not None:
             seen += decision.measured.passes
+        if isinstance(decision, PermutationRow):
+            seen += decision.scored * decision.images
+        if isinstance(decision, ProposalRow):
+            seen += decision.passes
         if isinstance(decision, OperationDecision):
             whole = () if decision.whole is None else (decision.whole,)
             seen += sum(probe.images for probe in (*decision.probes, *whole))

@@ -31,7 +31,7 @@ def rows_of(space: Space, decisions: Sequence[ShownDecision]) -> list[dict]:
     edges = {str(edge): number for number, edge in enumerate(space.edges)}
     rows = []
     for decision in decisions:
-        if decision.kind != "operation":
+        if decision.kind not in ("operation", "shapley"):
             continue
         name = decision.place.removeprefix("edge ")
         allowed = {

@@ -229,7 +229,7 @@ def _decided(record: WorkdirContents, name: str, made: list[ShownDecision], move
     dropped = any(d.supernet is not None for d in made)
     by_loss = any(d.by_loss for d in made)
     measured = sorted({d.criterion for d in made if d.measured})
-    about = next((d.about for d in made if d.kind == "operation"), WORTH[by_loss])
+    about = next((d.about for d in made if d.kind in ("operation", "shapley")), WORTH[by_loss])
     lost = "How much the loss of the supernet grows" if by_loss else "How much accuracy the supernet loses"
     beside = " Beside it the mixing weight that alpha gives it." if moved else ""
     paired = "on the same images with and without it" if dropped else "beside the best of the others"

@@ -20,10 +20,10 @@ class View:
     Nothing that a criterion does with it changes the supernet: running statistics and counters of draws stay.
 
     Attributes:
-      images: float32 [B, H, W, C], normalised.
+      images: float [B, H, W, C], normalised.
       labels: int32 [B].
-      mixing_weights: {cell type: float32 [edges, operations]}; zero where something is closed or removed.
-      weights: the supernet's trained variables, float32 [number, size]: those of one shape in one tensor.
+      mixing_weights: {cell type: float [edges, operations]}; zero where something is closed or removed.
+      weights: the supernet's trained variables, float [number, size]: those of one shape in one tensor.
 
     Args:
       bilevel: the supernet and its architecture.
@@ -44,7 +44,7 @@ class View:
         weights: list[tf.Tensor] | None = None,
         batch_statistics: bool = True,
     ) -> tf.Tensor:
-        """Compute logits, float32 [B, classes].
+        """Compute logits, float [B, classes].
 
         Args:
           images: None: the batch's.
@@ -92,6 +92,10 @@ class View:
             loss = self.loss(self.logits())
         zero = tf.UnconnectedGradients.ZERO
         return tape.gradient(loss, self.weights, unconnected_gradients=zero)
+
+    def by_layer(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Take values of the form of `weights` apart: a tensor for each kernel, of its shape."""
+        return [part for _, part in self._bilevel.supernet.packed.parts(values)]
 
 
 class Criterion(abc.ABC):

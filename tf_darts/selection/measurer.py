@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -123,7 +124,7 @@ class Measurer:
         """Set the masks: everything is there but for one removal, or everything."""
         architecture = self._setup.bilevel.architecture
         for name, rows in architecture.computed.items():
-            mask = np.ones((len(rows), len(rows[0])), np.float32)
+            mask = np.ones((len(rows), len(rows[0])), keras.config.floatx())
             if removal is not None and name == cell_type:
                 mask = mask_without(architecture, cell_type, *removal)
             if name not in self._masks:
@@ -161,7 +162,7 @@ class Measurer:
                 weights = {t: w * self._masks[t].read_value() for t, w in weights.items()}
             found: Any = criterion.measure(View(setup.bilevel, images, labels, weights))
             parts = [found[t] for t in computed] if criterion.one_pass else [found]
-            values = tf.concat([tf.reshape(tf.cast(part, tf.float32), [-1]) for part in parts], 0)
+            values = tf.concat([tf.reshape(tf.cast(part, keras.config.floatx()), [-1]) for part in parts], 0)
             return [tf.broadcast_to(values[:, None], [number, *labels.shape])]
 
         steps_per_call = 1 if criterion.batches else setup.config.runtime.steps_per_call

@@ -28,6 +28,7 @@ from tf_darts.workdir.decisions import (
     OperationDecision,
     Probe,
     SampleDecision,
+    ShapleyDecision,
     TopologyDecision,
 )
 from tf_darts.workdir.top_file import RankedGenotype
@@ -82,7 +83,7 @@ def criterion_of(decisions: Iterable[Decision]) -> str:
             return MAGNITUDE
         if isinstance(decision, SampleDecision):
             return "accuracy"
-        if isinstance(decision, OperationDecision):
+        if isinstance(decision, OperationDecision | ShapleyDecision):
             return decision.criterion
     return ""
 
@@ -186,8 +187,12 @@ def _leads(
     edges: dict[tuple[str, int], dict[int, float]] = {}
     criterion = criterion_of(decisions)
     for row in decisions:
-        if isinstance(row, MagnitudeDecision):
-            importance = {name: weight for name, weight in row.mixing_weights.items() if weight > 0}
+        if isinstance(row, MagnitudeDecision | ShapleyDecision):
+            importance = (
+                row.importance
+                if isinstance(row, ShapleyDecision)
+                else {name: weight for name, weight in row.mixing_weights.items() if weight > 0}
+            )
             chosen = row.chosen
             held = _holdable(space, row.cell_type, row.edge, importance)
             if held:

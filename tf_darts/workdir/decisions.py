@@ -202,6 +202,57 @@ class MagnitudeDecision:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PermutationRow:
+    """All operations were removed in a random order, one after the other (Shapley values).
+
+    Attributes:
+      number: of the order, from 0.
+      images: that each supernet was scored on.
+      scored: supernets that were scored.
+      correct: images that the whole supernet gets right.
+      correct_left: images that it gets right without what was removed.
+      removed: operations that were removed before the order was cut off.
+      lost: correct images that each removal cost, by cell type, edge and operation; 0 after the cut.
+    """
+
+    kind: ClassVar[str] = "permutation"
+
+    number: int
+    images: int
+    scored: int
+    correct: int
+    correct_left: int
+    removed: int
+    lost: dict[str, tuple[tuple[int, ...], ...]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShapleyDecision:
+    """An edge as selection by Shapley values found it.
+
+    Attributes:
+      cell_type: the cell type.
+      edge: the edge.
+      edge_name: the same as text.
+      importance: by operation, the mean over the orders of removal less the standard deviation.
+      values: by operation, the mean: the Shapley value, accuracy from 0 to 1.
+      mixing_weights: by operation.
+      chosen: the operation that the genotype keeps on it; None: the genotype drops the edge.
+    """
+
+    kind: ClassVar[str] = "shapley"
+    criterion: ClassVar[str] = "shapley"
+
+    cell_type: str
+    edge: int
+    edge_name: str
+    importance: dict[str, float]
+    values: dict[str, float]
+    mixing_weights: dict[str, float]
+    chosen: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomDecision:
     """A genotype was drawn.
 
@@ -235,6 +286,32 @@ class SampleDecision:
     loss: float
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProposalRow:
+    """A genotype that was proposed by decisions on a supernet, and scored (Zero-Cost-PT).
+
+    Attributes:
+      number: of the proposal, from 0.
+      genotype: its text form.
+      criterion: the proxy.
+      score: of the discrete network, the mean over batches; larger is better.
+      images: that it was scored on.
+      passes: images that were passed forward for it, a backward pass counted as two forward ones; without
+        those of decisions that stand in the file themselves.
+      selected: whether it is the one whose decisions stand in the file.
+    """
+
+    kind: ClassVar[str] = "proposal"
+
+    number: int
+    genotype: str
+    criterion: str
+    score: float
+    images: int
+    passes: int
+    selected: bool
+
+
 @dataclasses.dataclass(frozen=True)
 class OtherDecision:
     """A row that a selection or a method of the user's own has left.
@@ -257,12 +334,29 @@ class OtherDecision:
 
 
 Decision = (
-    OperationDecision | TopologyDecision | MagnitudeDecision | RandomDecision | SampleDecision | OtherDecision
+    OperationDecision
+    | TopologyDecision
+    | MagnitudeDecision
+    | PermutationRow
+    | ShapleyDecision
+    | RandomDecision
+    | SampleDecision
+    | ProposalRow
+    | OtherDecision
 )
 
-_KINDS = {
+_KINDS: dict[str, type] = {
     kind.kind: kind
-    for kind in (OperationDecision, TopologyDecision, MagnitudeDecision, RandomDecision, SampleDecision)
+    for kind in (
+        OperationDecision,
+        TopologyDecision,
+        MagnitudeDecision,
+        PermutationRow,
+        ShapleyDecision,
+        RandomDecision,
+        SampleDecision,
+        ProposalRow,
+    )
 }
 # Fields that hold dataclasses, one (False) or several (True).
 _NESTED: dict[str, tuple[type, bool]] = {
