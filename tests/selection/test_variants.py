@@ -108,6 +108,7 @@ def test_orders(searched, tmp_path):
     expected = {
         "index": [0, 1, 2],
         "least_certain": np.argsort(-entropy).tolist(),
+        "most_certain": np.argsort(entropy).tolist(),
     }
     assert expected["index"] != expected["least_certain"]
     for order, edges in expected.items():
@@ -127,9 +128,11 @@ def test_the_node_whose_edges_are_least_certain_comes_first():
     space = spaces.get("darts")
     p = np.full([14, 7], 1 / 7)
     p[:9] = np.eye(7)[0]  # the last node's edges alone are undecided
-    pick = schedule.least_certain(space, {"normal": p})
+    pick = schedule.by_certainty(space, {"normal": p})
     assert pick("normal", "topology", [3, 4, 5]) == 5
     assert pick("normal", "operation", [0, 3, 9, 12]) == 9  # the first of equal ones
+    pick = schedule.by_certainty(space, {"normal": p}, least=False)
+    assert pick("normal", "topology", [3, 4, 5]) == 3 and pick("normal", "operation", [9, 3, 12]) == 3
 
 
 def test_one_shot_decides_all_from_the_searched_supernet(searched, tmp_path):

@@ -188,7 +188,7 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
             ("method", selection.method in NEEDS_ALPHA),
             ("criterion", perturbed and selection.criterion == MAGNITUDE),
             ("topology_criterion", perturbed and selection.topology_criterion == MAGNITUDE),
-            ("order", selection.order == "least_certain"),
+            ("order", selection.order in ("least_certain", "most_certain")),
         ):
             if bad:
                 raise UserError(

@@ -243,10 +243,11 @@ FIELDS: dict[str, dict[str, Field]] = {
         "order": one_of_field(
             "random",
             "in which order edges and nodes are decided: random, as published, by index, or by the entropy of"
-            " their mixing weights after the search, the largest first",
+            " their mixing weights after the search: the largest (least_certain) or the smallest first",
             "random",
             "index",
             "least_certain",
+            "most_certain",
         ),
         "one_shot": flag_field(
             False, "make every decision from the searched supernet, without earlier decisions or fine-tuning"

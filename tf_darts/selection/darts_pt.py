@@ -9,12 +9,14 @@ import pathlib
 from collections.abc import Sequence
 
 import ml_collections
+import numpy as np
 
 from tf_darts.data.pass_steps import PassSteps
 from tf_darts.errors import UserError
 from tf_darts.genotypes.derive import read_genotype
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.models import decision_state
+from tf_darts.models.architecture import Architecture
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.plots import decisions as decision_plots
 from tf_darts.plots.plain_figure import png_of
@@ -108,14 +110,17 @@ def _plan(setup: SearchSetup) -> tuple[list[PlannedDecision], int]:
     pick = {
         "random": lambda: schedule.at_random(config.seed),
         "index": lambda: schedule.by_index,
-        "least_certain": lambda: schedule.least_certain(
-            space, {t: p.numpy() for t, p in architecture.probabilities().items()}
-        ),
+        "least_certain": lambda: schedule.by_certainty(space, _probabilities(architecture)),
+        "most_certain": lambda: schedule.by_certainty(space, _probabilities(architecture), least=False),
     }[config.selection.order]()
     undecided = {t: architecture.undecided_edges(t) for t in space.cell_types}
     nodes = {t: architecture.undecided_nodes(t) for t in space.cell_types}
     interval = 0 if config.selection.one_shot else config.selection.interval
     return schedule.plan(space, undecided, interval, pick, nodes)
+
+
+def _probabilities(architecture: Architecture) -> dict[str, np.ndarray]:
+    return {t: p.numpy() for t, p in architecture.probabilities().items()}
 
 
 def _decisions_so_far(setup: SearchSetup, stage: StageRun, searched: DecisionState) -> DecisionsFile:

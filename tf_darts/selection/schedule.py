@@ -68,14 +68,16 @@ def by_index(cell_type: str, kind: str, left: list[int]) -> int:
     return left[0]
 
 
-def least_certain(space: Space, probabilities: dict[str, np.ndarray]) -> Next:
+def by_certainty(space: Space, probabilities: dict[str, np.ndarray], least: bool = True) -> Next:
     """Choose the edge of the largest entropy of mixing weights; the node whose edges have it on average.
 
     Args:
       space: the search space.
       probabilities: float [edges, operations] per cell type, as the search left them.
+      least: whether the least certain come first; False: those of the smallest entropy.
     """
-    entropies = {t: -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1) for t, p in probabilities.items()}
+    sign = 1.0 if least else -1.0
+    entropies = {t: -sign * (p * np.log(np.where(p > 0, p, 1.0))).sum(-1) for t, p in probabilities.items()}
 
     def pick(cell_type: str, kind: str, left: list[int]) -> int:
         of_edge = entropies[cell_type]
