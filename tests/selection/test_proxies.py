@@ -104,6 +104,15 @@ def test_fisher_is_how_the_loss_depends_on_the_size_of_each_channel_of_each_imag
     assert expected == pytest.approx((slopes**2).mean(0).sum() / 2, rel=1e-4) and expected > 0
 
 
+def test_a_network_without_relus_has_the_lowest_score(batch):
+    made = tiny.setup(tiny.config(seed=3))
+    architecture = made.bilevel.architecture
+    architecture.restrict({"normal": np.eye(2, dtype=np.float32)[[0, 0, 0]]})  # skip connections alone
+    architecture.compact()
+    assert scored(made, batch, proxies.Fisher()) == 0
+    assert scored(made, batch, proxies.Nwot()) == np.finfo(np.float32).min
+
+
 def test_grasp_is_how_the_gradient_along_the_weights_changes_along_the_gradient(made, batch, moved):
     start, at = moved
     direction = gradients(made, batch)
