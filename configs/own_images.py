@@ -27,7 +27,6 @@ def get_config():
             "learning_rate": 0.025,
             "weight_decay": 5e-4,
             "label_smoothing": 0.1,
-            "warmup_epochs": 2,
             "evaluate_every": 5,
         }
     )

@@ -120,8 +120,8 @@ def run(session: Session, workdir: str, given: Given = ()) -> OwnRun:
 
 def _as_wide(session: Session, genotype: Genotype, plan: Plan, given: Given) -> Session:
     """Return the session in which a rival's cell is trained, as long as the found network, in the budget."""
-    epochs = {"training.epochs": plan.training["training.epochs"]}
-    session = session.with_config(plan_lib.with_fields(session.config, epochs))
+    length = {name: value for name, value in plan.training.items() if name != "training.channels"}
+    session = session.with_config(plan_lib.with_fields(session.config, length))
     return session.with_config(_with_width(session, genotype, given))
 
 
@@ -192,7 +192,7 @@ def _planned(session: Session, given: Given, begun: float) -> tuple[Plan, list[s
             time.monotonic() - begun,
             "training.epochs" in given,
         )
-        settings["training.epochs"] = epochs
+        settings |= rules.length(epochs, given)
         return Plan(settings, rivals, seconds_of(epochs, rivals), own.budget, own.hours)
 
     search_epochs = session.config.search.epochs
@@ -226,7 +226,7 @@ def _widened(
         epochs, rivals = plan_lib.fitted(seconds_of, wanted, config.comparison.rivals, own.hours, used, fixed)
     except UserError:  # all was slower than predicted: the training ends when the time is over
         epochs, rivals = wanted if fixed else min(plan_lib.FEWEST, wanted), ()
-    picked = {"training.channels": config.training.channels, "training.epochs": epochs}
+    picked = {"training.channels": config.training.channels} | rules.length(epochs, given)
     seconds = {"search and selection": used, **seconds_of(epochs, rivals)}
     changed = dataclasses.replace(plan, training=picked, rivals=rivals, seconds=seconds)
     return changed, [rules.said_of_network(config.training.channels, epochs)]

@@ -5,6 +5,7 @@ docs/own_images.md says them in words, with the experiments behind them.
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any
 
 import ml_collections
@@ -15,6 +16,7 @@ SEARCH_STEPS = 1_250  # of the recipe for minutes, configs/recommended_small.py
 TRAINING_STEPS = 4_000
 BATCHES = (64, 32, 16, 8, 4, 2)
 STEPS_AN_EPOCH = 8  # at least, while batches of `BATCHES` allow it
+WARMUP = 2  # epochs, of longer trainings
 CHANNELS = tuple(range(4, 129))  # of the trained network
 SEARCH_EPOCHS, TRAINING_EPOCHS = (5, 100), (10, 300)  # fewest and most
 FEW_PARAMETERS, MANY_PARAMETERS, MANY_IMAGES = 200_000, 1_000_000, 20_000
@@ -73,6 +75,17 @@ def settings(facts: Facts, train_fraction: float) -> dict[str, Any]:
         "search.epochs": _epochs(SEARCH_STEPS, half, search_batch, SEARCH_EPOCHS),
         "training.epochs": _epochs(TRAINING_STEPS, facts.images, training_batch, TRAINING_EPOCHS),
     }
+
+
+def length(epochs: int, given: Collection[str]) -> dict[str, int]:
+    """Return the fields that say how long a network is trained.
+
+    Args:
+      epochs: how many epochs.
+      given: names of fields that the user has set.
+    """
+    warmup = {} if "training.warmup_epochs" in given else {"training.warmup_epochs": min(WARMUP, epochs - 1)}
+    return {"training.epochs": epochs, **warmup}
 
 
 def _batch(images: int) -> int:
