@@ -66,7 +66,6 @@ DOCUMENTED = {
     "search.methods.base.Now": "extend.Now",
     "search.methods.sgas.Sgas": "selection.sgas.Sgas",
     "selection.SELECTIONS": "registry.SELECTIONS",
-    "selection.criteria.CRITERIA": "registry.CRITERIA",
     "spaces.base.Space": "extend.Space",
     "spaces.base.Stacking": "extend.Stacking",
     "spaces.base.edges_of": "spaces.space.edges_of",

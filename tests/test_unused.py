@@ -10,6 +10,7 @@ USERS = (PACKAGE, "configs", "examples")  # whose code uses names
 # Used all the same: by what.
 OUTSIDE = {
     "compute_output_shape": "Keras",
+    "correct_left": "whoever reads decisions.jsonl",
     "same_class": "the model card, which has all fields",
 }
 

@@ -29,7 +29,7 @@ def test_a_comparison_takes_patterns_and_links_to_the_pages(runs, call):
     ended = call("report", "--compare=seed*", "--output=pages/all.html", cwd=runs)
     assert ended.status == 0 and ended.err == "", ended.err
     text = (runs / "pages" / "all.html").read_text()
-    assert 'href="../seed 1/report/index.html"' in text and "2 work directories" in text
+    assert 'href="../seed%201/report/index.html"' in text and "2 work directories" in text
     ended = call("report", "--compare=seed 0,seed 1", "--baseline=darts/perturbation", cwd=runs)
     assert ended.status == 0 and (runs / "comparison.html").exists()
 

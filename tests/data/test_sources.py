@@ -37,7 +37,7 @@ def test_mean_and_std_are_those_of_all_training_pixels_in_the_unit_range():
     np.testing.assert_allclose(data.mean, [0.5, 0.2, 0.2], rtol=1e-6)
     np.testing.assert_allclose(data.std, [0.5, 0, 0.8 * 3**0.5 / 4], rtol=1e-6)
     assert data.std[1] == 0
-    assert data.mean.dtype == data.std.dtype == np.float32
+    assert data.mean.dtype == data.std.dtype == np.float64
     assert data.image_shape == (1, 2, 3) and data.num_classes == 2
 
 

@@ -69,7 +69,7 @@ def test_costs_by_parts_equal_those_of_a_whole_network():
     genotype = PUBLISHED["darts_pt_s5_3"]
     by_parts = genotype_costs.count(SPACE, 6, 4, 7, (64, 96, 3)).of(genotype)
     whole = network("darts_pt_s5_3", 6, 4, 7, auxiliary=True)
-    assert by_parts == (count_parameters(whole), cost.multiply_adds(whole, (64, 96)))
+    assert by_parts[:2] == (count_parameters(whole), cost.multiply_adds(whole, (64, 96)))
 
 
 def test_parameters_and_multiply_adds_of_the_auxiliary_head():

@@ -59,6 +59,7 @@ def test_the_plan_is_kept_with_what_was_picked(found):
     assert content["budget"] == BUDGET and set(content["training"]) == {
         "training.channels",
         "training.epochs",
+        "training.warmup_epochs",
     }
     assert content["settings"]["search.stem"] == "plain"  # digits are small
     assert "search.epochs" in content["settings"] and found.plan.settings == content["settings"]

@@ -102,11 +102,6 @@ NAMES: dict[str, dict[str, str]] = {
         "TAKES_SEVERAL": "registry.TAKES_SEVERAL",
         "supernets_of": "config.depends.supernets_of",
     },
-    "selection.criteria": {
-        "CRITERIA": "registry.CRITERIA",
-        "MAGNITUDE": "registry.MAGNITUDE",
-        "RACEABLE": "registry.RACEABLE",
-    },
 }
 
 
