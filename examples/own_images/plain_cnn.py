@@ -58,7 +58,7 @@ def train(
     mirrored: bool,
     seed: int,
 ) -> int:
-    """Train until so many CPU seconds are used; return the epochs.
+    """Train for a given number of CPU seconds; return the number of epochs.
 
     Args:
       model: from `make`.

@@ -146,7 +146,7 @@ def rows_of(
 
 
 def plain(name: str, seed: int, file: pathlib.Path, seconds: float, most: int, mirrored: bool) -> Row:
-    """Train the tutorial's CNN, of so many parameters at most, for so many CPU seconds."""
+    """Train the tutorial's CNN for a number of CPU seconds; `most` is its largest number of parameters."""
     import keras
     import plain_cnn
 

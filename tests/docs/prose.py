@@ -64,7 +64,7 @@ class Measured:
 
 
 def prose(text: str) -> str:
-    """Return a page's text without what is not read as sentences; items of lists are paragraphs."""
+    """Return the text of a page, without code and tables; each item of a list is a paragraph."""
     text = _OTHER.sub("", _FENCE.sub("", text))
     text = re.sub(r"^\s*(?:[-*+]|\d+\.)\s+", "\n", text, flags=re.M)
     return _LINK.sub(r"\1", text)

@@ -54,7 +54,7 @@ def test_the_verdict_is_that_of_the_figures(tmp_path, correct, true, says):
 
 
 def with_rivals(folder, correct, epochs=(2, 10)):
-    """A work directory whose networks have so many of 200 right: magnitude, perturbation, the two rivals."""
+    """Make a work directory; the arguments say how many of 200 test images each network gets right."""
     names = ("magnitude", "perturbation", "random_cell", "residual_network")
     made.workdir(
         folder, {n: c / made.IMAGES for n, c in zip(names[:2], correct[:2], strict=True)}, mistakes=False
