@@ -61,6 +61,7 @@ def test_only_what_is_not_known_is_measured(monkeypatch):
         return LatencyTable(dict.fromkeys(parts, 1.0), {"threads": str(threads)})
 
     monkeypatch.setattr(latency, "measure", measure)
+    monkeypatch.setattr(latency, "scaled", lambda table, *_: table)
     whole = latency.of_config(config, space, 10, (8, 8, 1), threads=2)
     assert asked == [(set(parts), 2)] and whole.ms.keys() == parts.keys()
     assert latency.of_config(config, space, 10, (8, 8, 1), whole) is whole and len(asked) == 1
@@ -68,6 +69,20 @@ def test_only_what_is_not_known_is_measured(monkeypatch):
     more = latency.of_config(config, space, 10, (8, 8, 1), known)
     assert asked[1] == (set(parts) - {NOTHING}, 3)
     assert more.ms == {**dict.fromkeys(parts, 1.0), **known.ms} and more.about == known.about
+
+
+def test_whole_networks_scale_a_table(monkeypatch):
+    space, size = spaces.get("nas_bench_201"), (4, 1, 10, (8, 8, 1))
+    table = LatencyTable(dict.fromkeys(genotype_costs.parts_of(space, *size), 0.5) | {NOTHING: 0.25})
+    plain = latency.random_genotypes(space, 0, latency.SCALED_BY, "scale of latency")
+    sums = [genotype_costs.count(space, *size, table).of(g).nanoseconds / 1e6 for g in plain]
+    factors = [1.3, 1.1, 1.2]
+    measured = [s * f / 1000 for s, f in zip(sums, factors, strict=True)]
+    monkeypatch.setattr(latency, "seconds_of", lambda contents, threads: measured)
+    scaled = latency.scaled(table, space, *size)
+    assert scaled.scale == 1.2 and table.scale == 1.0 and scaled.ms == table.ms
+    found = latency.check(space, plain, *size, scaled)
+    assert found[2].predicted_ms == pytest.approx(found[2].measured_ms, rel=1e-4)
 
 
 def test_files_for_another_machine_are_those_of_the_rows(tmp_path):

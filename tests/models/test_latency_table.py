@@ -49,6 +49,8 @@ def test_a_part_that_is_missing_is_named_with_the_cure():
         (f"{HEAD}conv,8,8,4,4,1,-1\n".encode(), "line 2 is"),
         (f"{HEAD}conv,0,8,4,4,1,1\n".encode(), "line 2 is"),
         (f"{HEAD}conv,8,8,4,4,1\n".encode(), "line 2 is"),
+        (f"# scale: 0\n{HEAD}conv,8,8,4,4,1,1\n".encode(), "line 1 is '# scale: 0'; allowed: a number above"),
+        (f"# scale: much\n{HEAD}conv,8,8,4,4,1,1\n".encode(), "line 1 is '# scale: much'"),
     ],
 )
 def test_what_is_no_table_is_one_line(tmp_path, content, message):
@@ -59,6 +61,16 @@ def test_what_is_no_table_is_one_line(tmp_path, content, message):
         latency_table.read(path)
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert str(caught.value).startswith("config: selection.latency_table is ")
+
+
+def test_a_table_that_is_filled_in_may_say_what_whole_networks_take(tmp_path):
+    (tmp_path / "phone.csv").write_text(f"# scale: 1.25\n{HEAD}call,1,1,1,1,1,0.5\nconv,8,8,4,4,1,2\n")
+    table = latency_table.read(tmp_path / "phone.csv")
+    assert table.scale == 1.25 and LatencyTable({NOTHING: 1.0}).scale == 1.0
+    assert table.nanoseconds(Part("conv", 8, 8, 4, 4, 1)) == 1_875_000
+    assert table.nanoseconds(NOTHING) == 625_000
+    table.write(tmp_path / "again.csv")
+    assert latency_table.read(tmp_path / "again.csv").scale == 1.25
 
 
 @pytest.mark.parametrize("name", ["nas_bench_201", "darts"])

@@ -35,6 +35,7 @@ from tf_darts.selection.sampling import random_mixing_weights
 from tf_darts.spaces import Space
 
 ROUNDS, SECONDS, CALLS = 9, 0.01, 5  # of every file: rounds; at least so long and so many calls in each
+SCALED_BY = 3  # whole networks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,14 +135,52 @@ def check(
     return found
 
 
-def random_genotypes(space: Space, seed: int, number: int) -> list[Genotype]:
-    """Draw genotypes without `none`: a converter leaves out what nothing reads, which no sum can know."""
-    draw, found = np.random.default_rng(fold(seed, "latency")), []
+def random_genotypes(space: Space, seed: int, number: int, purpose: str = "latency") -> list[Genotype]:
+    """Draw genotypes without `none`: a converter leaves out what nothing reads, which no sum can know.
+
+    Args:
+      space: the search space.
+      seed: of the draw.
+      number: how many.
+      purpose: those of one have nothing to do with those of another.
+    """
+    draw, found = np.random.default_rng(fold(seed, purpose)), []
     for _ in range(100 * number):
         genotype = read_genotype(space, random_mixing_weights(space, draw))
         if len(found) < number and all(c.operation != "none" for t in genotype.cells.values() for c in t):
             found.append(genotype)
     return found
+
+
+def scaled(
+    table: LatencyTable,
+    space: Space,
+    channels: int,
+    cells: int,
+    classes: int,
+    image_shape: Sequence[int],
+    seed: int = 0,
+) -> LatencyTable:
+    """Return a table that knows what whole networks take, in sums of their parts, on this machine.
+
+    A part by itself finds its weights and its image in the processor's cache, which the other parts of a
+    network have taken. So a sum is too small, by a share that depends on space, size and machine.
+
+    Args:
+      table: of all parts.
+      space: the search space with the networks' stem.
+      channels: initial channels.
+      cells: depth.
+      classes: number of logits.
+      image_shape: height, width and channels of the images.
+      seed: of the networks that are timed.
+    """
+    drawn = random_genotypes(space, seed, SCALED_BY, "scale of latency")
+    found = check(space, drawn, channels, cells, classes, image_shape, table)
+    if not found:
+        return table
+    scale = statistics.median(network.measured_ms / network.predicted_ms for network in found)
+    return dataclasses.replace(table, about={**table.about, latency_table.SCALE: f"{scale:.4f}"})
 
 
 def check_table(found: Sequence[CheckedNetwork]) -> str:
@@ -291,4 +330,6 @@ def of_config(
         return known
     progress.tell(f"latency: measuring {len(lacking)} operations with TFLite on this machine")
     found = measure(lacking, threads if known is None else known.threads)
-    return found if known is None else known.with_more(found)
+    if known is not None:
+        return known.with_more(found)
+    return scaled(found, space, training.channels, training.cells, classes, image_shape, config.seed)

@@ -28,6 +28,7 @@ CALL, SUM, JOIN, PREPROCESS, REDUCE, BLOCK, POOLED_BLOCK, HEAD, BARE_HEAD = (
     "head_without_norm",
 )
 STEM = "stem_"  # and the stem's name
+SCALE = "scale"  # a line about a table: what whole networks take, in sums of their parts
 
 
 class Part(NamedTuple):
@@ -77,6 +78,11 @@ class LatencyTable:
         threads = self.about.get("threads", "1")
         return int(threads) if threads.isdecimal() and int(threads) else 1
 
+    @property
+    def scale(self) -> float:
+        """What whole networks take, in sums of their parts; 1 where nobody has measured it."""
+        return float(self.about.get(SCALE, 1.0))
+
     def nanoseconds(self, part: Part) -> int:
         """Return what a part adds to a network; `NOTHING`: what a call takes by itself.
 
@@ -87,7 +93,8 @@ class LatencyTable:
         if missing:
             raise lacking(self.path, missing)
         alone = self.ms[NOTHING]
-        return round(1e6 * (self.ms[part] if part == NOTHING else max(self.ms[part] - alone, 0.0)))
+        taken = self.ms[part] if part == NOTHING else max(self.ms[part] - alone, 0.0)
+        return round(1e6 * self.scale * taken)
 
     def with_more(self, other: "LatencyTable") -> "LatencyTable":
         """Return the table with the parts of another that it lacks."""
@@ -135,6 +142,8 @@ def read(path: str | pathlib.Path) -> LatencyTable:
         if line.startswith("#"):
             name, _, said = line.lstrip("# ").partition(":")
             about[name.strip()] = said.strip()
+            if name.strip() == SCALE and not _is_positive(said):
+                raise _bad(path, f"line {number} is {show(line)}", "a number above 0")
             continue
         row = [cell.strip() for cell in next(csv.reader([line]), [])]
         if not any(row):
@@ -155,6 +164,13 @@ def read(path: str | pathlib.Path) -> LatencyTable:
     if not ms:
         raise _bad(path, "holds no rows")
     return LatencyTable(ms, about, str(path))
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 def lacking(path: str, missing: Iterable[Part]) -> UserError:
