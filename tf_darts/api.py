@@ -27,9 +27,11 @@ temporary one, which goes when no result that needs it is left.
 
 import dataclasses
 import functools
+import math
 import pathlib
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -541,7 +543,7 @@ def compare(
     rivals: Collection[str] = RIVALS,
     *,
     epochs_limit: int | None = None,
-    stop: Callable[[], bool] = rivals_lib.never,
+    hours: float = 0.0,
 ) -> WholeRun:
     """Train rivals of a network in its work directory, and say which is the better one.
 
@@ -551,13 +553,13 @@ def compare(
         "residual_network": one of the same size, trained on as many images as search, selection and training
         took together.
       epochs_limit: most epochs of one rival; None: as many as it is due.
-      stop: asked before each rival and after each of its epochs whether there is no time left.
+      hours: time limit for all of them; a rival that it stops says so. 0: none.
 
     Returns:
       A row for each network, sentences on what they say, and a report; as text, what bin/run shows.
 
     Raises:
-      UserError: a rival was begun with another config, or is none.
+      UserError: a rival was begun with another config, or is none; or such a limit cannot be.
 
     Examples:
       >>> compared = api.compare(trained, ["residual_network"], epochs_limit=1)  # for a quick look
@@ -569,8 +571,11 @@ def compare(
     unknown = [name for name in rivals if name not in RIVALS]
     if unknown or isinstance(rivals, str):
         raise UserError(f"rivals: {show(rivals)}; allowed: some of {', '.join(RIVALS)}")
+    if not (isinstance(hours, int | float) and 0 <= hours < math.inf):
+        raise UserError(f"hours: {show(hours)}; allowed: a number of hours, or 0 for no limit")
     run, name = trained.run, trained.folder.name
-    said = rivals_lib.train(run.session, str(run.workdir), name, rivals, epochs_limit, stop)
+    end = time.monotonic() + 3600 * hours if hours else math.inf
+    said = rivals_lib.train(run.session, str(run.workdir), name, rivals, epochs_limit, end)
     genotypes = {name: trained._genotype}
     return whole_run.conclude(run.session, str(run.workdir), genotypes, run.table, said)
 

@@ -6,57 +6,31 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn import datasets
 
+from tests.own_images import short
 from tests.search import tiny
 from tf_darts import api
 from tf_darts.config import files
 from tf_darts.data import sources
 from tf_darts.errors import UserError
-from tf_darts.export import latency
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.models import genotype_costs
-from tf_darts.models.latency_table import LatencyTable
 from tf_darts.own_images import find, pace, plan
-from tf_darts.runtime import strategy
 from tf_darts.session import Session
 from tf_darts.workdir.records import read_config
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
-DIGITS = datasets.load_digits()
-IMAGES, LABELS = (DIGITS.images[:160] / 16).astype(np.float32), DIGITS.target[:160]
-BUDGET = "900, 50 ms"
-SHORT = {
-    "space": "custom",
-    "custom_space": {"stacking": "nas_bench_201", "nodes": 2, "candidates": ("skip_connect", "nor_conv_1x1")},
-    "data": {"flip": False, "test_fraction": 0.5},
-    "search": {"channels": 2, "evaluate_every": 0, "epochs": 1},
-    "selection": {"interval": 0},
-    "training": {"epochs": 3},
-    "runtime": {"tensorboard": False},
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_device():
-    """The strategy of a machine with one device (the tests have two), networks of one stage, no timing."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strategy, "start", lambda runtime, guest=False: tiny.one_device())
-        patch.setattr(latency, "measure", lambda parts, threads=1: LatencyTable(dict.fromkeys(parts, 0.01)))
-        tiny.one_stage(patch)
-        yield
+pytestmark = pytest.mark.usefixtures("no_pictures", "short_runs")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def found(tmp_path_factory, short_runs):
     workdir = tmp_path_factory.mktemp("found")
-    return api.find((IMAGES, LABELS), budget=BUDGET, config=SHORT, workdir=workdir)
+    return api.find((short.IMAGES, short.LABELS), budget=short.BUDGET, config=short.CONFIG, workdir=workdir)
 
 
 def test_the_plan_is_kept_with_what_was_picked(found):
     content = json.loads((found.trained.workdir / plan.NAME).read_text())
-    assert content["budget"] == BUDGET and set(content["training"]) == {
+    assert content["budget"] == short.BUDGET and set(content["training"]) == {
         "training.channels",
         "training.epochs",
         "training.warmup_epochs",
@@ -64,13 +38,22 @@ def test_the_plan_is_kept_with_what_was_picked(found):
     assert content["settings"]["search.stem"] == "plain"  # digits are small
     assert "search.epochs" in content["settings"] and found.plan.settings == content["settings"]
     assert set(content["seconds"]) == {
+        "search",
+        "selection",
+        "training",
+        "random_cell",
+        "residual_network",
+        "export",
+    }
+    assert set(content["training_seconds"]) == {
         "search and selection",
         "training",
         "random_cell",
         "residual_network",
         "export",
     }
-    assert all(seconds > 0 for seconds in content["seconds"].values())
+    predicted = [*content["seconds"].values(), *content["training_seconds"].values()]
+    assert all(seconds > 0 for seconds in predicted)
 
 
 def test_what_the_caller_sets_stays(found):
@@ -105,28 +88,32 @@ def test_the_random_cell_is_as_wide_as_the_budget_allows_too(found):
 def test_rivals_and_files_are_there(found):
     assert [row.method for row in found.outcome.rows] == ["perturbation", "random_cell", "residual_network"]
     assert {"model.keras", "model.tflite", "model_int8.tflite"} <= {p.name for p in found.exported.iterdir()}
-    answers = found.trained.predict(IMAGES[:5])
+    answers = found.trained.predict(short.IMAGES[:5])
     assert answers.shape == (5, 10)
 
 
 def test_it_is_continued_without_a_new_plan(found, monkeypatch):
     monkeypatch.setattr(pace, "of_search", None)
     monkeypatch.setattr(pace, "of_training", None)
-    again = api.find((IMAGES, LABELS), budget=BUDGET, config=SHORT, workdir=found.trained.workdir)
+    again = api.find(
+        (short.IMAGES, short.LABELS), budget=short.BUDGET, config=short.CONFIG, workdir=found.trained.workdir
+    )
     assert again.plan == found.plan and again.trained.result == found.trained.result
     with pytest.raises(UserError, match="own_images.budget is '800'; allowed: '900, 50 ms'"):
-        api.find((IMAGES, LABELS), budget="800", config=SHORT, workdir=found.trained.workdir)
+        api.find(
+            (short.IMAGES, short.LABELS), budget="800", config=short.CONFIG, workdir=found.trained.workdir
+        )
 
 
 def test_a_limit_that_is_too_short_is_said_before_any_work(tmp_path):
     with pytest.raises(UserError, match="own_images.hours is 0.001; allowed: at least "):
-        api.find((IMAGES, LABELS), hours=0.001, config=SHORT, workdir=tmp_path / "short")
+        api.find((short.IMAGES, short.LABELS), hours=0.001, config=short.CONFIG, workdir=tmp_path / "short")
     assert not (tmp_path / "short").exists()
 
 
 def test_a_budget_that_nothing_keeps_to_is_said_before_any_work(tmp_path):
     with pytest.raises(UserError, match=r"selection.max_parameters is 10; allowed: at least \d+"):
-        api.find((IMAGES, LABELS), budget="10", config=SHORT, workdir=tmp_path / "small")
+        api.find((short.IMAGES, short.LABELS), budget="10", config=short.CONFIG, workdir=tmp_path / "small")
     assert not (tmp_path / "small").exists()
 
 
@@ -136,8 +123,8 @@ def test_a_limit_is_kept_to_where_all_takes_longer_than_predicted(tmp_path, monk
     monkeypatch.setattr(pace, "of_search", lambda session: pace.Pace(0.0, 1e-6))
     monkeypatch.setattr(pace, "of_training", lambda session, genotype: pace.Pace(next(predicted), 0.1))
     begun = time.monotonic()
-    config = {**SHORT, "search": {**SHORT["search"], "epochs": 2}}
-    found = api.find((IMAGES, LABELS), hours=0.05, config=config, workdir=tmp_path)
+    config = {**short.CONFIG, "search": {**short.CONFIG["search"], "epochs": 2}}
+    found = api.find((short.IMAGES, short.LABELS), hours=0.05, config=config, workdir=tmp_path)
     assert time.monotonic() - begun < 180
     searched = json.loads((tmp_path / "search" / "result.json").read_text())
     assert searched["last_epoch"]["finished_epoch"] == 0  # of two: its share of the time was over
@@ -167,7 +154,7 @@ def test_streamed_images_are_planned_and_keep_their_side(tmp_path, monkeypatch, 
         (tmp_path / "images" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         pixels = draw.integers(0, 256, (20 + i % 2, 12, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / "ab"[i % 2] / f"{i}.png")
-    values = {f"{s}.{n}": v for s, f in SHORT.items() if s != "space" for n, v in f.items()}
+    values = {f"{s}.{n}": v for s, f in short.CONFIG.items() if s != "space" for n, v in f.items()}
     values |= {"space": "custom", "data.path": str(tmp_path / "images"), "data.stream": True}
     config = find.with_side(plan.with_fields(files.load("own_images"), values), values)
     assert config.data.image_size == 12

@@ -98,3 +98,22 @@ def test_a_flag_that_contradicts_the_plan_is_refused(tmp_path):
     assert plan_lib.read(str(tmp_path), asked) == plan  # the config file's own
     with pytest.raises(UserError, match="training.epochs is 7; allowed: 9, with which .*plan.json was made"):
         plan_lib.read(str(tmp_path), asked, ["training.epochs"])
+
+
+def test_a_training_by_itself_is_as_the_plan_says(tmp_path):
+    config, name = tiny.config(), plan_lib.METHOD
+    assert plan_lib.trained_as(str(tmp_path), config, [], name) is config
+    settings = {"training.epochs": 7, "training.channels": 5, "training.stem": "pooled"}
+    plan = Plan(settings, RIVALS, {"search": 1.5}, "", 0.0)
+    plan.write(str(tmp_path))
+    assert plan_lib.trained_as(str(tmp_path), config, [], name) is config  # not known yet
+    dataclasses.replace(plan, training={"training.epochs": 9, "training.channels": 8}).write(str(tmp_path))
+
+    def length_and_width(*arguments) -> tuple[int, int]:
+        found = plan_lib.trained_as(str(tmp_path), config, *arguments).training
+        assert found.stem == "pooled"
+        return found.epochs, found.channels
+
+    assert length_and_width([], name) == (9, 8)
+    assert length_and_width(["training.epochs"], name) == (config.training.epochs, 8)
+    assert length_and_width([], "smaller") == (9, 5)  # as its selection counted it

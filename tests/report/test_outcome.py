@@ -7,7 +7,8 @@ import pytest
 from tests.report import made
 from tf_darts.nas_bench.nas_bench_201 import NasBench201
 from tf_darts.plots.table import NetworkRow
-from tf_darts.report import outcome, workdir_contents, workdir_page
+from tf_darts.report import comparison_page, outcome, workdir_contents, workdir_page
+from tf_darts.study.collect import TRAINED
 
 
 def result(correct, images):
@@ -137,6 +138,15 @@ def test_the_last_line_says_which_network_to_take(tmp_path, correct, epochs, bes
         assert any(f"perturbation's network is {sentence}" in line for line in said), said
     assert said[-1].startswith(last)
     assert any("cut short: it had 3 of the 10" in line for line in said) == (epochs[1] == 3)
+
+
+def test_a_residual_network_is_in_the_comparison_of_work_directories(tmp_path):
+    record, _ = with_rivals(tmp_path / "one", (180, 180, 100, 150))
+    first, *_, last = comparison_page.rows_of(record, "darts")
+    assert first["selection"] == "magnitude"  # the baseline
+    assert (last["selection"], last[TRAINED], last["genotype"]) == ("residual_network", 75.0, None)
+    page = comparison_page.make([record], None, tmp_path / "page.html")
+    assert "darts/residual_network" in page
 
 
 def test_rivals_are_compared_only_where_they_are_trained_and_asked_for(tmp_path):

@@ -1,6 +1,7 @@
 """Rivals of what was found: what they are trained on, that they resume, and what stays without time."""
 
 import functools
+import itertools
 import json
 import shutil
 import types
@@ -19,6 +20,7 @@ from tf_darts.models.residual_network import ResidualNetwork
 from tf_darts.report import outcome, spent, workdir_contents
 from tf_darts.runtime import strategy
 from tf_darts.training import trained_network
+from tf_darts.training.deadline import Deadline
 from tf_darts.whole_way import rivals
 from tf_darts.workdir import seconds
 from tf_darts.workdir.checkpoints import Checkpoints
@@ -159,14 +161,16 @@ def test_a_killed_rival_continues_with_the_same_bits_and_its_own_epochs(compared
 
 def test_without_time_rivals_are_left_out(fresh):
     workdir, train = fresh
-    assert train(stop=lambda: True) == [f"{r} is left out: there was no time for it." for r in rivals.RIVALS]
+    assert train(end=0.0) == [f"{r} is left out: there was no time for it." for r in rivals.RIVALS]
     assert not (workdir / "selection" / "random_cell").exists() and said_of(workdir) == []
 
 
-def test_a_rival_that_was_cut_short_is_said_to_be(fresh):
+def test_a_rival_that_was_cut_short_is_said_to_be(fresh, monkeypatch):
     workdir, train = fresh
-    asked = iter([False, False, False, True])  # before it, and after each epoch
-    assert train(["residual_network"], stop=lambda: next(asked)) == []
+    clock = itertools.count()  # asked at the start, and as each epoch begins and ends
+    with monkeypatch.context() as patch:
+        patch.setattr(rivals, "Deadline", lambda end: Deadline(6, lambda: next(clock)))
+        assert train(["residual_network"]) == []
     assert train(["random_cell"], epochs_limit=1) == []
     said = said_of(workdir)
     assert f"residual_network was cut short: it had 3 of the {DUE} epochs it was due." in said
@@ -191,6 +195,9 @@ def test_nothing_is_compared_with_what_is_not_trained(compared):
         rivals.train(trained.run.session, str(trained.workdir), "magnitude")
     with pytest.raises(UserError, match="rivals: .*resnet.*; allowed: some of random_cell, residual_network"):
         api.compare(trained, ["resnet"])
+    for hours in (-1, float("nan"), "2"):
+        with pytest.raises(UserError, match="hours: .*; allowed: a number of hours, or 0"):
+            api.compare(trained, hours=hours)
 
 
 def test_a_network_of_fewer_parameters_than_any_has_no_residual_rival(monkeypatch, compared):

@@ -61,6 +61,8 @@ def program() -> None:
         name, genotype = _NAME.value, genotype_file.read(given, space)
     with quiet_start():
         from tf_darts import stages
+        from tf_darts.own_images import plan
+    config = plan.trained_as(workdir, config, shared_flags.given_fields(), name)
     if _GENOTYPE.value is None:
         genotype = stages.selected(workdir, config, space)
     # A table that is gone by now is not missed: the package's says the same here.

@@ -29,19 +29,18 @@ from tf_darts.nas_bench import nas_bench_201
 from tf_darts.nas_bench.nas_bench_201 import RESNET
 from tf_darts.own_images import pace, rules
 from tf_darts.own_images import plan as plan_lib
-from tf_darts.own_images.deadline import Deadline
 from tf_darts.own_images.pace import Pace
-from tf_darts.own_images.plan import Plan
+from tf_darts.own_images.plan import METHOD, Plan
 from tf_darts.own_images.rules import Facts
 from tf_darts.runtime import progress
 from tf_darts.session import Session
 from tf_darts.spaces import Space
 from tf_darts.training import trained_network
+from tf_darts.training.deadline import Deadline
 from tf_darts.whole_way import rivals, whole_run
 from tf_darts.whole_way.whole_run import WholeRun
 from tf_darts.workdir import seconds
 
-METHOD = "perturbation"
 Given = Collection[str]
 """Names of fields that the user has set: no rule changes them."""
 
@@ -101,7 +100,7 @@ def run(session: Session, workdir: str, given: Given = ()) -> OwnRun:
     _warn(_contradictions(session, workdir))
     left = rivals.train(
         *(session, workdir, METHOD, plan.rivals),
-        stop=lambda: time.monotonic() > end,
+        end=end,
         drawing=selecting,
         sized=lambda rival, cell: _as_wide(rival, cell, plan, given),
     )
@@ -115,6 +114,8 @@ def run(session: Session, workdir: str, given: Given = ()) -> OwnRun:
         trained = trained_network.read(workdir, METHOD, session.config)
         build.export(trained, session.data, exported, say=progress.tell)
     outcome = whole_run.conclude(session, workdir, {METHOD: genotype}, table, left)
+    took, predicted = progress.duration(time.monotonic() - begun), progress.duration(plan.total)
+    _tell("plan", [f"It took {took}. Before the search, {predicted} was predicted."])
     return OwnRun(session, genotype, plan, outcome, exported)
 
 
@@ -228,7 +229,7 @@ def _widened(
         epochs, rivals = wanted if fixed else min(plan_lib.FEWEST, wanted), ()
     picked = {"training.channels": config.training.channels} | rules.length(epochs, given)
     seconds = {"search and selection": used, **seconds_of(epochs, rivals)}
-    changed = dataclasses.replace(plan, training=picked, rivals=rivals, seconds=seconds)
+    changed = dataclasses.replace(plan, training=picked, rivals=rivals, training_seconds=seconds)
     return changed, [rules.said_of_network(config.training.channels, epochs)]
 
 

@@ -23,6 +23,7 @@ from tf_darts.spaces import Space
 from tf_darts.workdir.records import read_json, write_json
 
 NAME = "plan.json"
+METHOD = "perturbation"  # the selection and the training of what is found
 MARGIN = 0.9  # of a time limit is planned: a machine is not as fast all the time
 FEWEST = 10  # epochs of training that are worth their name
 AT_MOST = 2.0  # times the epochs of the rules that a time limit may add
@@ -38,10 +39,12 @@ class Plan:
     Attributes:
       settings: fields by their whole names, in the place of what the config says, for search and selection.
       rivals: those for which there is time.
-      seconds: predicted wall-clock seconds by stage.
+      seconds: predicted wall-clock seconds by stage, before the search.
       budget: as the user gave it.
       hours: as the user gave them; 0: no limit.
       training: more of them, for the training of the network that was selected; empty before that.
+      training_seconds: predicted seconds once that network was timed, and what there was before; empty before
+        that.
     """
 
     settings: dict[str, Any]
@@ -50,10 +53,11 @@ class Plan:
     budget: str
     hours: float
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
+    training_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def total(self) -> float:
-        """Predicted wall-clock seconds in all."""
+        """Predicted wall-clock seconds in all, before the search."""
         return sum(self.seconds.values())
 
     def of_search(self, config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -66,8 +70,9 @@ class Plan:
 
     def sentence(self) -> str:
         """Say how long it takes."""
-        stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in self.seconds.items())
-        text = f"It takes about {duration(self.total)} here: {stages}."
+        predicted = self.training_seconds or self.seconds
+        stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in predicted.items())
+        text = f"It takes about {duration(sum(predicted.values()))} here: {stages}."
         return text + (f" The limit is {duration(3600 * self.hours)}." if self.hours else "")
 
     def write(self, workdir: str) -> None:
@@ -94,11 +99,9 @@ def read(workdir: str, config: ml_collections.ConfigDict, given: Collection[str]
       UserError: the plan is of another budget or limit, or has another value of a field that is given.
     """
     path = pathlib.Path(workdir) / NAME
-    if not path.exists():
+    plan = _kept(path)
+    if plan is None:
         return None
-    content = read_json(path)
-    del content["schema_version"]
-    plan = Plan(**{**content, "rivals": tuple(content["rivals"])})
     fixed = {name: value for name, value in (plan.settings | plan.training).items() if name in given}
     fixed |= {"own_images.budget": plan.budget, "own_images.hours": plan.hours}
     for name, then in fixed.items():
@@ -108,6 +111,38 @@ def read(workdir: str, config: ml_collections.ConfigDict, given: Collection[str]
                 " another --workdir"
             )
     return plan
+
+
+def _kept(path: pathlib.Path) -> Plan | None:
+    """Return the plan in a file; None: there is no file."""
+    if not path.exists():
+        return None
+    content = read_json(path)
+    del content["schema_version"]
+    return Plan(**{**content, "rivals": tuple(content["rivals"])})
+
+
+def trained_as(
+    workdir: str, config: ml_collections.ConfigDict, given: Collection[str], name: str
+) -> ml_collections.ConfigDict:
+    """Return the config with which bin/train trains in a work directory that has a plan.
+
+    It is trained as long as the network that was found. Only that network gets its width, which would bring
+    others over their budget. Without a plan, or before the plan knows the network, nothing changes.
+
+    Args:
+      workdir: the work directory.
+      config: as the user gives it now, or as the search was started with it.
+      given: names of fields that the user has set now; they stay.
+      name: of the training.
+    """
+    plan = _kept(pathlib.Path(workdir) / NAME)
+    if plan is None or not plan.training:
+        return config
+    picked = plan.settings | plan.training
+    if name != METHOD:
+        picked["training.channels"] = plan.settings.get("training.channels", config.training.channels)
+    return with_fields(config, {field: value for field, value in picked.items() if field not in given})
 
 
 @dataclasses.dataclass(frozen=True)

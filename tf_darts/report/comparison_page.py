@@ -135,9 +135,13 @@ def _differing(records: Sequence[WorkdirContents], labels: Sequence[str]) -> Htm
 
 
 def rows_of(record: WorkdirContents, label: str) -> list[dict[str, Any]]:
-    """Return a row per genotype of a work directory, as `study.summary` takes them; accuracies in percent."""
+    """Return a row per network of a work directory, as `study.summary` takes them; accuracies in percent.
+
+    A network is that of a genotype, or a residual one that was trained beside it, whose genotype is None.
+    """
     rows = []
-    for name, genotype in record.genotypes.items():
+    others = dict.fromkeys(name for name in record.trainings if record.rival(name).get("network"))
+    for name, genotype in (record.genotypes | others).items():
         training = record.trainings.get(name)
         result = training.result if training else {}
         scores = record.true_scores(name)
@@ -277,6 +281,7 @@ def _genotypes(
 ) -> dict[str, Any]:
     """Return what was selected, as texts and, for the first few, pictures."""
     spaces = {str(record.workdir): record.space for record in records}
+    rows = [row for row in rows if row["genotype"] is not None]
     listed, drawn = [], []
     for row in rows:
         space, genotype = spaces[row["workdir"]], row["genotype"]

@@ -8,11 +8,12 @@ Each is a training as others are: `training/random_cell` and `training/residual_
 kill, exported and predicted with. A rival of a second network of a work directory has its name behind it.
 """
 
+import math
 import pathlib
+import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-import keras
 import ml_collections
 
 from tf_darts import config as config_lib
@@ -25,12 +26,8 @@ from tf_darts.registry import RANDOM_CELL, RESIDUAL_NETWORK, RIVALS
 from tf_darts.report import spent, workdir_contents
 from tf_darts.report.workdir_contents import WorkdirContents
 from tf_darts.session import Session
+from tf_darts.training.deadline import Deadline
 from tf_darts.workdir.records import read_config
-
-
-def never() -> bool:
-    """Return that there is time left."""
-    return False
 
 
 def as_it_is(session: Session, genotype: Genotype) -> Session:
@@ -44,7 +41,7 @@ def train(
     found: str,
     names: Collection[str] = RIVALS,
     epochs_limit: int | None = None,
-    stop: Callable[[], bool] = never,
+    end: float = math.inf,
     drawing: Session | None = None,
     sized: Callable[[Session, Genotype], Session] = as_it_is,
 ) -> list[str]:
@@ -58,8 +55,8 @@ def train(
       found: the name of its training, which has finished.
       names: of the rivals, some of `RIVALS`.
       epochs_limit: most epochs of one rival; None: as many as it is due.
-      stop: asked before each rival and after each of its epochs whether there is no time left; a rival that
-        has not begun by then is left out, one that has ends after the epoch.
+      end: when they have to be over, as `time.monotonic` tells it; a rival that has not begun by then is left
+        out, one that has ends after the last epoch for which there is time.
       drawing: the session of the selection, where the found network was given another size afterwards.
       sized: returns the session in which the random cell is trained, given its selection's and the cell.
 
@@ -76,7 +73,8 @@ def train(
     said = []
     for rival in (name for name in RIVALS if name in names):
         name = folder_name(workdir, rival, found)
-        if stop() and not (pathlib.Path(workdir) / "training" / name / "result.json").exists():
+        finished = (pathlib.Path(workdir) / "training" / name / "result.json").exists()
+        if time.monotonic() > end and not finished:
             said.append(f"{rival} is left out: there was no time for it.")
             continue
         drawn_in = drawing or session if rival == RANDOM_CELL else session
@@ -91,7 +89,7 @@ def train(
         about = {"of": found, "due_epochs": epochs, **about}
         epochs = _begun(workdir, name, about) or min(epochs, epochs_limit or epochs)
         trained = trained.with_config(_shortened(trained.config, epochs), trained.space)
-        stages.train(trained, workdir, name, genotype, [_Stopping(stop)], about)
+        stages.train(trained, workdir, name, genotype, [Deadline(end)], about)
     return said
 
 
@@ -157,15 +155,3 @@ def _shortened(config: ml_collections.ConfigDict, epochs: int) -> ml_collections
     copied.training.epochs = epochs
     copied.training.warmup_epochs = min(copied.training.warmup_epochs, epochs - 1)
     return config_lib.validate(copied)
-
-
-class _Stopping(keras.callbacks.Callback):
-    """Ends a training after an epoch at whose end there is no time left."""
-
-    def __init__(self, stop: Callable[[], bool]):
-        super().__init__()
-        self._stop = stop
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if self._stop():
-            self.model.stop_training = True

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from tf_darts.own_images.deadline import Deadline
+from tf_darts.training.deadline import Deadline
 
 
 @pytest.mark.parametrize(("end", "epochs"), [(100.0, 10), (99.0, 9), (15.0, 1), (5.0, 1)])
