@@ -36,7 +36,11 @@ std::vector<Candidate> candidates(int channels, int height, int width, int strid
                                  {Kind::CONVOLUTION, 3, 1, 2}, {Kind::CONVOLUTION, 5, 1, 2},
                                  {Kind::CONVOLUTION, 7, 1, 3}, {Kind::CONVOLUTION, 3, 2, 1},
                                  {Kind::CONVOLUTION, 5, 2, 1}};
-  if (stride == 1) made.push_back({Kind::SKIP, 0, 0, 0});
+  if (stride == 1) {
+    made.push_back({Kind::SKIP, 0, 0, 0});
+    made.push_back({Kind::DENSE, 1, 1, 1});
+    made.push_back({Kind::DENSE, 3, 1, 1});
+  }
   if (stride == 2 && height % 2 == 0 && width % 2 == 0 && channels % (2 * LANES) == 0)
     made.push_back({Kind::FACTORIZED_REDUCTION, 0, 0, 1});
   return made;
@@ -64,16 +68,15 @@ bool run(const Edge& edge) {
       pooled.push_back(found);
     }
     for (int i = 0; i < candidate.units(); ++i) {
-      const bool factorized = candidate.kind == Kind::FACTORIZED_REDUCTION;
-      const size_t first = factorized ? channels * channels / 2 : candidate.size * candidate.size * channels;
-      const size_t second = factorized ? channels * channels / 2 : channels * channels;
-      for (size_t size : {first, second}) {
-        kernels.push_back(own(size));
-        dkernels.push_back(own(size));
-      }
       z.push_back(own(out));
       z_read.push_back(z.back());
     }
+  }
+  for (const auto& shape : edge.kernel_shapes()) {
+    size_t size = 1;
+    for (int64_t side : shape) size *= side;
+    kernels.push_back(own(size));
+    dkernels.push_back(own(size));
   }
   for (int i = 0; i < edge.norms(); ++i) {
     means.push_back(own(channels));

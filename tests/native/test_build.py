@@ -1,10 +1,12 @@
 """Building and choosing the kernels: what is said where there are none, and what then computes."""
 
+import dataclasses
 import subprocess
 
 import pytest
 
 from tf_darts import spaces
+from tf_darts.config import files
 from tf_darts.errors import UserError
 from tf_darts.models.supernet import Supernet
 from tf_darts.native import build, choice, library
@@ -115,7 +117,7 @@ def test_a_file_that_cannot_be_loaded_is_no_kernel(cache, tmp_path, monkeypatch)
     [
         (8, "float32", True, "8 channels, not a multiple of 16"),
         (16, "bfloat16", True, "they compute float32, not bfloat16"),
-        (16, "float32", False, "no operation that they know"),
+        (16, "float32", False, "no convolution that they know"),
     ],
 )
 def test_what_native_kernels_do_not_suit(channels, activations, convolves, reason):
@@ -129,6 +131,12 @@ def test_what_native_kernels_do_not_suit(channels, activations, convolves, reaso
 
 def test_a_supernet_is_tensorflows_unless_asked_for():
     assert Supernet(spaces.get("s2"), 16, 1, 4).kernels == choice.TENSORFLOW
-    # NAS-Bench-201 has nothing but dense convolutions.
-    with choice.wanted("native"), pytest.raises(UserError, match="separable or dilated"):
-        Supernet(spaces.get("nas_bench_201"), 16, 1, 4)
+    space = spaces.get("nas_bench_201")
+    space = dataclasses.replace(space, candidates={"normal": (("skip_connect", "avg_pool_3x3"),) * 6})
+    with choice.wanted("native"), pytest.raises(UserError, match="no convolution that they know"):
+        Supernet(space, 16, 1, 4)
+
+
+def test_the_quickstart_has_the_same_figures_with_or_without_a_compiler():
+    # What README prints comes from TensorFlow's kernels.
+    assert files.load("quickstart").search.channels % choice.CHANNELS

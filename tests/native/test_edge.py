@@ -12,6 +12,7 @@ from tf_darts.native import choice, edge, library
 POOLS = ("max_pool_3x3", "avg_pool_3x3")
 CONVOLUTIONS = ("sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "dil_conv_3x3", "dil_conv_5x5")
 DARTS = (*POOLS, "skip_connect", *CONVOLUTIONS)
+NAS_BENCH_201 = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 BATCH_NORM_AFTER = frozenset(POOLS)
 
 
@@ -95,12 +96,50 @@ def test_operations_that_the_kernels_do_not_know_are_added(names):
     assert_agree(computed(native, (2, 8, 8, 16), 1), computed(plain, (2, 8, 8, 16), 1))
 
 
-@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (3, 8, 8, 32),
+        (2, 16, 16, 16),
+        (1, 7, 5, 48),
+        (2, 2, 1, 64),
+        (3, 1, 1, 16),
+        (1, 33, 17, 16),
+        (2, 4, 80, 16),
+    ],
+)
+def test_dense_convolutions_agree_with_tensorflow(shape):
+    plain, native = edges(NAS_BENCH_201, shape[-1], 1, batch_norm_after=frozenset())
+    assert [n and n.candidate.kind for n in native.native] == [None, "skip", "dense", "dense", "average_pool"]
+    assert_agree(computed(native, shape, 1), computed(plain, shape, 1))
+
+
+def test_dense_convolutions_of_stride_2_are_tensorflows():
+    plain, native = edges(("nor_conv_3x3", "sep_conv_3x3"), 16, 2)
+    assert native.native[0] is None and native.native[1] is not None
+    assert_agree(computed(native, (2, 8, 8, 16), 2), computed(plain, (2, 8, 8, 16), 2))
+
+
+@pytest.mark.parametrize("name", [*CONVOLUTIONS, "nor_conv_1x1", "nor_conv_3x3"])
 def test_a_decided_edge_agrees(name):
-    plain, native = edges(DARTS, 16, 1)
-    closed = [i for i, other in enumerate(DARTS) if other != name]
+    names = (*DARTS, "nor_conv_1x1", "nor_conv_3x3")
+    plain, native = edges(names, 16, 1)
+    closed = [i for i, other in enumerate(names) if other != name]
     expected = computed(plain, (2, 8, 8, 16), 1, closed)
     assert_agree(computed(native, (2, 8, 8, 16), 1, closed), expected)
+
+
+@pytest.mark.parametrize(("names", "after"), [(DARTS, BATCH_NORM_AFTER), (NAS_BENCH_201, frozenset())])
+def test_a_decided_edge_has_the_bits_of_a_masked_one(names, after):
+    _, native = edges(names, 16, 1, batch_norm_after=after)
+    x = normal([2, 8, 8, 16], 1)
+    for i, name in enumerate(names):
+        if name == "none":
+            continue
+        masked = [tf.fill([16], float(i == j)) for j in range(len(names))]
+        alone = [weight if i == j else None for j, weight in enumerate(masked)]
+        y = [native(x, mixing_weights=weights, training=True).numpy() for weights in (masked, alone)]
+        np.testing.assert_array_equal(y[1], y[0], err_msg=name)
 
 
 def test_poolings_without_batch_norm_agree():
@@ -109,11 +148,11 @@ def test_poolings_without_batch_norm_agree():
 
 
 def test_a_small_variance_beside_a_large_mean_keeps_its_digits():
-    names = ("avg_pool_3x3", "sep_conv_3x3")
+    names = ("avg_pool_3x3", "sep_conv_3x3", "nor_conv_3x3")
     shape, found = (4, 8, 8, 16), []
     x = 300.0 + normal(shape, 1)
     for made in edges(names, 16, 1):
-        ones = [tf.ones([16])] * 2
+        ones = [tf.ones([16])] * 3
         found.append(made(x, mixing_weights=ones, training=True))
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=2e-3)
     assert np.abs(found[0]).max() > 1
@@ -155,9 +194,10 @@ def test_passes_without_training_and_derivatives_of_gradients_are_tensorflows():
     np.testing.assert_array_equal(second(native), second(plain))
 
 
-def test_kernel_gradients_can_be_left_out():
-    _, native = edges(DARTS, 16, 1)
-    x, weights = normal([2, 8, 8, 16], 1), [tf.fill([16], 0.2)] * len(DARTS)
+@pytest.mark.parametrize("names", [DARTS, NAS_BENCH_201])
+def test_kernel_gradients_can_be_left_out(names):
+    _, native = edges(names, 16, 1)
+    x, weights = normal([2, 8, 8, 16], 1), [tf.fill([16], 0.2)] * len(names)
 
     def gradients(also):
         with tf.GradientTape() as tape:
@@ -196,6 +236,9 @@ def test_what_does_not_fit_is_an_error_not_a_crash():
         {"candidate": edge.Candidate("convolution", 1, 9, 1)},
         {"candidate": edge.Candidate("factorized_reduction", 1)},
         {"candidate": edge.Candidate("skip", 1)},
+        {"candidate": edge.Candidate("dense", 1, 5), "kernels": [normal([5, 5, 16, 16], 2)]},
+        {"candidate": edge.Candidate("dense", 1, 3), "kernels": [normal([1, 1, 16, 16], 2)]},
+        {"candidate": edge.Candidate("dense", 2, 1), "kernels": [normal([1, 1, 16, 16], 2)] * 2},
     ]
     for changed in wrong:
         with pytest.raises(tf.errors.InvalidArgumentError, match="tf_darts"):

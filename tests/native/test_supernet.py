@@ -19,8 +19,8 @@ def there():
     kernels.or_skip()
 
 
-def made(name, kind, cells=3):
-    space = spaces.get(name)
+def made(name, kind, cells=None):
+    space, cells = spaces.get(name), cells or (1 if name == "nas_bench_201" else 3)
     with choice.wanted(kind):
         supernet = Supernet(space, 16, cells, 5, seed=2)
     assert supernet.kernels == kind
@@ -44,7 +44,13 @@ def step(supernet, architecture):
 
 
 @pytest.mark.parametrize(
-    "name", ["s3", pytest.param("s4", marks=pytest.mark.slow), pytest.param("darts", marks=pytest.mark.slow)]
+    "name",
+    [
+        "s3",
+        "nas_bench_201",
+        pytest.param("s4", marks=pytest.mark.slow),
+        pytest.param("darts", marks=pytest.mark.slow),
+    ],
 )
 def test_a_supernet_agrees_with_tensorflow(name):
     native, plain = (step(*made(name, kind)) for kind in (choice.NATIVE, choice.TENSORFLOW))
@@ -59,9 +65,11 @@ def test_a_step_has_the_same_bits_every_time():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("cell_type", ["normal", "reduce"])
-def test_a_probe_has_the_bits_of_a_masked_pass(cell_type):
-    supernet, architecture = made("s3", choice.NATIVE)
+@pytest.mark.parametrize(
+    ("name", "cell_type"), [("s3", "normal"), ("s3", "reduce"), ("nas_bench_201", "normal")]
+)
+def test_a_probe_has_the_bits_of_a_masked_pass(name, cell_type):
+    supernet, architecture = made(name, choice.NATIVE)
     edges = [i for i, edge in enumerate(supernet.space.edges) if edge.target == 3]
     mixing = architecture.mixing_weights()
     shared = shared_pass(supernet, cell_type, 3, IMAGES, mixing)
@@ -74,11 +82,17 @@ def test_a_probe_has_the_bits_of_a_masked_pass(cell_type):
             np.testing.assert_array_equal(probed, whole)
 
 
-def test_compacting_leaves_every_bit_of_the_logits():
-    supernet, architecture = made("s3", choice.NATIVE)
-    for edge in (0, 3, 5):
-        architecture.decide_operation("normal", edge, 1)
-    architecture.decide_operation("reduce", 1, 0)
+@pytest.mark.parametrize(
+    ("name", "decided"),
+    [
+        ("s3", [("normal", 0, 1), ("normal", 3, 1), ("normal", 5, 1), ("reduce", 1, 0)]),
+        ("nas_bench_201", [("normal", edge, edge % 5) for edge in range(5)]),
+    ],
+)
+def test_compacting_leaves_every_bit_of_the_logits(name, decided):
+    supernet, architecture = made(name, choice.NATIVE)
+    for cell_type, edge, operation in decided:
+        architecture.decide_operation(cell_type, edge, operation)
 
     def logits():
         return supernet(

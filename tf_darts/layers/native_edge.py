@@ -53,6 +53,11 @@ def native(operation: Operation, norm: BatchNorm | None) -> NativeOperation | No
             if o.channels % (2 * choice.CHANNELS) or o.conv_1.shape[-2] != o.channels:
                 return None
             return NativeOperation(Candidate("factorized_reduction", 1), [o.conv_1, o.conv_2], [o.norm])
+        case operations.ReluConvBN():
+            size = o.conv.shape[0]
+            if size not in edge.DENSE or o.stride != 1 or o.conv.shape[-2] != o.channels:
+                return None
+            return NativeOperation(Candidate("dense", 1, size), [o.conv], [o.norm])
         case operations.SeparableConv():
             size, dilation = o.depthwise_1.shape[0], 1
             kernels = [o.depthwise_1, o.pointwise_1, o.depthwise_2, o.pointwise_2]

@@ -40,7 +40,7 @@ def choose(channels: int, activations: str, convolves: bool) -> str:
     Args:
       channels: of the narrowest mixed edge; all others have a multiple of them.
       activations: type of what flows between layers.
-      convolves: whether its edges have an operation that the kernels know.
+      convolves: whether its edges have a convolution that the kernels know.
 
     Raises:
       UserError: native ones are wanted and cannot be had.
@@ -71,7 +71,7 @@ def _unsuited(channels: int, activations: str, convolves: bool) -> str | None:
     if channels % CHANNELS:
         return f"the narrowest edges have {channels} channels, not a multiple of {CHANNELS}"
     if not convolves:
-        return "the space has no operation that they know (separable or dilated convolutions)"
+        return "the space has no convolution that they know"
     return None
 
 

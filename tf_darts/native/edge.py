@@ -20,10 +20,13 @@ KINDS = {
     "average_pool": 2,
     "convolution": 3,
     "factorized_reduction": 4,
+    "dense": 5,
 }
 
 # Sizes and dilations of the depthwise convolutions that the kernels know.
 DEPTHWISE = ((3, 1), (5, 1), (7, 1), (3, 2), (5, 2))
+
+DENSE = (1, 3)  # sizes of convolutions over all channels, of stride 1, that they know
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Candidate:
     Attributes:
       kind: a name of KINDS.
       norms: how many batch norms it has: one for each unit of a convolution, none or one after a pooling.
-      size: of its depthwise kernels.
+      size: of its depthwise or dense kernels.
       dilation: of their pixels.
     """
 
@@ -46,6 +49,11 @@ class Candidate:
     def pools(self) -> bool:
         """Whether it is a pooling."""
         return self.kind in ("max_pool", "average_pool")
+
+    @property
+    def units(self) -> int:
+        """How many convolutions it has that a batch norm follows."""
+        return 0 if self.pools else self.norms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +109,8 @@ def units(
       x: float32 [B, H, W, C].
       candidates: the operations.
       stride: of the edge.
-      kernels: two for each unit: depthwise [k, k, C, 1] and 1x1 [1, 1, C, C], or both [1, 1, C, C/2] of a
-        factorized reduction.
+      kernels: of each unit: depthwise [k, k, C, 1] and 1x1 [1, 1, C, C], or both [1, 1, C, C/2] of a
+        factorized reduction, or the dense one [k, k, C, C].
       pooled: `pool_statistics` of each pooling that has a batch norm.
       running: running mean and variance of each batch norm, [C].
       epsilon: of the batch norms.
@@ -112,14 +120,13 @@ def units(
       What `weighted_sum` needs, and the moved running means and variances.
     """
     attributes, channels = _attributes(candidates, stride, epsilon, momentum), x.shape[-1]
-    number = len(kernels) // 2
     z, statistics, means, variances = library.operations().tf_darts_units(
         x=x,
         kernels=list(kernels),
         pooled=list(pooled),
         means=[mean for mean, _ in running],
         variances=[variance for _, variance in running],
-        unit_count=number,
+        unit_count=sum(candidate.units for candidate in candidates),
         **attributes,
     )
     for estimate in (*means, *variances):

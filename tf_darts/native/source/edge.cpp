@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "image.h"
+#include "winograd.h"
 
 namespace tf_darts {
 namespace {
@@ -47,7 +48,7 @@ struct Bordered {
 
 // What a thread works with; kept from call to call.
 struct Scratch {
-  Buffer source, spread, depthwise, gradient, relu_gradient, input_gradient, pooled, pooled_gradient;
+  Buffer source, spread, depthwise, gradient, relu_gradient, input_gradient, pooled, pooled_gradient, points;
 };
 
 Scratch& scratch() {
@@ -134,10 +135,17 @@ struct Unit {
   int size, dilation, stride;
   const float* kernels[2];
   std::vector<float> depthwise;  // [blocks][size][size][LANES]
+  std::vector<float> points;     // of a dense 3x3
   int norm;                      // its batch norm among those of the edge
+  int kernel;                    // its first kernel among those of the edge
 
-  int border() const { return kind == Kind::CONVOLUTION ? dilation * (size / 2) : 0; }
+  int border() const {
+    if (kind == Kind::CONVOLUTION) return dilation * (size / 2);
+    return by_points() ? WINOGRAD_BORDER : 0;
+  }
   int taps() const { return size * size; }
+  int kernel_count() const { return kind == Kind::DENSE ? 1 : 2; }
+  bool by_points() const { return kind == Kind::DENSE && size == 3; }
 };
 
 // A depthwise kernel [taps][channels] by blocks, [blocks][taps][LANES], the last tap first if turned.
@@ -150,26 +158,35 @@ std::vector<float> by_blocks(const float* kernel, int taps, int channels, bool t
   return made;
 }
 
+// The points of a dense kernel [3][3][channels][channels].
+std::vector<float> by_points(const float* kernel, int channels) {
+  std::vector<float> made(static_cast<size_t>(POINTS) * channels * channels);
+  winograd_kernel(kernel, channels, made.data());
+  return made;
+}
+
 // Units and first batch norms of the candidates.
 struct Layout {
   std::vector<std::vector<Unit>> chains;  // for each candidate
   std::vector<int> first_unit, first_norm;
 
   Layout(const Edge& edge, const std::vector<const float*>& kernels) {
-    int unit = 0, norm = 0;
+    int unit = 0, norm = 0, kernel = 0;
     for (const Candidate& candidate : edge.candidates) {
       first_unit.push_back(unit);
       first_norm.push_back(norm);
       chains.emplace_back();
       for (int i = 0; i < candidate.units(); ++i, ++unit) {
-        Unit made{candidate.kind, candidate.size, candidate.dilation, i == 0 ? edge.stride : 1, {}, {},
-                  norm + i};
+        Unit made{candidate.kind, candidate.size, candidate.dilation, i == 0 ? edge.stride : 1, {}, {}, {},
+                  norm + i,       kernel};
         if (!kernels.empty()) {
-          made.kernels[0] = kernels[2 * unit];
-          made.kernels[1] = kernels[2 * unit + 1];
+          for (int k = 0; k < made.kernel_count(); ++k) made.kernels[k] = kernels[kernel + k];
           if (made.kind == Kind::CONVOLUTION)
             made.depthwise = by_blocks(made.kernels[0], made.taps(), edge.channels, false);
+          else if (made.by_points())
+            made.points = by_points(made.kernels[0], edge.channels);
         }
+        kernel += made.kernel_count();
         chains.back().push_back(std::move(made));
       }
       norm += candidate.norms;
@@ -216,17 +233,25 @@ int strip_rows(int width, int channels) {
   return std::max<int>(1, std::min<int>(SUMMED, STRIP_BYTES / (channels * sizeof(float))) / width);
 }
 
-// Every second pixel of the source from (offset, offset): rows y0 .. y0 + rows, [blocks][rows][width].
-void subsample(const Bordered& source, int blocks, int offset, int y0, int rows, int width, float* out) {
+// Every stride-th pixel of the source from (offset, offset): rows y0 .. y0 + rows, [blocks][rows][width].
+void gather(const Bordered& source, int blocks, int stride, int offset, int y0, int rows, int width,
+            float* out) {
   for (int b = 0; b < blocks; ++b)
-    for (int y = y0; y < y0 + rows; ++y)
-      for (int x = 0; x < width; ++x, out += LANES)
-        store(out, load(source.pixels(b, 2 * y + offset) + (2 * x + offset) * LANES));
+    for (int y = y0; y < y0 + rows; ++y) {
+      const float* from = source.pixels(b, stride * y + offset) + offset * LANES;
+      for (int x = 0; x < width; ++x, from += stride * LANES, out += LANES) store(out, load(from));
+    }
 }
 
-// The depthwise convolution of rows y0 .. y0 + rows: out [blocks][rows][width].
-void unit_depthwise(const Unit& unit, const Bordered& source, int blocks, int y0, int rows, int width,
-                    float* out) {
+// Where the transformed tiles of an image lie.
+float* winograd_work(int channels) {
+  return scratch().points.get(static_cast<size_t>(2) * POINTS * WINOGRAD_TILES * channels);
+}
+
+// What the 1x1 of a unit takes, rows y0 .. y0 + rows: out [blocks][rows][width].
+void before_pointwise(const Unit& unit, const Bordered& source, int blocks, int y0, int rows, int width,
+                      float* out) {
+  if (unit.kind == Kind::DENSE) return gather(source, blocks, 1, 0, y0, rows, width, out);
   with_sizes(unit.size, unit.dilation, unit.stride,
              [&]<int SIZE, int DILATION, int STRIDE>(Sizes<SIZE, DILATION, STRIDE>) {
                for (int b = 0; b < blocks; ++b)
@@ -249,7 +274,7 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
       const int rows = std::min(strip, height - y);
       const size_t every_plane = static_cast<size_t>(rows) * width * LANES;
       for (int i = 0; i < 2; ++i) {
-        subsample(source, blocks, i, y, rows, width, every);
+        gather(source, blocks, 2, i, y, rows, width, every);
         pointwise<true>(every, every_plane, blocks, unit.kernels[i], channels / 2,
                         z + i * half * plane + static_cast<size_t>(y) * width * LANES, plane, half,
                         rows * width, moments.sums(i * half * LANES));
@@ -258,12 +283,19 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
     moments.count(height * width);
     return;
   }
+  if (unit.by_points()) {
+    winograd<true, false>(source.corner(0, 1), source.row(), source.plane(), blocks, unit.points.data(), z,
+                          height, width, winograd_work(channels), moments.sums());
+    moments.count(height * width);
+    return;
+  }
   const int strip = strip_rows(width, channels);
   float* out = scratch().depthwise.get(static_cast<size_t>(strip) * width * channels);
   for (int y = 0; y < height; y += strip) {
     const int rows = std::min(strip, height - y);
-    unit_depthwise(unit, source, blocks, y, rows, width, out);
-    pointwise<true>(out, static_cast<size_t>(rows) * width * LANES, blocks, unit.kernels[1], channels,
+    before_pointwise(unit, source, blocks, y, rows, width, out);
+    pointwise<true>(out, static_cast<size_t>(rows) * width * LANES, blocks,
+                    unit.kernels[unit.kernel_count() - 1], channels,
                     z + static_cast<size_t>(y) * width * LANES, plane, blocks, rows * width, moments.sums());
   }
   moments.count(height * width);
@@ -329,12 +361,16 @@ class Sources {
     pooled_ = scratch().pooled.get(pools * edge.out_pixels() * edge.channels);
   }
 
-  const std::vector<View>& of(int64_t image) {
+  // Args:
+  //   normalised: whether only those are wanted that a batch norm follows.
+  const std::vector<View>& of(int64_t image, bool normalised = false) {
     const int pixels = edge_.out_pixels(), channels = edge_.channels;
     float* pooled = pooled_;
     for (size_t m = 0; m < views_.size(); ++m) {
       const Candidate& candidate = edge_.candidates[m];
-      if (candidate.kind == Kind::SKIP) {
+      if (normalised && candidate.norms == 0) {
+        views_[m] = View{};
+      } else if (candidate.kind == Kind::SKIP) {
         views_[m] = outside(x_, image, pixels, channels);
       } else if (candidate.pools()) {
         pool_image(edge_, candidate.kind, x_ + image * edge_.in_pixels() * channels, pooled);
@@ -410,12 +446,21 @@ struct Chain {
 
   // Writes the gradient of an image, in blocks.
   void apply(View d, View source, int pixels, float* out) const {
-    for (size_t block = 0; block < a.size() / LANES; ++block) {
-      const Vector ka = load(&a[block * LANES]), kb = load(&b[block * LANES]), kc = load(&c[block * LANES]);
-      const float *from = d.data + block * d.plane, *at = source.data + block * source.plane;
-      for (int p = 0; p < pixels; ++p, from += d.step, at += source.step, out += LANES)
-        store(out, ka * load(from) + (kb * load(at) + kc));
+    for (size_t block = 0; block < a.size() / LANES; ++block, out += static_cast<size_t>(pixels) * LANES)
+      apply(d, source, block, pixels, out);
+  }
+
+  // The same of one block. Without a batch norm there is no source.
+  void apply(View d, View source, size_t block, int pixels, float* out) const {
+    const Vector ka = load(&a[block * LANES]), kb = load(&b[block * LANES]), kc = load(&c[block * LANES]);
+    const float* from = d.data + block * d.plane;
+    if (source.data == nullptr) {
+      for (int p = 0; p < pixels; ++p, from += d.step, out += LANES) store(out, ka * load(from));
+      return;
     }
+    const float* at = source.data + block * source.plane;
+    for (int p = 0; p < pixels; ++p, from += d.step, at += source.step, out += LANES)
+      store(out, ka * load(from) + (kb * load(at) + kc));
   }
 };
 
@@ -446,26 +491,35 @@ void add_products(View d, View source, const float* mean, int channels, int pixe
 // A unit's kernels as its gradient reads them, and their gradients as they add up.
 struct UnitGradient {
   const Unit& unit;
-  std::vector<float> turned;      // the depthwise kernel turned round, in blocks
+  std::vector<float> turned;      // the depthwise kernel turned round, in blocks, or the dense one's points
   std::vector<float> transposed;  // the 1x1, or one after the other the two of a factorized reduction
-  std::vector<float> ddepthwise;  // in blocks
+  std::vector<float> added;       // the gradient of the depthwise kernel in blocks, or that of the points
   float* dkernels[2];             // where they go; nullptr: not wanted
 
   UnitGradient(const Unit& unit, int channels, float* first, float* second)
       : unit(unit), dkernels{first, second} {
-    if (unit.kind == Kind::FACTORIZED_REDUCTION) {
-      for (const float* kernel : unit.kernels) transpose(kernel, channels, channels / 2);
-    } else {
-      turned = by_blocks(unit.kernels[0], unit.taps(), channels, true);
-      transpose(unit.kernels[1], channels, channels);
+    const int last = unit.kernel_count() - 1;
+    switch (unit.kind) {
+      case Kind::FACTORIZED_REDUCTION:
+        for (const float* kernel : unit.kernels) transpose(kernel, channels, channels / 2);
+        break;
+      case Kind::CONVOLUTION:
+        turned = by_blocks(unit.kernels[0], unit.taps(), channels, true);
+        [[fallthrough]];
+      default:
+        transposed.reserve(static_cast<size_t>(unit.by_points() ? unit.taps() : 1) * channels * channels);
+        // Of a dense 3x3 all nine, the last one first.
+        for (int t = unit.by_points() ? unit.taps() : 1; t-- > 0;)
+          transpose(unit.kernels[last] + static_cast<size_t>(t) * channels * channels, channels, channels);
+        if (unit.by_points()) turned = by_points(transposed.data(), channels);
     }
     if (first == nullptr) return;
     if (unit.kind == Kind::FACTORIZED_REDUCTION) {
       for (float* d : dkernels) std::fill_n(d, static_cast<size_t>(channels) * channels / 2, 0.0f);
-    } else {
-      ddepthwise.resize(unit.depthwise.size());
-      std::fill_n(second, static_cast<size_t>(channels) * channels, 0.0f);
+      return;
     }
+    added.resize(unit.by_points() ? unit.points.size() : unit.depthwise.size());
+    if (!unit.by_points()) std::fill_n(dkernels[last], static_cast<size_t>(channels) * channels, 0.0f);
   }
 
   // Adds an image's part of the kernels' gradients, and writes (or adds) the gradient with respect to the
@@ -479,6 +533,7 @@ struct UnitGradient {
   //   dsource: in blocks.
   void image(const Chain& chain, View d, View z, const Bordered& source, int channels, int height, int width,
              const Bordered& spread, bool add, float* dsource) {
+    if (unit.by_points()) return points_image(chain, d, z, source, channels, spread, add, dsource);
     const bool factorized = unit.kind == Kind::FACTORIZED_REDUCTION;
     const size_t floats = static_cast<size_t>(source.height) * source.width * channels;
     if (factorized && !add) std::fill_n(dsource, floats, 0.0f);
@@ -490,39 +545,73 @@ struct UnitGradient {
       if (factorized)
         factorized_rows(source, dz, channels, y, rows, width, dsource);
       else
-        convolution_rows(source, dz, channels, y, rows, width, spread);
+        convolution_rows(source, dz, channels, y, rows, width, spread, add, dsource);
     }
-    if (!factorized) depthwise_image(source, channels / LANES, height, width, spread, add, dsource);
+    if (unit.kind == Kind::CONVOLUTION) depthwise_image(source, channels / LANES, height, width, spread, add, dsource);
   }
 
-  // Brings the depthwise kernel's gradient into TensorFlow's order.
+  // Brings gradients that were added up in another form into TensorFlow's.
   void finish(int channels) {
-    if (ddepthwise.empty()) return;
+    if (added.empty()) return;
+    if (unit.by_points()) return winograd_kernel_gradient(added.data(), channels, dkernels[0]);
     const int taps = unit.taps();
     for (int b = 0; b < channels / LANES; ++b)
       for (int t = 0; t < taps; ++t)
-        std::copy_n(&ddepthwise[(static_cast<size_t>(b) * taps + t) * LANES], LANES,
+        std::copy_n(&added[(static_cast<size_t>(b) * taps + t) * LANES], LANES,
                     dkernels[0] + static_cast<size_t>(t) * channels + b * LANES);
   }
 
  private:
+  // Appends a kernel [rows][columns] by its columns.
   void transpose(const float* kernel, int rows, int columns) {
+    const size_t start = transposed.size();
+    transposed.resize(start + static_cast<size_t>(rows) * columns);
+    float* to = &transposed[start];
     for (int j = 0; j < columns; ++j)
-      for (int i = 0; i < rows; ++i) transposed.push_back(kernel[static_cast<size_t>(i) * columns + j]);
+      for (int i = 0; i < rows; ++i) *to++ = kernel[static_cast<size_t>(i) * columns + j];
+  }
+
+  // A whole image of a dense 3x3.
+  void points_image(const Chain& chain, View d, View z, const Bordered& source, int channels,
+                    const Bordered& spread, bool add, float* dsource) {
+    const int blocks = channels / LANES, height = source.height, width = source.width;
+    for (int b = 0; b < blocks; ++b)
+      for (int y = 0; y < height; ++y)
+        chain.apply(d.from(y * width), z.from(y * width), b, width, spread.pixels(b, y));
+    float* work = winograd_work(channels);
+    if (dkernels[0] != nullptr)
+      winograd_gradient(source.corner(0, 1), spread.pixels(0, 0), source.row(), source.plane(), blocks,
+                        added.data(), height, width, work);
+    const float* from = spread.corner(0, 1);
+    if (add)
+      winograd<false, true>(from, spread.row(), spread.plane(), blocks, turned.data(), dsource, height, width,
+                            work);
+    else
+      winograd<false, false>(from, spread.row(), spread.plane(), blocks, turned.data(), dsource, height,
+                             width, work);
   }
 
   // Rows y0 .. y0 + rows of dz [blocks][rows][width]: the 1x1's gradient, and what goes on to the depthwise
-  // convolution.
+  // convolution, or of a dense 1x1 to dsource.
   void convolution_rows(const Bordered& source, const float* dz, int channels, int y0, int rows, int width,
-                        const Bordered& spread) {
+                        const Bordered& spread, bool add, float* dsource) {
     const int blocks = channels / LANES, pixels = rows * width;
     const size_t plane = static_cast<size_t>(pixels) * LANES;
     float* between = scratch().depthwise.get(plane * blocks);
     if (dkernels[0] != nullptr) {
-      unit_depthwise(unit, source, blocks, y0, rows, width, between);
-      pointwise_gradient(between, plane, blocks, dz, plane, blocks, dkernels[1], channels, pixels);
+      before_pointwise(unit, source, blocks, y0, rows, width, between);
+      pointwise_gradient(between, plane, blocks, dz, plane, blocks, dkernels[unit.kernel_count() - 1],
+                         channels, pixels);
     }
     pointwise<false>(dz, plane, blocks, transposed.data(), channels, between, plane, blocks, pixels);
+    if (unit.kind == Kind::DENSE) {
+      for (int b = 0; b < blocks; ++b) {
+        float* to = dsource + (static_cast<size_t>(b) * source.height + y0) * width * LANES;
+        for (int p = 0; p < pixels; ++p, between += LANES, to += LANES)
+          store(to, add ? load(to) + load(between) : load(between));
+      }
+      return;
+    }
     for (int b = 0; b < blocks; ++b)
       for (int y = y0; y < y0 + rows; ++y) {
         float* to = spread.pixels(b, y * unit.stride);
@@ -540,7 +629,7 @@ struct UnitGradient {
                    if (dkernels[0] != nullptr)
                      depthwise_gradient<SIZE, DILATION, STRIDE>(source.corner(b, unit.border()), source.row(),
                                                                 spread.pixels(b, 0), spread.row(),
-                                                                &ddepthwise[kernel], height, width);
+                                                                &added[kernel], height, width);
                    const float* from = spread.corner(b, unit.border());
                    if (add)
                      depthwise<SIZE, DILATION, 1, true>(from, spread.row(), &turned[kernel], dsource,
@@ -562,7 +651,7 @@ struct UnitGradient {
       const float* half = dz + i * (blocks / 2) * plane;
       float* between = scratch().depthwise.get(plane * blocks);
       if (dkernels[i] != nullptr) {
-        subsample(source, blocks, i, y0, rows, width, between);
+        gather(source, blocks, 2, i, y0, rows, width, between);
         pointwise_gradient(between, plane, blocks, half, plane, blocks / 2, dkernels[i], channels / 2,
                            pixels);
       }
@@ -700,6 +789,28 @@ int Edge::pooled_norms() const {
   return sum;
 }
 
+std::vector<std::vector<int64_t>> Edge::kernel_shapes() const {
+  std::vector<std::vector<int64_t>> made;
+  const int64_t c = channels;
+  for (const Candidate& candidate : candidates) {
+    const int64_t size = candidate.size;
+    for (int i = 0; i < candidate.units(); ++i) {
+      switch (candidate.kind) {
+        case Kind::FACTORIZED_REDUCTION:
+          made.insert(made.end(), 2, {1, 1, c, c / 2});
+          break;
+        case Kind::DENSE:
+          made.push_back({size, size, c, c});
+          break;
+        default:
+          made.push_back({size, size, c, 1});
+          made.push_back({1, 1, c, c});
+      }
+    }
+  }
+  return made;
+}
+
 std::string Edge::refusal() const {
   if (candidates.empty()) return "an edge has no candidates";
   if (channels % LANES != 0 || channels == 0) return "channels are no multiple of " + std::to_string(LANES);
@@ -725,6 +836,10 @@ std::string Edge::refusal() const {
         if (height % 2 != 0 || width % 2 != 0) return "a factorized reduction needs even height and width";
         if (channels % (2 * LANES) != 0)
           return "half the channels are no multiple of " + std::to_string(LANES);
+        break;
+      case Kind::DENSE:
+        if (candidate.norms != 1 || stride != 1) return "a dense convolution has one batch norm and stride 1";
+        if (candidate.size != 1 && candidate.size != 3) return "no dense convolution of this size";
         break;
       default:
         return "there is no such kind of candidate";
@@ -894,7 +1009,8 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
     for (size_t j = 0; j < layout.chains[m].size(); ++j) {
       float* d[2] = {nullptr, nullptr};
       if (!dkernels.empty())
-        for (int k = 0; k < 2; ++k) d[k] = dkernels[2 * (layout.first_unit[m] + j) + k];
+        for (int k = 0; k < layout.chains[m][j].kernel_count(); ++k)
+          d[k] = dkernels[layout.chains[m][j].kernel + k];
       units[m].emplace_back(layout.chains[m][j], channels, d[0], d[1]);
     }
     if (units[m].size() > 1) before[m] = buffers[m].get(static_cast<size_t>(edge.images) * pixels * channels);
@@ -906,9 +1022,9 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
   const Bordered source = bordered(scratch().source, edge.height, edge.width, border, blocks);
   const Bordered spread = bordered(scratch().spread, edge.height, edge.width, border, blocks);
   const size_t in_plane = static_cast<size_t>(edge.in_pixels()) * LANES;
-  for (int64_t i = 0; i < edge.images; ++i) {
+  for (int64_t i = edge.images; i-- > 0;) {
     const float* input = x + i * edge.in_pixels() * channels;
-    const std::vector<View>& views = sources.of(i);
+    const std::vector<View>& views = sources.of(i, true);
     float* through = scratch().relu_gradient.get(in_plane * blocks);
     float* direct = scratch().input_gradient.zeros(in_plane * blocks);
     read_input(input, channels, source);

@@ -1,7 +1,7 @@
 // A mixed edge of a supernet in training: the weighted sum of its candidate operations, and its gradient.
 //
 // Two steps make the output, for batch norms need sums over all images before anything can be added up:
-// `compute_units` leaves the output z of every unit (ReLU, depthwise, 1x1) before its batch norm, and the
+// `compute_units` leaves the output z of every unit (ReLU, convolutions) before its batch norm, and the
 // statistics; `sum_candidates` normalises, weighs and adds in one pass. A probe repeats only the second.
 //
 // Images of TensorFlow are [images][height][width][channels]. The z are in an order of their own, see
@@ -21,16 +21,19 @@ enum class Kind : int {
   AVERAGE_POOL = 2,
   CONVOLUTION = 3,           // units of ReLU, depthwise, 1x1, batch norm; the stride is the first one's
   FACTORIZED_REDUCTION = 4,  // ReLU, two 1x1 of every second pixel, batch norm
+  DENSE = 5,                 // ReLU, a convolution over all channels, batch norm
 };
 
 struct Candidate {
   Kind kind;
-  int size;      // of the depthwise kernels
+  int size;      // of the depthwise or dense kernels
   int dilation;  // of their pixels
   int norms;     // batch norms: one for each unit; of a pooling none or one
 
   int units() const { return convolves() ? norms : 0; }
-  bool convolves() const { return kind == Kind::CONVOLUTION || kind == Kind::FACTORIZED_REDUCTION; }
+  bool convolves() const {
+    return kind == Kind::CONVOLUTION || kind == Kind::FACTORIZED_REDUCTION || kind == Kind::DENSE;
+  }
   bool pools() const { return kind == Kind::MAX_POOL || kind == Kind::AVERAGE_POOL; }
 };
 
@@ -50,6 +53,10 @@ struct Edge {
   int units() const;
   int pooled_norms() const;
 
+  // The shapes of the kernels of all units: for each a depthwise and a 1x1, or the two 1x1 of a factorized
+  // reduction, or one.
+  std::vector<std::vector<int64_t>> kernel_shapes() const;
+
   // What these kernels cannot compute of the edge; empty: nothing.
   std::string refusal() const;
 };
@@ -59,8 +66,7 @@ void pool_statistics(const Edge& edge, Kind kind, const float* x, float* statist
 
 // Args:
 //   x: the input.
-//   kernels: for each unit its depthwise [size][size][channels] and its 1x1 [channels][channels], or the two
-//     [channels][channels / 2] of a factorized reduction.
+//   kernels: of `kernel_shapes`.
 //   pooled: the statistics of each pooling with a batch norm.
 //   z: one for each unit, images * out_pixels * channels floats.
 //   statistics: [norms][2][channels], mean and biased variance.

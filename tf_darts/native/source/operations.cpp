@@ -119,7 +119,7 @@ class Call {
   // The kernels of all units.
   std::vector<const float*> kernels(const Edge& edge) {
     std::vector<const float*> made;
-    for (const auto& shape : kernel_shapes(edge)) {
+    for (const auto& shape : edge.kernel_shapes()) {
       int64_t floats = 1;
       for (int64_t size : shape) floats *= size;
       made.push_back(input(floats));
@@ -144,23 +144,6 @@ class Call {
   std::vector<float*> outputs(int count, const std::vector<int64_t>& shape) {
     std::vector<float*> made;
     for (int i = 0; i < count; ++i) made.push_back(output(shape));
-    return made;
-  }
-
-  static std::vector<std::vector<int64_t>> kernel_shapes(const Edge& edge) {
-    std::vector<std::vector<int64_t>> made;
-    const int64_t channels = edge.channels;
-    for (const Candidate& candidate : edge.candidates) {
-      for (int i = 0; i < candidate.units(); ++i) {
-        if (candidate.kind == Kind::FACTORIZED_REDUCTION) {
-          made.push_back({1, 1, channels, channels / 2});
-          made.push_back({1, 1, channels, channels / 2});
-        } else {
-          made.push_back({candidate.size, candidate.size, channels, 1});
-          made.push_back({1, 1, channels, channels});
-        }
-      }
-    }
     return made;
   }
 
@@ -256,7 +239,7 @@ void run_gradient(void* attributes, TF_OpKernelContext* context) {
   float* dx = call.output(input_shape(edge));
   float* dweights = call.output({static_cast<int64_t>(edge.candidates.size()), edge.channels});
   std::vector<float*> dkernels;
-  for (const auto& shape : Call::kernel_shapes(edge)) {
+  for (const auto& shape : edge.kernel_shapes()) {
     if (made.kernel_gradients)
       dkernels.push_back(call.output(shape));
     else
