@@ -12,6 +12,6 @@ CONFIG = {
     "data": {"flip": False, "test_fraction": 0.5},
     "search": {"channels": 2, "evaluate_every": 0, "epochs": 1},
     "selection": {"interval": 0},
-    "training": {"epochs": 3},
+    "training": {"epochs": 3, "evaluate_every": 1},
     "runtime": {"tensorboard": False},
 }  # fmt: skip
