@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REGISTRIES = {
     extend.register_operation: registry.OPERATIONS,
     extend.register_method: registry.METHODS,
+    extend.register_part: registry.PARTS,
     extend.register_selection: registry.SELECTIONS,
     extend.register_criterion: registry.CRITERIA,
     extend.register_analysis: registry.ANALYSES,

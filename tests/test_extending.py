@@ -31,6 +31,7 @@ SECTIONS = [
     "A Keras layer as an operation",
     "A space",
     "A search method",
+    "A part of a search",
     "A selection criterion",
     "A criterion that looks inside",
     "A selection",
@@ -163,6 +164,23 @@ def test_a_search_method(tmp_path):
     for name in [name for name in first[0] if name.startswith("alpha/")]:
         assert first[0][name] == pytest.approx(second[0][name], abs=1e-5)
         assert first[1][name] != second[1][name]
+
+
+def test_a_part_of_a_search(tmp_path):
+    config = config_of("A part of a search", tmp_path)
+    config.selection.method = "magnitude"
+    made, genotype, _ = run(config_lib.validate(config), tmp_path)
+    assert list(made.method.parts) == ["early_entropy", "auxiliary_skip"] and genotype.cells["normal"]
+    # Descent raises the entropy: what is largest is pulled down, and all of it more in the beginning.
+    part, architecture = made.method.parts["early_entropy"], made.bilevel.architecture
+    (alpha,) = architecture.alpha.values()
+    alpha.assign(tf.tile([[1.0, *[0.0] * (alpha.shape[1] - 1)]], [alpha.shape[0], 1]))
+    slopes = []
+    for progress in (0.0, 0.5):
+        with tf.GradientTape() as tape:
+            value = part.penalty(architecture, {"normal": alpha}, tiny.now(progress=progress))
+        slopes.append(tape.gradient(value, alpha).numpy())
+    assert (slopes[0][:, 0] > 0).all() and slopes[1] == pytest.approx(slopes[0] / 2)
 
 
 def test_a_selection_criterion(tmp_path):

@@ -16,7 +16,7 @@ from tf_darts import config as config_lib
 from tf_darts import spaces
 from tf_darts.data import sources
 from tf_darts.search import setup as search_setup
-from tf_darts.search.methods.method import Now
+from tf_darts.search.now import Now
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 16

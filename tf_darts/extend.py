@@ -1,4 +1,4 @@
-"""The one import for parts of your own: operations, search methods, selections, criteria, analyses.
+"""The one import for what is your own: operations, search methods and parts, selections, criteria, analyses.
 
     from tf_darts.extend import Operation, primitives
 
@@ -29,8 +29,9 @@ PLACES: dict[str, str] = {
     "JsonLines": "tf_darts.workdir.records:JsonLines",
     "Method": "tf_darts.search.methods.method:Method",
     "NodeOutput": "tf_darts.layers.node_output:NodeOutput",
-    "Now": "tf_darts.search.methods.method:Now",
+    "Now": "tf_darts.search.now:Now",
     "Operation": "tf_darts.layers.operation:Operation",
+    "SearchPart": "tf_darts.search.parts.search_part:SearchPart",
     "Score": "tf_darts.models.evaluator:Score",
     "SearchSetup": "tf_darts.search.setup:SearchSetup",
     "Space": "tf_darts.spaces.space:Space",
@@ -64,6 +65,7 @@ __all__ = [
     "Now",
     "Operation",
     "Score",
+    "SearchPart",
     "SearchSetup",
     "Space",
     "Stacking",
@@ -79,6 +81,7 @@ __all__ = [
     "register_criterion",
     "register_method",
     "register_operation",
+    "register_part",
     "register_selection",
     "space_of",
     "sum_over_replicas",
@@ -101,7 +104,9 @@ if TYPE_CHECKING:  # the same names for editors and type checkers
     from tf_darts.optim.optimizers import sum_over_replicas
     from tf_darts.search.alpha_summary import entropy
     from tf_darts.search.bilevel import Bilevel, Evaluated
-    from tf_darts.search.methods.method import Method, Now
+    from tf_darts.search.methods.method import Method
+    from tf_darts.search.now import Now
+    from tf_darts.search.parts.search_part import SearchPart
     from tf_darts.search.setup import SearchSetup
     from tf_darts.selection.criterion import Criterion, View
     from tf_darts.spaces import of as space_of
@@ -155,6 +160,22 @@ def register_method(name: str, entry: Any) -> Any:
       UserError: as in `register_operation`.
     """
     return registry.METHODS.register(name, entry)
+
+
+def register_part(name: str, entry: Any) -> Any:
+    """Add a part of a search under a name for `search.parts`.
+
+    Args:
+      name: letters, digits and _.
+      entry: a subclass of `SearchPart`, or where it is, as in `register_operation`.
+
+    Returns:
+      The entry.
+
+    Raises:
+      UserError: as in `register_operation`.
+    """
+    return registry.PARTS.register(name, entry)
 
 
 def register_selection(name: str, entry: Any) -> Any:

@@ -1,9 +1,9 @@
 """Every name that a config may use, and where the thing of that name is.
 
-An entry is "module:attribute", which is imported when the thing is asked for: a config is checked, and others
-are added by a config, without importing TensorFlow. "FILE.py:attribute" is a thing in a file that need not be
-on Python's path. A new space, operation, search method, selection, criterion or analysis is one file and one
-entry here, or in a config's section `extensions`.
+An entry is "module:attribute", which is imported when the thing is asked for: a config is checked, and
+others are added by a config, without importing TensorFlow. "FILE.py:attribute" is a thing in a file that
+need not be on Python's path. A new space, operation, search method or part of one, selection, criterion or
+analysis is one file and one entry here, or in a config's section `extensions`.
 """
 
 import difflib
@@ -262,8 +262,48 @@ METHODS = Registry(
         "drnas": "tf_darts.search.methods.drnas:DrNAS",
         "sgas": "tf_darts.selection.sgas:Sgas",
         "random_sharing": "tf_darts.search.methods.random_sharing:RandomSharing",
+        "beta_darts": "tf_darts.search.methods.darts:Darts",
+        "darts_minus": "tf_darts.search.methods.darts:Darts",
+        "fair_darts": "tf_darts.search.methods.darts:Darts",
+        "oles": "tf_darts.search.methods.darts:Darts",
+        "lambda_darts": "tf_darts.search.methods.darts:Darts",
+        "snas": "tf_darts.search.methods.darts:Darts",
+        "reinmax": "tf_darts.search.methods.darts:Darts",
     },
 )
+
+# What a step of a search does otherwise than DARTS: subclasses of `search.parts.search_part.SearchPart`.
+PARTS = Registry(
+    "search.parts",
+    {
+        "gumbel": "tf_darts.search.parts.gumbel:Gumbel",
+        "concrete": "tf_darts.search.parts.concrete:Concrete",
+        "reinmax": "tf_darts.search.parts.reinmax:ReinMax",
+        "dirichlet": "tf_darts.search.parts.dirichlet:Dirichlet",
+        "sigmoid": "tf_darts.search.parts.sigmoid:Sigmoid",
+        "random_perturbation": "tf_darts.search.parts.perturbation:RandomPerturbation",
+        "adversarial_perturbation": "tf_darts.search.parts.perturbation:AdversarialPerturbation",
+        "beta_decay": "tf_darts.search.parts.beta_decay:BetaDecay",
+        "alpha_l2": "tf_darts.search.parts.alpha_l2:AlphaL2",
+        "dirichlet_kl": "tf_darts.search.parts.dirichlet_kl:DirichletKL",
+        "zero_one": "tf_darts.search.parts.zero_one:ZeroOne",
+        "partial_channels": "tf_darts.search.parts.partial_channels:PartialChannels",
+        "auxiliary_skip": "tf_darts.search.parts.auxiliary_skip:AuxiliarySkip",
+        "frozen_operations": "tf_darts.search.parts.frozen_operations:FrozenOperations",
+        "aligned_cells": "tf_darts.search.parts.aligned_cells:AlignedCells",
+    },
+)
+
+# Methods that are DARTS with parts.
+METHOD_PARTS: dict[str, tuple[str, ...]] = {
+    "beta_darts": ("beta_decay",),
+    "darts_minus": ("auxiliary_skip",),
+    "fair_darts": ("sigmoid", "zero_one"),
+    "oles": ("frozen_operations",),
+    "lambda_darts": ("aligned_cells",),
+    "snas": ("concrete",),
+    "reinmax": ("reinmax",),
+}
 
 # Sections of the config that belong to one or a few methods; elsewhere they have to be left alone.
 METHOD_SECTIONS: dict[str, tuple[str, ...]] = {
@@ -272,6 +312,27 @@ METHOD_SECTIONS: dict[str, tuple[str, ...]] = {
     "pc_darts": ("pc_darts",),
     "drnas": ("drnas",),
     "sgas": ("sgas",),
+    "beta_decay": ("beta_darts",),
+    "zero_one": ("fair_darts",),
+    "frozen_operations": ("oles",),
+    "aligned_cells": ("lambda_darts",),
+    "snas": ("snas",),
+    "reinmax": ("reinmax",),
+}
+
+# The same by parts.
+PART_SECTIONS: dict[str, tuple[str, ...]] = {
+    "sdarts": ("random_perturbation", "adversarial_perturbation"),
+    "gdas": ("gumbel",),
+    "pc_darts": ("partial_channels",),
+    "drnas": ("dirichlet_kl",),
+    "beta_decay": ("beta_decay",),
+    "alpha_l2": ("alpha_l2",),
+    "zero_one": ("zero_one",),
+    "frozen_operations": ("frozen_operations",),
+    "aligned_cells": ("aligned_cells",),
+    "snas": ("concrete",),
+    "reinmax": ("reinmax",),
 }
 
 # Methods that decide edges during the search, and so within the selection's budget.
@@ -367,6 +428,7 @@ ANALYSIS_READS: dict[str, tuple[str, ...]] = {
 EXTENSIBLE: dict[str, Registry] = {
     "operations": OPERATIONS,
     "methods": METHODS,
+    "parts": PARTS,
     "selections": SELECTIONS,
     "criteria": CRITERIA,
     "analyses": ANALYSES,

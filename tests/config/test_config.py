@@ -128,6 +128,8 @@ def test_integers_serve_as_numbers(name):
     section = name.split(".")[0]
     if section in registry.METHOD_SECTIONS:  # only read by some methods
         config.search.method = registry.METHOD_SECTIONS[section][0]
+    elif section in registry.PART_SECTIONS:
+        config.search.parts = registry.PART_SECTIONS[section][:1]
     if name.endswith("_jitter"):  # only read where images are streamed
         config.data.stream, config.data.crop_padding = True, 0
     if name == "training.decay":  # only read by one schedule
@@ -136,7 +138,7 @@ def test_integers_serve_as_numbers(name):
         config.early_stopping.window = 1
     if name == "own_images.hours":  # only read where a run plans itself
         config.own_images.plan = True
-    above_0 = "temperature" in name or name in ("training.decay", "data.share")
+    above_0 = "temperature" in name or name in ("training.decay", "data.share", "aligned_cells.epsilon")
     given = 1 if above_0 else 0
     value = field_of(config_lib.validate(with_field(name, given, config)), name)
     assert type(value) is float and value == given

@@ -61,7 +61,15 @@ BESIDE = {
     "report.table": {"space": "nas_bench_201"},
     "own_images.plan": {},
     "own_images.*": {"own_images.plan": True},
-    **{f"{name}.*": {"search.method": name} for name in ("gdas", "pc_darts", "drnas", "sgas")},
+    **{
+        f"{name}.*": {"search.method": name}
+        for name in ("gdas", "pc_darts", "drnas", "sgas", "snas", "reinmax")
+    },
+    "beta_decay.*": {"search.method": "beta_darts"},
+    "zero_one.*": {"search.method": "fair_darts"},
+    "frozen_operations.*": {"search.method": "oles"},
+    "aligned_cells.*": {"search.method": "lambda_darts"},
+    "alpha_l2.*": {"search.parts": ("alpha_l2",)},
 }
 
 # Values other than the default where none is found by type.
@@ -73,6 +81,7 @@ VALUES = {
     "custom_space.batch_norm_after": ("skip_connect",),
     "runtime.logical_devices": 2,
     "search.learning_rate": 0.5,
+    "search.parts": ("beta_decay",),
     "training.learning_rate": 0.5,
     "training.learning_rate_min": 0.01,
     "analysis.learning_rate_min": 0.001,

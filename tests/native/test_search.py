@@ -1,13 +1,17 @@
 """A search on native kernels: it continues bit for bit, and what ran is recorded."""
 
 import dataclasses
+import functools
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.native import kernels
 from tests.search import tiny
 from tf_darts import stages
 from tf_darts.native import choice
+from tf_darts.registry import METHOD_PARTS
 from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop
 from tf_darts.workdir import seconds
@@ -54,3 +58,28 @@ def test_what_ran_is_recorded_and_another_path_is_told(tmp_path, monkeypatch, ca
     search("tensorflow")
     assert "other versions (kernels: 'native' -> 'tensorflow'): it continues" in capsys.readouterr().err
     assert read_json(folder / seconds.NAME)["kernels"] == "tensorflow"
+
+
+FAST = {"darts_minus", "lambda_darts"}  # skip connections beside the kernels; mixing weights by cell
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=[] if m in FAST else pytest.mark.slow) for m in METHOD_PARTS]
+)
+def test_a_step_of_parts_agrees_with_tensorflow(method):
+    found = []
+    for kind in (choice.NATIVE, choice.TENSORFLOW):
+        fields = {"search__method": method, "search__cells": 2, "search__alpha_scale": 1.0}
+        settings = config(kind, **fields)
+        settings.aligned_cells.epsilon = 0.01  # a difference divides rounding by it
+        made = tiny.setup(settings, SPACE)
+        assert made.bilevel.supernet.kernels == kind
+        images = tf.random.stateless_normal([8, 8, 8, 1], [1, 2])
+        first, second = ((images[i:], tf.range(8)[i:]) for i in (0, 4))
+        arguments = (made.bilevel, first, second, tiny.now())
+        step = tf.function(functools.partial(made.method.step, *arguments), autograph=False)
+        metrics = made.strategy.run(step)
+        found.append([np.float32(metrics[name]) for name in sorted(metrics)] + tiny.state(made))
+    for value, expected in zip(*(map(np.float64, values) for values in found), strict=True):
+        scale = max(np.abs(expected).max(), 1e-3)
+        assert np.abs(value - expected).max() <= 1e-3 * scale

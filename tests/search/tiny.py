@@ -15,7 +15,7 @@ from tf_darts.registry import METHODS
 from tf_darts.runtime.strategy import mirrored
 from tf_darts.search import loop
 from tf_darts.search import setup as search_setup
-from tf_darts.search.methods.method import Now
+from tf_darts.search.now import Now
 from tf_darts.search.plan import plan
 from tf_darts.spaces import Block, Space, Stacking, custom
 from tf_darts.workdir.checkpoints import Checkpoints

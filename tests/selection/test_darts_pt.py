@@ -1,5 +1,6 @@
 """Selection as a whole, from one searched supernet by each method, and when it is stopped."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,11 +10,13 @@ import pytest
 from tests.search import tiny, two_cells
 from tf_darts.errors import UserError
 from tf_darts.genotypes import genotype as genotype_lib
+from tf_darts.models import budget as budget_lib
 from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop as search_loop
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import probe as probe_lib
 from tf_darts.selection import select as selection_lib
+from tf_darts.selection.magnitude import select as by_magnitude
 from tf_darts.workdir import genotype_file
 from tf_darts.workdir.checkpoints import Checkpoints, load_from
 
@@ -282,3 +285,38 @@ def test_selection_starts_from_the_whole_searched_supernet(tmp_path):
 def test_without_a_search_there_is_nothing_to_select_from(tmp_path):
     with pytest.raises(UserError, match="holds no checkpoint; run the stage before first"):
         select(tmp_path / "nowhere", tmp_path)
+
+
+def test_what_the_supernet_does_not_have_is_not_decided_but_said(tmp_path, capsys):
+    """Two cells are both reduction cells; also within a budget that the chance normal cell does not fit."""
+    fields = {"search__cells": 2, "training__cells": 3, "selection__interval": 0, "selection__compact": False}
+    saved = tiny.save_unsearched(tmp_path / "searched", two_cells.SPACE, data__limit_train=39, **fields)
+    budget = budget_lib.of_config(
+        tiny.config(selection__max_parameters=10**9, **fields), two_cells.SPACE, 10, (8, 8, 1)
+    )
+    for name in ("selected", "small"):
+        (tmp_path / name).mkdir()
+    genotype = selection_lib.run(two_cells.setup(**fields), tmp_path / "searched", tmp_path / "selected")
+    rows = tiny.rows(tmp_path / "selected" / "decisions.jsonl")
+    assert [row["cell_type"] for row in rows] == ["reduce"] * 6  # five edges, and a node with three
+    assert genotype.cells["normal"] == by_magnitude(saved.bilevel.architecture).genotype.cells["normal"]
+    said = json.loads((tmp_path / "selected" / "warnings.json").read_text())["warnings"]
+    assert set(said) == {"absent/normal"} and "no normal cell, with search.cells 2" in said["absent/normal"]
+    assert said["absent/normal"] in capsys.readouterr().err
+
+    skips = tuple(dataclasses.replace(c, operation="skip_connect") for c in genotype.cells["normal"])
+    smallest = dataclasses.replace(genotype, cells={**genotype.cells, "normal": skips})
+    least, found = (budget.costs.of(g).parameters for g in (smallest, genotype))
+    assert least < found
+    within = two_cells.setup(selection__max_parameters=least, **fields)
+    small = selection_lib.run(within, tmp_path / "searched", tmp_path / "small")
+    assert small.cells["reduce"] == genotype.cells["reduce"]
+    assert budget.costs.of(small).parameters == least
+
+
+def test_a_name_that_is_another_selections_is_refused_before_the_search():
+    with pytest.raises(
+        UserError, match="^config: selection.name is 'magnitude' with selection.method 'pertur"
+    ):
+        tiny.setup(tiny.config(selection__name="magnitude"))
+    assert tiny.setup(tiny.config(selection__name="perturbation"))

@@ -176,7 +176,7 @@ def fake_setup(space, method, seed=0):
         space=space,
         config=method.config,
         strategy=tiny.one_device(),
-        bilevel=types.SimpleNamespace(architecture=architecture),
+        bilevel=types.SimpleNamespace(architecture=architecture, alphas=architecture.alpha),
         valid=None,
         budget=None,
     )

@@ -39,7 +39,7 @@ def decide_all(space, seed, budget=None):
     setup = types.SimpleNamespace(
         space=space,
         config=config,
-        bilevel=types.SimpleNamespace(architecture=architecture),
+        bilevel=types.SimpleNamespace(architecture=architecture, alphas=architecture.alpha),
         valid=None,
         budget=budget,
     )

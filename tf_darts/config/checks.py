@@ -9,12 +9,22 @@ import ml_collections
 from tf_darts import registry, spaces
 from tf_darts.config import budget_text, limits
 from tf_darts.config.address import refuse_address
+from tf_darts.config.depends import parts_of
 from tf_darts.config.field import Field, value_of
 from tf_darts.errors import UserError, show
 from tf_darts.registry import MAGNITUDE, NEEDS_ALPHA, RACEABLE
 
 Fields = Mapping[str, Mapping[str, Field]]
 """Every field, by section and name (`tf_darts.config.FIELDS`)."""
+
+
+def _of_sections() -> dict[str, dict[str, Collection[Any]]]:
+    """Return which methods and which parts read a section."""
+    users: dict[str, dict[str, Collection[Any]]] = {}
+    for field, sections in (("method", registry.METHOD_SECTIONS), ("parts", registry.PART_SECTIONS)):
+        for section, names in sections.items():
+            users.setdefault(f"{section}.*", {})[f"search.{field}"] = names
+    return users
 
 
 # A field that is read only where another one has one of some values; of several others one is enough.
@@ -32,8 +42,11 @@ READ_WITH: dict[str, dict[str, Collection[Any]]] = {
     "data.fit": {"data.source": ("folder",)},
     "search.fixed_alpha_scale": {"search.method": registry.UNTRAINED_ALPHA},
     "early_stopping.ratio": {"early_stopping.window": range(1, 2**63)},
-    **{f"{section}.*": {"search.method": users} for section, users in registry.METHOD_SECTIONS.items()},
-    "sdarts.attack_steps": {"search.method": ("sdarts_adv",)},
+    **_of_sections(),
+    "sdarts.attack_steps": {
+        "search.method": ("sdarts_adv",),
+        "search.parts": ("adversarial_perturbation",),
+    },
     "sgas.history": {"sgas.criterion": (2,)},
     "training.decay": {"training.schedule": ("exponential",)},
     "training.learning_rate_min": {"training.schedule": ("cosine", "linear")},
@@ -92,7 +105,9 @@ def _check_read(config: ml_collections.ConfigDict, fields: Fields) -> None:
 
 
 def _reads(value: Any, values: Collection[Any]) -> bool:
-    """Return whether a value is one of those; a search method of the user's own may read what it likes."""
+    """Return whether a value is, or has, one of those; what is the user's own may read what it likes."""
+    if isinstance(value, tuple):  # search.parts
+        return any(item in values or item not in registry.PARTS.built_in for item in value)
     own = isinstance(value, str) and value in registry.METHODS and value not in registry.METHODS.built_in
     return own or value in values
 
@@ -139,7 +154,8 @@ def _check_depth(config: ml_collections.ConfigDict, space: spaces.Space) -> None
                 f" operations in all; allowed: at most {limits.SUPERNET}, by fewer cells{smaller}"
             )
         steps, most = config.sdarts.attack_steps, limits.SUPERNET.most // max(operations, 1)
-        unrolled = config.search.method == "sdarts_adv" and config.runtime.strategy != "one_device"
+        attacks = config.search.method == "sdarts_adv" or "adversarial_perturbation" in config.search.parts
+        unrolled = attacks and config.runtime.strategy != "one_device"
         if section == "search" and unrolled and steps > most:
             raise UserError(
                 f"config: sdarts.attack_steps is {steps} with runtime.strategy {config.runtime.strategy!r},"
@@ -155,6 +171,14 @@ def last_epoch_field(search: ml_collections.ConfigDict) -> str:
 
 def _check_search(config: ml_collections.ConfigDict) -> None:
     search, window = config.search, config.early_stopping.window
+    for name in search.parts:
+        registry.PARTS.check(name, "config: search.parts")
+    parts = parts_of(config)
+    if twice := [name for name in search.parts if parts.count(name) > 1]:
+        raise UserError(
+            f"config: search.parts is {show(search.parts)}; allowed: every part once, and {twice[0]!r} is"
+            f" there twice with those of search.method {search.method!r}"
+        )
     if search.method in registry.UNTRAINED_ALPHA:
         about_alpha = {
             "search.alpha_warmup_epochs": search.alpha_warmup_epochs,
@@ -233,6 +257,12 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
         raise UserError(
             f"config: selection.noise_radius is {selection.noise_radius} with search.method 'pc_darts', whose"
             " mixing weights are weighted by edges too; allowed: 0"
+        )
+    other = [name for name in parts_of(config) if name in ("partial_channels", "sigmoid")]
+    if selection.noise_radius and other:
+        raise UserError(
+            f"config: selection.noise_radius is {selection.noise_radius} with the search part {other[0]!r},"
+            " whose mixing weights do not sum to 1; allowed: 0"
         )
     if not re.fullmatch(rf"[\w-]{{0,{limits.FOLDER_NAME}}}", selection.name):
         raise UserError(

@@ -6,7 +6,15 @@ from typing import Any
 
 import ml_collections
 
-from tf_darts.registry import DECIDING_METHODS, METHOD_SECTIONS, TAKES_SEVERAL
+from tf_darts.registry import (
+    DECIDING_METHODS,
+    METHOD_PARTS,
+    METHOD_SECTIONS,
+    METHODS,
+    PART_SECTIONS,
+    PARTS,
+    TAKES_SEVERAL,
+)
 
 PRECISION = "runtime.precision"
 # Limits of the config, in the order of a cost's entries; programs of 1.0 know the first two.
@@ -48,9 +56,22 @@ def of_deciding_search(config: ml_collections.ConfigDict) -> dict[str, Any]:
     return {f"selection.{name}": limit for name, limit in set_or_old.items()} | network
 
 
+def parts_of(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+    """Return the names of the parts of a config's search: those of its method, then `search.parts`."""
+    return (*METHOD_PARTS.get(config.search.method, ()), *config.search.parts)
+
+
+def runs_strange_code(config: ml_collections.ConfigDict) -> bool:
+    """Return whether a config's search has code that data added and the user did not name."""
+    strange = PARTS.untrusted()
+    return config.search.method in METHODS.untrusted() or any(name in strange for name in parts_of(config))
+
+
 def search_sections(config: ml_collections.ConfigDict) -> tuple[str, ...]:
     """Return the sections that the result of a search depends on."""
+    parts = parts_of(config)
     own = [s for s, users in METHOD_SECTIONS.items() if config.search.method in users]
+    own += [s for s, users in PART_SECTIONS.items() if s not in own and any(part in users for part in parts)]
     return ("data", "search", "early_stopping", *own)
 
 

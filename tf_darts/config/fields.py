@@ -155,6 +155,12 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     "search": {
         "method": name_field(registry.METHODS, "darts", "how weights and alpha are fitted"),
+        "parts": tuple_field(
+            str,
+            "what a step does otherwise, beside the method's own parts (docs/methods.md)",
+            "a tuple of names of parts, as ('beta_decay',)",
+            limits.PARTS,
+        ),
         "channels": integer_field(16, "initial channels C of the supernet", 1, limit=limits.CHANNELS),
         "cells": integer_field(
             8, "depth: cells in all (DARTS) or per stage (NAS-Bench-201)", 1, limit=limits.CELLS
@@ -172,6 +178,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "momentum": number_field(0.9, "SGD momentum", 0.0, 1.0),
         "weight_decay": number_field(3e-4, "L2 coefficient on the weights, added after clipping"),
         "clip_norm": number_field(5.0, "largest global norm of the weight gradient; 0: no clipping"),
+        "cutout_length": integer_field(
+            0, "side of the cutout square in both halves' batches, pixels; 0: none", limit=limits.PIXELS
+        ),
         "alpha_learning_rate": number_field(3e-4, "Adam learning rate of alpha"),
         "alpha_beta1": number_field(0.5, "Adam decay of the first moment", 0.0, 0.9999),
         "alpha_beta2": number_field(0.999, "Adam decay of the second moment", 0.0, 0.99999),
@@ -210,6 +219,42 @@ FIELDS: dict[str, dict[str, Field]] = {
         "partial_channels": integer_field(
             4, "K: one in K channels goes through the operations", 1, limit=limits.CHANNELS
         ),
+    },
+    "beta_decay": {
+        "factor_start": number_field(0.0, "factor on the mean logsumexp of alpha in the first epoch"),
+        "factor_end": number_field(50.0, "where it ends, and in fine-tuning (linear)"),
+    },
+    "alpha_l2": {
+        "factor_start": number_field(1e-3, "L2 coefficient of alpha in the first epoch"),
+        "factor_end": number_field(1e-3, "where it ends, and in fine-tuning (linear)"),
+    },
+    "zero_one": {
+        "factor_start": number_field(
+            10.0, "factor on the mean of -(sigmoid(alpha) - 1/2)^2 in the first epoch"
+        ),
+        "factor_end": number_field(10.0, "where it ends, and in fine-tuning (linear)"),
+    },
+    "frozen_operations": {
+        "threshold": number_field(
+            0.4, "cosine similarity of both halves' gradients below which an operation is frozen", -1.0, 1.0
+        ),
+        "checks": integer_field(20, "steps over which it is averaged", 1),
+    },
+    "aligned_cells": {
+        "factor": number_field(
+            0.125, "factor on the alignment of cells in the last epoch; 0 in the first (linear)"
+        ),
+        "epsilon": number_field(
+            1e-4, "length of the move of the mixing weights in the finite difference", 1e-8, 1.0
+        ),
+    },
+    "snas": {
+        "temperature_start": number_field(1.0, "temperature of the Concrete distribution at first", 1e-3),
+        "temperature_end": number_field(0.33, "where it ends, and in fine-tuning (linear)", 1e-3),
+    },
+    "reinmax": {
+        "temperature_start": number_field(1.0, "temperature of ReinMax at first", 1e-3),
+        "temperature_end": number_field(1.0, "where it ends, and in fine-tuning (linear)", 1e-3),
     },
     "drnas": {
         "regularization": number_field(1e-3, "factor on the distance to the uniform Dirichlet distribution"),

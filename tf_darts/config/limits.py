@@ -19,6 +19,7 @@ PIXELS = Bound(4096, "an image of that side takes 50 MB, and 200 MB as a network
 DEVICES = Bound(64, "each part of a CPU holds a supernet of its own")
 THREADS = Bound(1024, "more than any machine has cores for")
 NODES = Bound(32, "the edges of a cell, each a mixed operation, grow with the square of its nodes")
+PARTS = Bound(100, "each adds to every step")
 OPERATIONS = Bound(100, "each is a layer of every edge")
 ATTACK_STEPS = Bound(1000, "each takes as long as a step of the search")
 SUPERNETS = Bound(64, "each is a search of its own, and memory holds all of them")

@@ -11,7 +11,7 @@ from tf_darts.layers.batch_norm import BatchNorm
 from tf_darts.layers.layer import NodeLayer
 from tf_darts.layers.native_edge import NativeOperation, NativeParts
 from tf_darts.layers.node_output import NodeOutput
-from tf_darts.layers.operation import apply_operation
+from tf_darts.layers.operation import Operation, apply_operation
 from tf_darts.native import choice
 from tf_darts.runtime.seeds import fold
 
@@ -45,6 +45,7 @@ class MixedOp(NodeLayer):
       partial_channels: K: only the first C/K channels go through the operations, the others pass them by
         (PC-DARTS, equation 2); there is then one mixing weight more, of those others.
       kernels: what computes it in training, as `tf_darts.native.choice` names them.
+      auxiliary_skip: whether a skip connection that is no candidate stands beside the operations (DARTS-).
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class MixedOp(NodeLayer):
         seed: int,
         partial_channels: int = 1,
         kernels: str = choice.TENSORFLOW,
+        auxiliary_skip: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -78,8 +80,19 @@ class MixedOp(NodeLayer):
                 for operation, norm in zip(self.operations, self.norms, strict=True)
             ]
 
+        self.auxiliary: Operation | None = None
+        if auxiliary_skip:
+            auxiliary_seed = fold(seed, "auxiliary_skip")
+            self.auxiliary = operations.skip_connect(
+                channels, stride, affine=False, seed=auxiliary_seed, name="auxiliary_skip"
+            )
+
     def call(
-        self, node: NodeOutput, mixing_weights: Sequence[tf.Tensor | None], training: bool = False
+        self,
+        node: NodeOutput,
+        mixing_weights: Sequence[tf.Tensor | None],
+        auxiliary: tf.Tensor | None = None,
+        training: bool = False,
     ) -> tf.Tensor:
         """Compute the weighted sum, [B, H/stride, W/stride, C].
 
@@ -87,9 +100,14 @@ class MixedOp(NodeLayer):
           node: output of the edge's source, [B, H, W, C].
           mixing_weights: one per operation (or more): [C/K] with equal elements, or None for an operation
             that is closed and need not be computed. Where channels pass the operations by, theirs is last.
+          auxiliary: weight of the auxiliary skip connection, [C] with equal elements; None: it is not
+            computed.
           training: whether batch norms use the batch's statistics.
         """
         parts = self.parts(node, mixing_weights, training)
+        if self.auxiliary is not None and auxiliary is not None:
+            skipped = apply_operation(self.auxiliary, node, weight=auxiliary, training=training)
+            return self.combine(parts) + skipped if parts else skipped
         if not parts:
             return node.then(primitives.zeros, self.stride).x
         return self.combine(parts)

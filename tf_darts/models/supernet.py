@@ -1,5 +1,6 @@
 """The weight-sharing supernet: every candidate operation on every edge of every cell."""
 
+import collections
 import math
 from collections.abc import Mapping, Sequence
 
@@ -23,6 +24,11 @@ def _names(space: Space, block: Block) -> set[str]:
     return {name for names in space.candidates_of(block) for name in names}
 
 
+def beside_key(cell_type: str) -> str:
+    """Return the key of the auxiliary skip connections' weights among mixing weights."""
+    return f"{cell_type}/auxiliary_skip"
+
+
 class Supernet(keras.Model):
     """Cells of mixed edges, stacked over a space. The mixing weights are an input, not a part of it.
 
@@ -35,6 +41,8 @@ class Supernet(keras.Model):
       seed: of the initial weights.
       partial_channels: K: only 1/K of a node's channels go through the operations (PC-DARTS). For K > 1 the
         mixing weights have one column more, see `MixedOp`.
+      auxiliary_skip: whether a skip connection that is no candidate stands beside the operations of every
+        edge (DARTS-). It is computed where `call` gets weights of it.
       activations: type of what flows between layers, as "bfloat16"; None: that of variables.
 
     Attributes:
@@ -54,6 +62,7 @@ class Supernet(keras.Model):
         channels_in: int = 3,
         seed: int = 0,
         partial_channels: int = 1,
+        auxiliary_skip: bool = False,
         activations: str | None = None,
     ):
         super().__init__(name="supernet")
@@ -69,6 +78,7 @@ class Supernet(keras.Model):
             activations or keras.config.floatx(),
             any(map(native_edge.knows, sorted(set().union(*(_names(space, block) for block in blocks))))),
         )
+        self._auxiliary_skip = auxiliary_skip
         self.body, self.head = body_and_head(
             space, channels, cells, channels_in, classes, False, self._mixed_edges, seed, activations
         )
@@ -99,6 +109,7 @@ class Supernet(keras.Model):
                     fold(seed, "edge", i),
                     self.partial_channels,
                     self.kernels,
+                    self._auxiliary_skip,
                     name=f"edge_{edge.target}_{edge.source}",
                 ),
             )
@@ -119,6 +130,8 @@ class Supernet(keras.Model):
         Args:
           images: float [B, H, W, channels_in], normalised.
           mixing_weights: for each cell type, float [edges, operations]; all cells of a type share them.
+            Or [cells of the type, edges, operations]: each its own. Under `beside_key`, where there is one,
+            the weights of the auxiliary skip connections, float [edges].
           training: whether batch norms use the batch's statistics (search, fine-tuning and probing do).
           computed: what is computed, as `Architecture.computed`; the mixing weights of all
             else have to be zero. None: everything.
@@ -152,19 +165,36 @@ class Supernet(keras.Model):
           One entry per block: None for a block without edges, else one entry per edge, None where nothing of
           the edge is computed.
         """
-        of_width = {}
+        made: dict[tuple, list[dict | None]] = {}
+        inputs: list[list[dict | None] | None] = []
+        cells = collections.Counter[str]()
         for block in self.body.layout:
-            cell_type, key = block.cell_type, (block.cell_type, block.width)
-            if cell_type is not None and key not in of_width:
-                weights = mixing_weights[cell_type]
+            cell_type = block.cell_type
+            if cell_type is None:
+                inputs.append(None)
+                continue
+            weights = mixing_weights[cell_type]
+            key: tuple = (cell_type, block.width)
+            if weights.shape.rank == 3:
+                number = cells[cell_type]
+                cells[cell_type] += 1
+                weights, key = weights[number], (*key, number)
+            if key not in made:
                 width = block.width * self.channels // self.partial_channels
                 wide = tf.tile(weights[:, :, None], [1, 1, width])
                 rows = [tf.unstack(row) for row in tf.unstack(wide)]
                 of_edges = computed[cell_type] if computed else [[True] * len(row) for row in rows]
-                of_width[key] = [
+                made[key] = [
                     {"mixing_weights": [w if c else None for w, c in zip(row, of_row, strict=True)]}
                     if any(of_row)
                     else None
                     for row, of_row in zip(rows, of_edges, strict=True)
                 ]
-        return [of_width.get((block.cell_type, block.width)) for block in self.body.layout]
+                if (beside := mixing_weights.get(beside_key(cell_type))) is not None:
+                    vectors = tf.unstack(tf.tile(beside[:, None], [1, width]))
+                    made[key] = [
+                        None if edge is None else {**edge, "auxiliary": vector}
+                        for edge, vector in zip(made[key], vectors, strict=True)
+                    ]
+            inputs.append(made[key])
+        return inputs

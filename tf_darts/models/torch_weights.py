@@ -131,6 +131,8 @@ def _edge_names(layer: MixedOp | ChosenOp, prefix: str) -> Iterator[Named]:
         yield from operation_names(operation, f"{prefix}{i}.")
         if norm is not None:  # PyTorch: Sequential(pooling, batch norm)
             yield from _norm_names(norm, f"{prefix}{i}.1")
+    if layer.auxiliary is not None:  # the release has none
+        yield from operation_names(layer.auxiliary, f"{prefix}auxiliary_skip.")
 
 
 def names(model: Supernet | Network) -> Iterator[Named]:

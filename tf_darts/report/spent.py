@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import ml_collections
 
-from tf_darts.config.depends import supernets_of
+from tf_darts.config.depends import runs_strange_code, supernets_of
 from tf_darts.data.image_set import in_training_half
 from tf_darts.models import cost
 from tf_darts.registry import METHODS, NEEDS_NO_SUPERNET
@@ -90,8 +90,10 @@ def _config(record: WorkdirContents, stage: StageContents) -> ml_collections.Con
 
 def _method(record: WorkdirContents, config: ml_collections.ConfigDict) -> Method | None:
     """Return the search method; None: its code may not run here."""
-    name = config.search.method
-    return None if name in METHODS.untrusted() else METHODS.load(name)(config, record.space)
+    if runs_strange_code(config):
+        return None
+    made: Method = METHODS.load(config.search.method)(config, record.space)
+    return made
 
 
 def _in_search(record: WorkdirContents, stage: StageContents) -> float | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_darts.config.depends import runs_strange_code
 from tf_darts.genotypes.genotype import from_text
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.plots import decisions, heat_map, svg
@@ -14,7 +15,7 @@ from tf_darts.plots.colours import shades
 from tf_darts.plots.decisions import WORTH, ShownDecision
 from tf_darts.plots.mixture_diagram import draw_mixture
 from tf_darts.plots.table import COST_HEADINGS, NetworkRow
-from tf_darts.registry import METHODS, UNTRAINED_ALPHA
+from tf_darts.registry import UNTRAINED_ALPHA
 from tf_darts.report import curves, further, outcome, page, pareto, strength
 from tf_darts.report.page import NARROW, HtmlTable
 from tf_darts.report.workdir_contents import StageContents, WorkdirContents
@@ -34,7 +35,7 @@ def make(record: WorkdirContents) -> str:
     """Return the page, as HTML."""
     config, space = record.config, record.space
     # A method's code says how alpha mixes; a report of somebody else's work directory does without it.
-    known = config.search.method not in METHODS.untrusted()
+    known = not runs_strange_code(config)
     weights = of_epochs(config, space, record.search.epochs, record.search.decisions) if known else {}
     moved = _moved(config.search.method, weights)
     shown = list(weights) if moved else []

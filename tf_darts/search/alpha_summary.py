@@ -41,8 +41,12 @@ def recall(architecture: Architecture, epoch: Mapping[str, float]) -> None:
 
 
 def entropy(mixing_weights: np.ndarray) -> float:
-    """Return the mean entropy over the edges of one cell type, in nats; rows sum to 1."""
-    p = mixing_weights
+    """Return the mean entropy over the edges of one cell type, in nats.
+
+    Rows that do not sum to 1 (sigmoids) are divided by their sums.
+    """
+    sums = mixing_weights.sum(-1, keepdims=True)
+    p = np.where(abs(sums - 1.0) > 1e-3, mixing_weights / np.maximum(sums, 1e-30), mixing_weights)
     return float(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1).mean())
 
 

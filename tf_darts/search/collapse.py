@@ -1,11 +1,12 @@
 """Signs that a search has collapsed, with what people do about it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.models.architecture import Architecture
 from tf_darts.search.alpha_summary import entropy, skip_share_of
+from tf_darts.spaces import Space
 
 LOW_ENTROPY = 0.05  # of the largest that an edge can have
 
@@ -37,6 +38,24 @@ def of_alpha(architecture: Architecture, skip_share: float) -> dict[str, str]:
                 " search.alpha_learning_rate, a larger search.alpha_weight_decay, or fewer epochs"
             )
     return found
+
+
+def of_supernet(space: Space, there: Collection[str], cells: int) -> dict[str, str]:
+    """Return which cells of a genotype a supernet says nothing about, by kind of sign.
+
+    Args:
+      space: the search space.
+      there: the cell types that the supernet has.
+      cells: its depth, `search.cells`.
+    """
+    return {
+        f"absent/{cell_type}": (
+            f"the supernet has no {cell_type} cell, with search.cells {cells}: nothing is decided of it, and"
+            f" the genotype's {cell_type} cell is by chance. What helps: more search.cells"
+        )
+        for cell_type in space.cell_types
+        if cell_type not in there
+    }
 
 
 def of_genotype(genotype: Genotype) -> dict[str, str]:

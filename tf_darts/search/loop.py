@@ -20,7 +20,7 @@ from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import Steps
 from tf_darts.search import collapse, early_stopping, pictures
 from tf_darts.search.alpha_summary import describe, likely
-from tf_darts.search.methods.method import Now
+from tf_darts.search.now import Now
 from tf_darts.search.plan import Epoch, plan
 from tf_darts.search.setup import SearchSetup
 from tf_darts.workdir import decisions
@@ -116,13 +116,17 @@ def search_steps(setup: SearchSetup, epochs: Sequence[Epoch], epoch: Epoch, coun
         place = tf.searchsorted(starts, number[None], side="right")[0] - 1
         return place, number - tf.gather(starts, place)
 
+    train, valid, cut = setup.train, setup.valid, search.cutout_length
+    if cut:
+        train, valid = train.with_cutout(cut), valid.with_cutout(cut)
+
     # Batches are numbered by their size: passes of other sizes need another purpose.
     train_batches = (
-        Batches(setup.train, f"search/train/{batch}", batch, replicas, count, place_of)
+        Batches(train, f"search/train/{batch}", batch, replicas, count, place_of)
         if method.whole_passes
-        else Batches(setup.train, "search/train", batch, replicas)
+        else Batches(train, "search/train", batch, replicas)
     )
-    valid_batches = Batches(setup.valid, "search/valid", batch, replicas)
+    valid_batches = Batches(valid, "search/valid", batch, replicas)
 
     def step(number: tf.Tensor, replica: tf.Tensor, train: Batch, valid: Batch) -> dict[str, tf.Tensor]:
         del replica

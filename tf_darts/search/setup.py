@@ -12,6 +12,7 @@ from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_set import ImageSet, search_sets, size_of_first_half
 from tf_darts.data.image_stream import ImageStream, StreamedData
 from tf_darts.data.transform import Transform, check_crops
+from tf_darts.errors import UserError
 from tf_darts.layers import keras_operation
 from tf_darts.layers.batch_norm import synchronized_batch_norms
 from tf_darts.models import budget as budget_lib
@@ -21,11 +22,12 @@ from tf_darts.models.evaluator import Evaluator
 from tf_darts.models.latency_table import LatencyTable
 from tf_darts.models.supernet import Supernet
 from tf_darts.native import choice
-from tf_darts.registry import METHODS
+from tf_darts.registry import METHODS, SELECTIONS
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import check_steps
 from tf_darts.runtime.strategy import ACTIVATIONS, check_batch, use_floats
+from tf_darts.search.alpha_summary import SKIP
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.search.methods.method import Method
 from tf_darts.spaces import Space
@@ -73,6 +75,7 @@ class SearchSetup:
             "architecture": self.bilevel.architecture,
             "weight_optimizer": self.bilevel.weight_optimizer,
             "alpha_optimizer": self.bilevel.alpha_optimizer,
+            **self.method.part_states(),
         }
 
     def guard(self) -> Guard | None:
@@ -80,7 +83,8 @@ class SearchSetup:
         most, bilevel = self.config.runtime.skipped_steps, self.bilevel
         if not most:
             return None
-        modules = (bilevel.architecture, bilevel.weight_optimizer, bilevel.alpha_optimizer)
+        modules: list[tf.Module] = [bilevel.architecture, bilevel.weight_optimizer, bilevel.alpha_optimizer]
+        modules += self.method.part_states().values()
         state = [v.value for v in bilevel.supernet.variables] + [v for m in modules for v in m.variables]
         return Guard(most, state, [*bilevel.weights, *bilevel.alphas.values()])
 
@@ -164,6 +168,12 @@ def check(
         the memory; no genotype fits the budget; or an operation of the user's own does not do what one must.
     """
     use_floats(config.runtime)
+    selection = config.selection
+    if selection.name in SELECTIONS and selection.name != selection.method:
+        raise UserError(
+            f"config: selection.name is {selection.name!r} with selection.method {selection.method!r};"
+            " allowed: a name that is no other selection's, whose results would have the same folder"
+        )
     train = size_of_first_half(config.data, data.train_size)
     smaller = min(train, data.train_size - train)
     method = METHODS.load(config.search.method)(config, space)
@@ -182,8 +192,11 @@ def check(
     interval = config.selection.interval
     check_steps("selection.interval", interval, decisions * train, search.batch_size)
     sizes = (space, search.channels, search.cells)
-    needed = memory.estimate(*sizes, search.batch_size, data.image_shape, partial)
-    memory.check(config, "search", needed, memory.of_weights(*sizes, partial))
+    candidates = None
+    if method.auxiliary_skip:
+        candidates = {t: tuple((*row, SKIP) for row in rows) for t, rows in space.candidates.items()}
+    needed = memory.estimate(*sizes, search.batch_size, data.image_shape, partial, candidates)
+    memory.check(config, "search", needed, memory.of_weights(*sizes, partial, candidates))
     return CheckedSearch(config, space, method, method.budget, data, needed)
 
 
@@ -211,10 +224,12 @@ def make(checked: CheckedSearch, strategy: tf.distribute.Strategy) -> SearchSetu
             data.image_shape[-1],
             seed=fold(config.seed, "supernet"),
             partial_channels=method.partial_channels,
+            auxiliary_skip=method.auxiliary_skip,
             activations=ACTIVATIONS[runtime.precision],
         )
         architecture = method.architecture(fold(config.seed, "architecture"))
         bilevel = Bilevel.create(supernet, architecture, search)
+        method.begin(bilevel)
         sets = config.data, config.seed, transform
         train: ImageSet | ImageStream
         valid: ImageSet | ImageStream

@@ -27,6 +27,7 @@ from tf_darts.search.setup import SearchSetup
 from tf_darts.selection import finetune, schedule
 from tf_darts.selection.criteria import measured
 from tf_darts.selection.decide import Decider
+from tf_darts.selection.magnitude import magnitude_within
 from tf_darts.selection.pictures import show
 from tf_darts.selection.pooled_prober import PooledProber
 from tf_darts.selection.probe import Prober, Scorer
@@ -98,7 +99,10 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     if selection.one_shot:  # all decisions come from the supernet as it was searched, and are made now
         for made in file.decisions:
             decision_state.apply(architecture, made)
-    genotype = read_genotype(space, architecture.current_weights())
+    weights, budget = architecture.current_weights(), setup.budget
+    genotype = read_genotype(space, weights)
+    if budget is not None and not budget.allows(genotype):  # by cells that the supernet does not have
+        genotype = magnitude_within(budget, space, weights, DecisionState.of(architecture))
     show(setup, stage.metrics, genotype, stage.step)
     stage.close()
     return genotype
@@ -116,7 +120,9 @@ def _plan(setup: SearchSetup) -> tuple[list[PlannedDecision], int]:
     undecided = {t: architecture.undecided_edges(t) for t in space.cell_types}
     nodes = {t: architecture.undecided_nodes(t) for t in space.cell_types}
     interval = 0 if config.selection.one_shot else config.selection.interval
-    return schedule.plan(space, undecided, interval, pick, nodes)
+    planned, epochs = schedule.plan(space, undecided, interval, pick, nodes)
+    # A supernet of one or two cells has no normal cell: all probes of it would be alike.
+    return [decision for decision in planned if decision.cell_type in setup.bilevel.alphas], epochs
 
 
 def _probabilities(architecture: Architecture) -> dict[str, np.ndarray]:

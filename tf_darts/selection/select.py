@@ -7,7 +7,6 @@ from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.registry import NEEDS_NO_SUPERNET, SELECTIONS
 from tf_darts.search import collapse
-from tf_darts.search.bilevel import Bilevel
 from tf_darts.search.setup import SearchSetup
 from tf_darts.selection import top
 from tf_darts.workdir import checkpoints as checkpoints_lib
@@ -15,13 +14,15 @@ from tf_darts.workdir.records import finish
 from tf_darts.workdir.warnings import Warnings
 
 
-def _load(bilevel: Bilevel, search_folder: pathlib.Path) -> None:
+def _load(setup: SearchSetup, search_folder: pathlib.Path) -> None:
     """Reads what a search has left."""
+    bilevel = setup.bilevel
     checkpoints_lib.load_from(
         search_folder,
         supernet=bilevel.supernet,
         architecture=bilevel.architecture,
         alpha_optimizer=bilevel.alpha_optimizer,
+        **setup.method.part_states(),
     )
 
 
@@ -36,11 +37,11 @@ def run(setup: SearchSetup, search_folder: pathlib.Path, folder: pathlib.Path) -
     Raises:
       UserError: no genotype fits the budget with what the search decided, or the selection knows no budgets.
     """
-    bilevel, method = setup.bilevel, setup.config.selection.method
+    method = setup.config.selection.method
     if method not in NEEDS_NO_SUPERNET:
-        _load(bilevel, search_folder)
+        _load(setup, search_folder)
     for folder_of_other, other in setup.others.items():
-        _load(other.bilevel, folder_of_other)
+        _load(other, folder_of_other)
     genotype = SELECTIONS.load(method)(setup, folder)
     budget = setup.budget
     if budget is not None and not budget.allows(genotype):
@@ -49,6 +50,9 @@ def run(setup: SearchSetup, search_folder: pathlib.Path, folder: pathlib.Path) -
             f" {' and '.join(f'selection.{name}' for name in BUDGET_FIELDS)}"
         )
     top.leave(setup, folder, genotype)
-    Warnings("select").keep(folder, collapse.of_genotype(genotype))
+    signs = collapse.of_genotype(genotype)
+    if method != "random":  # which is all by chance
+        signs |= collapse.of_supernet(setup.space, setup.bilevel.alphas, setup.config.search.cells)
+    Warnings("select").keep(folder, signs)
     finish(folder / "genotype.json", genotype.to_json(setup.space).encode())
     return genotype

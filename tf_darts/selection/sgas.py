@@ -29,7 +29,8 @@ from tf_darts.optim.losses import Batch
 from tf_darts.optim.optimizers import assign
 from tf_darts.search.alpha_summary import alpha_of
 from tf_darts.search.bilevel import Bilevel, Evaluated
-from tf_darts.search.methods.method import Method, Now
+from tf_darts.search.methods.method import Method
+from tf_darts.search.now import Now
 from tf_darts.search.setup import SearchSetup
 from tf_darts.selection.decide import Decider, refusals
 from tf_darts.selection.probe import Prober
@@ -94,7 +95,7 @@ class Sgas(Method):
         decisions: list[Decision] = []
         for place, cell_type in enumerate(space.cell_types):
             undecided = architecture.undecided_edges(cell_type)
-            if not undecided:
+            if not undecided or cell_type not in setup.bilevel.alphas:
                 continue
             history = [alpha_of(space, cell_type, row) for row in epochs[-1 - sgas.history : -1]]
             scores = edge_scores(

@@ -19,6 +19,7 @@ from tf_darts.search.setup import SearchSetup
 from tf_darts.selection import schedule
 from tf_darts.selection.criteria import measured
 from tf_darts.selection.decide import Decided, Decider
+from tf_darts.selection.magnitude import magnitude_within
 from tf_darts.selection.measurer import Measurer
 from tf_darts.selection.pictures import show_alone
 from tf_darts.selection.probe import Prober
@@ -43,7 +44,11 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     progress = Progress("select", selection.proposals, len(lines.rows))
     for number in range(len(lines.rows), selection.proposals):
         decisions = propose(setup, prober, number)
-        genotype = read_genotype(space, architecture.current_weights()).to_text(space)
+        weights, budget = architecture.current_weights(), setup.budget
+        derived = read_genotype(space, weights)
+        if budget is not None and not budget.allows(derived):  # by cells that the supernet does not have
+            derived = magnitude_within(budget, space, weights, DecisionState.of(architecture))
+        genotype = derived.to_text(space)
         score, images, passes = discrete_score(setup)
         made = [decisions_lib.as_row(decision) for decision in decisions]
         about = {"genotype": genotype, "score": score, "images": images, "passes": passes}
@@ -85,7 +90,8 @@ def _plan(setup: SearchSetup, number: int) -> list[PlannedDecision]:
     pick = schedule.at_random(fold(setup.config.seed, "selection/zero_cost_pt", number))
     undecided = {t: architecture.undecided_edges(t) for t in space.cell_types}
     nodes = {t: architecture.undecided_nodes(t) for t in space.cell_types}
-    return schedule.plan(space, undecided, 0, pick, nodes)[0]
+    planned, _ = schedule.plan(space, undecided, 0, pick, nodes)
+    return [decision for decision in planned if decision.cell_type in setup.bilevel.alphas]
 
 
 def discrete_score(setup: SearchSetup) -> tuple[float, int, int]:

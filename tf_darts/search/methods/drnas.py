@@ -13,7 +13,8 @@ from tf_darts.optim.losses import Batch
 from tf_darts.optim.optimizers import sum_over_replicas
 from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated
-from tf_darts.search.methods.method import Method, Now
+from tf_darts.search.methods.method import Method
+from tf_darts.search.now import Now
 
 
 def concentration(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
@@ -35,6 +36,14 @@ def draw(alpha: tf.Tensor, open_operations: tf.Tensor, seed: tf.Tensor) -> tf.Te
     gamma = draws.gamma(shape, seed)
     gamma = tf.where(open_operations, tf.maximum(gamma, 1e-20), 0.0)
     return gamma / tf.reduce_sum(gamma, -1, keepdims=True)
+
+
+def draw_all(architecture: Architecture, now: Now, purpose: str) -> dict[str, tf.Tensor]:
+    """Draw the rows of every cell type; a decided edge's are one-hot."""
+    return {
+        t: draw(alpha, architecture.open_operations[t].read_value(), now.draw_seed(f"{purpose}/{t}"))
+        for t, alpha in architecture.alpha.items()
+    }
 
 
 def distance(alpha: tf.Tensor, open_operations: tf.Tensor) -> tf.Tensor:
@@ -72,11 +81,7 @@ class DrNAS(Method):
     @staticmethod
     def mix(architecture: Architecture, now: Now, purpose: str) -> dict[str, tf.Tensor]:
         """Draw the mixing weights of this step; a decided edge's are one-hot."""
-        rows = {
-            t: draw(alpha, architecture.open_operations[t].read_value(), now.draw_seed(f"{purpose}/{t}"))
-            for t, alpha in architecture.alpha.items()
-        }
-        return architecture.mixing_weights(rows)
+        return architecture.mixing_weights(draw_all(architecture, now, purpose))
 
     def _regularization_gradients(self, bilevel: Bilevel) -> list[tf.Tensor]:
         alphas, masks = bilevel.alphas, bilevel.architecture.open_operations

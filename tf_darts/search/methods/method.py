@@ -7,44 +7,22 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
+from tf_darts.config import depends
 from tf_darts.data.image_data import ImageData
+from tf_darts.errors import UserError
 from tf_darts.models.architecture import Architecture, Normalise, softmax
 from tf_darts.models.budget import Budget
 from tf_darts.optim.losses import Batch
-from tf_darts.runtime.seeds import draw_seed
-from tf_darts.search.bilevel import Bilevel, Evaluated
+from tf_darts.optim.optimizers import sum_over_replicas
+from tf_darts.registry import PARTS
+from tf_darts.search.bilevel import Bilevel, Evaluated, MixingWeights
+from tf_darts.search.now import Now
+from tf_darts.search.parts import search_part as part_lib
 from tf_darts.spaces import Space
 from tf_darts.workdir.decisions import Decision
 
 WEIGHT_METRICS = ("train_loss", "train_accuracy", "gradient_norm")
 ALPHA_METRICS = ("valid_loss", "valid_accuracy")
-
-
-@dataclasses.dataclass(frozen=True)
-class Now:
-    """Where a step is: what it needs to know besides its batches.
-
-    Attributes:
-      number: of the step in its stage, int32 scalar.
-      progress: share of the search's epochs that are over, a scalar; 1 in the selection's fine-tuning.
-      learning_rate: of the weights, a scalar.
-      train_total: images in the global training batch.
-      valid_total: images in the global validation batch.
-      trains_alpha: whether the method may train alpha yet (`search.alpha_warmup_epochs`).
-      seed: of what the method draws in this stage.
-    """
-
-    number: tf.Tensor
-    progress: tf.Tensor
-    learning_rate: tf.Tensor
-    train_total: int
-    valid_total: int
-    trains_alpha: bool
-    seed: int
-
-    def draw_seed(self, purpose: str) -> tf.Tensor:
-        """Return the seed of a stateless draw of this step, the same on every replica: int32 [2]."""
-        return draw_seed(self.seed, purpose, self.number)
 
 
 class Method:
@@ -59,10 +37,13 @@ class Method:
     Attributes:
       metrics: names of what a step measures of the training batch.
       alpha_metrics: and of the validation batch, where it trains alpha; empty: it never does.
+      parts: what the steps do otherwise, by name: the method's own parts, then those of `search.parts`. A
+        method with a step of its own has none.
       alpha_scale: name of the config's field for the standard deviation of alpha's start.
       normalise: makes probabilities of alpha.
       weighs_edges: whether edges have alpha of their own (`Architecture.weighs_edges`).
       partial_channels: as `Supernet.partial_channels`.
+      auxiliary_skip: as `Supernet.auxiliary_skip`.
       whole_passes: whether training batches are passes over the training half, not fresh draws.
       alpha_passes: batches that a step of alpha passes forward and backward (`report.spent`).
       weight_passes: the same of a step of the weights.
@@ -75,6 +56,7 @@ class Method:
     normalise: Normalise = staticmethod(softmax)
     weighs_edges = False
     partial_channels = 1
+    auxiliary_skip = False
     whole_passes = False
     alpha_passes: float = 1
     weight_passes: float = 1
@@ -82,6 +64,42 @@ class Method:
 
     def __init__(self, config: ml_collections.ConfigDict, space: Space):
         self.config, self.space = config, space
+        self.parts = self._load_parts()
+        for part in self.parts.values():
+            self.normalise = part.normalise or self.normalise
+            self.weighs_edges |= part.weighs_edges
+            self.auxiliary_skip |= part.auxiliary_skip
+            self.partial_channels *= part.partial_channels
+            self.metrics += part.metrics
+            self.weight_passes += part.weight_passes
+
+    def _load_parts(self) -> dict[str, part_lib.SearchPart]:
+        """Make the parts.
+
+        Raises:
+          UserError: they may not stand together, or not beside this method.
+        """
+        names, method = depends.parts_of(self.config), self.config.search.method
+        steps = ("step", "fit_alpha", "fit_weights")
+        own = [name for name in steps if getattr(type(self), name) is not getattr(Method, name)]
+        if names and own:
+            raise UserError(
+                f"config: search.parts is {names!r} with search.method {method!r}, which has a step of its"
+                " own; allowed: (), or a method that has the step of DARTS, such as 'darts'"
+            )
+        made = {name: PARTS.load(name)(self.config, self.space) for name in names}
+        part_lib.check(made, method, bool(self.alpha_metrics))
+        return made
+
+    def begin(self, bilevel: Bilevel) -> None:
+        """Have the parts made ready for a supernet."""
+        for part in self.parts.values():
+            part.begin(bilevel)
+
+    def part_states(self) -> dict[str, tf.Module]:
+        """Return the variables of parts, which checkpoints hold, by name."""
+        states = {f"part_{name}": part.state for name, part in self.parts.items()}
+        return {name: state for name, state in states.items() if state is not None}
 
     @property
     def epochs(self) -> int:
@@ -96,7 +114,7 @@ class Method:
         Returns:
           This replica's share of every metric.
         """
-        values = {}
+        values, now = {}, dataclasses.replace(now, valid=valid)
         if self.alpha_metrics and now.trains_alpha:
             evaluated = self.fit_alpha(bilevel, train, valid, now)
             values = _shares("valid", evaluated, now.valid_total)
@@ -107,16 +125,73 @@ class Method:
         evaluated, norm = self.fit_weights(bilevel, train, now)
         replicas = float(tf.distribute.get_replica_context().num_replicas_in_sync)
         values |= _shares("train", evaluated, now.train_total)
-        # The norm is the same on every replica, and metrics are summed over them.
-        return values | {"gradient_norm": norm / replicas}
+        # The same on every replica, and metrics are summed over them.
+        values["gradient_norm"] = norm / replicas
+        for part in self.parts.values():
+            values |= {name: value / replicas for name, value in part.measure().items()}
+        return values
 
     def fit_alpha(self, bilevel: Bilevel, train: Batch, valid: Batch, now: Now) -> Evaluated:
         """Do one update of alpha."""
-        return bilevel.alpha_step(valid, now.valid_total)
+        if not self.parts:
+            return bilevel.alpha_step(valid, now.valid_total)
+        evaluated = bilevel.alpha_gradients(
+            valid, now.valid_total, lambda: self.mixing(bilevel, now, "valid")
+        )
+        gradients = sum_over_replicas(evaluated.gradients)
+        bilevel.alpha_optimizer.apply(self._with_penalties(bilevel, now, gradients))
+        return evaluated
 
     def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
         """Do one update of the weights; also return the gradients' global norm before clipping."""
-        return bilevel.weight_step(train, now.train_total, now.learning_rate)
+        if not self.parts:
+            return bilevel.weight_step(train, now.train_total, now.learning_rate)
+        mixing = self.mixing(bilevel, now, "train", train)
+        evaluated = bilevel.weight_gradients(train, now.train_total, lambda: mixing)
+        parts = list(self.parts.values())
+
+        def apply(gradients: list[tf.Tensor], done: int = 0) -> tf.Tensor:
+            if done == len(parts):
+                return bilevel.weight_optimizer.apply(gradients, now.learning_rate)
+            return parts[done].update(bilevel, train, now, mixing, gradients, lambda g: apply(g, done + 1))
+
+        return evaluated, apply(sum_over_replicas(evaluated.gradients))
+
+    def mixing(self, bilevel: Bilevel, now: Now, half: str, train: Batch | None = None) -> MixingWeights:
+        """Return the mixing weights of a half of the step, as the parts make them.
+
+        Args:
+          bilevel: supernet and architecture.
+          now: where the step is.
+          half: "valid" or "train".
+          train: this replica's training batch, for the second.
+        """
+        architecture, rows = bilevel.architecture, None
+        for part in self.parts.values():
+            made = part.sample(architecture, now, half)
+            if made is None and train is not None:
+                made = part.perturb(bilevel, train, now)
+            rows = rows if made is None else made
+        mixing = architecture.mixing_weights(rows)
+        for part in self.parts.values():
+            mixing |= part.beside(architecture, now)
+        return mixing
+
+    def _with_penalties(self, bilevel: Bilevel, now: Now, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Return gradients of alpha with those of the parts' penalties added."""
+        architecture = bilevel.architecture
+        alphas = {t: alpha for t, alpha in bilevel.alphas.items() if t in architecture.alpha}
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(list(alphas.values()))
+            penalties = [part.penalty(architecture, alphas, now) for part in self.parts.values()]
+            terms = [penalty for penalty in penalties if penalty is not None]
+            total = tf.add_n(terms) if terms else None
+        if total is None:
+            return gradients
+        # Of alpha of edges a penalty says nothing.
+        wanted = list(bilevel.alphas.values())
+        pull = tape.gradient(total, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return [g + p for g, p in zip(gradients, pull, strict=True)]
 
     def architecture(self, seed: int = 0) -> Architecture:
         """Return a new architecture as the method searches it.

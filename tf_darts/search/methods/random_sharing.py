@@ -12,7 +12,8 @@ from tf_darts.models.architecture import Architecture
 from tf_darts.optim.losses import Batch
 from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated
-from tf_darts.search.methods.method import Method, Now
+from tf_darts.search.methods.method import Method
+from tf_darts.search.now import Now
 
 
 class RandomSharing(Method):

@@ -15,16 +15,15 @@ from tf_darts.optim.losses import Batch, loss_and_correct
 from tf_darts.optim.optimizers import sum_over_replicas
 from tf_darts.runtime import draws
 from tf_darts.search.bilevel import Bilevel, Evaluated, MixingWeights
-from tf_darts.search.methods.method import Method, Now
+from tf_darts.search.methods.method import Method
+from tf_darts.search.now import Now
 from tf_darts.spaces import Space
 
 
-class SdartsRS(Method):
-    """Random smoothing: uniform noise (the paper says Gaussian; the release draws uniformly)."""
+class RandomNoise:
+    """Uniform noise within a radius (the paper says Gaussian; the release draws uniformly)."""
 
-    def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
-        mixing = bilevel.architecture.mixing_weights(self.perturb(bilevel, train, now))
-        return bilevel.weight_step(train, now.train_total, now.learning_rate, lambda: mixing)
+    config: ml_collections.ConfigDict
 
     def perturb(self, bilevel: Bilevel, train: Batch, now: Now) -> dict[str, tf.Tensor]:
         """Return the probabilities that the weights are fitted at."""
@@ -36,13 +35,16 @@ class SdartsRS(Method):
         return sdarts.radius_start + (sdarts.radius_end - sdarts.radius_start) * now.progress
 
 
-class SdartsADV(SdartsRS):
-    """Adversarial: the perturbation that raises the training loss most, by projected gradient ascent."""
+class SdartsRS(RandomNoise, Method):
+    """Random smoothing."""
 
-    def __init__(self, config: ml_collections.ConfigDict, space: Space):
-        super().__init__(config, space)
-        # The step itself, those of the attack, and the two losses that are compared, forward alone.
-        self.weight_passes = 1 + config.sdarts.attack_steps + 2 * cost.FORWARD / cost.TRAINING_STEP
+    def fit_weights(self, bilevel: Bilevel, train: Batch, now: Now) -> tuple[Evaluated, tf.Tensor]:
+        mixing = bilevel.architecture.mixing_weights(self.perturb(bilevel, train, now))
+        return bilevel.weight_step(train, now.train_total, now.learning_rate, lambda: mixing)
+
+
+class AdversarialNoise(RandomNoise):
+    """The perturbation that raises the training loss most, by projected gradient ascent."""
 
     def perturb(self, bilevel: Bilevel, train: Batch, now: Now) -> dict[str, tf.Tensor]:
         return self.attack(bilevel, train, now)
@@ -90,6 +92,19 @@ class SdartsADV(SdartsRS):
         with bilevel.untracked():  # losses are compared: the operation noise has to draw the same
             logits = bilevel.forward(images, training=False, mixing_weights=mixing)
         return loss_and_correct(logits, labels, now.train_total)[0]
+
+
+def attack_passes(config: ml_collections.ConfigDict) -> float:
+    """Return the passes of an attack: its steps, and the two losses that are compared, forward alone."""
+    return float(config.sdarts.attack_steps + 2 * cost.FORWARD / cost.TRAINING_STEP)
+
+
+class SdartsADV(AdversarialNoise, SdartsRS):
+    """Adversarial."""
+
+    def __init__(self, config: ml_collections.ConfigDict, space: Space):
+        super().__init__(config, space)
+        self.weight_passes = 1 + attack_passes(config)
 
 
 def randomly_perturbed(

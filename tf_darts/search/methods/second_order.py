@@ -18,7 +18,8 @@ from tf_darts.native import choice
 from tf_darts.optim.losses import Batch, loss_and_correct
 from tf_darts.optim.optimizers import assign, sum_over_replicas
 from tf_darts.search.bilevel import Bilevel, Evaluated
-from tf_darts.search.methods.method import Method, Now
+from tf_darts.search.methods.method import Method
+from tf_darts.search.now import Now
 
 FINITE_DIFFERENCE = 0.01  # how far along u: R = 0.01 / |u| (DARTS, section 2.3)
 
