@@ -154,9 +154,9 @@ class Session:
         Raises:
           UserError: no genotype fits.
         """
-        from tf_darts.config.depends import BUDGET_FIELDS
+        from tf_darts.config.depends import LIMIT_FIELDS
 
-        if not any(self.config.selection[name] for name in BUDGET_FIELDS):
+        if not any(self.config.selection[name] for name in LIMIT_FIELDS):
             return None
         from tf_darts.models import budget
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.search import tiny
+from tests.search import tiny, two_cells
 from tf_darts import spaces
 from tf_darts.config import depends
 from tf_darts.errors import UserError
@@ -13,13 +13,14 @@ from tf_darts.genotypes.genotype import Choice, Genotype
 from tf_darts.models import budget as budget_lib
 from tf_darts.models import cost
 from tf_darts.models.budget import Budget
-from tf_darts.models.genotype_costs import GenotypeCosts, parts_of
+from tf_darts.models.genotype_costs import SKIPS, GenotypeCosts, parts_of
 from tf_darts.models.latency_table import NOTHING, LatencyTable
 from tf_darts.models.network import Network, count_parameters
 from tf_darts.registry import SELECTIONS
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
 from tf_darts.selection import select as selection_lib
+from tf_darts.selection import shapley
 from tf_darts.workdir.stage_folder import StageFolder
 from tf_darts.workdir.stage_folders import selection_stage
 
@@ -38,6 +39,8 @@ def size_of(genotype):
 
 
 COUNTED = depends.BUDGET_FIELDS[:2]
+SHAPLEY = {"method": "shapley", "permutations": 1}
+ZERO_COST_PT = {"method": "zero_cost_pt", "proposals": 1, "proposal_batches": 1, "proxy": "synflow"}
 
 
 @pytest.mark.parametrize(
@@ -50,10 +53,16 @@ COUNTED = depends.BUDGET_FIELDS[:2]
         (0, {"method": "perturbation", "criterion": "magnitude"}),
         (0, {"method": "random"}),
         (0, {"method": "supernet_ranking", "samples": 3}),
+        (0, SHAPLEY),
+        (0, ZERO_COST_PT),
     ],
     ids=str,
 )
-def test_a_selection_keeps_to_the_budget(searched, tmp_path, limited, fields):
+def test_a_selection_keeps_to_the_budget(searched, tmp_path, monkeypatch, limited, fields):
+    if fields is SHAPLEY:  # at chance no operation is worth anything
+        values = {"normal": np.float64([[0, 1]] * 3)}
+        monkeypatch.setattr(shapley, "values_of", lambda rows: (values, {"normal": 0 * values["normal"]}))
+
     def select(seed, limit):
         given = {"interval": 0, "compact": False, depends.BUDGET_FIELDS[limited]: limit, **fields}
         settings = tiny.config(seed=seed, **{f"selection__{field}": value for field, value in given.items()})
@@ -70,7 +79,35 @@ def test_a_selection_keeps_to_the_budget(searched, tmp_path, limited, fields):
     limit = size_of(free)[limited] - 1
     within, rows = select(seed, limit)
     assert within != free and size_of(within)[limited] <= limit
-    assert ("refused" in str(rows)) == (fields["method"] == "perturbation")
+    assert ("refused" in str(rows)) == (fields["method"] in ("perturbation", "zero_cost_pt"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"method": "perturbation"}, {"method": "random"}, SHAPLEY],
+    ids=str,
+)
+def test_a_selection_keeps_to_the_limit_of_skip_connections(searched, tmp_path, fields):
+    def skips(seed, limit):
+        given = {"interval": 0, "compact": False, "max_skips": limit, **fields}
+        settings = tiny.config(seed=seed, **{f"selection__{field}": value for field, value in given.items()})
+        folder = tmp_path / f"{seed} {limit}"
+        folder.mkdir()
+        return str(selection_lib.run(tiny.setup(settings), searched, folder)).count("skip_connect")
+
+    seed = next(seed for seed in range(20) if skips(seed, 0) == 2)
+    assert skips(seed, 1) < 2
+
+
+def test_a_limit_of_skip_connections_is_of_normal_cells_and_of_no_network():
+    settings = tiny.config(selection__max_skips=1, training__cells=3)
+    assert depends.of_budget(settings) == {}
+    settings.search.method = "sgas"
+    assert depends.of_deciding_search(settings)["selection.max_skips"] == 1
+    costs = budget_lib.of_config(settings, two_cells.SPACE, 10, (8, 8, 1)).costs
+    skips = {t: rows[..., SKIPS].sum(0).tolist() for t, rows in costs.edges.items()}
+    assert two_cells.NORMAL[1] == "skip_connect"
+    assert skips == {"normal": [0, 5, 0, 0], "reduce": [0] * 4}
 
 
 def test_a_selection_that_knows_no_budgets_is_refused(tmp_path, monkeypatch):
@@ -131,7 +168,7 @@ def test_each_limit_out_of_reach_is_named_with_the_least():
     settings = tiny.config(
         selection__max_tflite_kilobytes=3, selection__max_latency_ms=0.3, selection__max_parameters=10**30
     )
-    assert budget_lib.limits_of(settings.selection) == [10**30, 0, 3000, 300_000]
+    assert budget_lib.limits_of(settings.selection) == [10**30, 0, 3000, 300_000, 0]
 
 
 def test_three_limits_that_nothing_keeps_together_are_refused():

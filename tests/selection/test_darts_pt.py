@@ -16,7 +16,9 @@ from tf_darts.search import loop as search_loop
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import probe as probe_lib
 from tf_darts.selection import select as selection_lib
+from tf_darts.selection.decide import Decider
 from tf_darts.selection.magnitude import select as by_magnitude
+from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.workdir import genotype_file
 from tf_darts.workdir.checkpoints import Checkpoints, load_from
 
@@ -271,6 +273,75 @@ def test_magnitude_takes_the_largest_alpha_of_the_same_supernet(searched, tmp_pa
         assert row["chosen"] == chosen.get(row["edge"])
         assert list(row["mixing_weights"].values()) == weights[row["edge"]].tolist()
     assert not (tmp_path / "checkpoints").exists()
+
+
+FIRST = {"selection__topology_first": True, "selection__interval": 1}
+
+
+@pytest.fixture(scope="module")
+def topology_first(searched, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("topology_first")
+    return (*select(searched, folder, **FIRST), folder)
+
+
+def test_topology_first_decides_only_what_is_kept(topology_first):
+    _, genotype, folder = topology_first
+    topology, *operations = tiny.rows(folder / "decisions.jsonl")
+    assert topology["kind"] == "topology" and [row["number"] for row in operations] == [1, 2]
+    assert sorted(row["edge"] for row in operations) == topology["kept"] and len(topology["kept"]) == 2
+    assert [row["epoch"] for row in operations] == [1, 2]
+    assert tiny.rows(folder / "metrics.jsonl")[-1]["epoch"] == 2
+    chosen = {row["edge"]: row["chosen"] for row in operations}
+    cell = tuple(genotype_lib.Choice(3, edge, chosen[edge]) for edge in topology["kept"])
+    assert genotype.cells == {"normal": cell}
+
+
+def test_topology_first_judges_a_whole_edge(searched, topology_first):
+    """Its first decision is the release's topology event, on mixtures: as probes of whole edges say."""
+    made = tiny.setup(tiny.config(**FIRST))
+    load_from(searched, supernet=made.bilevel.supernet, architecture=made.bilevel.architecture)
+    prober = probe_lib.Prober(made, made.probe_images())
+    scores = prober.score("normal", [(e, None) for e in range(3)], 0)
+    topology = tiny.rows(topology_first[2] / "decisions.jsonl")[0]
+    found = [probe["correct"] for probe in topology["rounds"][0]["probes"]]
+    assert found == [score.correct for score in scores]
+    assert topology["removed"] == [max(range(3), key=lambda e: (found[e], e))]
+
+
+def test_topology_first_continues_where_it_was_stopped(searched, topology_first, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        tiny.stop_at_call(patch, Checkpoints, "save", 3)
+        with pytest.raises(tiny.StoppedError):
+            select(searched, tmp_path, **FIRST)
+    assert len(tiny.rows(tmp_path / "decisions.jsonl")) in (1, 2)
+    made, genotype = select(searched, tmp_path, **FIRST)
+    assert genotype == topology_first[1]
+    tiny.assert_equal(tiny.state(made), tiny.state(topology_first[0]))
+
+
+def test_topology_first_by_magnitude_leaves_none_out(tmp_path):
+    """Of mixtures the largest weight that a genotype may hold counts."""
+    fields = {"selection__topology_first": True, "selection__criterion": "magnitude", "search__cells": 3}
+    fields |= {"selection__interval": 0, "selection__compact": False, "data__limit_train": 39}
+    made = two_cells.setup(**fields)
+    alpha = np.zeros((5, 4), np.float32)
+    alpha[2:] = [[5, 0, 0, 1], [0, 0, 0, 1], [0, 0, 2, 0]]  # edge 2 is mostly `none`
+    made.bilevel.architecture.alpha["normal"].assign(alpha)
+    decider = Decider(made.bilevel.architecture, None, "magnitude")
+    decision = decider.decide(PlannedDecision(0, 0, "topology", "normal", 3), 0)
+    assert decision.removed == (2,)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"space": "nas_bench_201"}, "whose nodes keep all their edges; allowed: False"),
+        ({"selection__one_shot": True}, "where no decision sees another; allowed: False"),
+    ],
+)
+def test_topology_first_is_refused_where_it_changes_nothing(fields, reason):
+    with pytest.raises(UserError, match=f"^config: selection.topology_first is True with .*{reason}$"):
+        tiny.config(selection__topology_first=True, **fields)
 
 
 def test_selection_starts_from_the_whole_searched_supernet(tmp_path):

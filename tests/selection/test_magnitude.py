@@ -10,7 +10,8 @@ from tf_darts import spaces
 from tf_darts.genotypes.derive import candidates_of, read_genotype
 from tf_darts.models.architecture import Architecture
 from tf_darts.models.budget import Budget
-from tf_darts.models.genotype_costs import GenotypeCosts
+from tf_darts.models.genotype_costs import SKIPS, GenotypeCosts
+from tf_darts.search.parts.sigmoid import sigmoids
 from tf_darts.selection import magnitude
 
 TIED = 0.1
@@ -204,3 +205,85 @@ def test_of_two_nodes_the_one_with_the_most_certain_edge_keeps_what_it_wants():
     certain, less = (0.9, 0.6, 0.51), (0.8, 0.7, 0.65)
     assert kept(normal=certain, reduce=less) == {"normal": [0, 1], "reduce": [0, 2]}
     assert kept(normal=less, reduce=certain) == {"normal": [0, 2], "reduce": [0, 1]}
+
+
+def test_what_does_not_exceed_the_threshold_is_none():
+    """FairDARTS: two input edges a node at most, each with an operation above the threshold."""
+    space = dataclasses.replace(spaces.get("darts_with_none"), none_in_genotype=True)
+    none, skip, conv = 0, 3, 4
+    weights = np.full((14, 8), 0.2)
+    weights[:, none] = 0.99  # which is not judged
+    weights[0, conv], weights[0, skip] = 0.9, 0.86
+    weights[1, conv] = 0.85  # not above it
+    weights[3, skip] = 0.95
+    weights[5:8, conv] = [0.86, 0.88, 0.87]  # three above it, of which a node has two
+    architecture = Architecture(space, alpha_scale=0, normalise=sigmoids)
+    with np.errstate(divide="ignore"):
+        architecture.alpha["normal"].assign(np.log(weights / (1 - weights)))
+    selected = magnitude.select(architecture, threshold=0.85)
+    kept = [(c.target, c.source, c.operation) for c in selected.genotype.cells["normal"]]
+    assert kept == [
+        (2, 0, "sep_conv_3x3"),
+        (2, 1, "none"),
+        (3, 1, "skip_connect"),
+        (3, 0, "none"),
+        (4, 1, "sep_conv_3x3"),
+        (4, 2, "sep_conv_3x3"),
+        (5, 0, "none"),
+        (5, 1, "none"),
+    ]
+    assert {c.operation for c in selected.genotype.cells["reduce"]} == {"none"}  # sigmoids of 1/2
+    assert {c.operation for c in magnitude.select(architecture).genotype.cells["normal"]} == {"none"}
+
+
+def skip_limit(space, most):
+    """A budget of so many skip connections; nothing else costs anything."""
+    edges = {t: np.zeros((len(space.edges), space.num_operations, SKIPS + 1), int) for t in space.cell_types}
+    for e, names in enumerate(space.candidates["normal"]):
+        edges["normal"][e, names.index("skip_connect"), SKIPS] = 1
+    return Budget(space, GenotypeCosts(space, np.zeros(SKIPS + 1, int), edges), max_skips=most)
+
+
+def test_of_too_many_skip_connections_the_weakest_is_taken_out_and_edges_rank_anew():
+    """P-DARTS's rule, by hand: the edge may keep another operation, or lose its place."""
+    space, skip, conv = spaces.get("darts"), 2, 3
+    changes = {
+        (0, skip): 0.9,
+        (1, skip): 0.5,  # third to go: the edge stays, as node 2 has no other
+        (1, conv): 0.4,
+        (2, skip): 0.8,
+        (3, skip): 0.3,  # first: the edge keeps its next operation, which is better than edge 4's
+        (3, conv): 0.28,
+        (4, conv): 0.25,
+        (5, skip): 0.4,  # second: edge 7 takes its place
+        (6, conv): 0.6,
+        (7, 5): 0.2,
+        (9, conv): 0.7,
+        (10, conv): 0.7,
+    }
+    normal, reduce = rows(space, changes), rows(space, {(e, skip): 0.5 for e in range(14)})
+    weights = {"normal": normal, "reduce": reduce}
+
+    def limited(most):
+        cells = magnitude.magnitude_within(skip_limit(space, most), space, weights).cells
+        assert [c.operation for c in cells["reduce"]] == ["skip_connect"] * 8  # only normal cells are limited
+        return [(c.target, c.source, c.operation) for c in cells["normal"]]
+
+    free = read(space, normal)
+    assert [o for *_, o in free].count("skip_connect") == 5 and limited(5) == limited(9) == free
+    skips, conv_3 = "skip_connect", "sep_conv_3x3"
+    fourth = [*free[:3], (3, 1, conv_3), *free[4:]]
+    assert limited(4) == fourth
+    third = [*fourth[:5], (4, 2, "dil_conv_3x3"), *fourth[6:]]
+    assert fourth[4:6] == [(4, 1, conv_3), (4, 0, skips)] and limited(3) == third
+    assert limited(2) == [(2, 0, skips), (2, 1, conv_3), *third[2:]]
+
+
+def test_decided_skip_connections_are_not_taken_out():
+    architecture = Architecture(spaces.get("s2"), alpha_scale=0)
+    for edge in (0, 3):
+        architecture.decide_operation("normal", edge, 0)
+    budget = skip_limit(architecture.space, 2)
+    cell = magnitude.select(architecture, budget).genotype.cells["normal"]
+    skips = [(c.target, c.source) for c in cell if c.operation == "skip_connect"]
+    assert skips == [(2, 0), (3, 1)]

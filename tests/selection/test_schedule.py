@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.search import tiny
+from tests.search import tiny, two_cells
 from tf_darts import spaces
 from tf_darts.selection.schedule import at_random, event_epochs, plan
 
@@ -93,6 +93,38 @@ def test_edges_that_are_decided_are_not_planned():
     assert sorted(places(planned, "topology", "normal")) == [3, 4, 5]
     assert [p.event for p in planned] == [0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5]  # the third edge is alone
     assert epochs == 6
+
+
+def test_topology_first_plans_only_the_edges_that_are_kept():
+    def planned(dropped):
+        found, epochs = plan(DARTS, all_edges(DARTS), 5, at_random(0), topology_first=True, dropped=dropped)
+        assert epochs == 51  # 3 nodes and 8 edges: 10 intervals and the last epoch
+        assert [p.epoch for p in found[::2]] == list(range(0, 51, 5))
+        assert [p.kind for p in found] == ["topology"] * 6 + ["operation"] * 16
+        return found
+
+    start = planned(None)
+    dropped = {"normal": [2, 5, 7, 9, 10, 12], "reduce": [4, 7, 8, 11, 12, 13]}
+    end = planned(dropped)
+    assert [p for p in end if p.kind == "topology"] == [p for p in start if p.kind == "topology"]
+    for cell_type, gone in dropped.items():
+        assert sorted(places(end, "operation", cell_type)) == sorted(set(range(14)) - set(gone))
+    half = planned({"normal": [2], "reduce": []})  # what one node dropped is known
+    assert sorted(places(half, "operation", "normal")) == [0, 1, 3, 4, 5, 6, 9, 10]
+
+
+def test_topology_first_with_edges_that_are_decided_already():
+    """Edge 0 of two nodes has one candidate: perhaps one event less than planned, at the same epochs."""
+    undecided = {"normal": [1, 2, 4]}
+    space = two_cells.SPACE
+    undecided["reduce"] = []
+
+    def ends(dropped):
+        found, epochs = plan(space, undecided, 2, at_random(0), None, True, {"normal": dropped})
+        return [p.epoch for p in found if (p.kind, p.cell_type) == ("operation", "normal")], epochs
+
+    assert ends([]) == ends([3]) == ([2, 4, 6], 7)
+    assert ends([2]) == ([2, 4], 7)
 
 
 def test_passes_that_a_decision_takes():

@@ -19,9 +19,10 @@ from tf_darts.layers.operations import has_weights
 from tf_darts.models.architecture import Architecture
 from tf_darts.plots.table import aligned_lines
 from tf_darts.registry import UNTRAINED_ALPHA
-from tf_darts.search.alpha_summary import SKIP, recall, skip_share
+from tf_darts.search.alpha_summary import recall, skip_share
 from tf_darts.search.replay import replayed
 from tf_darts.spaces import Space
+from tf_darts.spaces.space import SKIP
 from tf_darts.workdir.records import read_json, write_csv
 
 ACCURACIES = ("evaluation/valid_accuracy", "evaluation/test_accuracy")

@@ -13,6 +13,7 @@ from tf_darts.config.depends import parts_of
 from tf_darts.config.field import Field, value_of
 from tf_darts.errors import UserError, show
 from tf_darts.registry import MAGNITUDE, NEEDS_ALPHA, RACEABLE
+from tf_darts.spaces.space import NONE
 
 Fields = Mapping[str, Mapping[str, Field]]
 """Every field, by section and name (`tf_darts.config.FIELDS`)."""
@@ -243,10 +244,22 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
                     f"config: {name} is {value_of(config, name)!r} with selection.supernets"
                     f" {selection.supernets}; allowed: {value}"
                 )
-    if selection.topology_criterion != "same" and not space.topology_nodes:
+    for name, allowed in (("topology_criterion", "same"), ("topology_first", False)):
+        if selection[name] != allowed and not space.topology_nodes:
+            raise UserError(
+                f"config: selection.{name} is {selection[name]!r} with space {config.space!r}, whose nodes"
+                f" keep all their edges; allowed: {allowed!r}"
+            )
+    if perturbed and selection.topology_first and selection.one_shot:
         raise UserError(
-            f"config: selection.topology_criterion is {selection.topology_criterion!r} with space"
-            f" {config.space!r}, whose nodes keep all their edges; allowed: 'same'"
+            "config: selection.topology_first is True with selection.one_shot, where no decision sees"
+            " another; allowed: False"
+        )
+    every = [edge for rows in space.candidates.values() for edge in rows]
+    if selection.threshold and not (space.none_in_genotype and all(NONE in edge for edge in every)):
+        raise UserError(
+            f"config: selection.threshold is {selection.threshold} with space {config.space!r}; allowed: 0,"
+            " or a space with the operation none on every edge, also of genotypes"
         )
     if selection.max_latency_ms and not selection.latency_table and config.runtime.strategy == "multi_worker":
         raise UserError(

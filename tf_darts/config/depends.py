@@ -20,6 +20,8 @@ PRECISION = "runtime.precision"
 # Limits of the config, in the order of a cost's entries; programs of 1.0 know the first two.
 BUDGET_FIELDS = ("max_parameters", "max_multiply_adds", "max_tflite_kilobytes", "max_latency_ms")
 _ALWAYS = BUDGET_FIELDS[:2]
+# The same, and a limit that is the same for a network of any size.
+LIMIT_FIELDS = (*BUDGET_FIELDS, "max_skips")
 
 
 def of_budget(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -48,12 +50,11 @@ def of_precision(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 def of_deciding_search(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Return the fields of other sections that a search depends on: the budget's, if it decides within it."""
-    network = of_budget(config)
-    if config.search.method not in DECIDING_METHODS or not network:
+    limits = {name: config.selection[name] for name in LIMIT_FIELDS}
+    if config.search.method not in DECIDING_METHODS or not any(limits.values()):
         return {}
-    limits = {name: config.selection[name] for name in BUDGET_FIELDS}
     set_or_old = {name: limit for name, limit in limits.items() if limit or name in _ALWAYS}
-    return {f"selection.{name}": limit for name, limit in set_or_old.items()} | network
+    return {f"selection.{name}": limit for name, limit in set_or_old.items()} | of_budget(config)
 
 
 def parts_of(config: ml_collections.ConfigDict) -> tuple[str, ...]:

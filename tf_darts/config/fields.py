@@ -294,6 +294,9 @@ FIELDS: dict[str, dict[str, Field]] = {
             "least_certain",
             "most_certain",
         ),
+        "topology_first": flag_field(
+            False, "perturbation decides the input edges of all nodes before the operations of the others"
+        ),
         "one_shot": flag_field(
             False, "make every decision from the searched supernet, without earlier decisions or fine-tuning"
         ),
@@ -321,6 +324,13 @@ FIELDS: dict[str, dict[str, Field]] = {
             "radius of uniform noise on mixing weights in fine-tuning, as SDARTS has in the search",
             0.0,
             1.0,
+        ),
+        "threshold": number_field(
+            0.0,
+            "magnitude gives an edge `none` where no other operation has a larger mixing weight (FairDARTS:"
+            " 0.85); 0: it judges `none` by its own",
+            0.0,
+            0.9999,
         ),
         "samples": integer_field(1000, "genotypes that supernet_ranking evaluates", 1, limit=limits.DRAWS),
         "permutations": integer_field(
@@ -377,6 +387,11 @@ FIELDS: dict[str, dict[str, Field]] = {
         "max_latency_ms": number_field(
             0.0,
             "longest time, in milliseconds, of a call of that file with one image, as predicted; 0: no limit",
+        ),
+        "max_skips": integer_field(
+            0,
+            "most skip connections of a normal cell of the genotype (P-DARTS: 2); 0: no limit",
+            limit=limits.COST,
         ),
         "latency_table": text_field(
             "",

@@ -1,6 +1,7 @@
 """A budget for selection: what the selected network may cost at most.
 
-It may limit parameters, multiply-adds, the size of the TFLite file and its latency, each or all of them.
+It may limit parameters, multiply-adds, the size of the TFLite file and its latency, and the skip connections
+of a normal cell, each or all of them.
 
 A choice is allowed as long as the later decisions can still be made so that the network fits; a supernet's
 masks say what they can still be.
@@ -14,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from tf_darts import spaces
-from tf_darts.config.depends import BUDGET_FIELDS
+from tf_darts.config.depends import LIMIT_FIELDS
 from tf_darts.errors import UserError
 from tf_darts.genotypes.derive import candidates_of
 from tf_darts.genotypes.genotype import Genotype
@@ -42,9 +43,11 @@ class Budget:
       max_multiply_adds: limit; 0: none.
       max_tflite_bytes: limit; 0: none.
       max_nanoseconds: limit; 0: none.
+      max_skips: limit; 0: none.
 
     Attributes:
       costs: of the space's networks.
+      max_skips: the limit.
 
     Raises:
       ValueError: no limit is set.
@@ -58,9 +61,10 @@ class Budget:
         max_multiply_adds: int = 0,
         max_tflite_bytes: int = 0,
         max_nanoseconds: int = 0,
+        max_skips: int = 0,
     ):
-        self._space, self.costs = space, costs
-        limits = (max_parameters, max_multiply_adds, max_tflite_bytes, max_nanoseconds)
+        self._space, self.costs, self.max_skips = space, costs, max_skips
+        limits = (max_parameters, max_multiply_adds, max_tflite_bytes, max_nanoseconds, max_skips)
         given = np.array([min(n, np.iinfo(np.int64).max) for n in limits])
         self._limited: list[int] = np.flatnonzero(given).tolist()  # which entries of a cost
         self._limits = given[self._limited]
@@ -138,7 +142,7 @@ class Budget:
             whose += " and what the search decided"
         if self.fits(start, keeps):
             return
-        names = [f"selection.{BUDGET_FIELDS[i]}" for i in self._limited]
+        names = [f"selection.{LIMIT_FIELDS[i]}" for i in self._limited]
         faults = []
         for i, name, limit in zip(self._limited, names, self._limits, strict=True):
             least = self._reach(start, [i], keeps=keeps)[0, 0]
@@ -233,23 +237,23 @@ _UNITS = {"max_tflite_kilobytes": (1000, 1), "max_latency_ms": (10**6, 1000)}
 
 def _shown(column: int, cost: int) -> str:
     """Format a cost in its limit's unit, rounded up to what a limit can be."""
-    unit, steps = _UNITS.get(BUDGET_FIELDS[column], (1, 1))
+    unit, steps = _UNITS.get(LIMIT_FIELDS[column], (1, 1))
     rounded = -(-int(cost) * steps // unit)
     return f"{rounded / steps:g}" if steps > 1 else str(rounded)
 
 
 def _limit(column: int, limit: int) -> str:
     """Format a limit as the config has it."""
-    unit, _ = _UNITS.get(BUDGET_FIELDS[column], (1, 1))
+    unit, _ = _UNITS.get(LIMIT_FIELDS[column], (1, 1))
     return str(limit) if unit == 1 else f"{limit / unit:g}"
 
 
 def limits_of(selection: ml_collections.ConfigDict) -> list[int]:
     """Return the limits that a config's selection sets, in the units of a cost's entries; 0: none."""
-    units = [_UNITS.get(name, (1, 1))[0] for name in BUDGET_FIELDS]
+    units = [_UNITS.get(name, (1, 1))[0] for name in LIMIT_FIELDS]
     # Rounded off, not down: 0.3 ms are 300,000 ns.
-    limits = [round(unit * selection[name]) for name, unit in zip(BUDGET_FIELDS, units, strict=True)]
-    return [max(n, 1) if selection[name] else 0 for name, n in zip(BUDGET_FIELDS, limits, strict=True)]
+    limits = [round(unit * selection[name]) for name, unit in zip(LIMIT_FIELDS, units, strict=True)]
+    return [max(n, 1) if selection[name] else 0 for name, n in zip(LIMIT_FIELDS, limits, strict=True)]
 
 
 def _front(points: np.ndarray) -> np.ndarray:
@@ -299,13 +303,13 @@ def of_config(
         return None
     ways = sum(math.comb(len(space.incoming(n)), space.keeps(n)) for n in space.targets)
     if ways > MOST_WAYS:
-        set_fields = ", ".join(f"selection.{name}" for name in BUDGET_FIELDS if config.selection[name])
+        set_fields = ", ".join(f"selection.{name}" for name in LIMIT_FIELDS if config.selection[name])
         raise UserError(
             f"config: custom_space.kept_edges is {space.kept_edges} with {set_fields}: nodes can choose their"
             f" edges in {ways} ways; allowed: at most {MOST_WAYS}, each of which a budget is tried on"
         )
     costs = costs_of_config(config, space, classes, image_shape, table)
-    if config.selection.max_latency_ms and not costs.fixed[BUDGET_FIELDS.index("max_latency_ms")]:
+    if config.selection.max_latency_ms and not costs.fixed[LIMIT_FIELDS.index("max_latency_ms")]:
         raise UserError(
             f"config: selection.max_latency_ms is {config.selection.max_latency_ms:g} without"
             f" selection.latency_table; allowed here: with a table, which {command.of('latency')} measures"

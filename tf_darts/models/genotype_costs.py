@@ -23,6 +23,7 @@ from tf_darts.models import cost, latency_table, tflite_size
 from tf_darts.models.latency_table import LatencyTable, Part
 from tf_darts.models.network import Network, count_parameters
 from tf_darts.spaces import Space
+from tf_darts.spaces.space import SKIP
 
 
 class Cost(NamedTuple):
@@ -33,6 +34,7 @@ class Cost(NamedTuple):
       multiply_adds: of a forward pass for one image.
       tflite_bytes: of its TFLite file that computes in float32; an estimate.
       nanoseconds: of a call of that file with one image, by a table; 0 where there is none.
+      skips: skip connections of a normal cell.
       tflite_int8_bytes: of its TFLite file that computes in int8; an estimate.
     """
 
@@ -40,7 +42,11 @@ class Cost(NamedTuple):
     multiply_adds: int
     tflite_bytes: int = 0
     nanoseconds: int = 0
+    skips: int = 0
     tflite_int8_bytes: int = 0
+
+
+SKIPS = Cost._fields.index("skips")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,11 +125,16 @@ def count(
             added = operation.multiply_adds(positions)
             taken = 0 if operation.is_zero else nanoseconds(part)
             sizes = tflite_size.of_edge(operation)
-            return Cost(count_parameters(operation), added, sizes.float32, taken, sizes.int8)
+            return Cost(count_parameters(operation), added, sizes.float32, taken, 0, sizes.int8)
 
         for cell_type, e, o, part in _candidates(network, channels, image_shape):
             positions = part.height * part.width // part.stride**2
             edges[cell_type][e, o] += of_candidate(part, positions)
+        for block in network.body.layout:
+            if block.cell_type is not None and not block.reduction:
+                for e, names in enumerate(space.candidates[block.cell_type]):
+                    is_skip = [name == SKIP for name in names]
+                    edges[block.cell_type][e, : len(names), SKIPS] = is_skip
         fixed = list(_fixed(network, channels, image_shape))
         sizes = [tflite_size.of_layer(placed.layer) for placed in fixed if placed.layer is not None]
         total = Cost(
@@ -131,6 +142,7 @@ def count(
             cost.multiply_adds(network, image_shape),
             tflite_size.FILE.float32 + sum(size.float32 for size in sizes),
             sum(placed.times * nanoseconds(placed.part) for placed in fixed) if table is not None else 0,
+            0,
             tflite_size.FILE.int8 + sum(size.int8 for size in sizes),
         )
     return GenotypeCosts(space, np.array(total, np.int64), edges)

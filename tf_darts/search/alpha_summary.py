@@ -10,8 +10,7 @@ from tf_darts.genotypes.derive import read_genotype
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.models.architecture import Architecture
 from tf_darts.spaces import Space
-
-SKIP = "skip_connect"
+from tf_darts.spaces.space import SKIP
 
 
 def alpha_of(space: Space, cell_type: str, epoch: Mapping[str, float]) -> np.ndarray:

@@ -27,10 +27,10 @@ from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
 from tf_darts.runtime.steps import check_steps
 from tf_darts.runtime.strategy import ACTIVATIONS, check_batch, use_floats
-from tf_darts.search.alpha_summary import SKIP
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.search.methods.method import Method
 from tf_darts.spaces import Space
+from tf_darts.spaces.space import SKIP
 
 
 @dataclasses.dataclass

@@ -6,7 +6,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import ml_collections
 import numpy as np
@@ -53,13 +53,15 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     searched = DecisionState.of(architecture)
     if setup.budget is not None:
         setup.budget.check(searched)
-    planned, epochs = _plan(setup)
+    plan = _planner(setup)
+    planned, epochs = plan(())
     with setup.strategy.scope():
         setup.bilevel.weight_optimizer = finetune.optimizer(setup)
     stage = StageRun(folder, setup.config, "selection", setup.state(), ("decisions",))
     file = _decisions_so_far(setup, stage, searched)
 
     decider, steps = _compile(setup, file.decisions)
+    planned, _ = plan(file.decisions)
     total = epochs * steps.per_pass
     work = SelectionProgress(_costs(setup, planned), total, stage.at["decisions"], stage.step)
     stage.begin(work.progress, {"decisions": stage.at["decisions"]}, shows_config=False)
@@ -74,6 +76,7 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
             decision = decider.decide(planned[number], number * len(space.edges), work.probed)
             file.append(dataclasses.replace(decision, number=number))
             stage.at["decisions"] += 1
+            planned, _ = plan(file.decisions)
             _show(setup, stage.metrics, decision, number + 1, number in pictured)
             stage.save()
             work.decided()
@@ -108,21 +111,41 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     return genotype
 
 
-def _plan(setup: SearchSetup) -> tuple[list[PlannedDecision], int]:
-    """Return all decisions in order, and the epochs of fine-tuning."""
+def _planner(
+    setup: SearchSetup,
+) -> Callable[[Sequence[Decision]], tuple[list[PlannedDecision], int]]:
+    """Return what plans: of the decisions so far it makes all in order, and the epochs of fine-tuning.
+
+    The supernet has to be as it was searched. With topology first the plan changes as nodes drop edges.
+    """
     config, architecture, space = setup.config, setup.bilevel.architecture, setup.space
-    pick = {
+    probabilities = _probabilities(architecture)
+    pick: dict[str, Callable[[], schedule.Next]] = {
         "random": lambda: schedule.at_random(config.seed),
         "index": lambda: schedule.by_index,
-        "least_certain": lambda: schedule.by_certainty(space, _probabilities(architecture)),
-        "most_certain": lambda: schedule.by_certainty(space, _probabilities(architecture), least=False),
-    }[config.selection.order]()
+        "least_certain": lambda: schedule.by_certainty(space, probabilities),
+        "most_certain": lambda: schedule.by_certainty(space, probabilities, least=False),
+    }
     undecided = {t: architecture.undecided_edges(t) for t in space.cell_types}
     nodes = {t: architecture.undecided_nodes(t) for t in space.cell_types}
     interval = 0 if config.selection.one_shot else config.selection.interval
-    planned, epochs = schedule.plan(space, undecided, interval, pick, nodes)
-    # A supernet of one or two cells has no normal cell: all probes of it would be alike.
-    return [decision for decision in planned if decision.cell_type in setup.bilevel.alphas], epochs
+    first = config.selection.topology_first
+
+    def plan(made: Sequence[Decision]) -> tuple[list[PlannedDecision], int]:
+        dropped = {t: [e for d in made for e in _dropped(d, t)] for t in space.cell_types}
+        choose = pick[config.selection.order]()
+        planned, epochs = schedule.plan(space, undecided, interval, choose, nodes, first, dropped)
+        # A supernet of one or two cells has no normal cell: all probes of it would be alike.
+        return [decision for decision in planned if decision.cell_type in setup.bilevel.alphas], epochs
+
+    return plan
+
+
+def _dropped(decision: Decision, cell_type: str) -> tuple[int, ...]:
+    """Return the edges of a cell type that a decision has dropped."""
+    if isinstance(decision, TopologyDecision) and decision.cell_type == cell_type:
+        return decision.removed
+    return ()
 
 
 def _probabilities(architecture: Architecture) -> dict[str, np.ndarray]:

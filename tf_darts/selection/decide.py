@@ -328,12 +328,14 @@ class Decider:
         The paper does not say how its ablation decides topology; ties go to the lower edge.
         """
         now = self._architecture.mixing_weights()[cell_type].numpy()
-        # An edge that had one candidate was never decided.
-        weights = {
-            e: self._weights.get((cell_type, e), float(now[e].max()))
-            for e in self._open_edges(cell_type, node)
-        }
-        space = self._architecture.space
+        space, is_open = self._architecture.space, self._architecture.open_operations[cell_type].numpy()
+
+        def weight(edge: int) -> float:
+            # An edge that had one candidate was never decided; with topology first none was.
+            judged = candidates_of(space, cell_type, edge) if is_open[edge].sum() > 1 else slice(None)
+            return self._weights.get((cell_type, edge), float(now[edge][judged].max()))
+
+        weights = {e: weight(e) for e in self._open_edges(cell_type, node)}
         ranked = sorted(weights, key=lambda e: -weights[e])
         count = len(ranked) - space.keeps(node)
         dropped, refused = self._drop(cell_type, node, ranked[::-1], count)

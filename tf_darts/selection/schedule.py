@@ -1,7 +1,7 @@
 """When and in which order perturbation decides: data, fixed by space, interval and seed."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -94,10 +94,13 @@ def plan(
     interval: int,
     pick: Next,
     nodes: dict[str, list[int]] | None = None,
+    topology_first: bool = False,
+    dropped: Mapping[str, Collection[int]] | None = None,
 ) -> tuple[list[PlannedDecision], int]:
     """Return all decisions in order, and the number of epochs of fine-tuning.
 
-    Each event takes, for each cell type in turn, one undecided edge, and after all edges one undecided node.
+    Each event takes, for each cell type in turn, one undecided edge, and after all edges one undecided node;
+    or first the nodes, and then the edges that they kept.
 
     Args:
       space: the search space.
@@ -105,11 +108,20 @@ def plan(
       interval: epochs of fine-tuning between two events.
       pick: chooses the next edge or node.
       nodes: nodes with more input edges than they keep, per cell type; None: the space's.
+      topology_first: whether nodes are decided before edges.
+      dropped: edges that nodes have dropped by now, per cell type. With topology first the first edges of a
+        node that has dropped none stand for those that it will keep: as many decisions, of edges not known.
     """
     edges = {t: sorted(undecided[t]) for t in space.cell_types}
     nodes = {t: list(nodes[t] if nodes else space.topology_nodes) for t in space.cell_types}
-    drawn = []
-    for kind, left in (("operation", edges), ("topology", nodes)):
+    kinds, drawn = [("operation", edges), ("topology", nodes)], []
+    events = sum(max(map(len, left.values())) for _, left in kinds)
+    if topology_first:
+        kept = {t: _kept_of(space, edges[t], nodes[t]) for t in edges}
+        events = sum(max(map(len, left.values())) for left in (kept, nodes))
+        now = {t: _kept_of(space, edges[t], nodes[t], (dropped or {}).get(t, ())) for t in edges}
+        kinds = [("topology", nodes), ("operation", now)]
+    for kind, left in kinds:
         while any(left.values()):
             event = []
             for cell_type in space.cell_types:
@@ -118,10 +130,22 @@ def plan(
                     left[cell_type].remove(place)
                     event.append((kind, cell_type, place))
             drawn.append(event)
-    starts, epochs = event_epochs(len(drawn), interval, space.extra_selection_epoch)
+    starts, epochs = event_epochs(events, interval, space.extra_selection_epoch)
     planned = [
         PlannedDecision(number, epoch, *decision)
-        for number, (epoch, event) in enumerate(zip(starts, drawn, strict=True))
+        for number, (epoch, event) in enumerate(zip(starts, drawn, strict=False))
         for decision in event
     ]
     return planned, epochs
+
+
+def _kept_of(
+    space: Space, edges: list[int], nodes: Collection[int], dropped: Collection[int] = ()
+) -> list[int]:
+    """Return the undecided edges of a cell that its nodes keep, or as many where a node has dropped none."""
+    kept = []
+    for node in space.targets:
+        left = [e for e in edges if e in space.incoming(node) and e not in dropped]
+        waits = node in nodes and not set(space.incoming(node)) & set(dropped)
+        kept += left[: space.keeps(node)] if waits else left
+    return kept

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from tf_darts.config.depends import BUDGET_FIELDS
+from tf_darts.config.depends import LIMIT_FIELDS
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.registry import NEEDS_NO_SUPERNET, SELECTIONS
@@ -47,7 +47,7 @@ def run(setup: SearchSetup, search_folder: pathlib.Path, folder: pathlib.Path) -
     if budget is not None and not budget.allows(genotype):
         raise UserError(
             f"config: selection.method is {method!r}, which keeps to no budget; allowed with it: 0 for"
-            f" {' and '.join(f'selection.{name}' for name in BUDGET_FIELDS)}"
+            f" {' and '.join(f'selection.{name}' for name in LIMIT_FIELDS)}"
         )
     top.leave(setup, folder, genotype)
     signs = collapse.of_genotype(genotype)

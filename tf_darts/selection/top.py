@@ -72,7 +72,7 @@ def _costs(setup: SearchSetup) -> GenotypeCosts | None:
 
 def _about(costs: GenotypeCosts, genotype: Genotype) -> dict[str, Any]:
     cost = costs.of(genotype)._asdict()
-    nanoseconds = cost.pop("nanoseconds")
+    nanoseconds, _ = cost.pop("nanoseconds"), cost.pop("skips")
     return {**cost, "latency_ms": nanoseconds / 1e6 if nanoseconds else None}
 
 

@@ -8,6 +8,8 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
+SKIP, NONE = "skip_connect", "none"
+
 Candidates = tuple[tuple[str, ...], ...]
 """For each edge its candidate operations."""
 
