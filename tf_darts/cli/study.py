@@ -157,12 +157,16 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 def _collect(study: Study, output: Output, tables: Tables) -> None:
     with quiet_start():
+        from tf_darts.report import leaderboard
         from tf_darts.study.conclude import conclude
 
     print(conclude(study, output, tables))
+    leaderboard.leave(study, output, tables)
     print(
         f"All figures are in {output / 'results.csv'} and {output / 'epochs.csv'}, the pictures beside them."
     )
+    if (output / leaderboard.NAMES[0]).exists():
+        print(f"The leaderboard is {output / leaderboard.NAMES[0]}.")
 
 
 def main() -> None:
