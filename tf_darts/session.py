@@ -15,7 +15,7 @@ import ml_collections
 
 from tf_darts import registry, spaces
 from tf_darts.errors import UserError
-from tf_darts.runtime import cluster, preemption, process, progress
+from tf_darts.runtime import cluster, preemption, process, progress, xla
 from tf_darts.runtime.quiet import quiet_start
 
 if TYPE_CHECKING:
@@ -199,6 +199,8 @@ def start(
     registry.check_trust()
     process.check_backend()
     here = cluster.of_environment() if several else None
+    if workdir is not None:
+        xla.keep_programs(workdir, config.runtime)
     session = Session(config)
     with quiet_start():
         from tf_darts.data import outlines, sources  # noqa: F401  what it imports talks as well

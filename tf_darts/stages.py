@@ -24,7 +24,7 @@ from tf_darts.data import npz
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.registry import NEEDS_NO_SUPERNET
-from tf_darts.runtime import command
+from tf_darts.runtime import command, xla
 from tf_darts.runtime.seeds import fold
 from tf_darts.search import imported_supernet, supernet_file
 from tf_darts.search import loop as search_loop
@@ -91,7 +91,7 @@ def _search(
         if "imported" in result:
             raise UserError(f"--workdir: {fault}; import the supernet again, into another --workdir")
     setup = _set_up(session, config)
-    with _at_work(stage, session, setup.bilevel.supernet.kernels) as folder:
+    with _at_work(stage, session, setup) as folder:
         if fault is not None:
             print(
                 f"warning: the finished search is done again from where it is whole: {fault}", file=sys.stderr
@@ -123,7 +123,7 @@ def import_supernet(session: Session, workdir: str, path: str) -> tuple[pathlib.
         # Under another name until it is whole, so that an import that was killed can be made again.
         making = search_stage(workdir, session.config, folder=".importing")
         shutil.rmtree(making.path, ignore_errors=True)
-        values = imported_supernet.run(setup, making.open(kernels=setup.bilevel.supernet.kernels), origin)
+        values = imported_supernet.run(setup, making.open(computed_by=_computed_by(session, setup)), origin)
         making.path.rename(stage.path)
     return stage.path, values
 
@@ -155,7 +155,7 @@ def select(session: Session, workdir: str) -> tuple[pathlib.Path, Genotype]:
     setup = _set_up(session, config)
     for other_config, other in others:
         setup.others[other.path] = _set_up(session, other_config)
-    with _at_work(stage, session, setup.bilevel.supernet.kernels) as folder:
+    with _at_work(stage, session, setup) as folder:
         return folder, selection_lib.run(setup, searched, folder)
 
 
@@ -276,19 +276,28 @@ def _check_training(session: Session, genotype: Genotype | None = None) -> None:
 
 
 @contextlib.contextmanager
-def _at_work(stage: StageFolder, session: Session, kernels: str | None = None) -> Iterator[pathlib.Path]:
+def _at_work(
+    stage: StageFolder, session: Session, setup: SearchSetup | None = None
+) -> Iterator[pathlib.Path]:
     """Make the stage's folder, keep other processes from the work directory, and record the time taken.
 
     Args:
       stage: the stage.
       session: config, space, devices and data.
-      kernels: those of the supernet; None: the stage has none.
+      setup: the supernet with its data; None: the stage has none.
     """
-    images = session.data.record
+    images, computed_by = session.data.record, _computed_by(session, setup)
     session.tell_data()
     with (
         lock.held(stage.workdir, again=True),
-        seconds.recorded(stage.open(images, kernels), kernels=kernels) as folder,
+        seconds.recorded(stage.open(images, computed_by), computed_by=computed_by) as folder,
     ):
         session.keep_latency(stage.workdir)
         yield folder
+
+
+def _computed_by(session: Session, setup: SearchSetup | None = None) -> dict[str, str]:
+    """Return what computes a stage, by the names of `stage_folder.COMPUTED_BY`."""
+    found = {} if setup is None else {"kernels": setup.bilevel.supernet.kernels}
+    compiled = xla.ran(session.strategy)
+    return found if compiled is None else {**found, "xla": compiled}

@@ -313,6 +313,18 @@ def _check_runtime(config: ml_collections.ConfigDict) -> None:
         raise UserError(
             "config: runtime.precision is 'float64' with runtime.strategy 'tpu'; allowed: float64 on a CPU"
         )
+    strategy, compiled = config.runtime.strategy, config.runtime.xla
+    if (strategy, compiled) in (("tpu", "off"), ("multi_worker", "on")):
+        allowed = "auto, on" if strategy == "tpu" else "auto, off"
+        raise UserError(
+            f"config: runtime.xla is {compiled!r} with runtime.strategy {strategy!r}; allowed there:"
+            f" {allowed}"
+        )
+    if compiled == "on" and config.runtime.kernels == "native":
+        raise UserError(
+            "config: runtime.xla is 'on' with runtime.kernels 'native', which XLA does not know; allowed:"
+            " one of them"
+        )
     devices = config.runtime.logical_devices
     for section in ("search", "training"):
         size = config[section].batch_size

@@ -487,6 +487,14 @@ FIELDS: dict[str, dict[str, Field]] = {
             "native",
             "tensorflow",
         ),
+        "xla": one_of_field(
+            "auto",
+            "whether XLA compiles each step to one program (docs/performance.md); auto: on the GPUs of one"
+            " machine, not on a CPU; a TPU compiles everything",
+            "auto",
+            "on",
+            "off",
+        ),
         "sync_batch_norm": flag_field(
             False, "batch norm by the statistics of the global batch, not of each replica's share"
         ),

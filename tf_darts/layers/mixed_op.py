@@ -130,7 +130,7 @@ class MixedOp(NodeLayer):
                 y = apply_operation(operation, node, training=training)
                 outputs.append(norm(y, weight=weight, training=training))
         if beside is not None:
-            passing = beside.then(_pooled) if self.stride == 2 else beside
+            passing = beside.then(primitives.max_pool_2x2) if self.stride == 2 else beside
             outputs.append(
                 None
                 if mixing_weights[-1] is None
@@ -186,7 +186,3 @@ class MixedOp(NodeLayer):
 
 def _channels(x: tf.Tensor, first: int, end: int | None) -> tf.Tensor:
     return x[..., first:end]
-
-
-def _pooled(x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.max_pool2d(x, 2, 2, "VALID")

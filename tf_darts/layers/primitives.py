@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.layers import depthwise
+from tf_darts.layers.max_pool import max_pool
 
 
-def _pad(x: tf.Tensor, size: int, value: float = 0.0) -> tf.Tensor:
-    return tf.pad(x, [[0, 0], [size, size], [size, size], [0, 0]], constant_values=value)
+def _pad(x: tf.Tensor, size: int) -> tf.Tensor:
+    return tf.pad(x, [[0, 0], [size, size], [size, size], [0, 0]])
 
 
 def conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
@@ -61,14 +62,12 @@ def zeros(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
 
 def max_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """Pool 3x3 windows by their maximum; padding never wins."""
-    if stride == 1:
-        return tf.nn.max_pool2d(x, 3, 1, "SAME")
-    return tf.nn.max_pool2d(_pad(x, 1, x.dtype.min), 3, stride, "VALID")
+    return max_pool(x, 3, stride, padding=1)
 
 
 def max_pool_2x2(x: tf.Tensor) -> tf.Tensor:
     """Pool 2x2 pixels into their maximum; height and width are even."""
-    return tf.nn.max_pool2d(x, 2, 2, "VALID")
+    return max_pool(x, 2, 2)
 
 
 def avg_pool_3x3(x: tf.Tensor, stride: int = 1) -> tf.Tensor:

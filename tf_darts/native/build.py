@@ -11,6 +11,8 @@ import tempfile
 
 import tensorflow as tf
 
+from tf_darts.runtime import host
+
 SOURCES = pathlib.Path(__file__).parent / "source"
 COMPILERS = ("g++", "clang++", "c++")
 SECONDS = 600  # after which compiling is given up
@@ -73,18 +75,10 @@ def built(level: str) -> pathlib.Path:
     digest = hashlib.sha256(" ".join([*flags(level), tf.version.VERSION]).encode())
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    folder = _cache()
-    path = folder / f"kernels-{level}-{digest.hexdigest()[:16]}.so"
+    path = host.cache_folder() / f"kernels-{level}-{digest.hexdigest()[:16]}.so"
     if not path.exists():
         _compile(level, path)
     return path
-
-
-def _cache() -> pathlib.Path:
-    """Return the folder for what is compiled, of the user who runs this."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    base = pathlib.Path(given) if os.path.isabs(given) else pathlib.Path.home() / ".cache"
-    return base / "tf_darts"
 
 
 def _compiler() -> str:

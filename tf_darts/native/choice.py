@@ -8,6 +8,7 @@ import sys
 from tf_darts.errors import UserError
 from tf_darts.native import library
 from tf_darts.native.build import BuildError
+from tf_darts.runtime import xla
 from tf_darts.runtime.scoped import holding
 from tf_darts.runtime.strategy import device_type
 
@@ -66,6 +67,8 @@ def _unsuited(channels: int, activations: str, convolves: bool) -> str | None:
     """Return why native kernels would not compute such a supernet, or None."""
     if device_type() != "CPU":
         return f"they are for CPUs, not for a {device_type()}"
+    if xla.compiles():
+        return "XLA, which compiles the steps (runtime.xla), does not know them"
     if activations != "float32":
         return f"they compute float32, not {activations}"
     if channels % CHANNELS:

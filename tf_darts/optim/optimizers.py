@@ -26,7 +26,14 @@ def _update(variables: Sequence[tf.Variable], function: Callable[..., Any], *arg
         for variable, *rest in zip(variables, *columns, strict=True):
             strategy.extended.update(variable, function, args=tuple(rest), group=False)
 
-    tf.distribute.get_replica_context().merge_call(in_cross_replica_context, args=arguments)
+    context, strategy = tf.distribute.get_replica_context(), tf.distribute.get_strategy()
+    # What XLA compiles for several GPUs is a program for each; they meet in sums, and nowhere else.
+    mirrored = isinstance(strategy, tf.distribute.MirroredStrategy)
+    if mirrored and not strategy.extended._use_merge_call():
+        for variable, *rest in zip(variables, *arguments, strict=True):
+            function(variable, *rest)
+    else:
+        context.merge_call(in_cross_replica_context, args=arguments)
 
 
 def assign(variables: list[tf.Variable], values: list[tf.Tensor]) -> None:

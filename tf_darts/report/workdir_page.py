@@ -365,6 +365,12 @@ def _analysis(name: str, stage: StageContents) -> dict[str, Any]:
     return {"name": name, "text": text or ("" if stage.result else "not finished"), "pictures": pictures}
 
 
+def _computed_by(took: Mapping[str, Any]) -> str:
+    """Return the kernels of a stage, and XLA where it compiled the steps."""
+    kernels = took.get("kernels", "tensorflow" if "xla" in took else "-")
+    return f"{kernels}, compiled by XLA" if took.get("xla") == "on" else kernels
+
+
 def _cost(record: WorkdirContents) -> HtmlTable:
     rows = []
     for stage in record.stages:
@@ -378,9 +384,9 @@ def _cost(record: WorkdirContents) -> HtmlTable:
                 "-" if stage.seconds is None else duration(stage.seconds),
                 duration(took["cpu_seconds"]) if "cpu_seconds" in took else "-",
                 str(took.get("starts", "-")),
-                took.get("kernels", "-"),
+                _computed_by(took),
                 "-" if not peak else f"{peak / 1e9:.2f} GB",
             )
         )
-    headings = ("stage", "time", "time of all cores", "starts", "kernels", "peak memory of the process")
+    headings = ("stage", "time", "time of all cores", "starts", "computed by", "peak memory of the process")
     return HtmlTable(headings, rows, range(1, len(headings)))

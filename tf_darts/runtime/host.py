@@ -40,6 +40,24 @@ def held_memory() -> int:
     return 1024 * sum(map(int, re.findall(r"^Vm(?:RSS|Swap):\s+(\d+) kB$", status, re.MULTILINE)))
 
 
+def cache_folder() -> pathlib.Path:
+    """Return the folder for what can be made again, of the user who runs this."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    base = pathlib.Path(given) if os.path.isabs(given) else pathlib.Path.home() / ".cache"
+    return base / "tf_darts"
+
+
+def graphics() -> str:
+    """Return which NVIDIA GPUs and which driver there are, as the driver says; empty where there is none."""
+    folder = pathlib.Path("/proc/driver/nvidia")
+    found = []
+    for path in (folder / "version", *sorted(folder.glob("gpus/*/information"))):
+        with contextlib.suppress(OSError):
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            found += [line for line in lines if line.startswith(("Model", "NVRM"))]
+    return "; ".join(found)
+
+
 def about() -> dict[str, Any]:
     """Return the processor, its cores that this process may use, the memory in bytes, and the system."""
     model = platform.processor() or platform.machine()

@@ -1,5 +1,6 @@
 """Several steps per call from the host, compiled, under any strategy."""
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from tf_darts.errors import UserError
 from tf_darts.runtime import guard as guard_lib
+from tf_darts.runtime import xla
 from tf_darts.runtime.guard import Guard
 
 # A step: (its number, the replica's number, what the host gives it) -> its share of each metric.
@@ -19,7 +21,7 @@ class Steps:
     """A step as a compiled loop.
 
     Args:
-      strategy: where it runs.
+      strategy: where it runs; XLA compiles the step where it says so (`runtime.xla`).
       step: called in replica context, once per traced shape; shares of metrics are summed over replicas.
       metrics: names of the metrics that `step` returns.
       shape: of each of them; scalars as a rule.
@@ -54,13 +56,15 @@ class Steps:
             return tf.stack([tf.cast(values[name], floats) for name in metrics])
 
         self.on_replica = on_replica
+        self._first = compiled = xla.compiles(strategy)
+        on_device = tf.function(on_replica, jit_compile=True, autograph=False) if compiled else on_replica
 
         @tf.function
         def run(first: tf.Tensor, count: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
             rows = tf.TensorArray(floats, size=count, element_shape=[len(self._metrics), *shape])
             for i in tf.range(count):
                 before = () if guard is None else guard.snapshot(strategy)
-                shares = strategy.run(on_replica, args=(first + i, *given))
+                shares = strategy.run(on_device, args=(first + i, *given))
                 row = strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
                 rows = rows.write(i, row if guard is None else guard.settle(strategy, before, row))
             return rows.stack()
@@ -71,19 +75,23 @@ class Steps:
         """Run steps first .. first+count-1; return each metric, float [count, *shape].
 
         Raises:
-          UserError: one is not finite, and there is no guard, or it has undone as many as it may; or what a
-            step is given cannot be made.
+          UserError: one is not finite, and there is no guard, or it has undone as many as it may; what a step
+            is given cannot be made; or XLA cannot compile the step.
         """
-        if self._given is None:
-            rows = self._run(tf.constant(first, tf.int32), tf.constant(count, tf.int32)).numpy()
-        else:
-            one, numbers = tf.constant(1, tf.int32), range(first, first + count)
-            rows = np.concatenate(
-                [self._run(tf.constant(n, tf.int32), one, *self._given(n)).numpy() for n in numbers]
-            )
+        with xla.first_call() if self._first else contextlib.nullcontext():
+            rows = self._rows(first, count)
+        self._first = False
         columns = {name: rows[:, i] for i, name in enumerate(self._metrics)}
         self._skipped = guard_lib.check(first, columns, self._most, self._skipped)
         return columns
+
+    def _rows(self, first: int, count: int) -> np.ndarray:
+        if self._given is None:
+            return self._run(tf.constant(first, tf.int32), tf.constant(count, tf.int32)).numpy()
+        one, numbers = tf.constant(1, tf.int32), range(first, first + count)
+        return np.concatenate(
+            [self._run(tf.constant(n, tf.int32), one, *self._given(n)).numpy() for n in numbers]
+        )
 
 
 def check_steps(field: str, epochs: int, images: int, batch: int) -> None:

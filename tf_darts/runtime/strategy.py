@@ -8,7 +8,7 @@ import ml_collections
 import tensorflow as tf
 
 from tf_darts.errors import UserError, first_line
-from tf_darts.runtime import cluster, host, process
+from tf_darts.runtime import cluster, host, process, xla
 from tf_darts.runtime.scoped import holding
 
 FEW_CORES = 4
@@ -52,6 +52,7 @@ def start(runtime: ml_collections.ConfigDict, guest: bool = False) -> tf.distrib
             " or a CPU (CUDA_VISIBLE_DEVICES=-1 hides GPUs)"
         )
     use_floats(runtime)
+    xla.settle(made, runtime, kind)
     return made
 
 

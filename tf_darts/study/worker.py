@@ -18,7 +18,7 @@ from absl import app, flags, logging
 
 from tf_darts import trust
 from tf_darts.errors import UserError
-from tf_darts.runtime import preemption
+from tf_darts.runtime import preemption, xla
 from tf_darts.runtime.quiet import quiet_start
 from tf_darts.study import settings
 from tf_darts.study.output import Output
@@ -65,6 +65,8 @@ def _work(arguments: argparse.Namespace) -> int:
         output = Output(arguments.output)
         study, names = output.study(), [arguments.job]
     jobs = [study.job(name) for name in names]
+    if not arguments.check:
+        xla.keep_programs(output.workdir(jobs[0]), jobs[0].config.runtime)
     with quiet_start():
         from tf_darts.study import job as job_lib
     if arguments.cores:

@@ -1,8 +1,8 @@
 """How long a stage took: wall-clock seconds that survive a kill, in the stage's `seconds.json`.
 
 Beside them the seconds of all cores (of the process, and of the children that it has waited for), the number
-of starts, the most memory that a process that worked on it had taken by then, and the kernels of the last
-start (`runtime.kernels`).
+of starts, the most memory that a process that worked on it had taken by then, and what computed the
+last start (`runtime.kernels`, `runtime.xla`).
 
 Apart from result.json, which is the same however often the stage was interrupted.
 """
@@ -12,7 +12,7 @@ import os
 import pathlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tf_darts.runtime import host
 from tf_darts.workdir.records import read_json, write_json
@@ -23,7 +23,7 @@ NAME = "seconds.json"
 
 @contextlib.contextmanager
 def recorded(
-    folder: pathlib.Path, every: float = EVERY, kernels: str | None = None
+    folder: pathlib.Path, every: float = EVERY, computed_by: Mapping[str, str] | None = None
 ) -> Iterator[pathlib.Path]:
     """Add the time that the block takes to what the folder has recorded before; yield the folder.
 
@@ -32,7 +32,7 @@ def recorded(
     Args:
       folder: the stage's folder, which exists.
       every: seconds between two writings.
-      kernels: what computes the supernet, beside the time; None: the stage has none.
+      computed_by: what computes the stage, beside the time (`stage_folder.COMPUTED_BY`).
     """
     path = folder / NAME
     before = read_json(path) if path.exists() else {"seconds": 0.0, "starts": 0}
@@ -47,8 +47,7 @@ def recorded(
         content: dict[str, float | str] = {"seconds": round(seconds, 3)}
         if known:
             content["cpu_seconds"] = round(cpu, 3)
-        if kernels is not None:
-            content["kernels"] = kernels
+        content |= computed_by or {}
         write_json(path, content | {"starts": before["starts"] + 1, "peak_bytes": peak})
 
     def keep_writing() -> None:

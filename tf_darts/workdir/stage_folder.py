@@ -4,7 +4,7 @@ import importlib.metadata
 import pathlib
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -21,6 +21,9 @@ from tf_darts.workdir.files import write_atomically
 from tf_darts.workdir.records import as_json, read_config, read_json, write_json
 
 _PACKAGES = ("tensorflow", "keras", "numpy")
+
+# What may compute a stage, by the field of `runtime` that chooses it: what a program without the choice had.
+COMPUTED_BY = {"kernels": "tensorflow", "xla": "off"}
 
 
 def _version(package: str) -> str:
@@ -155,12 +158,14 @@ class StageFolder:
             if theirs is not None and (old["data"], old.get("seed")) == ours:
                 _check_images(folder, theirs, data)
 
-    def open(self, data: DataRecord | None = None, kernels: str | None = None) -> pathlib.Path:
-        """Make the folder and record the config, the images and the kernels; return the folder.
+    def open(
+        self, data: DataRecord | None = None, computed_by: Mapping[str, str] | None = None
+    ) -> pathlib.Path:
+        """Make the folder and record the config, the images and what computes; return the folder.
 
         Args:
           data: the images; None: the stage has none.
-          kernels: what computes the supernet (`runtime.kernels`); None: the stage has none.
+          computed_by: what computes the stage, by the names of `COMPUTED_BY`; None: nothing to choose.
 
         Raises:
           UserError: it was made with another config or other images, or cannot be written.
@@ -179,15 +184,13 @@ class StageFolder:
         if data is not None and not (self.path / DATA).exists():
             data.write(self.path)
         if not own.exists():
-            computed_by = {} if kernels is None else {"kernels": kernels}
-            write_json(own, {"config": self.depends_on(), "versions": now, **computed_by})
+            write_json(own, {"config": self.depends_on(), "versions": now, **(computed_by or {})})
             return self.path
         begun = read_json(own)
         before = begun.get("versions", now)
-        if kernels is not None:
-            # A program without a choice of kernels had TensorFlow's.
-            before = {**before, "kernels": begun.get("kernels", "tensorflow")}
-            now = {**now, "kernels": kernels}
+        for name, value in (computed_by or {}).items():
+            before = {**before, name: begun.get(name, COMPUTED_BY[name])}
+            now = {**now, name: value}
         if changed := config_lib.differences(before, now):
             print(
                 f"warning: {self.path} was begun with other versions ({'; '.join(changed)}): it continues,"
