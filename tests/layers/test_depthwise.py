@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tf_darts.layers import depthwise, operations, primitives
+from tf_darts.runtime.strategy import assumed_device_type
 
 # (height, width): one that every three of columns divides, odd ones, and ones lower than the dilated kernel.
 SIZES = [(8, 8), (12, 8), (9, 9), (6, 10), (4, 4)]
@@ -53,6 +54,37 @@ def test_output_and_gradients_of_the_definition(formulation, size, dilation, ker
         got = with_gradients(tf.function(run) if compile_it else run, x, kernel, cotangent)
         for ours, theirs in zip(got, wanted, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_groups_which_a_gpu_has_are_the_definition_too(size, kernel_size):
+    """Under XLA: TensorFlow itself has no gradients in groups on a CPU."""
+    x, kernel = draw(3, *size, 5), draw(kernel_size, kernel_size, 5, 1, seed=1)
+    cotangent = draw(3, *size, 5, seed=2)
+
+    @tf.function(jit_compile=True)
+    def ours(formulation):
+        return with_gradients(lambda x, k: formulation(x, k, 2), x, kernel, cotangent)
+
+    with assumed_device_type("GPU"):
+        found = ours(depthwise.depthwise_conv)
+    for a, b in zip(found, ours(by_shifts), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_on_a_gpu_no_pixels_are_moved_to_the_batch():
+    def dilated():
+        x, kernel = draw(1, 8, 8, 3), draw(3, 3, 3, 1)
+        return with_gradients(lambda x, k: depthwise.depthwise_conv(x, k, 2), x, kernel, 1.0)
+
+    def kinds(device):
+        with assumed_device_type(device):
+            step = tf.function(dilated, autograph=False)
+            nodes = step.get_concrete_function().graph.as_graph_def().node
+        return {node.op for node in nodes}
+
+    assert "SpaceToBatchND" in kinds("TPU") and not {"SpaceToBatchND", "BatchToSpaceND"} & kinds("GPU")
 
 
 def test_formulation_by_threes_is_what_runs_on_a_cpu(monkeypatch):
