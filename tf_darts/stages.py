@@ -23,6 +23,8 @@ from tf_darts.config.depends import supernets_of
 from tf_darts.data import npz
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Genotype
+from tf_darts.models.network import Network
+from tf_darts.models.supernet import Supernet
 from tf_darts.registry import NEEDS_NO_SUPERNET
 from tf_darts.runtime import command, xla
 from tf_darts.runtime.seeds import fold
@@ -91,7 +93,7 @@ def _search(
         if "imported" in result:
             raise UserError(f"--workdir: {fault}; import the supernet again, into another --workdir")
     setup = _set_up(session, config)
-    with _at_work(stage, session, setup) as folder:
+    with _at_work(stage, session, setup.bilevel.supernet) as folder:
         if fault is not None:
             print(
                 f"warning: the finished search is done again from where it is whole: {fault}", file=sys.stderr
@@ -123,7 +125,8 @@ def import_supernet(session: Session, workdir: str, path: str) -> tuple[pathlib.
         # Under another name until it is whole, so that an import that was killed can be made again.
         making = search_stage(workdir, session.config, folder=".importing")
         shutil.rmtree(making.path, ignore_errors=True)
-        values = imported_supernet.run(setup, making.open(computed_by=_computed_by(session, setup)), origin)
+        computed_by = _computed_by(session, setup.bilevel.supernet)
+        values = imported_supernet.run(setup, making.open(computed_by=computed_by), origin)
         making.path.rename(stage.path)
     return stage.path, values
 
@@ -155,7 +158,7 @@ def select(session: Session, workdir: str) -> tuple[pathlib.Path, Genotype]:
     setup = _set_up(session, config)
     for other_config, other in others:
         setup.others[other.path] = _set_up(session, other_config)
-    with _at_work(stage, session, setup) as folder:
+    with _at_work(stage, session, setup.bilevel.supernet) as folder:
         return folder, selection_lib.run(setup, searched, folder)
 
 
@@ -186,7 +189,7 @@ def train(
         return stage.path, read_json(stage.path / "result.json")
     _check_training(session, genotype)
     setup = training_setup.make(session.config, session.space, genotype, session.data, session.strategy)
-    with _at_work(stage, session) as folder:
+    with _at_work(stage, session, setup.network) as folder:
         return folder, training_loop.run(setup, folder, name, callbacks)
 
 
@@ -277,16 +280,16 @@ def _check_training(session: Session, genotype: Genotype | None = None) -> None:
 
 @contextlib.contextmanager
 def _at_work(
-    stage: StageFolder, session: Session, setup: SearchSetup | None = None
+    stage: StageFolder, session: Session, model: Supernet | Network | None = None
 ) -> Iterator[pathlib.Path]:
     """Make the stage's folder, keep other processes from the work directory, and record the time taken.
 
     Args:
       stage: the stage.
       session: config, space, devices and data.
-      setup: the supernet with its data; None: the stage has none.
+      model: the supernet or network; None: the stage has none.
     """
-    images, computed_by = session.data.record, _computed_by(session, setup)
+    images, computed_by = session.data.record, _computed_by(session, model)
     session.tell_data()
     with (
         lock.held(stage.workdir, again=True),
@@ -296,8 +299,8 @@ def _at_work(
         yield folder
 
 
-def _computed_by(session: Session, setup: SearchSetup | None = None) -> dict[str, str]:
+def _computed_by(session: Session, model: Supernet | Network | None) -> dict[str, str]:
     """Return what computes a stage, by the names of `stage_folder.COMPUTED_BY`."""
-    found = {} if setup is None else {"kernels": setup.bilevel.supernet.kernels}
+    found = {} if model is None else {"kernels": model.kernels}
     compiled = xla.ran(session.strategy)
     return found if compiled is None else {**found, "xla": compiled}

@@ -8,6 +8,8 @@ import pytest
 from tf_darts import spaces
 from tf_darts.config import files
 from tf_darts.errors import UserError
+from tf_darts.genotypes.genotype import Choice, Genotype
+from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
 from tf_darts.native import build, choice, library
 from tf_darts.native.build import BuildError
@@ -137,6 +139,26 @@ def test_a_supernet_is_tensorflows_unless_asked_for():
         Supernet(space, 16, 1, 4)
 
 
+def network(channels, wanted, operation="nor_conv_3x3"):
+    space = spaces.get("nas_bench_201")
+    edges = tuple(Choice(edge.target, edge.source, operation) for edge in space.edges)
+    with choice.wanted(wanted):
+        return Network(space, Genotype(space.name, {"normal": edges}), channels, 1, 4)
+
+
+def test_a_network_has_native_kernels_where_it_can(cache, monkeypatch):
+    assert network(16, "tensorflow").kernels == choice.TENSORFLOW
+    # A wish for them is none for a network: what operations it has is known after the search.
+    for channels, operation in ((8, "nor_conv_3x3"), (18, "nor_conv_3x3"), (16, "avg_pool_3x3")):
+        assert network(channels, "native", operation).kernels == choice.TENSORFLOW
+    with monkeypatch.context() as patch:
+        patch.setattr(choice.library, "operations", lambda: None)
+        assert network(20, "auto").kernels == choice.NATIVE
+    monkeypatch.setenv("CXX", "/nowhere/g++")
+    assert network(20, "auto").kernels == choice.TENSORFLOW
+
+
 def test_the_quickstart_has_the_same_figures_with_or_without_a_compiler():
     # What README prints comes from TensorFlow's kernels.
-    assert files.load("quickstart").search.channels % choice.CHANNELS
+    config = files.load("quickstart")
+    assert config.search.channels < choice.CHANNELS and config.training.channels < choice.CHANNELS

@@ -219,11 +219,12 @@ def test_what_does_not_fit_is_an_error_not_a_crash():
         "x": x,
         "kernels": [normal([3, 3, 16, 1], 2), normal([1, 1, 16, 16], 3)],
         "running": [(tf.zeros([16]), tf.ones([16]))],
+        "scaled": [],
     }
 
     def run(candidate=candidate, **changed):
         return edge.units(
-            candidates=[candidate], stride=1, pooled=[], epsilon=1e-5, momentum=0.9, **{**good, **changed}
+            candidates=[candidate], stride=1, pooled=[], epsilon=1e-5, momentum=0.9, **good | changed
         )
 
     run()
@@ -233,6 +234,8 @@ def test_what_does_not_fit_is_an_error_not_a_crash():
         {"x": x[:0]},
         {"kernels": [good["kernels"][0], normal([1, 1, 16, 8], 3)]},
         {"running": [(tf.zeros([8]), tf.ones([16]))]},
+        {"scaled": [(tf.zeros([8]), tf.ones([16]))]},
+        {"scaled": [(tf.zeros([16]), tf.ones([16]))] * 2},
         {"candidate": edge.Candidate("convolution", 1, 9, 1)},
         {"candidate": edge.Candidate("factorized_reduction", 1)},
         {"candidate": edge.Candidate("skip", 1)},

@@ -1,4 +1,4 @@
-"""A search on native kernels: it continues bit for bit, and what ran is recorded."""
+"""Searches and trainings on native kernels: they continue bit for bit, and what ran is recorded."""
 
 import dataclasses
 import functools
@@ -14,6 +14,8 @@ from tf_darts.native import choice
 from tf_darts.registry import METHOD_PARTS
 from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop
+from tf_darts.training import loop as training
+from tf_darts.training import setup
 from tf_darts.workdir import seconds
 from tf_darts.workdir.records import read_json
 
@@ -58,6 +60,23 @@ def test_what_ran_is_recorded_and_another_path_is_told(tmp_path, monkeypatch, ca
     search("tensorflow")
     assert "other versions (kernels: 'native' -> 'tensorflow'): it continues" in capsys.readouterr().err
     assert read_json(folder / seconds.NAME)["kernels"] == "tensorflow"
+
+
+def test_a_stopped_training_continues_as_if_it_had_not_been(tmp_path, monkeypatch):
+    def train(folder):
+        made = config("native", training__channels=20, runtime__checkpoint_minutes=0.0)
+        made = setup.make(made, tiny.SPACE, tiny.GENOTYPE, tiny.data(made), tiny.one_device())
+        folder.mkdir(exist_ok=True)
+        training.run(made, folder, "test")
+        return made
+
+    whole = train(tmp_path / "whole")
+    assert whole.network.kernels == choice.NATIVE
+    with monkeypatch.context() as patch, pytest.raises(tiny.StoppedError):
+        tiny.stop_at_call(patch, Progress, "update", 3)
+        train(tmp_path / "stopped")
+    again = train(tmp_path / "stopped")
+    tiny.assert_equal(*(tiny.values(made.network, made.optimizer) for made in (again, whole)))
 
 
 FAST = {"darts_minus", "lambda_darts"}  # skip connections beside the kernels; mixing weights by cell

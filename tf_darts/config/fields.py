@@ -481,8 +481,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "kernels": one_of_field(
             "auto",
-            "what computes the mixed edges of a supernet on a CPU: native kernels of this package, which are"
-            " compiled once; tensorflow; auto: native where search.channels is a multiple of 16",
+            "what computes edges on a CPU: native kernels of this package, compiled once; tensorflow; auto:"
+            " native where search.channels is a multiple of 16, training.channels of 4 and at least 16",
             "auto",
             "native",
             "tensorflow",

@@ -169,13 +169,10 @@ class MixedOp(NodeLayer):
             for i, (native, weight) in enumerate(zip(self.native, mixing_weights, strict=False))
             if native is not None and weight is not None
         }
-        shared = any(norm.shares_statistics() for native in found.values() for norm in native.norms)
         # With some operations closed the others keep their kernels, and so their bits; a skip connection has
         # the same with any.
-        gains = native_edge.convolves(self.native) and any(
-            native.candidate.kind != "skip" for native in found.values()
-        )
-        return found if training and choice.in_use() and gains and not shared else {}
+        gains = any(native.candidate.kind != "skip" for native in found.values())
+        return found if gains and native_edge.suits(self.native, training) else {}
 
     def _split(self, node: NodeOutput) -> tuple[NodeOutput, NodeOutput | None]:
         """Return the channels that go through the operations, and those that pass them by."""

@@ -33,10 +33,10 @@ def native(operation: Operation, norm: BatchNorm | None) -> NativeOperation | No
     """Return an operation as the kernels see it; None: they cannot compute it.
 
     Args:
-      operation: the operation, in a supernet.
+      operation: the operation.
       norm: the batch norm after it.
     """
-    if operation.name not in OPERATIONS.built_in or operation.affine:
+    if operation.name not in OPERATIONS.built_in:
         return None
     o, after = operation, [] if norm is None else [norm]
     match o:
@@ -83,6 +83,18 @@ def convolves(operations: Sequence[NativeOperation | None]) -> bool:
     return any(o is not None and o.kernels for o in operations)
 
 
+def suits(operations: Sequence[NativeOperation | None], training: bool) -> bool:
+    """Return whether native kernels compute operations of an edge in a pass that is traced now.
+
+    Args:
+      operations: those that the pass computes.
+      training: whether batch norms use the batch's statistics.
+    """
+    norms = [norm for o in operations if o is not None for norm in o.norms]
+    shared = any(norm.shares_statistics() for norm in norms)
+    return training and choice.in_use() and convolves(operations) and not shared
+
+
 @dataclasses.dataclass(frozen=True)
 class NativeParts:
     """What some operations of an edge add up to, but for their mixing weights.
@@ -95,10 +107,15 @@ class NativeParts:
     units: edge.EdgeUnits
     weights: list[tuple[int, tf.Tensor]]
 
-    def sum(self, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """Return the weighted sum, [B, H/stride, W/stride, C]; mask: [operations], times the weights."""
+    def sum(self, mask: tf.Tensor | None = None, factors: tf.Tensor | None = None) -> tf.Tensor:
+        """Return the weighted sum, [B, H/stride, W/stride, C].
+
+        Args:
+          mask: float [operations], that the weights are multiplied with; None: ones.
+          factors: float [B], that images are multiplied with, a constant for gradients; None: ones.
+        """
         weights = [w if mask is None else w * mask[i] for i, w in self.weights]
-        return edge.weighted_sum(self.units, weights, depthwise.kernel_gradients())
+        return edge.weighted_sum(self.units, weights, depthwise.kernel_gradients(), factors)
 
 
 def parts(
@@ -124,6 +141,7 @@ def parts(
             if operation.candidate.pools and operation.norms
         ],
         [(norm.moving_mean.value, norm.moving_variance.value) for norm in norms],
+        [(norm.gamma.value, norm.beta.value) for norm in norms if norm.affine],
         BATCH_NORM_EPSILON,
         BATCH_NORM_MOMENTUM,
     )

@@ -1,5 +1,6 @@
 """The discrete network of a genotype, trained from scratch."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,13 +9,14 @@ import tensorflow as tf
 
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Choice, Genotype
-from tf_darts.layers import primitives
+from tf_darts.layers import native_edge, primitives
 from tf_darts.layers.body import body_and_head
 from tf_darts.layers.cell import EdgeLayer
 from tf_darts.layers.chosen_op import ChosenOp
 from tf_darts.layers.head import classifier
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operation import Operation
+from tf_darts.native import choice
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
 
@@ -70,6 +72,10 @@ class Network(keras.Model):
       auxiliary: whether to have an auxiliary head.
       seed: of the initial weights.
       activations: type of what flows between layers, as "bfloat16"; None: that of variables.
+
+    Attributes:
+      kernels: what computes the edges in training, as `tf_darts.native.choice` names them; chosen as
+        `choice.wanted` says where the network is made.
     """
 
     def __init__(
@@ -86,6 +92,13 @@ class Network(keras.Model):
     ):
         super().__init__(name="network")
         self.space, self.genotype = space, genotype
+        blocks = [block for block in space.stacking.blocks(cells) if block.cell_type is not None]
+        names = {chosen.operation for block in blocks for chosen in self._choices(block)}
+        self.kernels = choice.choose_for_network(
+            math.gcd(*(block.width * channels for block in blocks)),
+            activations or keras.config.floatx(),
+            any(map(native_edge.knows, sorted(names))),
+        )
         self.body, self.head = body_and_head(
             space, channels, cells, channels_in, classes, True, self._chosen_edges, seed, activations
         )
@@ -107,17 +120,18 @@ class Network(keras.Model):
         strides = {(e.target, e.source): space.stride(e, block.reduction) for e in space.edges}
         return [
             (
-                choice.target,
-                choice.source,
+                chosen.target,
+                chosen.source,
                 ChosenOp(
-                    choice.operation,
+                    chosen.operation,
                     width,
-                    strides[choice.target, choice.source],
+                    strides[chosen.target, chosen.source],
                     fold(seed, "edge", i),
-                    name=f"edge_{choice.target}_{choice.source}",
+                    self.kernels,
+                    name=f"edge_{chosen.target}_{chosen.source}",
                 ),
             )
-            for i, choice in enumerate(self._choices(block))
+            for i, chosen in enumerate(self._choices(block))
         ]
 
     def _choices(self, block: Block) -> Sequence[Choice]:

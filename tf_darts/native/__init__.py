@@ -1,1 +1,1 @@
-"""Mixed edges as kernels of our own for CPUs, in C++: how they are built, chosen and called."""
+"""Edges of supernets and networks as kernels of our own for CPUs, in C++: built, chosen and called."""

@@ -13,7 +13,8 @@ from tf_darts.runtime.scoped import holding
 from tf_darts.runtime.strategy import device_type
 
 NATIVE, TENSORFLOW = "native", "tensorflow"  # what is chosen; a config may leave it open, "auto"
-CHANNELS = 16  # the kernels compute multiples of so many channels, whatever the processor
+CHANNELS = 16  # of a supernet: the kernels compute multiples of so many, whatever the processor
+NETWORK_CHANNELS = 4  # of a network, likewise, from CHANNELS on
 
 _WANTED: contextvars.ContextVar[str] = contextvars.ContextVar("kernels", default=TENSORFLOW)
 
@@ -21,7 +22,7 @@ _DIFFERENTIATED: contextvars.ContextVar[bool] = contextvars.ContextVar("gradient
 
 
 def wanted(kernels: str) -> contextlib.AbstractContextManager[None]:
-    """Let supernets that are made in this block choose their kernels by a value of `runtime.kernels`."""
+    """Let models that are made in this block choose their kernels by a value of `runtime.kernels`."""
     return holding(_WANTED, kernels)
 
 
@@ -49,11 +50,7 @@ def choose(channels: int, activations: str, convolves: bool) -> str:
     kernels = _WANTED.get()
     if kernels == TENSORFLOW:
         return TENSORFLOW
-    reason = _unsuited(channels, activations, convolves)
-    if reason is None:
-        reason = _missing()
-        if reason is not None and kernels != NATIVE:
-            _tell(reason)
+    reason = _unsuited(channels, CHANNELS, activations, convolves) or _missing(tells=kernels != NATIVE)
     if reason is None:
         return NATIVE
     if kernels == NATIVE:
@@ -63,25 +60,43 @@ def choose(channels: int, activations: str, convolves: bool) -> str:
     return TENSORFLOW
 
 
-def _unsuited(channels: int, activations: str, convolves: bool) -> str | None:
-    """Return why native kernels would not compute such a supernet, or None."""
+def choose_for_network(channels: int, activations: str, convolves: bool) -> str:
+    """Return the kernels of a network that is made now; native ones only where they can be had.
+
+    They are no demand here: which operations a network has is known after its search only.
+
+    Args:
+      channels: as in `choose`.
+      activations: as in `choose`.
+      convolves: as in `choose`.
+    """
+    if _WANTED.get() == TENSORFLOW or _unsuited(channels, NETWORK_CHANNELS, activations, convolves):
+        return TENSORFLOW
+    return TENSORFLOW if _missing(tells=True) else NATIVE
+
+
+def _unsuited(channels: int, multiple: int, activations: str, convolves: bool) -> str | None:
+    """Return why native kernels would not compute such a model, or None."""
     if device_type() != "CPU":
         return f"they are for CPUs, not for a {device_type()}"
     if xla.compiles():
         return "XLA, which compiles the steps (runtime.xla), does not know them"
     if activations != "float32":
         return f"they compute float32, not {activations}"
-    if channels % CHANNELS:
-        return f"the narrowest edges have {channels} channels, not a multiple of {CHANNELS}"
+    if channels < CHANNELS or channels % multiple:
+        return f"the narrowest edges have {channels} channels, not a multiple of {multiple}"
     if not convolves:
         return "the space has no convolution that they know"
     return None
 
 
-def _missing() -> str | None:
+def _missing(tells: bool) -> str | None:
+    """Return why there are no native kernels here, or None; tells: whether to say it as well."""
     try:
         library.operations()
     except BuildError as error:
+        if tells:
+            _tell(str(error))
         return str(error)
     return None
 

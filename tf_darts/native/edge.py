@@ -6,6 +6,7 @@ kept for the gradient, in an order of the kernels' own.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +65,9 @@ class EdgeUnits:
       x: the edge's input, [B, H, W, C].
       kernels: those of all convolutions.
       z: the output of each unit before its batch norm.
-      statistics: mean and biased variance of each batch norm, [norms, 2, C].
+      statistics: mean and biased variance of each batch norm, [norms, 2, channels of the kernels].
+      scales: scale of each batch norm, [C]; empty: 1.
+      offsets: offset of each, likewise.
       attributes: what describes the edge.
     """
 
@@ -72,6 +75,8 @@ class EdgeUnits:
     kernels: list[tf.Tensor]
     z: list[tf.Tensor]
     statistics: tf.Tensor
+    scales: list[tf.Tensor]
+    offsets: list[tf.Tensor]
     attributes: dict[str, Any]
 
 
@@ -83,14 +88,14 @@ def _attributes(
 
 
 def pool_statistics(x: tf.Tensor, kind: str, stride: int) -> tf.Tensor:
-    """Return mean and biased variance of a pooling of x [B, H, W, C], float32 [2, C].
+    """Return mean and biased variance of a pooling of x [B, H, W, C], float32 [2, channels of the kernels].
 
     They are constants for the gradient: that of `weighted_sum` has their part.
     """
     # Neither of the last two is used where nothing is normalised.
     attributes = _attributes([Candidate(kind)], stride, epsilon=0.0, momentum=0.0)
     statistics = library.operations().tf_darts_pool_statistics(x=x, **attributes)
-    return tf.ensure_shape(statistics, [2, x.shape[-1]])
+    return tf.ensure_shape(statistics, [2, None])
 
 
 def units(
@@ -100,6 +105,7 @@ def units(
     kernels: Sequence[tf.Tensor],
     pooled: Sequence[tf.Tensor],
     running: Sequence[tuple[tf.Tensor, tf.Tensor]],
+    scaled: Sequence[tuple[tf.Tensor, tf.Tensor]],
     epsilon: float,
     momentum: float,
 ) -> tuple[EdgeUnits, list[tf.Tensor], list[tf.Tensor]]:
@@ -113,6 +119,7 @@ def units(
         factorized reduction, or the dense one [k, k, C, C].
       pooled: `pool_statistics` of each pooling that has a batch norm.
       running: running mean and variance of each batch norm, [C].
+      scaled: scale and offset of each batch norm, [C]; empty: they have none.
       epsilon: of the batch norms.
       momentum: weight of the old running estimates.
 
@@ -120,10 +127,13 @@ def units(
       What `weighted_sum` needs, and the moved running means and variances.
     """
     attributes, channels = _attributes(candidates, stride, epsilon, momentum), x.shape[-1]
+    scales, offsets = [scale for scale, _ in scaled], [offset for _, offset in scaled]
     z, statistics, means, variances = library.operations().tf_darts_units(
         x=x,
         kernels=list(kernels),
         pooled=list(pooled),
+        scales=scales,
+        offsets=offsets,
         means=[mean for mean, _ in running],
         variances=[variance for _, variance in running],
         unit_count=sum(candidate.units for candidate in candidates),
@@ -131,16 +141,23 @@ def units(
     )
     for estimate in (*means, *variances):
         estimate.set_shape([channels])
-    return EdgeUnits(x, list(kernels), list(z), statistics, attributes), list(means), list(variances)
+    made = EdgeUnits(x, list(kernels), list(z), statistics, scales, offsets, attributes)
+    return made, list(means), list(variances)
 
 
-def weighted_sum(made: EdgeUnits, weights: Sequence[tf.Tensor], kernel_gradients: bool) -> tf.Tensor:
+def weighted_sum(
+    made: EdgeUnits,
+    weights: Sequence[tf.Tensor],
+    kernel_gradients: bool,
+    factors: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Return the edge's output, [B, H/stride, W/stride, C].
 
     Args:
       made: from `units`.
       weights: the mixing weight of each candidate, [C] with equal elements.
       kernel_gradients: whether the gradients with respect to the kernels may be asked for.
+      factors: what each image's output is multiplied with, [B], a constant for gradients; None: 1.
     """
     y = library.operations().tf_darts_sum(
         x=made.x,
@@ -148,6 +165,9 @@ def weighted_sum(made: EdgeUnits, weights: Sequence[tf.Tensor], kernel_gradients
         z=made.z,
         statistics=made.statistics,
         weights=list(weights),
+        scales=made.scales,
+        offsets=made.offsets,
+        factors=[] if factors is None else [factors],
         kernel_gradients=kernel_gradients,
         **made.attributes,
     )
@@ -159,28 +179,39 @@ def weighted_sum(made: EdgeUnits, weights: Sequence[tf.Tensor], kernel_gradients
 
 def _gradient(operation: tf.Operation, dy: tf.Tensor) -> list[tf.Tensor | None]:
     """Return the gradients of input, kernels and mixing weights, whose paths through `units` they include."""
-    number, unit_count = operation.get_attr("kernel_count"), operation.get_attr("unit_count")
-    given = list(operation.inputs)
-    x, kernels, z = given[0], given[1 : 1 + number], given[1 + number : 1 + number + unit_count]
-    statistics, *weights = given[1 + number + unit_count :]
+    sizes = [1, *(operation.get_attr(f"{name}_count") for name in ("kernel", "unit"))]
+    sizes += [1, *(operation.get_attr(f"{name}_count") for name in ("candidate", "scale", "scale", "factor"))]
+    (x,), kernels, z, (statistics,), weights, scales, offsets, factors = _split(list(operation.inputs), sizes)
     names = ("stride", "candidates", "epsilon", "momentum", "kernel_gradients")
-    dx, dweights, dkernels = library.operations().tf_darts_gradient(
+    dx, dweights, dkernels, dscales, doffsets = library.operations().tf_darts_gradient(
         x=x,
         kernels=kernels,
         z=z,
         statistics=statistics,
         weights=weights,
+        scales=scales,
+        offsets=offsets,
+        factors=factors,
         dy=dy,
         **{name: operation.get_attr(name) for name in names},
     )
     dx.set_shape(x.shape)
     dweights.set_shape([len(weights), x.shape[-1]])
-    of_kernels: list[tf.Tensor | None] = [None] * number
+    of_kernels: list[tf.Tensor | None] = [None] * len(kernels)
     if operation.get_attr("kernel_gradients"):
+        of_kernels = list(dkernels)
         for gradient, kernel in zip(dkernels, kernels, strict=True):
             gradient.set_shape(kernel.shape)
-        of_kernels = list(dkernels)
-    return [dx, *of_kernels, *[None] * unit_count, None, *tf.unstack(dweights)]
+    for gradient in (*dscales, *doffsets):
+        gradient.set_shape(x.shape[-1:])
+    of_scales, no_factors = [*dscales, *doffsets], [None] * len(factors)
+    return [dx, *of_kernels, *[None] * len(z), None, *tf.unstack(dweights), *of_scales, *no_factors]
+
+
+def _split(values: list[tf.Tensor], sizes: list[int]) -> list[list[tf.Tensor]]:
+    """Return the values in groups of these sizes."""
+    given = iter(values)
+    return [list(itertools.islice(given, size)) for size in sizes]
 
 
 tf.no_gradient("TfDartsPoolStatistics")

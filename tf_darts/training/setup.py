@@ -15,6 +15,7 @@ from tf_darts.layers import keras_operation
 from tf_darts.layers.batch_norm import synchronized_batch_norms
 from tf_darts.models import memory
 from tf_darts.models.network import Network, check_auxiliary
+from tf_darts.native import choice
 from tf_darts.optim.optimizers import SGD
 from tf_darts.runtime.guard import Guard
 from tf_darts.runtime.seeds import fold
@@ -116,7 +117,11 @@ def make(
         data.mean, data.std, config.data.crop_padding, config.data.flip, training.cutout_length
     )
     seed = fold(config.seed, "training")
-    with strategy.scope(), synchronized_batch_norms(config.runtime.sync_batch_norm):
+    with (
+        strategy.scope(),
+        synchronized_batch_norms(config.runtime.sync_batch_norm),
+        choice.wanted(config.runtime.kernels),
+    ):
         network = Network(
             space,
             genotype,

@@ -13,22 +13,85 @@ namespace {
 constexpr int STRIP_BYTES = 16 * 1024;  // of a depthwise convolution's output that a 1x1 takes from L1
 constexpr int SUMMED = 256;             // pixels whose sum may be a float
 
-// An image's planes, wherever they lie: pixel p of plane b is at data + b * plane + p * step.
+// An image's planes, wherever they lie: pixel p of plane b is at data + b * plane + p * step. A gradient may
+// stand for its product with a factor.
 struct View {
   const float* data;
   size_t plane;
   int step;
+  float factor = 1.0f;
 
-  View from(int pixel) const { return {data + static_cast<size_t>(pixel) * step, plane, step}; }
+  View from(int pixel) const { return {data + static_cast<size_t>(pixel) * step, plane, step, factor}; }
 };
-
-View outside(const float* images, int64_t image, int pixels, int channels) {
-  return {images + image * pixels * channels, LANES, channels};
-}
 
 View inside(const float* images, int64_t image, int pixels, int channels) {
   return {images + image * pixels * channels, static_cast<size_t>(pixels) * LANES, LANES};
 }
+
+// How many channels of a block there are.
+int lanes_of(int block, int given) { return std::min(LANES, given - block * LANES); }
+
+// Images of TensorFlow, seen where they lie. If their channels do not fill whole vectors, each is copied.
+class Images {
+ public:
+  Images(const float* data, int pixels, const Edge& edge, Buffer& buffer, const float* factors = nullptr)
+      : data_(data), factors_(factors), pixels_(pixels), given_(edge.given), channels_(edge.channels()) {
+    if (given_ != channels_) copy_ = buffer.get(static_cast<size_t>(pixels) * channels_);
+  }
+
+  View of(int64_t image) const {
+    const float* from = data_ + image * pixels_ * given_;
+    const float factor = factors_ != nullptr ? factors_[image] : 1.0f;
+    if (copy_ == nullptr) return {from, LANES, given_, factor};
+    float* to = copy_;
+    for (int b = 0; b < channels_ / LANES; ++b, from += LANES) {
+      const int lanes = lanes_of(b, given_);
+      const float* pixel = from;
+      for (int p = 0; p < pixels_; ++p, pixel += given_, to += LANES) store(to, load_some(pixel, lanes));
+    }
+    return {copy_, static_cast<size_t>(pixels_) * LANES, LANES, factor};
+  }
+
+ private:
+  const float *data_, *factors_;
+  int pixels_, given_, channels_;
+  float* copy_ = nullptr;
+};
+
+// The same for images that are written: `of` says where an image goes, and `done` that it is there.
+class NewImages {
+ public:
+  struct Planes {
+    float* data;
+    size_t plane;
+    int step;
+  };
+
+  NewImages(float* data, int pixels, const Edge& edge, Buffer& buffer)
+      : data_(data), pixels_(pixels), given_(edge.given), channels_(edge.channels()) {
+    if (given_ != channels_) copy_ = buffer.get(static_cast<size_t>(pixels) * channels_);
+  }
+
+  Planes of(int64_t image) const {
+    if (copy_ == nullptr) return {data_ + image * pixels_ * given_, LANES, given_};
+    return {copy_, static_cast<size_t>(pixels_) * LANES, LANES};
+  }
+
+  void done(int64_t image) const {
+    if (copy_ == nullptr) return;
+    const float* from = copy_;
+    for (int b = 0; b < channels_ / LANES; ++b) {
+      const int lanes = lanes_of(b, given_);
+      float* pixel = data_ + image * pixels_ * given_ + b * LANES;
+      for (int p = 0; p < pixels_; ++p, pixel += given_, from += LANES) store_some(pixel, load(from), lanes);
+    }
+  }
+
+ private:
+  float* data_;
+  int pixels_, given_, channels_;
+  float* copy_ = nullptr;
+};
 
 // An image in blocks with a border of zeros.
 struct Bordered {
@@ -49,6 +112,7 @@ struct Bordered {
 // What a thread works with; kept from call to call.
 struct Scratch {
   Buffer source, spread, depthwise, gradient, relu_gradient, input_gradient, pooled, pooled_gradient, points;
+  Buffer input, output, output_gradient;  // copies of TensorFlow's images
 };
 
 Scratch& scratch() {
@@ -114,15 +178,17 @@ float inverse_deviation(const float* statistics, int channels, int c, float epsi
   return 1.0f / std::sqrt(statistics[channels + c] + epsilon);
 }
 
-// The batch norm as scale * z + offset.
+// The batch norm, and its own scale and offset if there are, as scale * z + offset.
 struct Affine {
   std::vector<float> scale, offset;
 
   Affine() = default;
-  Affine(const float* statistics, int channels, float epsilon) : scale(channels), offset(channels) {
+  Affine(const float* statistics, int channels, float epsilon, const float* own_scale, const float* own_offset)
+      : scale(channels), offset(channels) {
     for (int c = 0; c < channels; ++c) {
       scale[c] = inverse_deviation(statistics, channels, c, epsilon);
-      offset[c] = -scale[c] * statistics[c];
+      if (own_scale != nullptr) scale[c] *= own_scale[c];
+      offset[c] = (own_offset != nullptr ? own_offset[c] : 0.0f) - scale[c] * statistics[c];
     }
   }
 };
@@ -138,6 +204,7 @@ struct Unit {
   std::vector<float> points;     // of a dense 3x3
   int norm;                      // its batch norm among those of the edge
   int kernel;                    // its first kernel among those of the edge
+  int given;                     // channels that are not zeros
 
   int border() const {
     if (kind == Kind::CONVOLUTION) return dilation * (size / 2);
@@ -178,13 +245,13 @@ struct Layout {
       chains.emplace_back();
       for (int i = 0; i < candidate.units(); ++i, ++unit) {
         Unit made{candidate.kind, candidate.size, candidate.dilation, i == 0 ? edge.stride : 1, {}, {}, {},
-                  norm + i,       kernel};
+                  norm + i,       kernel,         edge.given};
         if (!kernels.empty()) {
           for (int k = 0; k < made.kernel_count(); ++k) made.kernels[k] = kernels[kernel + k];
           if (made.kind == Kind::CONVOLUTION)
-            made.depthwise = by_blocks(made.kernels[0], made.taps(), edge.channels, false);
+            made.depthwise = by_blocks(made.kernels[0], made.taps(), edge.channels(), false);
           else if (made.by_points())
-            made.points = by_points(made.kernels[0], edge.channels);
+            made.points = by_points(made.kernels[0], edge.channels());
         }
         kernel += made.kernel_count();
         chains.back().push_back(std::move(made));
@@ -275,7 +342,7 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
       const size_t every_plane = static_cast<size_t>(rows) * width * LANES;
       for (int i = 0; i < 2; ++i) {
         gather(source, blocks, 2, i, y, rows, width, every);
-        pointwise<true>(every, every_plane, blocks, unit.kernels[i], channels / 2,
+        pointwise<true>(every, every_plane, channels, unit.kernels[i], channels / 2,
                         z + i * half * plane + static_cast<size_t>(y) * width * LANES, plane, half,
                         rows * width, moments.sums(i * half * LANES));
       }
@@ -284,7 +351,7 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
     return;
   }
   if (unit.by_points()) {
-    winograd<true, false>(source.corner(0, 1), source.row(), source.plane(), blocks, unit.points.data(), z,
+    winograd<true, false>(source.corner(0, 1), source.row(), source.plane(), unit.given, unit.points.data(), z,
                           height, width, winograd_work(channels), moments.sums());
     moments.count(height * width);
     return;
@@ -294,20 +361,20 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
   for (int y = 0; y < height; y += strip) {
     const int rows = std::min(strip, height - y);
     before_pointwise(unit, source, blocks, y, rows, width, out);
-    pointwise<true>(out, static_cast<size_t>(rows) * width * LANES, blocks,
+    pointwise<true>(out, static_cast<size_t>(rows) * width * LANES, unit.given,
                     unit.kernels[unit.kernel_count() - 1], channels,
                     z + static_cast<size_t>(y) * width * LANES, plane, blocks, rows * width, moments.sums());
   }
   moments.count(height * width);
 }
 
-// The source of first units: the ReLU of an image of TensorFlow.
-void read_input(const float* x, int channels, const Bordered& to) {
+// The source of first units: the ReLU of the input.
+void read_input(View x, int channels, const Bordered& to) {
   for (int b = 0; b < channels / LANES; ++b)
     for (int y = 0; y < to.height; ++y) {
       float* out = to.pixels(b, y);
-      const float* in = x + static_cast<size_t>(y) * to.width * channels + b * LANES;
-      for (int i = 0; i < to.width; ++i, in += channels, out += LANES) store(out, relu(load(in)));
+      const float* in = x.data + b * x.plane + static_cast<size_t>(y) * to.width * x.step;
+      for (int i = 0; i < to.width; ++i, in += x.step, out += LANES) store(out, relu(load(in)));
     }
 }
 
@@ -322,13 +389,14 @@ void read_normalised(const float* z, int channels, const Affine& norm, const Bor
   }
 }
 
-void pool_image(const Edge& edge, Kind kind, const float* x, float* out) {
+void pool_image(const Edge& edge, Kind kind, View x, float* out) {
   const size_t plane = static_cast<size_t>(edge.out_pixels()) * LANES;
-  for (int b = 0; b < edge.channels / LANES; ++b, x += LANES, out += plane) {
+  for (int b = 0; b < edge.channels() / LANES; ++b, out += plane) {
+    const float* in = x.data + b * x.plane;
     if (kind == Kind::MAX_POOL)
-      pool<MaxPool, false>(x, edge.height, edge.width, edge.channels, edge.stride, out);
+      pool<MaxPool, false>(in, edge.height, edge.width, x.step, edge.stride, out);
     else
-      pool<AveragePool, false>(x, edge.height, edge.width, edge.channels, edge.stride, out);
+      pool<AveragePool, false>(in, edge.height, edge.width, x.step, edge.stride, out);
   }
 }
 
@@ -354,26 +422,27 @@ void sum_image(const float* image, int channels, int pixels, Moments& moments) {
 // What each candidate adds of an image before normalising and weighing; poolings are computed here.
 class Sources {
  public:
-  Sources(const Edge& edge, const Layout& layout, const float* x, const std::vector<const float*>& z)
-      : edge_(edge), layout_(layout), x_(x), z_(z), views_(edge.candidates.size()) {
+  Sources(const Edge& edge, const Layout& layout, const std::vector<const float*>& z)
+      : edge_(edge), layout_(layout), z_(z), views_(edge.candidates.size()) {
     size_t pools = 0;
     for (const Candidate& candidate : edge.candidates) pools += candidate.pools();
-    pooled_ = scratch().pooled.get(pools * edge.out_pixels() * edge.channels);
+    pooled_ = scratch().pooled.get(pools * edge.out_pixels() * edge.channels());
   }
 
   // Args:
+  //   x: the image's input.
   //   normalised: whether only those are wanted that a batch norm follows.
-  const std::vector<View>& of(int64_t image, bool normalised = false) {
-    const int pixels = edge_.out_pixels(), channels = edge_.channels;
+  const std::vector<View>& of(int64_t image, View x, bool normalised = false) {
+    const int pixels = edge_.out_pixels(), channels = edge_.channels();
     float* pooled = pooled_;
     for (size_t m = 0; m < views_.size(); ++m) {
       const Candidate& candidate = edge_.candidates[m];
       if (normalised && candidate.norms == 0) {
         views_[m] = View{};
       } else if (candidate.kind == Kind::SKIP) {
-        views_[m] = outside(x_, image, pixels, channels);
+        views_[m] = x;
       } else if (candidate.pools()) {
-        pool_image(edge_, candidate.kind, x_ + image * edge_.in_pixels() * channels, pooled);
+        pool_image(edge_, candidate.kind, x, pooled);
         views_[m] = inside(pooled, 0, pixels, channels);
         pooled += static_cast<size_t>(pixels) * channels;
       } else {
@@ -386,7 +455,6 @@ class Sources {
  private:
   const Edge& edge_;
   const Layout& layout_;
-  const float* x_;
   const std::vector<const float*>& z_;
   std::vector<View> views_;
   float* pooled_;
@@ -394,10 +462,10 @@ class Sources {
 
 // ---- The sum ----
 
-// y = offset + the sum of scale[m] * source m, PIXELS pixels of a plane.
+// y = offset + the sum of scale[m] * source m, PIXELS pixels of a plane, `step` floats apart.
 template <int PIXELS>
 TF_DARTS_INLINE void sum_tile(const std::vector<View>& sources, int block, int pixel, const float* scale,
-                              int channels, Vector offset, float* y) {
+                              int channels, Vector offset, float* y, int step) {
   Vector sum[PIXELS];
 #pragma GCC unroll 8
   for (int p = 0; p < PIXELS; ++p) sum[p] = offset;
@@ -409,7 +477,7 @@ TF_DARTS_INLINE void sum_tile(const std::vector<View>& sources, int block, int p
     for (int p = 0; p < PIXELS; ++p) sum[p] += k * load(in + p * from.step);
   }
 #pragma GCC unroll 8
-  for (int p = 0; p < PIXELS; ++p) store(y + p * channels, sum[p]);
+  for (int p = 0; p < PIXELS; ++p) store(y + static_cast<size_t>(p) * step, sum[p]);
 }
 
 // ---- The gradient ----
@@ -452,7 +520,7 @@ struct Chain {
 
   // The same of one block. Without a batch norm there is no source.
   void apply(View d, View source, size_t block, int pixels, float* out) const {
-    const Vector ka = load(&a[block * LANES]), kb = load(&b[block * LANES]), kc = load(&c[block * LANES]);
+    const Vector ka = d.factor * load(&a[block * LANES]), kb = load(&b[block * LANES]), kc = load(&c[block * LANES]);
     const float* from = d.data + block * d.plane;
     if (source.data == nullptr) {
       for (int p = 0; p < pixels; ++p, from += d.step, out += LANES) store(out, ka * load(from));
@@ -470,7 +538,7 @@ void add_values(View d, int channels, int pixels, double* sums) {
     const float* from = d.data + b * d.plane;
     Vector sum = {};
     for (int p = 0; p < pixels; ++p, from += d.step) sum += load(from);
-    add_lanes(sum, sums + b * LANES);
+    add_lanes(d.factor * sum, sums + b * LANES);
   }
 }
 
@@ -484,7 +552,7 @@ void add_products(View d, View source, const float* mean, int channels, int pixe
     for (; p + 4 <= pixels; p += 4, from += 4 * d.step, at += 4 * source.step)
       for (int j = 0; j < 4; ++j) sum[j] += load(from + j * d.step) * (load(at + j * source.step) - about);
     for (; p < pixels; ++p, from += d.step, at += source.step) sum[0] += load(from) * (load(at) - about);
-    add_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]), sums + b * LANES);
+    add_lanes(d.factor * ((sum[0] + sum[1]) + (sum[2] + sum[3])), sums + b * LANES);
   }
 }
 
@@ -580,14 +648,14 @@ struct UnitGradient {
         chain.apply(d.from(y * width), z.from(y * width), b, width, spread.pixels(b, y));
     float* work = winograd_work(channels);
     if (dkernels[0] != nullptr)
-      winograd_gradient(source.corner(0, 1), spread.pixels(0, 0), source.row(), source.plane(), blocks,
+      winograd_gradient(source.corner(0, 1), spread.pixels(0, 0), source.row(), source.plane(), unit.given,
                         added.data(), height, width, work);
     const float* from = spread.corner(0, 1);
     if (add)
-      winograd<false, true>(from, spread.row(), spread.plane(), blocks, turned.data(), dsource, height, width,
+      winograd<false, true>(from, spread.row(), spread.plane(), unit.given, turned.data(), dsource, height, width,
                             work);
     else
-      winograd<false, false>(from, spread.row(), spread.plane(), blocks, turned.data(), dsource, height,
+      winograd<false, false>(from, spread.row(), spread.plane(), unit.given, turned.data(), dsource, height,
                              width, work);
   }
 
@@ -600,10 +668,10 @@ struct UnitGradient {
     float* between = scratch().depthwise.get(plane * blocks);
     if (dkernels[0] != nullptr) {
       before_pointwise(unit, source, blocks, y0, rows, width, between);
-      pointwise_gradient(between, plane, blocks, dz, plane, blocks, dkernels[unit.kernel_count() - 1],
+      pointwise_gradient(between, plane, unit.given, dz, plane, blocks, dkernels[unit.kernel_count() - 1],
                          channels, pixels);
     }
-    pointwise<false>(dz, plane, blocks, transposed.data(), channels, between, plane, blocks, pixels);
+    pointwise<false>(dz, plane, unit.given, transposed.data(), channels, between, plane, blocks, pixels);
     if (unit.kind == Kind::DENSE) {
       for (int b = 0; b < blocks; ++b) {
         float* to = dsource + (static_cast<size_t>(b) * source.height + y0) * width * LANES;
@@ -652,10 +720,10 @@ struct UnitGradient {
       float* between = scratch().depthwise.get(plane * blocks);
       if (dkernels[i] != nullptr) {
         gather(source, blocks, 2, i, y0, rows, width, between);
-        pointwise_gradient(between, plane, blocks, half, plane, blocks / 2, dkernels[i], channels / 2,
+        pointwise_gradient(between, plane, channels, half, plane, blocks / 2, dkernels[i], channels / 2,
                            pixels);
       }
-      pointwise<false>(half, plane, blocks / 2,
+      pointwise<false>(half, plane, channels / 2,
                        transposed.data() + static_cast<size_t>(i) * channels * channels / 2, channels,
                        between, plane, blocks, pixels);
       for (int b = 0; b < blocks; ++b)
@@ -677,7 +745,7 @@ TF_DARTS_INLINE Vector through_relu(Vector d, Vector after) {
 // The same of an image d in blocks, to `out`, with its sums and those of its product with z - mean.
 void through_relu(const Edge& edge, const Bordered& source, const float* d, const float* z, const float* mean,
                   float* out, double* first, double* second) {
-  for (int b = 0; b < edge.channels / LANES; ++b) {
+  for (int b = 0; b < edge.channels() / LANES; ++b) {
     const Vector about = load(mean + b * LANES);
     const int strip = strip_rows(source.width, LANES);
     for (int start = 0; start < source.height; start += strip) {
@@ -698,9 +766,9 @@ void through_relu(const Edge& edge, const Bordered& source, const float* d, cons
 }
 
 // Adds to dx, in blocks, the gradient of an image's pooling or skip connection.
-void direct_gradient(const Edge& edge, Kind kind, const Chain& chain, View d, View source, const float* x,
+void direct_gradient(const Edge& edge, Kind kind, const Chain& chain, View d, View source, View x,
                      float* dx) {
-  const int pixels = edge.out_pixels(), channels = edge.channels;
+  const int pixels = edge.out_pixels(), channels = edge.channels();
   float* dsource = scratch().pooled_gradient.get(static_cast<size_t>(pixels) * channels);
   chain.apply(d, source, pixels, dsource);
   if (kind == Kind::SKIP) {
@@ -710,7 +778,7 @@ void direct_gradient(const Edge& edge, Kind kind, const Chain& chain, View d, Vi
   }
   for (int b = 0; b < channels / LANES; ++b) {
     if (kind == Kind::MAX_POOL)
-      max_pool_gradient(x + b * LANES, edge.height, edge.width, channels, edge.stride, dsource, dx);
+      max_pool_gradient(x.data + b * x.plane, edge.height, edge.width, x.step, edge.stride, dsource, dx);
     else
       average_pool_gradient(edge.height, edge.width, edge.stride, dsource, dx);
     dsource += static_cast<size_t>(pixels) * LANES;
@@ -726,9 +794,10 @@ void direct_gradient(const Edge& edge, Kind kind, const Chain& chain, View d, Vi
 //   gradient with respect
 //     to the first unit's normalised output, in blocks.
 void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector<UnitGradient>>& units,
-                 const std::vector<const float*>& z, const float* statistics, const float* dy,
-                 std::vector<Chain>& chains, const std::vector<float*>& before) {
-  const int channels = edge.channels, height = edge.out_height(), width = edge.out_width(),
+                 const std::vector<const float*>& z, const float* statistics, const Scales& scales,
+                 const Images& dy, std::vector<Chain>& chains, const std::vector<float*>& before,
+                 const ScaleGradients& dscales) {
+  const int channels = edge.channels(), height = edge.out_height(), width = edge.out_width(),
             pixels = edge.out_pixels();
   const int blocks = channels / LANES;
   size_t longest = 0;
@@ -738,14 +807,20 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
     const Bordered source = bordered(scratch().source, height, width, border, blocks);
     const Bordered spread = bordered(scratch().spread, height, width, border, blocks);
     std::vector<std::vector<double>> first(units.size(), std::vector<double>(channels)), second = first;
+    const auto norm_before = [&](size_t m) { return units[m][place - 1].unit.norm; };
     const auto statistics_before = [&](size_t m) {
-      return statistics + static_cast<size_t>(units[m][place - 1].unit.norm) * 2 * channels;
+      return statistics + static_cast<size_t>(norm_before(m)) * 2 * channels;
     };
     std::vector<Affine> norms;
-    for (size_t m = 0; m < units.size(); ++m)
-      norms.emplace_back(units[m].size() > place ? Affine(statistics_before(m), channels, edge.epsilon)
-                                                 : Affine());
+    for (size_t m = 0; m < units.size(); ++m) {
+      if (units[m].size() > place)
+        norms.emplace_back(statistics_before(m), channels, edge.epsilon, scales.scale(norm_before(m)),
+                           scales.offset(norm_before(m)));
+      else
+        norms.emplace_back();
+    }
     for (int64_t i = edge.images; i-- > 0;) {
+      const View d_output = dy.of(i);
       for (size_t m = 0; m < units.size(); ++m) {
         if (units[m].size() <= place) continue;
         const bool last = units[m].size() == place + 1;
@@ -755,16 +830,23 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
         float* d = scratch().relu_gradient.get(static_cast<size_t>(pixels) * channels);
         read_normalised(input, channels, norms[m], source);
         units[m][place].image(
-            chains[m], last ? outside(dy, i, pixels, channels) : inside(out, 0, pixels, channels),
-            inside(z[unit], i, pixels, channels), source, channels, height, width, spread, false, d);
+            chains[m], last ? d_output : inside(out, 0, pixels, channels), inside(z[unit], i, pixels, channels), source, channels, height, width, spread, false, d);
         through_relu(edge, source, d, input, statistics_before(m), out, first[m].data(), second[m].data());
       }
     }
     for (size_t m = 0; m < units.size(); ++m) {
       if (units[m].size() <= place) continue;
       units[m][place].finish(channels);
-      chains[m] = Chain::of_norm(statistics_before(m), channels, edge.epsilon, nullptr, first[m].data(),
-                                 second[m].data(), static_cast<double>(edge.images) * pixels);
+      const int norm = norm_before(m);
+      chains[m] = Chain::of_norm(statistics_before(m), channels, edge.epsilon, scales.scale(norm),
+                                 first[m].data(), second[m].data(),
+                                 static_cast<double>(edge.images) * pixels);
+      if (dscales.scales.empty()) continue;
+      for (int c = 0; c < channels; ++c) {
+        const double inverse = inverse_deviation(statistics_before(m), channels, c, edge.epsilon);
+        dscales.scales[norm][c] = static_cast<float>(second[m][c] * inverse);
+        dscales.offsets[norm][c] = static_cast<float>(first[m][c]);
+      }
     }
   }
 }
@@ -789,9 +871,11 @@ int Edge::pooled_norms() const {
   return sum;
 }
 
+int Edge::channels() const { return (given + LANES - 1) / LANES * LANES; }
+
 std::vector<std::vector<int64_t>> Edge::kernel_shapes() const {
   std::vector<std::vector<int64_t>> made;
-  const int64_t c = channels;
+  const int64_t c = given;
   for (const Candidate& candidate : candidates) {
     const int64_t size = candidate.size;
     for (int i = 0; i < candidate.units(); ++i) {
@@ -813,7 +897,7 @@ std::vector<std::vector<int64_t>> Edge::kernel_shapes() const {
 
 std::string Edge::refusal() const {
   if (candidates.empty()) return "an edge has no candidates";
-  if (channels % LANES != 0 || channels == 0) return "channels are no multiple of " + std::to_string(LANES);
+  if (given < 2) return "there are fewer than two channels";
   if (stride != 1 && stride != 2) return "the stride is neither 1 nor 2";
   if (images < 1 || height < 1 || width < 1) return "there are no pixels";
   for (const Candidate& candidate : candidates) {
@@ -834,7 +918,7 @@ std::string Edge::refusal() const {
         if (candidate.norms != 1 || stride != 2)
           return "a factorized reduction has one batch norm and stride 2";
         if (height % 2 != 0 || width % 2 != 0) return "a factorized reduction needs even height and width";
-        if (channels % (2 * LANES) != 0)
+        if (given % (2 * LANES) != 0)
           return "half the channels are no multiple of " + std::to_string(LANES);
         break;
       case Kind::DENSE:
@@ -849,20 +933,22 @@ std::string Edge::refusal() const {
 }
 
 void pool_statistics(const Edge& edge, Kind kind, const float* x, float* statistics) {
-  const int pixels = edge.out_pixels(), channels = edge.channels;
+  const int pixels = edge.out_pixels(), channels = edge.channels();
   float* pooled = scratch().pooled.get(static_cast<size_t>(pixels) * channels);
   Moments moments(channels);
+  const Images inputs(x, edge.in_pixels(), edge, scratch().input);
   with_pilot(edge.images, false, {&moments}, [&](int64_t i) {
-    pool_image(edge, kind, x + i * edge.in_pixels() * channels, pooled);
+    pool_image(edge, kind, inputs.of(i), pooled);
     sum_image(pooled, channels, pixels, moments);
   });
   moments.write(statistics);
 }
 
 void compute_units(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
-                   const std::vector<const float*>& pooled, const std::vector<float*>& z, float* statistics) {
+                   const std::vector<const float*>& pooled, const Scales& scales,
+                   const std::vector<float*>& z, float* statistics) {
   const Layout layout(edge, kernels);
-  const int channels = edge.channels, height = edge.out_height(), width = edge.out_width(),
+  const int channels = edge.channels(), height = edge.out_height(), width = edge.out_width(),
             pixels = edge.out_pixels();
   const int blocks = channels / LANES;
   const auto statistics_of = [&](int norm) { return statistics + static_cast<size_t>(norm) * 2 * channels; };
@@ -880,8 +966,9 @@ void compute_units(const Edge& edge, const float* x, const std::vector<const flo
   }
   if (all.empty()) return;
   const Bordered source = bordered(scratch().source, edge.height, edge.width, layout.border(0), blocks);
+  const Images inputs(x, edge.in_pixels(), edge, scratch().input);
   with_pilot(edge.images, false, all, [&](int64_t i) {
-    read_input(x + i * edge.in_pixels() * channels, channels, source);
+    read_input(inputs.of(i), channels, source);
     for (size_t m = 0; m < layout.chains.size(); ++m) {
       if (layout.chains[m].empty()) continue;
       unit_forward(layout.chains[m][0], source, channels, height, width,
@@ -896,7 +983,8 @@ void compute_units(const Edge& edge, const float* x, const std::vector<const flo
     for (size_t m = 0; m < layout.chains.size(); ++m) {
       if (layout.chains[m].size() <= place) continue;
       const Unit& unit = layout.chains[m][place];
-      const Affine norm(statistics_of(unit.norm - 1), channels, edge.epsilon);
+      const Affine norm(statistics_of(unit.norm - 1), channels, edge.epsilon, scales.scale(unit.norm - 1),
+                        scales.offset(unit.norm - 1));
       const Bordered between = bordered(scratch().source, height, width, unit.border(), blocks);
       const float* input = z[layout.first_unit[m] + place - 1];
       float* output = z[layout.first_unit[m] + place];
@@ -917,18 +1005,19 @@ void move_estimates(const Edge& edge, const float* statistics, const std::vector
   const double n = static_cast<double>(edge.images) * edge.out_pixels();
   const float old = edge.momentum, now = 1.0f - edge.momentum;
   const float unbiased = static_cast<float>(n / std::max(n - 1.0, 1.0));
-  const int channels = edge.channels;
+  const int channels = edge.channels();
   for (int i = 0; i < edge.norms(); ++i, statistics += 2 * channels)
-    for (int c = 0; c < channels; ++c) {
+    for (int c = 0; c < edge.given; ++c) {
       moved_means[i][c] = old * means[i][c] + now * statistics[c];
       moved_variances[i][c] = old * variances[i][c] + now * unbiased * statistics[channels + c];
     }
 }
 
 void sum_candidates(const Edge& edge, const float* x, const std::vector<const float*>& z,
-                    const float* statistics, const std::vector<const float*>& weights, float* y) {
+                    const float* statistics, const std::vector<const float*>& weights, const Scales& scales,
+                    const float* factors, float* y) {
   const Layout layout(edge, {});
-  const int channels = edge.channels, pixels = edge.out_pixels();
+  const int channels = edge.channels(), pixels = edge.out_pixels();
   std::vector<float> scale(edge.candidates.size() * channels), offset(channels);
   for (size_t m = 0; m < edge.candidates.size(); ++m) {
     const int norms = edge.candidates[m].norms;
@@ -936,35 +1025,47 @@ void sum_candidates(const Edge& edge, const float* x, const std::vector<const fl
       std::copy_n(weights[m], channels, &scale[m * channels]);
       continue;
     }
-    const float* last = statistics + static_cast<size_t>(layout.first_norm[m] + norms - 1) * 2 * channels;
+    const int norm = layout.first_norm[m] + norms - 1;
+    const float* last = statistics + static_cast<size_t>(norm) * 2 * channels;
+    const float *own_scale = scales.scale(norm), *own_offset = scales.offset(norm);
     for (int c = 0; c < channels; ++c) {
-      const float k = weights[m][c] * inverse_deviation(last, channels, c, edge.epsilon);
+      float k = weights[m][c] * inverse_deviation(last, channels, c, edge.epsilon);
+      if (own_scale != nullptr) k *= own_scale[c];
       scale[m * channels + c] = k;
       offset[c] -= k * last[c];
+      if (own_offset != nullptr) offset[c] += weights[m][c] * own_offset[c];
     }
   }
-  Sources sources(edge, layout, x, z);
+  Sources sources(edge, layout, z);
+  const Images inputs(x, edge.in_pixels(), edge, scratch().input);
+  const NewImages outputs(y, pixels, edge, scratch().output);
+  std::vector<float> scale_here = scale, offset_here = offset;
   for (int64_t i = 0; i < edge.images; ++i) {
-    const std::vector<View>& views = sources.of(i);
-    float* out = y + i * pixels * channels;
-    for (int b = 0; b < channels / LANES; ++b) {
-      const Vector start = load(&offset[b * LANES]);
-      const float* k = &scale[b * LANES];
-      int p = 0;
-      for (; p + TILE <= pixels; p += TILE)
-        sum_tile<TILE>(views, b, p, k, channels, start, out + static_cast<size_t>(p) * channels + b * LANES);
-      for (; p < pixels; ++p)
-        sum_tile<1>(views, b, p, k, channels, start, out + static_cast<size_t>(p) * channels + b * LANES);
+    const std::vector<View>& views = sources.of(i, inputs.of(i));
+    const NewImages::Planes out = outputs.of(i);
+    if (factors != nullptr) {
+      for (size_t c = 0; c < scale.size(); ++c) scale_here[c] = factors[i] * scale[c];
+      for (int c = 0; c < channels; ++c) offset_here[c] = factors[i] * offset[c];
     }
+    for (int b = 0; b < channels / LANES; ++b) {
+      const Vector start = load(&offset_here[b * LANES]);
+      const float* k = &scale_here[b * LANES];
+      int p = 0;
+      float* to = out.data + b * out.plane;
+      for (; p + TILE <= pixels; p += TILE, to += static_cast<size_t>(TILE) * out.step)
+        sum_tile<TILE>(views, b, p, k, channels, start, to, out.step);
+      for (; p < pixels; ++p, to += out.step) sum_tile<1>(views, b, p, k, channels, start, to, out.step);
+    }
+    outputs.done(i);
   }
 }
 
 void edge_gradient(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
                    const std::vector<const float*>& z, const float* statistics,
-                   const std::vector<const float*>& weights, const float* dy, float* dx, float* dweights,
-                   const std::vector<float*>& dkernels) {
+                   const std::vector<const float*>& weights, const Scales& scales, const float* factors,
+                   const float* dy, float* dx, float* dweights, const std::vector<float*>& dkernels, const ScaleGradients& dscales) {
   const Layout layout(edge, kernels);
-  const int channels = edge.channels, height = edge.out_height(), width = edge.out_width(),
+  const int channels = edge.channels(), height = edge.out_height(), width = edge.out_width(),
             pixels = edge.out_pixels();
   const int blocks = channels / LANES;
   const size_t candidates = edge.candidates.size();
@@ -974,13 +1075,15 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
     if (norms == 0) return nullptr;
     return statistics + static_cast<size_t>(layout.first_norm[m] + norms - 1) * 2 * channels;
   };
+  const Images inputs(x, edge.in_pixels(), edge, scratch().input);
+  const Images d_outputs(dy, pixels, edge, scratch().output_gradient, factors);
 
   // Sums over all pixels of dy, and of its product with what each candidate adds.
-  Sources sources(edge, layout, x, z);
+  Sources sources(edge, layout, z);
   std::vector<double> first(channels), second(candidates * channels);
   for (int64_t i = 0; i < edge.images; ++i) {
-    const View d = outside(dy, i, pixels, channels);
-    const std::vector<View>& views = sources.of(i);
+    const View d = d_outputs.of(i);
+    const std::vector<View>& views = sources.of(i, inputs.of(i));
     for (int p = 0; p < pixels; p += SUMMED) {
       const int count = std::min(SUMMED, pixels - p);
       add_values(d.from(p), channels, count, first.data());
@@ -991,13 +1094,23 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
   std::vector<Chain> chains;
   for (size_t m = 0; m < candidates; ++m) {
     const float* last = mean_of_last(m);
+    const int norm = layout.first_norm[m] + edge.candidates[m].norms - 1;
+    const float* own_scale = last != nullptr ? scales.scale(norm) : nullptr;
+    std::vector<float> scale(weights[m], weights[m] + channels);
     for (int c = 0; c < channels; ++c) {
       const double inverse =
           last ? 1.0 / std::sqrt(static_cast<double>(last[channels + c]) + edge.epsilon) : 1.0;
-      dweights[m * channels + c] = static_cast<float>(second[m * channels + c] * inverse);
+      const double of_scale = second[m * channels + c] * inverse;
+      float& dweight = dweights[m * channels + c];
+      dweight = static_cast<float>(of_scale);
+      if (own_scale == nullptr) continue;
+      scale[c] *= own_scale[c];
+      dweight = static_cast<float>(of_scale * own_scale[c] + first[c] * scales.offset(norm)[c]);
+      dscales.scales[norm][c] = static_cast<float>(of_scale * weights[m][c]);
+      dscales.offsets[norm][c] = static_cast<float>(first[c] * weights[m][c]);
     }
-    chains.push_back(last != nullptr ? Chain::of_norm(last, channels, edge.epsilon, weights[m], first.data(),
-                                                      &second[m * channels], n)
+    chains.push_back(last != nullptr ? Chain::of_norm(last, channels, edge.epsilon, scale.data(),
+                                                      first.data(), &second[m * channels], n)
                                      : Chain::of_weight(weights[m], channels));
   }
 
@@ -1015,23 +1128,24 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
     }
     if (units[m].size() > 1) before[m] = buffers[m].get(static_cast<size_t>(edge.images) * pixels * channels);
   }
-  later_units(edge, layout, units, z, statistics, dy, chains, before);
+  later_units(edge, layout, units, z, statistics, scales, d_outputs, chains, before, dscales);
 
   // All first units, poolings and the skip connection of an image.
   const int border = layout.border(0);
   const Bordered source = bordered(scratch().source, edge.height, edge.width, border, blocks);
   const Bordered spread = bordered(scratch().spread, edge.height, edge.width, border, blocks);
   const size_t in_plane = static_cast<size_t>(edge.in_pixels()) * LANES;
+  const NewImages d_inputs(dx, edge.in_pixels(), edge, scratch().output);
   for (int64_t i = edge.images; i-- > 0;) {
-    const float* input = x + i * edge.in_pixels() * channels;
-    const std::vector<View>& views = sources.of(i, true);
+    const View input = inputs.of(i), d_output = d_outputs.of(i);
+    const std::vector<View>& views = sources.of(i, input, true);
     float* through = scratch().relu_gradient.get(in_plane * blocks);
     float* direct = scratch().input_gradient.zeros(in_plane * blocks);
     read_input(input, channels, source);
     bool add = false;
     for (size_t m = 0; m < candidates; ++m) {
       const bool longer = units[m].size() > 1;
-      const View d = longer ? inside(before[m], i, pixels, channels) : outside(dy, i, pixels, channels);
+      const View d = longer ? inside(before[m], i, pixels, channels) : d_output;
       if (edge.candidates[m].convolves()) {
         units[m][0].image(chains[m], d, inside(z[layout.first_unit[m]], i, pixels, channels), source,
                           channels, height, width, spread, add, through);
@@ -1040,17 +1154,18 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
         direct_gradient(edge, edge.candidates[m].kind, chains[m], d, views[m], input, direct);
       }
     }
-    float* out = dx + i * edge.in_pixels() * channels;
+    const NewImages::Planes out = d_inputs.of(i);
     for (int b = 0; b < blocks; ++b) {
       const float* a = direct + b * in_plane;
       const float* r = through + b * in_plane;
-      float* to = out + b * LANES;
+      float* to = out.data + b * out.plane;
       for (int y = 0; y < edge.height; ++y) {
         const float* after = source.pixels(b, y);
-        for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += channels)
+        for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += out.step)
           store(to, add ? load(a) + through_relu(load(r), load(after)) : load(a));
       }
     }
+    d_inputs.done(i);
   }
   for (auto& chain : units)
     if (!chain.empty()) chain[0].finish(channels);

@@ -4,8 +4,8 @@
 // `compute_units` leaves the output z of every unit (ReLU, convolutions) before its batch norm, and the
 // statistics; `sum_candidates` normalises, weighs and adds in one pass. A probe repeats only the second.
 //
-// Images of TensorFlow are [images][height][width][channels]. The z are in an order of their own, see
-// image.h. Channels are a multiple of LANES.
+// Images of TensorFlow are [images][height][width][given]. The z are in an order of their own, see image.h.
+// All else has `channels`, the next multiple of LANES; what is there of a channel that is not given is zero.
 #pragma once
 
 #include <cstdint>
@@ -39,12 +39,14 @@ struct Candidate {
 
 struct Edge {
   int64_t images;
-  int height, width, channels;  // of the input
+  int height, width;            // of the input
+  int given;                    // channels of TensorFlow's images
   int stride;                   // 1 or 2
   float epsilon;                // of the batch norms
   float momentum;               // weight of the old running estimates
   std::vector<Candidate> candidates;
 
+  int channels() const;
   int out_height() const { return (height + stride - 1) / stride; }
   int out_width() const { return (width + stride - 1) / stride; }
   int in_pixels() const { return height * width; }
@@ -61,6 +63,20 @@ struct Edge {
   std::string refusal() const;
 };
 
+// Scale and offset of each batch norm, [channels]; none: 1 and 0. A candidate's last scale and offset are
+// multiplied by its mixing weight.
+struct Scales {
+  std::vector<const float*> scales, offsets;
+
+  const float* scale(int norm) const { return scales.empty() ? nullptr : scales[norm]; }
+  const float* offset(int norm) const { return offsets.empty() ? nullptr : offsets[norm]; }
+};
+
+// The gradients with respect to them, or none.
+struct ScaleGradients {
+  std::vector<float*> scales, offsets;
+};
+
 // Of one pooling of x: statistics [2][channels], mean and biased variance.
 void pool_statistics(const Edge& edge, Kind kind, const float* x, float* statistics);
 
@@ -71,9 +87,10 @@ void pool_statistics(const Edge& edge, Kind kind, const float* x, float* statist
 //   z: one for each unit, images * out_pixels * channels floats.
 //   statistics: [norms][2][channels], mean and biased variance.
 void compute_units(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
-                   const std::vector<const float*>& pooled, const std::vector<float*>& z, float* statistics);
+                   const std::vector<const float*>& pooled, const Scales& scales,
+                   const std::vector<float*>& z, float* statistics);
 
-// Moves the running estimates of each batch norm, [channels], by a batch's statistics; that of the variance
+// Moves the running estimates of each batch norm, [given], by a batch's statistics; that of the variance
 // by the unbiased one.
 void move_estimates(const Edge& edge, const float* statistics, const std::vector<const float*>& means,
                     const std::vector<const float*>& variances, const std::vector<float*>& moved_means,
@@ -81,18 +98,21 @@ void move_estimates(const Edge& edge, const float* statistics, const std::vector
 
 // Args:
 //   weights: for each candidate its mixing weight, [channels].
+//   factors: what each image's output is multiplied with, [images]; nullptr: 1.
 //   y: the output.
 void sum_candidates(const Edge& edge, const float* x, const std::vector<const float*>& z,
-                    const float* statistics, const std::vector<const float*>& weights, float* y);
+                    const float* statistics, const std::vector<const float*>& weights, const Scales& scales,
+                    const float* factors, float* y);
 
 // Args:
 //   dy: the gradient with respect to the output.
 //   dx: that with respect to the input.
 //   dweights: [candidates][channels].
 //   dkernels: as `kernels`; empty: not wanted.
+//   dscales: as `scales`.
 void edge_gradient(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
                    const std::vector<const float*>& z, const float* statistics,
-                   const std::vector<const float*>& weights, const float* dy, float* dx, float* dweights,
-                   const std::vector<float*>& dkernels);
+                   const std::vector<const float*>& weights, const Scales& scales, const float* factors,
+                   const float* dy, float* dx, float* dweights, const std::vector<float*>& dkernels, const ScaleGradients& dscales);
 
 }  // namespace tf_darts

@@ -21,16 +21,17 @@ struct Sums {
   double *first, *second;
 };
 
-// Multiplies PIXELS pixels with WIDE x LANES columns of a kernel [blocks * LANES][row].
+// Multiplies PIXELS pixels of so many channels with WIDE x LANES columns of a kernel [in_channels][row].
 template <int PIXELS, int WIDE>
-TF_DARTS_INLINE void pointwise_tile(const float* in, size_t in_plane, int in_blocks, const float* kernel,
+TF_DARTS_INLINE void pointwise_tile(const float* in, size_t in_plane, int in_channels, const float* kernel,
                                     size_t row, Vector (&sum)[PIXELS][WIDE]) {
 #pragma GCC unroll 16
   for (int p = 0; p < PIXELS; ++p)
 #pragma GCC unroll 4
     for (int n = 0; n < WIDE; ++n) sum[p][n] = Vector{};
-  for (int b = 0; b < in_blocks; ++b, in += in_plane) {
-    for (int lane = 0; lane < LANES; ++lane, kernel += row) {
+  for (int c = 0; c < in_channels; c += LANES, in += in_plane) {
+    const int lanes = std::min(LANES, in_channels - c);
+    for (int lane = 0; lane < lanes; ++lane, kernel += row) {
       Vector k[WIDE];
 #pragma GCC unroll 4
       for (int n = 0; n < WIDE; ++n) k[n] = load(kernel + n * LANES);
@@ -45,13 +46,13 @@ TF_DARTS_INLINE void pointwise_tile(const float* in, size_t in_plane, int in_blo
 
 // The same for as many tiles as `pixels` have, from pixel p on; SUMMED: the outputs are streamed, and summed.
 template <int PIXELS, int WIDE, bool SUMMED>
-TF_DARTS_INLINE void pointwise_tiles(const float* in, size_t in_plane, int in_blocks, const float* kernel,
+TF_DARTS_INLINE void pointwise_tiles(const float* in, size_t in_plane, int in_channels, const float* kernel,
                                      size_t row, float* out, size_t out_plane, int pixels, int& p,
                                      const Vector (&shift)[WIDE], Vector (&first)[WIDE],
                                      Vector (&second)[WIDE]) {
   for (; p + PIXELS <= pixels; p += PIXELS) {
     Vector sum[PIXELS][WIDE];
-    pointwise_tile<PIXELS, WIDE>(in + p * LANES, in_plane, in_blocks, kernel, row, sum);
+    pointwise_tile<PIXELS, WIDE>(in + p * LANES, in_plane, in_channels, kernel, row, sum);
 #pragma GCC unroll 16
     for (int i = 0; i < PIXELS; ++i) {
 #pragma GCC unroll 4
@@ -71,19 +72,19 @@ TF_DARTS_INLINE void pointwise_tiles(const float* in, size_t in_plane, int in_bl
 }
 
 template <int WIDE, bool SUMMED>
-inline void pointwise_columns(const float* in, size_t in_plane, int in_blocks, const float* kernel,
+inline void pointwise_columns(const float* in, size_t in_plane, int in_channels, const float* kernel,
                               size_t row, float* out, size_t out_plane, int pixels, const Sums& sums) {
   Vector shift[WIDE] = {}, first[WIDE] = {}, second[WIDE] = {};
   if (SUMMED)
     for (int n = 0; n < WIDE; ++n) shift[n] = load(sums.shift + n * LANES);
   int p = 0;
   if (WIDE == 1 && REGISTERS == 32)
-    pointwise_tiles<16, WIDE, SUMMED>(in, in_plane, in_blocks, kernel, row, out, out_plane, pixels, p, shift,
+    pointwise_tiles<16, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p, shift,
                                       first, second);
   constexpr int PIXELS = WIDE == 1 || REGISTERS == 32 ? 8 : 4;
-  pointwise_tiles<PIXELS, WIDE, SUMMED>(in, in_plane, in_blocks, kernel, row, out, out_plane, pixels, p,
+  pointwise_tiles<PIXELS, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p,
                                         shift, first, second);
-  pointwise_tiles<1, WIDE, SUMMED>(in, in_plane, in_blocks, kernel, row, out, out_plane, pixels, p, shift,
+  pointwise_tiles<1, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p, shift,
                                    first, second);
   if (SUMMED)
     for (int n = 0; n < WIDE; ++n) {
@@ -92,21 +93,25 @@ inline void pointwise_columns(const float* in, size_t in_plane, int in_blocks, c
     }
 }
 
-// out [out_blocks][pixels] = in [in_blocks][pixels] x kernel [in_blocks * LANES][row], its first columns.
+// out [out_blocks][pixels] = in [blocks][pixels] x kernel [in_channels][row], its first columns.
 // SUMMED: adds to the sums, of few enough pixels that floats hold theirs, and streams the output, which is
 // then aligned.
 template <bool SUMMED>
-inline void pointwise(const float* in, size_t in_plane, int in_blocks, const float* kernel, size_t row,
+inline void pointwise(const float* in, size_t in_plane, int in_channels, const float* kernel, size_t row,
                       float* out, size_t out_plane, int out_blocks, int pixels, Sums sums = {}) {
   for (int b = 0; b < out_blocks;) {
     const float* k = kernel + b * LANES;
     float* to = out + b * out_plane;
     const Sums of{sums.shift + b * LANES, sums.first + b * LANES, sums.second + b * LANES};
-    if (b + 2 <= out_blocks) {
-      pointwise_columns<2, SUMMED>(in, in_plane, in_blocks, k, row, to, out_plane, pixels, of);
+    // Three at a time read an input less often, but leave none alone.
+    if (REGISTERS == 32 && b + 3 <= out_blocks && b + 4 != out_blocks) {
+      pointwise_columns<3, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of);
+      b += 3;
+    } else if (b + 2 <= out_blocks) {
+      pointwise_columns<2, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of);
       b += 2;
     } else {
-      pointwise_columns<1, SUMMED>(in, in_plane, in_blocks, k, row, to, out_plane, pixels, of);
+      pointwise_columns<1, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of);
       b += 1;
     }
   }
@@ -135,18 +140,23 @@ inline void pointwise_gradient_tile(const float* in, const float* dout, size_t o
     }
 }
 
-// Adds in^T x dout to dkernel [in_blocks * LANES][row], its first columns.
-inline void pointwise_gradient(const float* in, size_t in_plane, int in_blocks, const float* dout,
+// Adds in^T x dout to dkernel [in_channels][row], its first columns; the rows come in halves of LANES.
+inline void pointwise_gradient(const float* in, size_t in_plane, int in_channels, const float* dout,
                                size_t out_plane, int out_blocks, float* dkernel, size_t row, int pixels) {
   constexpr int HALF = LANES / 2;
-  for (int i = 0; i < in_blocks; ++i, in += in_plane, dkernel += LANES * row) {
+  for (int c = 0; c < in_channels; c += LANES, in += in_plane, dkernel += LANES * row) {
+    const int lanes = std::min(LANES, in_channels - c);
     int b = 0;
+    for (; REGISTERS == 32 && b + 3 <= out_blocks && b + 4 != out_blocks; b += 3)
+      for (int lane = 0; lane < lanes; lane += HALF)
+        pointwise_gradient_tile<HALF, 3>(in + lane, dout + b * out_plane, out_plane,
+                                         dkernel + lane * row + b * LANES, row, pixels);
     for (; b + 2 <= out_blocks; b += 2)
-      for (int lane = 0; lane < LANES; lane += HALF)
+      for (int lane = 0; lane < lanes; lane += HALF)
         pointwise_gradient_tile<HALF, 2>(in + lane, dout + b * out_plane, out_plane,
                                          dkernel + lane * row + b * LANES, row, pixels);
     if (b < out_blocks)
-      for (int lane = 0; lane < LANES; lane += HALF)
+      for (int lane = 0; lane < lanes; lane += HALF)
         pointwise_gradient_tile<HALF, 1>(in + lane, dout + b * out_plane, out_plane,
                                          dkernel + lane * row + b * LANES, row, pixels);
   }

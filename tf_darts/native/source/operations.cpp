@@ -1,6 +1,6 @@
 // The operations that TensorFlow sees, through its C API alone: it does not change between versions.
+#include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +24,8 @@ using Status = std::unique_ptr<TF_Status, StatusDeleter>;
 // What an operation is told when it is made: an edge without its sizes.
 struct Attributes {
   Edge edge;
+  int64_t scales = 0;   // batch norms with a scale and an offset
+  int64_t factors = 0;  // 1: each image has a factor
   bool kernel_gradients = false;
 };
 
@@ -59,18 +61,64 @@ void* make(TF_OpKernelConstruction* construction) {
   return made.release();
 }
 
-void* make_gradient(TF_OpKernelConstruction* construction) {
+void* make_scaled(TF_OpKernelConstruction* construction) {
   auto* made = static_cast<Attributes*>(make(construction));
+  if (made == nullptr) return nullptr;
+  Status status(TF_NewStatus());
+  TF_OpKernelConstruction_GetAttrInt64(construction, "scale_count", &made->scales, status.get());
+  if (TF_GetCode(status.get()) == TF_OK && made->scales != 0 && made->scales != made->edge.norms())
+    TF_SetStatus(status.get(), TF_INVALID_ARGUMENT, "tf_darts: scales: one for each batch norm or none");
+  if (TF_GetCode(status.get()) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.get());
+  return made;
+}
+
+void* make_sum(TF_OpKernelConstruction* construction) {
+  auto* made = static_cast<Attributes*>(make_scaled(construction));
   if (made == nullptr) return nullptr;
   Status status(TF_NewStatus());
   unsigned char wanted = 0;
   TF_OpKernelConstruction_GetAttrBool(construction, "kernel_gradients", &wanted, status.get());
+  if (TF_GetCode(status.get()) == TF_OK)
+    TF_OpKernelConstruction_GetAttrInt64(construction, "factor_count", &made->factors, status.get());
   if (TF_GetCode(status.get()) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.get());
   made->kernel_gradients = wanted != 0;
   return made;
 }
 
 void destroy(void* attributes) { delete static_cast<Attributes*>(attributes); }
+
+// Matrices of which TensorFlow has fewer rows and columns than the kernels.
+struct Extent {
+  int64_t matrices, given_rows, rows, given_columns, columns;
+
+  static Extent of_vectors(const Edge& edge, int64_t count) {
+    return {count, 1, 1, edge.given, edge.channels()};
+  }
+
+  // Of a kernel [high][wide][channels][channels or 1]; only where all of them are given it has fewer columns.
+  static Extent of_kernel(const Edge& edge, const std::vector<int64_t>& shape) {
+    if (shape[3] == 1) return of_vectors(edge, shape[0] * shape[1]);
+    const int64_t columns = shape[3] == edge.given ? edge.channels() : shape[3];
+    return {shape[0] * shape[1], edge.given, edge.channels(), shape[3], columns};
+  }
+
+  bool fits() const { return given_columns == columns; }
+  int64_t given_floats() const { return matrices * given_rows * given_columns; }
+  int64_t floats() const { return matrices * rows * columns; }
+
+  // To zeros.
+  void widen(const float* from, float* to) const {
+    for (int64_t m = 0; m < matrices; ++m, to += (rows - given_rows) * columns)
+      for (int64_t i = 0; i < given_rows; ++i, from += given_columns, to += columns)
+        std::copy_n(from, given_columns, to);
+  }
+
+  void narrow(const float* from, float* to) const {
+    for (int64_t m = 0; m < matrices; ++m, from += (rows - given_rows) * columns)
+      for (int64_t i = 0; i < given_rows; ++i, from += columns, to += given_columns)
+        std::copy_n(from, given_columns, to);
+  }
+};
 
 // Inputs and outputs of one call, in their order. After a failure nothing more is read or made.
 class Call {
@@ -99,6 +147,13 @@ class Call {
     return made;
   }
 
+  // The next inputs as vectors [channels], of [given].
+  std::vector<const float*> vectors(const Edge& edge, int64_t count) {
+    std::vector<const float*> made;
+    for (int64_t i = 0; i < count; ++i) made.push_back(widened(Extent::of_vectors(edge, 1)));
+    return made;
+  }
+
   // The next input as the edge's x, whose sizes it gives.
   const float* image_input(Edge* edge) {
     TF_Tensor* tensor = next();
@@ -110,20 +165,16 @@ class Call {
     edge->images = TF_Dim(tensor, 0);
     edge->height = static_cast<int>(TF_Dim(tensor, 1));
     edge->width = static_cast<int>(TF_Dim(tensor, 2));
-    edge->channels = static_cast<int>(TF_Dim(tensor, 3));
+    edge->given = static_cast<int>(TF_Dim(tensor, 3));
     const std::string refusal = edge->refusal();
     if (!refusal.empty()) fail(refusal);
     return static_cast<const float*>(TF_TensorData(tensor));
   }
 
-  // The kernels of all units.
+  // The kernels of all units, of all channels.
   std::vector<const float*> kernels(const Edge& edge) {
     std::vector<const float*> made;
-    for (const auto& shape : edge.kernel_shapes()) {
-      int64_t floats = 1;
-      for (int64_t size : shape) floats *= size;
-      made.push_back(input(floats));
-    }
+    for (const auto& shape : edge.kernel_shapes()) made.push_back(widened(Extent::of_kernel(edge, shape)));
     return made;
   }
 
@@ -147,6 +198,25 @@ class Call {
     return made;
   }
 
+  // An output of this shape, as all channels of it; `narrow` brings it there.
+  float* output(const std::vector<int64_t>& shape, const Extent& extent) {
+    float* data = output(shape);
+    if (!ok() || extent.fits()) return data;
+    owned_.emplace_back(extent.floats());
+    narrowed_.push_back({extent, owned_.back().data(), data});
+    return owned_.back().data();
+  }
+
+  std::vector<float*> vector_outputs(const Edge& edge, int64_t count) {
+    std::vector<float*> made;
+    for (int64_t i = 0; i < count; ++i) made.push_back(output({edge.given}, Extent::of_vectors(edge, 1)));
+    return made;
+  }
+
+  void narrow() const {
+    for (const auto& [extent, from, to] : narrowed_) extent.narrow(from, to);
+  }
+
   void fail(const std::string& message) {
     if (!ok()) return;
     TF_SetStatus(status_.get(), TF_INVALID_ARGUMENT, ("tf_darts: " + message).c_str());
@@ -156,6 +226,20 @@ class Call {
   bool ok() const { return TF_GetCode(status_.get()) == TF_OK; }
 
  private:
+  const float* widened(const Extent& extent) {
+    const float* data = input(extent.given_floats());
+    if (!ok() || extent.fits()) return data;
+    owned_.emplace_back(extent.floats());
+    extent.widen(data, owned_.back().data());
+    return owned_.back().data();
+  }
+
+  struct Narrowed {
+    Extent extent;
+    const float* from;
+    float* to;
+  };
+
   TF_Tensor* next() {
     if (!ok()) return nullptr;
     TF_Tensor* tensor = nullptr;
@@ -173,79 +257,110 @@ class Call {
   TF_OpKernelContext* context_;
   Status status_;
   std::vector<TF_Tensor*> held_;
+  std::vector<std::vector<float>> owned_;
+  std::vector<Narrowed> narrowed_;
   int inputs_ = 0, outputs_ = 0;
 };
 
-std::vector<int64_t> input_shape(const Edge& edge) {
-  return {edge.images, edge.height, edge.width, edge.channels};
+std::vector<int64_t> output_shape(const Edge& edge, int channels) {
+  return {edge.images, edge.out_height(), edge.out_width(), channels};
 }
 
-std::vector<int64_t> output_shape(const Edge& edge) {
-  return {edge.images, edge.out_height(), edge.out_width(), edge.channels};
+int64_t output_floats(const Edge& edge, int channels) {
+  return edge.images * edge.out_pixels() * channels;
 }
 
-int64_t output_floats(const Edge& edge) { return edge.images * edge.out_pixels() * edge.channels; }
+Scales scales_of(Call& call, const Edge& edge, const Attributes& attributes) {
+  Scales made;
+  made.scales = call.vectors(edge, attributes.scales);
+  made.offsets = call.vectors(edge, attributes.scales);
+  return made;
+}
 
 void run_pool_statistics(void* attributes, TF_OpKernelContext* context) {
   Edge edge = static_cast<Attributes*>(attributes)->edge;
   Call call(context);
   const float* x = call.image_input(&edge);
-  float* statistics = call.output({2, edge.channels});
+  if (!call.ok()) return;
+  float* statistics = call.output({2, edge.channels()});
   if (call.ok()) pool_statistics(edge, edge.candidates[0].kind, x, statistics);
 }
 
 void run_units(void* attributes, TF_OpKernelContext* context) {
-  Edge edge = static_cast<Attributes*>(attributes)->edge;
-  Call call(context);
-  const float* x = call.image_input(&edge);
-  if (!call.ok()) return;
-  const auto kernels = call.kernels(edge);
-  const auto pooled = call.inputs(edge.pooled_norms(), 2 * edge.channels);
-  const auto means = call.inputs(edge.norms(), edge.channels);
-  const auto variances = call.inputs(edge.norms(), edge.channels);
-  const auto z = call.outputs(edge.units(), output_shape(edge));
-  float* statistics = call.output({edge.norms(), 2, edge.channels});
-  const auto moved_means = call.outputs(edge.norms(), {edge.channels});
-  const auto moved_variances = call.outputs(edge.norms(), {edge.channels});
-  if (!call.ok()) return;
-  compute_units(edge, x, kernels, pooled, z, statistics);
-  move_estimates(edge, statistics, means, variances, moved_means, moved_variances);
-}
-
-void run_sum(void* attributes, TF_OpKernelContext* context) {
-  Edge edge = static_cast<Attributes*>(attributes)->edge;
-  Call call(context);
-  const float* x = call.image_input(&edge);
-  if (!call.ok()) return;
-  call.kernels(edge);
-  const auto z = call.inputs(edge.units(), output_floats(edge));
-  const float* statistics = call.input(int64_t{2} * edge.norms() * edge.channels);
-  const auto weights = call.inputs(static_cast<int>(edge.candidates.size()), edge.channels);
-  float* y = call.output(output_shape(edge));
-  if (call.ok()) sum_candidates(edge, x, z, statistics, weights, y);
-}
-
-void run_gradient(void* attributes, TF_OpKernelContext* context) {
   const auto& made = *static_cast<Attributes*>(attributes);
   Edge edge = made.edge;
   Call call(context);
   const float* x = call.image_input(&edge);
   if (!call.ok()) return;
   const auto kernels = call.kernels(edge);
-  const auto z = call.inputs(edge.units(), output_floats(edge));
-  const float* statistics = call.input(int64_t{2} * edge.norms() * edge.channels);
-  const auto weights = call.inputs(static_cast<int>(edge.candidates.size()), edge.channels);
-  const float* dy = call.input(output_floats(edge));
-  float* dx = call.output(input_shape(edge));
-  float* dweights = call.output({static_cast<int64_t>(edge.candidates.size()), edge.channels});
+  const auto pooled = call.inputs(edge.pooled_norms(), 2 * edge.channels());
+  const Scales scales = scales_of(call, edge, made);
+  const auto means = call.inputs(edge.norms(), edge.given);
+  const auto variances = call.inputs(edge.norms(), edge.given);
+  const auto z = call.outputs(edge.units(), output_shape(edge, edge.channels()));
+  float* statistics = call.output({edge.norms(), 2, edge.channels()});
+  const auto moved_means = call.outputs(edge.norms(), {edge.given});
+  const auto moved_variances = call.outputs(edge.norms(), {edge.given});
+  if (!call.ok()) return;
+  compute_units(edge, x, kernels, pooled, scales, z, statistics);
+  move_estimates(edge, statistics, means, variances, moved_means, moved_variances);
+}
+
+// What the sum and its gradient have in common.
+struct SumInputs {
+  const float* x;
+  std::vector<const float*> kernels, z;
+  const float* statistics;
+  std::vector<const float*> weights;
+  Scales scales;
+  const float* factors = nullptr;
+
+  SumInputs(Call& call, Edge& edge, const Attributes& attributes) : x(call.image_input(&edge)) {
+    if (!call.ok()) return;
+    kernels = call.kernels(edge);
+    z = call.inputs(edge.units(), output_floats(edge, edge.channels()));
+    statistics = call.input(int64_t{2} * edge.norms() * edge.channels());
+    weights = call.vectors(edge, static_cast<int64_t>(edge.candidates.size()));
+    scales = scales_of(call, edge, attributes);
+    if (attributes.factors != 0) factors = call.input(edge.images);
+  }
+};
+
+void run_sum(void* attributes, TF_OpKernelContext* context) {
+  const auto& made = *static_cast<Attributes*>(attributes);
+  Edge edge = made.edge;
+  Call call(context);
+  const SumInputs given(call, edge, made);
+  if (!call.ok()) return;
+  float* y = call.output(output_shape(edge, edge.given));
+  if (call.ok()) sum_candidates(edge, given.x, given.z, given.statistics, given.weights, given.scales,
+                                given.factors, y);
+}
+
+void run_gradient(void* attributes, TF_OpKernelContext* context) {
+  const auto& made = *static_cast<Attributes*>(attributes);
+  Edge edge = made.edge;
+  Call call(context);
+  const SumInputs given(call, edge, made);
+  if (!call.ok()) return;
+  const int64_t count = static_cast<int64_t>(edge.candidates.size());
+  const float* dy = call.input(output_floats(edge, edge.given));
+  float* dx = call.output({edge.images, edge.height, edge.width, edge.given});
+  float* dweights = call.output({count, edge.given}, Extent::of_vectors(edge, count));
   std::vector<float*> dkernels;
   for (const auto& shape : edge.kernel_shapes()) {
     if (made.kernel_gradients)
-      dkernels.push_back(call.output(shape));
+      dkernels.push_back(call.output(shape, Extent::of_kernel(edge, shape)));
     else
       call.output({0});
   }
-  if (call.ok()) edge_gradient(edge, x, kernels, z, statistics, weights, dy, dx, dweights, dkernels);
+  ScaleGradients dscales;
+  dscales.scales = call.vector_outputs(edge, made.scales);
+  dscales.offsets = call.vector_outputs(edge, made.scales);
+  if (!call.ok()) return;
+  edge_gradient(edge, given.x, given.kernels, given.z, given.statistics, given.weights, given.scales,
+                given.factors, dy, dx, dweights, dkernels, dscales);
+  call.narrow();
 }
 
 void unknown_shapes(TF_ShapeInferenceContext* context, TF_Status* status) {
@@ -282,29 +397,34 @@ const std::vector<Definition>& definitions() {
   static const std::vector<Definition> all = {
       {"TfDartsPoolStatistics", {}, {"x: float"}, {"statistics: float"}, make, run_pool_statistics},
       {"TfDartsUnits",
-       {"kernel_count: int >= 0", "pooled_count: int >= 0", "unit_count: int >= 0", "norm_count: int >= 0"},
+       {"kernel_count: int >= 0", "pooled_count: int >= 0", "unit_count: int >= 0", "norm_count: int >= 0",
+        "scale_count: int >= 0"},
        {"x: float", "kernels: kernel_count * float", "pooled: pooled_count * float",
-        "means: norm_count * float", "variances: norm_count * float"},
+        "scales: scale_count * float", "offsets: scale_count * float", "means: norm_count * float",
+        "variances: norm_count * float"},
        {"z: unit_count * float", "statistics: float", "moved_means: norm_count * float",
         "moved_variances: norm_count * float"},
-       make,
+       make_scaled,
        run_units},
       // The kernels are there for the gradient.
       {"TfDartsSum",
        {"kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
-        "kernel_gradients: bool"},
+        "scale_count: int >= 0", "factor_count: int >= 0", "kernel_gradients: bool"},
        {"x: float", "kernels: kernel_count * float", "z: unit_count * float", "statistics: float",
-        "weights: candidate_count * float"},
+        "weights: candidate_count * float", "scales: scale_count * float", "offsets: scale_count * float",
+        "factors: factor_count * float"},
        {"y: float"},
-       make,
+       make_sum,
        run_sum},
       {"TfDartsGradient",
        {"kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
-        "kernel_gradients: bool"},
+        "scale_count: int >= 0", "factor_count: int >= 0", "kernel_gradients: bool"},
        {"x: float", "kernels: kernel_count * float", "z: unit_count * float", "statistics: float",
-        "weights: candidate_count * float", "dy: float"},
-       {"dx: float", "dweights: float", "dkernels: kernel_count * float"},
-       make_gradient,
+        "weights: candidate_count * float", "scales: scale_count * float", "offsets: scale_count * float",
+        "factors: factor_count * float", "dy: float"},
+       {"dx: float", "dweights: float", "dkernels: kernel_count * float", "dscales: scale_count * float",
+        "doffsets: scale_count * float"},
+       make_sum,
        run_gradient},
   };
   return all;

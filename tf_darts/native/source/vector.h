@@ -28,6 +28,25 @@ TF_DARTS_INLINE Vector load(const float* p) { return *reinterpret_cast<const Una
 
 TF_DARTS_INLINE void store(float* p, Vector v) { *reinterpret_cast<Unaligned*>(p) = v; }
 
+// The first `count` lanes at p, of which there are fewer than LANES or all; zeros in the others.
+TF_DARTS_INLINE Vector load_some(const float* p, int count) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+#else
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes));
+#endif
+}
+
+TF_DARTS_INLINE void store_some(float* p, Vector v, int count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), v);
+#else
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes), v);
+#endif
+}
+
 // Stores past the caches what is not read again soon: memory then need not be read to be written. The address
 // is aligned to a vector. `end_of_streams` makes it visible to other threads.
 TF_DARTS_INLINE void stream(float* p, Vector v) {

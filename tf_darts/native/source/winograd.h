@@ -151,14 +151,14 @@ struct Tiles {
   }
 };
 
-// out [blocks][height][width] = (out +) the convolution of `in` [blocks], whose planes and rows are in_plane
+// out [blocks][height][width] = (out +) the convolution of `in`, of whose channels so many are given, and whose planes and rows are in_plane
 // and in_row floats long and which begins one pixel above and to the left of the image. SUMMED: adds to the
 // sums and streams the output, which is then aligned. `work` has room for 2 * POINTS * WINOGRAD_TILES pixels.
 template <bool SUMMED, bool ADD>
-inline void winograd(const float* in, size_t in_row, size_t in_plane, int blocks, const float* points,
+inline void winograd(const float* in, size_t in_row, size_t in_plane, int given, const float* points,
                      float* out, int height, int width, float* work, Sums sums = {}) {
   const Tiles tiles(height, width);
-  const int channels = blocks * LANES;
+  const int blocks = (given + LANES - 1) / LANES, channels = blocks * LANES;
   const size_t size = static_cast<size_t>(channels) * channels, out_row = static_cast<size_t>(width) * LANES;
   float* products = work + static_cast<size_t>(POINTS) * WINOGRAD_TILES * channels;
   tiles.each([&](int first, int count) {
@@ -169,7 +169,7 @@ inline void winograd(const float* in, size_t in_row, size_t in_plane, int blocks
                        point);
       });
     for (int p = 0; p < POINTS; ++p)
-      pointwise<false>(work + p * point, plane, blocks, points + p * size, channels, products + p * point,
+      pointwise<false>(work + p * point, plane, given, points + p * size, channels, products + p * point,
                        plane, blocks, count);
     for (int b = 0; b < blocks; ++b) {
       const Vector shift = SUMMED ? load(sums.shift + b * LANES) : Vector{};
@@ -204,10 +204,10 @@ inline void winograd(const float* in, size_t in_row, size_t in_plane, int blocks
 
 // Adds to dpoints what dout gives. Both images have rows and planes of one size; `in` begins as above, dout
 // where the image does.
-inline void winograd_gradient(const float* in, const float* dout, size_t row, size_t image_plane, int blocks,
+inline void winograd_gradient(const float* in, const float* dout, size_t row, size_t image_plane, int given,
                               float* dpoints, int height, int width, float* work) {
   const Tiles tiles(height, width);
-  const int channels = blocks * LANES;
+  const int blocks = (given + LANES - 1) / LANES, channels = blocks * LANES;
   float* dproducts = work + static_cast<size_t>(POINTS) * WINOGRAD_TILES * channels;
   tiles.each([&](int first, int count) {
     const size_t plane = static_cast<size_t>(count) * LANES, point = plane * blocks;
@@ -218,7 +218,7 @@ inline void winograd_gradient(const float* in, const float* dout, size_t row, si
         winograd_output_gradient(dout + from, row, dproducts + to, point);
       });
     for (int p = 0; p < POINTS; ++p)
-      pointwise_gradient(work + p * point, plane, blocks, dproducts + p * point, plane, blocks,
+      pointwise_gradient(work + p * point, plane, given, dproducts + p * point, plane, blocks,
                          dpoints + p * static_cast<size_t>(channels) * channels, channels, count);
   });
 }
