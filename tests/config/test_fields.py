@@ -59,6 +59,7 @@ BESIDE = {
     "runtime.logical_devices": {"runtime.strategy": "mirrored"},
     "selection.supernets": {"selection.one_shot": True},
     "report.table": {"space": "nas_bench_201"},
+    "selection.recalibration_batches": {"selection.probe_statistics": "recalibrated"},
     "selection.threshold": {"space": "nas_bench_201"},
     "own_images.plan": {},
     "own_images.*": {"own_images.plan": True},

@@ -49,6 +49,7 @@ READ_WITH: dict[str, dict[str, Collection[Any]]] = {
         "search.parts": ("adversarial_perturbation",),
     },
     "sgas.history": {"sgas.criterion": (2,)},
+    "selection.recalibration_batches": {"selection.probe_statistics": ("recalibrated",)},
     "training.decay": {"training.schedule": ("exponential",)},
     "training.learning_rate_min": {"training.schedule": ("cosine", "linear")},
     "own_images.budget": {"own_images.plan": (True,)},
@@ -226,6 +227,11 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
             f"config: selection.racing_confidence is {selection.racing_confidence} with criterion"
             f" {', '.join(sorted(criteria))}; allowed: 0, or a criterion that is probed image by image:"
             f" {', '.join(RACEABLE)}"
+        )
+    if selection.racing_confidence and selection.probe_statistics == "recalibrated":
+        raise UserError(
+            f"config: selection.racing_confidence is {selection.racing_confidence} with"
+            " selection.probe_statistics 'recalibrated', where probes come one after the other; allowed: 0"
         )
     if perturbed and selection.supernets > 1:
         for name, value, good in (

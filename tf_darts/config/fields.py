@@ -362,6 +362,17 @@ FIELDS: dict[str, dict[str, Field]] = {
             "images in a batch of a probe, whose statistics it uses; every replica takes such batches; 0:"
             " search.batch_size, as published",
         ),
+        "probe_statistics": one_of_field(
+            "batch",
+            "what batch norms normalise by in a probe: the batch's statistics, as published; running ones; or"
+            " running ones that training images have moved without what the probe removes",
+            "batch",
+            "running",
+            "recalibrated",
+        ),
+        "recalibration_batches": integer_field(
+            50, "training batches that move them, of recalibrated probes", 1, limit=limits.DRAWS
+        ),
         "racing_confidence": number_field(
             0.0,
             "stop a probe once it cannot, with this confidence, be the one that decides; 0: every probe sees"

@@ -31,6 +31,7 @@ from tf_darts.selection.magnitude import magnitude_within
 from tf_darts.selection.pictures import show
 from tf_darts.selection.pooled_prober import PooledProber
 from tf_darts.selection.probe import Prober, Scorer
+from tf_darts.selection.recalibrated_prober import RecalibratedProber
 from tf_darts.selection.schedule import PlannedDecision
 from tf_darts.selection.selection_progress import SelectionProgress
 from tf_darts.spaces import Space
@@ -197,14 +198,21 @@ def _compile(setup: SearchSetup, made: Sequence[Decision]) -> tuple[Decider, Pas
 
 def _prober(setup: SearchSetup) -> Scorer:
     """Return what probes the supernet, or it and the others beside it."""
-    prober = Prober(setup, setup.probe_images())
+    prober = _of_one(setup)
     if not setup.others:
         return prober
     others = setup.others.values()
     if setup.config.selection.compact:
         for other in others:
             other.bilevel.architecture.compact()
-    return PooledProber([prober, *(Prober(other, other.probe_images()) for other in others)])
+    return PooledProber([prober, *map(_of_one, others)])
+
+
+def _of_one(setup: SearchSetup) -> Prober | RecalibratedProber:
+    statistics = setup.config.selection.probe_statistics
+    if statistics == "recalibrated":
+        return RecalibratedProber(setup, setup.probe_images())
+    return Prober(setup, setup.probe_images(), running=statistics == "running")
 
 
 def criteria(selection: ml_collections.ConfigDict) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tf_darts.selection.measurer import Measures
-from tf_darts.selection.probe import Prober, Scorer, Seen
+from tf_darts.selection.probe import Scorer, Seen
 
 
 class PooledProber(Scorer):
@@ -21,7 +21,7 @@ class PooledProber(Scorer):
       probers: of the supernets, in the order of their images.
     """
 
-    def __init__(self, probers: Sequence[Prober]):
+    def __init__(self, probers: Sequence[Scorer]):
         self._probers = list(probers)
 
     def measure(self, *arguments: Any, **keywords: Any) -> Measures:

@@ -86,9 +86,17 @@ class Prober(Scorer):
       setup: the supernet and its data.
       images: the images to score on.
       augment: whether they are augmented; None: as `selection.augment_probes` says.
+      running: whether batch norms use the running statistics, and not the batch's.
     """
 
-    def __init__(self, setup: SearchSetup, images: ImageSet | ImageStream, augment: bool | None = None):
+    def __init__(
+        self,
+        setup: SearchSetup,
+        images: ImageSet | ImageStream,
+        augment: bool | None = None,
+        running: bool = False,
+    ):
+        self._training = not running
         self._setup, self._images = setup, images
         self._augment = setup.config.selection.augment_probes if augment is None else augment
         space = setup.space
@@ -155,13 +163,14 @@ class Prober(Scorer):
 
         def scores(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             weights, computed = architecture.mixing_weights(), architecture.computed
-            shared = shared_pass(supernet, cell_type, node, images, weights, computed)
+            shared = shared_pass(supernet, cell_type, node, images, weights, computed, self._training)
             masks = self._masks.read_value()
 
             def probe(
                 i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray
             ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
-                logits = probe_logits(supernet, cell_type, masks[i], shared, weights, computed)
+                given = (shared, weights, computed, self._training)
+                logits = probe_logits(supernet, cell_type, masks[i], *given)
                 loss, hit = losses_and_hits(logits, labels)
                 return i + 1, correct.write(i, tf.cast(hit, loss.dtype)), losses.write(i, loss)
 

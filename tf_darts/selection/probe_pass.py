@@ -3,7 +3,7 @@
 The probes of a decision differ in the edges into one node of one cell type. What is the same for all of them
 is computed once for a batch (`shared_pass`): the blocks before the first cell of the type, and in this cell
 all but the node and those after it. The rest is computed for each (`probe_logits`). Batch norms use the
-batch's statistics, and running statistics stay as they are.
+batch's statistics or the running ones, which stay as they are.
 """
 
 import dataclasses
@@ -73,6 +73,7 @@ def shared_pass(
     images: tf.Tensor,
     mixing_weights: Mapping[str, tf.Tensor],
     computed: Computed | None = None,
+    training: bool = True,
 ) -> SharedPass:
     """Compute what is the same for all probes of the edges into a node.
 
@@ -83,15 +84,17 @@ def shared_pass(
       images: float [B, H, W, channels], normalised.
       mixing_weights: as in `Supernet.call`, with nothing removed.
       computed: as in `Supernet.call`.
+      training: whether batch norms use the batch's statistics.
     """
     edge_inputs, first = supernet.edge_inputs(mixing_weights, computed), _first_of(supernet, cell_type)
     with supernet.packed.unpacked():
-        outputs = supernet.body.start(images, training=True)
-        supernet.body.extend(outputs, edge_inputs, range(first), training=True)
+        outputs = supernet.body.start(images, training)
+        supernet.body.extend(outputs, edge_inputs, range(first), training)
         outputs = outputs[-supernet.space.input_nodes :]
         cell = None
         if first < len(edge_inputs):
-            cell = _shared_cell(supernet.body.blocks[first], node, outputs, edge_inputs[first] or [])
+            given = edge_inputs[first] or []
+            cell = _shared_cell(supernet.body.blocks[first], node, outputs, given, training)
     # The operation noise counts its draws: one more for this batch, in which all probes see the same.
     for draws in supernet.packed.others:
         draws.assign(draws.value + 1)
@@ -105,6 +108,7 @@ def probe_logits(
     shared: SharedPass,
     mixing_weights: Mapping[str, tf.Tensor],
     computed: Computed | None = None,
+    training: bool = True,
 ) -> tf.Tensor:
     """Compute the logits of a probe, float [B, classes].
 
@@ -118,16 +122,18 @@ def probe_logits(
       shared: from `shared_pass`.
       mixing_weights: as in `shared_pass`.
       computed: as in `shared_pass`.
+      training: as in `shared_pass`.
     """
     masked = {**mixing_weights, cell_type: mixing_weights[cell_type] * mask}
     edge_inputs, first = supernet.edge_inputs(masked, computed), _first_of(supernet, cell_type)
     nodes = [NodeOutput(x) for x in shared.outputs]
     with supernet.packed.unpacked():
         if shared.cell is not None:
-            y = _rest_of_cell(supernet.body.blocks[first], shared.cell, mask, edge_inputs[first] or [])
+            given = edge_inputs[first] or []
+            y = _rest_of_cell(supernet.body.blocks[first], shared.cell, mask, given, training)
             nodes.append(NodeOutput(y))
-        supernet.body.extend(nodes, edge_inputs, range(first + 1, len(edge_inputs)), training=True)
-        return supernet.head(nodes[-1], training=True)
+        supernet.body.extend(nodes, edge_inputs, range(first + 1, len(edge_inputs)), training)
+        return supernet.head(nodes[-1], training=training)
 
 
 def _first_of(supernet: Supernet, cell_type: str) -> int:
@@ -136,27 +142,31 @@ def _first_of(supernet: Supernet, cell_type: str) -> int:
     return types.index(cell_type) if cell_type in types else len(types)
 
 
-def _shared_cell(cell: Cell, node: int, cell_inputs: list[NodeOutput], edge_inputs: EdgeInputs) -> SharedCell:
+def _shared_cell(
+    cell: Cell, node: int, cell_inputs: list[NodeOutput], edge_inputs: EdgeInputs, training: bool
+) -> SharedCell:
     """Compute what does not depend on how the edges into the node are mixed."""
-    nodes = cell.input_nodes(cell_inputs, training=True)
-    cell.add_nodes(nodes, [t for t in cell.targets if t < node], edge_inputs, training=True)
+    nodes = cell.input_nodes(cell_inputs, training)
+    cell.add_nodes(nodes, [t for t in cell.targets if t < node], edge_inputs, training)
     known, parts = {}, {}
     for i, ((target, source), inputs) in enumerate(zip(cell.ends, edge_inputs, strict=True)):
         if target < node or source >= node or inputs is None:
             continue
         if target == node:
-            parts[i] = cell.edge_layers[i].parts(nodes[source], **inputs, training=True)
+            parts[i] = cell.edge_layers[i].parts(nodes[source], **inputs, training=training)
         else:
-            known[i] = cell.edge_output(i, nodes, inputs, training=True)
+            known[i] = cell.edge_output(i, nodes, inputs, training)
     return SharedCell(node, nodes, known, parts)
 
 
-def _rest_of_cell(cell: Cell, shared: SharedCell, mask: tf.Tensor, edge_inputs: EdgeInputs) -> tf.Tensor:
+def _rest_of_cell(
+    cell: Cell, shared: SharedCell, mask: tf.Tensor, edge_inputs: EdgeInputs, training: bool
+) -> tf.Tensor:
     """Compute the cell's output with a mask on the edges into the node."""
     nodes, known = list(shared.nodes), dict(shared.known)
     for i, parts in shared.parts.items():
         if parts:
             known[i] = cell.edge_layers[i].combine(parts, mask[i])
     targets = [t for t in cell.targets if t >= shared.node]
-    cell.add_nodes(nodes, targets, edge_inputs, training=True, known=known)
+    cell.add_nodes(nodes, targets, edge_inputs, training, known)
     return cell.output_of(nodes)
