@@ -7,7 +7,7 @@ import pytest
 from tests.faults import small
 from tests.own_images import short
 from tf_darts import api
-from tf_darts.export import build
+from tf_darts.export import build, card
 from tf_darts.own_images import find, plan
 from tf_darts.whole_way import rivals, whole_run
 from tf_darts.workdir.metrics import Metrics
@@ -41,6 +41,19 @@ def run(workdir: pathlib.Path) -> dict[str, bytes]:
     assert {name for name in found if name.startswith("export/")}
     told = ("config.json", "SHA256SUMS")
     return {n: content for n, content in found.items() if n.startswith(kept) and not n.endswith(told)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_export(short_runs):
+    """Write a card alone: exporting, and reading back in another process, would take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def export(trained, data, folder, say):
+            folder.mkdir(parents=True)
+            (folder / card.JSON).write_text("{}")
+
+        patch.setattr(build, "export", export)
+        yield
 
 
 @pytest.fixture(scope="module")
