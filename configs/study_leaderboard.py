@@ -1,15 +1,15 @@
 """Searches since DARTS-PT and selections since DARTS-PT, each with each, in NAS-Bench-201 on CIFAR-10.
 
-    bin/study --config=configs/study_leaderboard.py:small --output=runs/leaderboard --data_dir=CIFAR10.npz
     bin/study --config=configs/study_leaderboard.py --output=runs/leaderboard --data_dir=CIFAR10.npz
 
 Cost: 75 searches, of minutes each (small: 4,000 images), or of ten minutes or more (16,000).
 Results: in OUTPUT/leaderboard.html, 15 searches and 6 selections beside published figures.
 
-Two jobs run at a time. The questions: does a better search make the selection unimportant? Is one backward
-pass as good as all probes? Scales are those of configs/study_methods_cifar10.py (small) and of
-configs/nas_bench_201_reduced.py. Alpha's learning rate is so many times the published one as there are fewer
-steps.
+With configs/study_leaderboard.py:small the scale is that of configs/study_methods_cifar10.py, otherwise that
+of configs/nas_bench_201_reduced.py. Two jobs run at a time.
+
+The questions: does a better search make the selection unimportant? Is one backward pass as good as all
+probes? Alpha's learning rate is so many times the published one as there are fewer steps.
 
 - `one_shot` decides all edges by probes of the searched supernet; `first_order` by one backward pass.
 - `zero_cost_pt` looks at no searched supernet, so it is made once, for `darts`.
