@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tf_darts.errors import UserError
-from tf_darts.tools.benchmark import rounds, run, settings
+from tf_darts.tools.benchmark import report, rounds, run, settings
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = f"--config={ROOT / 'configs' / 'benchmark.py'}"
@@ -205,9 +205,38 @@ def test_rounds_are_taken_in_turn_and_ratios_round_by_round():
 
     def call(name):
         calls.append(name)
-        return next(seconds[name])
+        return rounds.Sample(next(seconds[name]), 2.0 if name == "ours" else 5.0)
 
     found = rounds.in_rounds({name: lambda name=name: call(name) for name in seconds}, 3)
     assert calls == ["ours", "peer"] * 3
     assert found["samples"] == {"ours": [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 20.0]}
     assert found["ratios"]["peer"] == {"median": 3.0, "q1": 2.5, "q3": 4.0, "min": 2.0, "max": 5.0}
+    assert found["cpu"]["samples"]["peer"] == [5.0] * 3
+    assert found["cpu"]["ratios"]["peer"]["median"] == 2.5
+
+
+def test_the_table_has_cpu_seconds_beside_those_of_the_clock():
+    sides = {name: {"multiply_adds": {"step": 1e6}} for name in ("ours", "peer")}
+    samples = iter([rounds.Sample(2.0, 4.0), rounds.Sample(6.0, 8.0)])
+    calls = {"ours": lambda: next(samples), "peer usual": lambda: next(samples)}
+    step = rounds.in_rounds(calls, 1)
+    unit = {"task": "search", "case": {"name": "darts", "batch_size": 8}}
+    unit["result"] = {"sides": sides, "quantities": {"step": step}}
+
+    def row():
+        table = report.times_table([unit], {"multiply_adds_per_second": 1e9})
+        return [cell.strip().partition(" ")[0] for cell in table.splitlines()[-1].split("|")[3:8]]
+
+    assert row() == ["2.00", "4.00", "6.00", "3.00", "2.00"]
+    del step["cpu"]  # a result of before
+    assert row() == ["2.00", "-", "6.00", "3.00", "-"]
+
+
+def test_a_unit_that_others_disturbed_is_named():
+    machine = {"processor": "a CPU", "cores": 2, "memory": 2**30, "system": "Linux"}
+    unit = {"task": "search", "case": {"name": "darts"}, "varied": "", "result": {"sides": {}}}
+    unit["depends"] = {"machine": machine, "settings": {}}
+    limit = {"multiply_adds_per_second": 1e9, "bytes_per_second": 1e9}
+    named = "NOT TO BE USED, since other processes were at work: darts, search."
+    for cores, wanted in ((None, False), (0.1, False), (0.5, True)):
+        assert (named in run._preface([unit | {"others_cores": cores}], limit)) is wanted

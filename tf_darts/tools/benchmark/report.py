@@ -31,12 +31,18 @@ def spread(values: dict[str, float]) -> str:
     return f"{number(values['median'])} ({number(values['q1'])}-{number(values['q3'])})"
 
 
-def _peer_columns(quantity: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (how the peer did it, its seconds, ratio) for each way in which the peer was measured."""
+def _peer_columns(quantity: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return (how the peer did it, its seconds, ratio, that of CPU seconds) for each way of measuring."""
+    cpu = quantity.get("cpu", {"ratios": {}})["ratios"]  # results of earlier versions have none
     return [
-        (name.partition(" ")[2], spread(quantity["seconds"][name]), _ratio(ratio))
+        (
+            name.partition(" ")[2],
+            spread(quantity["seconds"][name]),
+            _ratio(ratio),
+            _ratio(cpu[name]) if name in cpu else "-",
+        )
         for name, ratio in quantity["ratios"].items()
-    ] or [("", "-", "-")]
+    ] or [("", "-", "-", "-")]
 
 
 def _ratio(ratio: dict[str, float]) -> str:
@@ -45,7 +51,8 @@ def _ratio(ratio: dict[str, float]) -> str:
 
 def times_table(units: Sequence[Unit], limit: dict[str, Any]) -> str:
     """Return a table of seconds, ratios, images per second and the share of the limit, for all cases."""
-    headings = ("case", "what", "ours, s", "peer, s", "peer / ours", "ours, images/s", "of the limit, %")
+    headings = ("case", "what", "ours, s", "ours, CPU s", "peer, s", "peer / ours", "the same of CPU s")
+    headings += ("ours, images/s", "of the limit, %")
     rows = []
     for unit in units:
         for key, quantity in unit["result"].get("quantities", {}).items():
@@ -55,9 +62,10 @@ def times_table(units: Sequence[Unit], limit: dict[str, Any]) -> str:
             rate = images / ours["median"]
             per_image = unit["result"]["sides"]["ours"]["multiply_adds"].get("probe" if not field else key)
             share = 100 * rate * per_image / limit["multiply_adds_per_second"]
-            for way, peer, ratio in _peer_columns(quantity):
+            cpu = spread(quantity["cpu"]["seconds"]["ours"]) if "cpu" in quantity else "-"
+            for way, *peer in _peer_columns(quantity):
                 name = f"{what}, peer {way}" if way else what
-                cells = spread(ours), peer, ratio, number(rate), number(share)
+                cells = spread(ours), cpu, *peer, number(rate), number(share)
                 rows.append((unit["case"]["name"], name, *cells))
     return markdown(headings, rows)
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -106,21 +106,39 @@ def summary(samples: list[float]) -> dict[str, float]:
     return {"median": median, "q1": q1, "q3": q3, "min": low, "max": high}
 
 
-def in_rounds(calls: dict[str, Callable[[], float]], count: int) -> dict[str, Any]:
+class Sample(NamedTuple):
+    """What one call took.
+
+    Attributes:
+      seconds: by the clock.
+      cpu_seconds: of all cores together. Others at work on the machine change these far less.
+    """
+
+    seconds: float
+    cpu_seconds: float
+
+
+def in_rounds(calls: dict[str, Callable[[], Sample]], count: int) -> dict[str, Any]:
     """Call each in turn, so many times.
 
     Args:
-      calls: by name, functions that return a number of seconds; one of the names is "ours".
+      calls: by name, functions that return what they took; one of the names is "ours".
       count: rounds.
 
     Returns:
       `samples` and `seconds` (their summary) by name, and for every other name `ratios`: the summary of its
-      seconds over ours, round by round.
+      seconds over ours, round by round. `cpu` has the same three of CPU seconds.
     """
-    samples: dict[str, list[float]] = {name: [] for name in calls}
+    samples: dict[str, list[Sample]] = {name: [] for name in calls}
     for _ in range(count):
         for name, call in calls.items():
             samples[name].append(call())
+    clock = _compared({name: [sample.seconds for sample in values] for name, values in samples.items()})
+    cpu = _compared({name: [sample.cpu_seconds for sample in values] for name, values in samples.items()})
+    return {**clock, "cpu": cpu}
+
+
+def _compared(samples: dict[str, list[float]]) -> dict[str, Any]:
     ours = samples[OURS]
     ratios = {
         name: summary([theirs / mine for theirs, mine in zip(values, ours, strict=True)])
@@ -130,10 +148,14 @@ def in_rounds(calls: dict[str, Callable[[], float]], count: int) -> dict[str, An
     return {"samples": samples, "seconds": {n: summary(v) for n, v in samples.items()}, "ratios": ratios}
 
 
-def each(worker: Worker, do: str, **arguments: Any) -> float:
-    """Return the seconds of one of the steps or batches of a request."""
+def each(worker: Worker, do: str, **arguments: Any) -> Sample:
+    """Return what one of the steps or batches of a request took."""
     answer = worker(do, **arguments)
-    return answer["seconds"] / answer["count"]
+    return Sample(answer["seconds"] / answer["count"], answer["cpu_seconds"] / answer["count"])
+
+
+def _whole(answer: dict[str, Any]) -> Sample:
+    return Sample(answer["seconds"], answer["cpu_seconds"])
 
 
 Workers = dict[str, Worker]
@@ -162,7 +184,7 @@ def _build(workers: Workers) -> dict[str, dict[str, Any]]:
     return sides
 
 
-def _step_calls(workers: Workers, settings: dict[str, Any]) -> dict[str, Callable[[], float]]:
+def _step_calls(workers: Workers, settings: dict[str, Any]) -> dict[str, Callable[[], Sample]]:
     """Return functions that time a bilevel step: ours, and the peer's with each way to alpha's gradients."""
     calls = {OURS: lambda: each(workers[OURS], "step", count=settings["steps"])}
     if PEER in workers:
@@ -194,7 +216,7 @@ def search(workers: Workers, case: BenchmarkCase, settings: dict[str, Any]) -> d
         # The first event of ours may trace; the peer has nothing left to warm up.
         first = workers[OURS]("event")
         sides[OURS]["first_event_seconds"] = first["seconds"]
-        events = {name: lambda w=worker: w("event")["seconds"] for name, worker in workers.items()}
+        events = {name: lambda w=worker: _whole(w("event")) for name, worker in workers.items()}
         quantities["event"] = {"batches": first["count"], **in_rounds(events, settings["event_rounds"])}
     return {"sides": sides, "quantities": quantities}
 

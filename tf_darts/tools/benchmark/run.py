@@ -232,9 +232,13 @@ def _preface(units: list[dict[str, Any]], limit: dict[str, Any]) -> str:
         lines.append(f"{name}: {versions}; threads: {threads}.")
     disturbed = [_name(unit) for unit in units if (unit["others_cores"] or 0.0) >= BUSY]
     if disturbed:
-        lines.append(f"NOT TO BE USED, since other processes were at work: {'; '.join(disturbed)}.")
+        names = "; ".join(disturbed)
+        lines.append(
+            f"NOT TO BE USED, since other processes were at work: {names}. Ratios of CPU seconds suffer least."
+        )
     lines.append(
-        "Medians, in brackets quartiles, after the comma extremes; ours and the peer in turn. Multiply-adds"
+        "Medians, in brackets quartiles, after the comma extremes; ours and the peer in turn. CPU seconds are"
+        " of all cores together. Multiply-adds"
         " are those that are needed: a forward pass, as many again for gradients of the inputs, and as many"
         " again for gradients of the weights, which a step of alpha does not need: a bilevel step counts as 5"
         " forward passes, a training step as 3. Our times include drawing and augmenting the batches, the"

@@ -2,10 +2,11 @@
 
 The first line on its standard input is the job, every further line a request; each is answered with one line
 of JSON on its standard output. Requests name a method of the task and its arguments, and are answered with
-what the method returned and the seconds that it took:
+what the method returned and the seconds that it took, by the clock and of all cores:
 
     {"implementation": "ours", "task": "search", "case": {...}, "settings": {...}}
-    {"do": "step", "count": 2}      ->  {"seconds": 8.1, "count": 2, "memory": 6600000000}
+    {"do": "step", "count": 2}
+    ->  {"seconds": 8.1, "cpu_seconds": 15.8, "count": 2, "memory": 6600000000}
 
 Started by `rounds.Worker` as `python -m tf_darts.tools.benchmark.worker`.
 """
@@ -40,9 +41,10 @@ def _start(job: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
 
 def _answer(side: Any, task: Any, request: dict[str, Any]) -> dict[str, Any]:
     arguments = {key: value for key, value in request.items() if key != "do"}
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), time.process_time()
     given = getattr(task, request["do"])(**arguments)
-    return {"seconds": time.perf_counter() - start, **given, "memory": side.peak_memory()}
+    took = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - worked}
+    return {**took, **given, "memory": side.peak_memory()}
 
 
 def main() -> None:
