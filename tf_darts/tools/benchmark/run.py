@@ -234,7 +234,8 @@ def _preface(units: list[dict[str, Any]], limit: dict[str, Any]) -> str:
     if disturbed:
         names = "; ".join(disturbed)
         lines.append(
-            f"NOT TO BE USED, since other processes were at work: {names}. Ratios of CPU seconds suffer least."
+            f"NOT TO BE USED, since other processes were at work: {names}."
+            " Ratios of CPU seconds suffer least."
         )
     lines.append(
         "Medians, in brackets quartiles, after the comma extremes; ours and the peer in turn. CPU seconds are"
