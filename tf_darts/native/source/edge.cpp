@@ -429,8 +429,14 @@ class Sources {
     pooled_ = scratch().pooled.get(pools * edge.out_pixels() * edge.channels());
   }
 
+  // Whether a candidate takes what it adds from the input.
+  bool read_input() const {
+    return std::any_of(edge_.candidates.begin(), edge_.candidates.end(),
+                       [](const Candidate& candidate) { return !candidate.convolves(); });
+  }
+
   // Args:
-  //   x: the image's input.
+  //   x: the image's input, unless it is not read.
   //   normalised: whether only those are wanted that a batch norm follows.
   const std::vector<View>& of(int64_t image, View x, bool normalised = false) {
     const int pixels = edge_.out_pixels(), channels = edge_.channels();
@@ -1041,7 +1047,7 @@ void sum_candidates(const Edge& edge, const float* x, const std::vector<const fl
   const NewImages outputs(y, pixels, edge, scratch().output);
   std::vector<float> scale_here = scale, offset_here = offset;
   for (int64_t i = 0; i < edge.images; ++i) {
-    const std::vector<View>& views = sources.of(i, inputs.of(i));
+    const std::vector<View>& views = sources.of(i, sources.read_input() ? inputs.of(i) : View{});
     const NewImages::Planes out = outputs.of(i);
     if (factors != nullptr) {
       for (size_t c = 0; c < scale.size(); ++c) scale_here[c] = factors[i] * scale[c];
@@ -1083,7 +1089,7 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
   std::vector<double> first(channels), second(candidates * channels);
   for (int64_t i = 0; i < edge.images; ++i) {
     const View d = d_outputs.of(i);
-    const std::vector<View>& views = sources.of(i, inputs.of(i));
+    const std::vector<View>& views = sources.of(i, sources.read_input() ? inputs.of(i) : View{});
     for (int p = 0; p < pixels; p += SUMMED) {
       const int count = std::min(SUMMED, pixels - p);
       add_values(d.from(p), channels, count, first.data());
@@ -1140,7 +1146,7 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
     const View input = inputs.of(i), d_output = d_outputs.of(i);
     const std::vector<View>& views = sources.of(i, input, true);
     float* through = scratch().relu_gradient.get(in_plane * blocks);
-    float* direct = scratch().input_gradient.zeros(in_plane * blocks);
+    float* direct = sources.read_input() ? scratch().input_gradient.zeros(in_plane * blocks) : nullptr;
     read_input(input, channels, source);
     bool add = false;
     for (size_t m = 0; m < candidates; ++m) {
@@ -1156,13 +1162,15 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
     }
     const NewImages::Planes out = d_inputs.of(i);
     for (int b = 0; b < blocks; ++b) {
-      const float* a = direct + b * in_plane;
       const float* r = through + b * in_plane;
+      const float* a = direct != nullptr ? direct + b * in_plane : r;
       float* to = out.data + b * out.plane;
       for (int y = 0; y < edge.height; ++y) {
         const float* after = source.pixels(b, y);
-        for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += out.step)
-          store(to, add ? load(a) + through_relu(load(r), load(after)) : load(a));
+        for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += out.step) {
+          const Vector kept = add ? through_relu(load(r), load(after)) : Vector{};
+          store(to, direct != nullptr ? load(a) + kept : kept);
+        }
       }
     }
     d_inputs.done(i);
