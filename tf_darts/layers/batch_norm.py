@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -124,23 +125,85 @@ class BatchNorm(Layer):
         mean, variance = self.moving_mean.value, self.moving_variance.value
         whole = tf.cast(x, mean.dtype)
         if training:
-            mean, variance, count = self._moments(whole)
-            for running, now in (
-                (self.moving_mean, mean),
-                (self.moving_variance, variance * count / tf.maximum(count - 1.0, 1.0)),
-            ):
-                running.assign(BATCH_NORM_MOMENTUM * running.value + (1.0 - BATCH_NORM_MOMENTUM) * now)
+            mean, variance, count = _moments(whole, self.shares_statistics())
+            _move(self, mean, _unbiased(variance, count))
         y = tf.nn.batch_normalization(whole, mean, variance, offset, scale, BATCH_NORM_EPSILON)
         return tf.cast(y, x.dtype)
 
-    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return mean and biased variance of each channel, and how many numbers they are of."""
-        count, mean = tf.size(x) // self.channels, tf.reduce_mean(x, [0, 1, 2])
-        if not self.shares_statistics():
-            # Not tf.nn.moments, whose second derivatives are wrong: it stops the mean's gradient.
-            return mean, tf.reduce_mean(tf.square(x - mean), [0, 1, 2]), tf.cast(count, x.dtype)
-        context = tf.distribute.get_replica_context()  # replicas have as many images each
-        moments = [mean, tf.reduce_mean(tf.square(x), [0, 1, 2])]
-        mean, of_square = context.all_reduce(tf.distribute.ReduceOp.MEAN, moments)
-        variance = tf.maximum(of_square - tf.square(mean), 0.0)
-        return mean, variance, tf.cast(count * context.num_replicas_in_sync, x.dtype)
+
+def _moments(x: tf.Tensor, shared: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return mean and biased variance of each channel, and how many numbers they are of.
+
+    Args:
+      x: [B, H, W, C].
+      shared: whether they are of all replicas' images.
+    """
+    count, mean = tf.size(x) // x.shape[-1], tf.reduce_mean(x, [0, 1, 2])
+    if not shared:
+        # Not tf.nn.moments, whose second derivatives are wrong: it stops the mean's gradient.
+        return mean, tf.reduce_mean(tf.square(x - mean), [0, 1, 2]), tf.cast(count, x.dtype)
+    context = tf.distribute.get_replica_context()  # replicas have as many images each
+    moments = [mean, tf.reduce_mean(tf.square(x), [0, 1, 2])]
+    mean, of_square = context.all_reduce(tf.distribute.ReduceOp.MEAN, moments)
+    variance = tf.maximum(of_square - tf.square(mean), 0.0)
+    return mean, variance, tf.cast(count * context.num_replicas_in_sync, x.dtype)
+
+
+def _unbiased(variance: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    return variance * count / tf.maximum(count - 1.0, 1.0)
+
+
+def _move(norm: BatchNorm, mean: tf.Tensor, variance: tf.Tensor) -> None:
+    """Move a norm's running estimates towards a batch's mean and unbiased variance."""
+    for running, now in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
+        running.assign(BATCH_NORM_MOMENTUM * running.value + (1.0 - BATCH_NORM_MOMENTUM) * now)
+
+
+# Several norms in one pass, in training; none is affine.
+
+
+def side_by_side(norms: Sequence[BatchNorm], x: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
+    """Normalise the channels of several norms at once, each by its own statistics.
+
+    Args:
+      norms: of C channels each.
+      x: [B, H, W, len(norms) * C].
+      weight: float [len(norms) * C] that the result is multiplied with; None: ones.
+    """
+    y, mean, variance = _by_batch(x, weight, norms[0].shares_statistics())
+    parts = zip(norms, tf.split(mean, len(norms)), tf.split(variance, len(norms)), strict=True)
+    for norm, own_mean, own_variance in parts:
+        _move(norm, own_mean, own_variance)
+    return y
+
+
+def in_common(norms: Sequence[BatchNorm], x: tf.Tensor) -> tf.Tensor:
+    """Normalise x [B, H, W, C] once where several norms of C channels would do it alike."""
+    y, mean, variance = _by_batch(x, None, norms[0].shares_statistics())
+    for norm in norms:
+        _move(norm, mean, variance)
+    return y
+
+
+def _by_batch(x: tf.Tensor, weight: tf.Tensor | None, shared: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Normalise by the batch; return its mean and unbiased variance too."""
+    channels, floats = x.shape[-1], tf.as_dtype(keras.config.floatx())
+    scale = constant(np.ones(channels), floats) if weight is None else tf.cast(weight, floats)
+    if shared or x.dtype == tf.float64:
+        whole = tf.cast(x, floats)
+        mean, variance, count = _moments(whole, shared)
+        y = tf.nn.batch_normalization(whole, mean, variance, None, scale, BATCH_NORM_EPSILON)
+        return tf.cast(y, x.dtype), mean, _unbiased(variance, count)
+    nothing = constant(np.zeros([0]), floats)
+    operation = tf.raw_ops.FusedBatchNorm if x.dtype == tf.float32 else tf.raw_ops.FusedBatchNormV3
+    y, mean, variance, *_ = operation(
+        x=x,
+        scale=scale,
+        offset=constant(np.zeros(channels), floats),
+        mean=nothing,
+        variance=nothing,
+        epsilon=BATCH_NORM_EPSILON,
+        exponential_avg_factor=1.0,
+        is_training=True,
+    )
+    return y, mean, variance

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_darts.layers import merged_edges
 from tf_darts.layers.layer import Layer
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operation import Operation
@@ -81,7 +82,11 @@ class Cell(Layer):
           training: whether batch norms use the batch's statistics.
           known: outputs of edges that were computed before, by index of the edge.
         """
-        known = known or {}
+        known, targets = dict(known or {}), list(targets)
+        merged = merged_edges.suits(self.edge_layers, training)
+        if merged:
+            for source in range(len(nodes)):
+                known |= self._merged(source, targets, nodes, edge_inputs, known)
         for target in targets:
             arriving = [
                 known[i] if i in known else self.edge_output(i, nodes, inputs, training)
@@ -89,6 +94,47 @@ class Cell(Layer):
                 if end == target and inputs is not None
             ]
             nodes.append(NodeOutput(tf.add_n(arriving)))
+            if merged:
+                known |= self._merged(target, targets, nodes, edge_inputs, known)
+
+    def edge_outputs(
+        self, edges: Sequence[int], nodes: list[NodeOutput], edge_inputs: EdgeInputs, training: bool
+    ) -> dict[int, tf.Tensor]:
+        """Compute what some edges add, by index, as `add_nodes` would.
+
+        Args:
+          edges: indices of the edges; their sources are among the nodes.
+          nodes: the nodes.
+          edge_inputs: one entry per edge.
+          training: whether batch norms use the batch's statistics.
+        """
+        found: dict[int, tf.Tensor] = {}
+        if merged_edges.suits(self.edge_layers, training):
+            others = {i: tf.zeros([]) for i in range(len(self.ends)) if i not in edges}
+            for source in range(len(nodes)):
+                found |= self._merged(source, self.targets, nodes, edge_inputs, others)
+        for i in edges:
+            if i not in found and (inputs := edge_inputs[i]) is not None:
+                found[i] = self.edge_output(i, nodes, inputs, training)
+        return found
+
+    def _merged(
+        self,
+        source: int,
+        targets: Sequence[int],
+        nodes: list[NodeOutput],
+        edge_inputs: EdgeInputs,
+        known: Mapping[int, tf.Tensor],
+    ) -> dict[int, tf.Tensor]:
+        """Compute what leaves a node for some targets along edges that are not known yet."""
+        leaving = [
+            (i, inputs["mixing_weights"])
+            for i, ((end, start), inputs) in enumerate(zip(self.ends, edge_inputs, strict=True))
+            if start == source and end in targets and i not in known and inputs is not None
+        ]
+        layers = [self.edge_layers[i] for i, _ in leaving]
+        outputs = merged_edges.outputs(nodes[source], layers, [weights for _, weights in leaving])
+        return {leaving[e][0]: y for e, y in outputs.items()}
 
     def edge_output(
         self, edge: int, nodes: list[NodeOutput], inputs: Mapping[str, Any], training: bool

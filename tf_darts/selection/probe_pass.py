@@ -113,7 +113,7 @@ def probe_logits(
     """Compute the logits of a probe, float [B, classes].
 
     They equal those of a whole pass with masked mixing weights to the last bit: every sum has the same terms
-    in the same order.
+    in the same order. Where edges are merged (`layers.merged_edges`), they equal them to rounding.
 
     Args:
       supernet: as in `shared_pass`.
@@ -148,14 +148,15 @@ def _shared_cell(
     """Compute what does not depend on how the edges into the node are mixed."""
     nodes = cell.input_nodes(cell_inputs, training)
     cell.add_nodes(nodes, [t for t in cell.targets if t < node], edge_inputs, training)
-    known, parts = {}, {}
+    others, parts = [], {}
     for i, ((target, source), inputs) in enumerate(zip(cell.ends, edge_inputs, strict=True)):
         if target < node or source >= node or inputs is None:
             continue
         if target == node:
             parts[i] = cell.edge_layers[i].parts(nodes[source], **inputs, training=training)
         else:
-            known[i] = cell.edge_output(i, nodes, inputs, training)
+            others.append(i)
+    known = cell.edge_outputs(others, nodes, edge_inputs, training)
     return SharedCell(node, nodes, known, parts)
 
 
