@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.search import compiled, tiny
 from tf_darts import spaces
 from tf_darts.layers import merged_edges
+from tf_darts.layers.mixed_op import MixedOp
 from tf_darts.models.architecture import Architecture
 from tf_darts.models.supernet import Supernet
 from tf_darts.runtime import xla
@@ -100,13 +101,15 @@ def test_probes(name, monkeypatch):
 def test_compiled_steps_of_a_gpu_merge_and_nothing_else():
     made, _ = supernet("nas_bench_201")
     edges = made.body.blocks[0].edge_layers
+    others = [edges[1].operations[0], MixedOp(("none", "skip_connect"), 4, 1, (), 0, auxiliary_skip=True)]
     for strategy in (compiled.one_device(), tiny.one_device()):
         for device in ("CPU", "GPU", "TPU"):
             with strategy.scope(), assumed_device_type(device):
                 merges = device == "GPU" and xla.compiles(strategy)
                 assert merged_edges.suits(edges, training=True) == merges
                 assert not merged_edges.suits(edges, training=False)
-                assert not merged_edges.suits([edges[0], edges[1].operations[0]], training=True)
+                for other in others:
+                    assert not merged_edges.suits([edges[0], other], training=True)
 
 
 def test_a_checkpoint_is_read_by_both_ways(tmp_path, monkeypatch):

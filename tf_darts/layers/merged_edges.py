@@ -34,8 +34,8 @@ Found = list[tuple[tuple[int, ...], tf.Tensor]]
 
 def suits(edges: Sequence[object], training: bool) -> bool:
     """Return whether the edges of a cell are merged in a pass that is traced now."""
-    mixed = (isinstance(edge, MixedOp) and edge.partial_channels == 1 for edge in edges)
-    return training and MERGES[device_type()] and xla.compiles() and all(mixed)
+    plain = (isinstance(e, MixedOp) and e.partial_channels == 1 and e.auxiliary is None for e in edges)
+    return training and MERGES[device_type()] and xla.compiles() and all(plain)
 
 
 def outputs(
