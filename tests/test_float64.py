@@ -70,6 +70,8 @@ def test_nothing_of_a_search_is_float32(method):
         fields["search__epochs"] = 15  # so that there are some to decide in
     if method == "pc_darts":
         fields["pc_darts__partial_channels"] = 2
+    if method == "drnas_progressive":
+        fields["search__channels"] = 4
     made = tiny.setup(tiny.config(**fields))
     steps, _ = tiny.search_steps(made)
     assert in_float32(steps) == set()

@@ -269,6 +269,7 @@ METHODS = Registry(
         "lambda_darts": "tf_darts.search.methods.darts:Darts",
         "snas": "tf_darts.search.methods.darts:Darts",
         "reinmax": "tf_darts.search.methods.darts:Darts",
+        "drnas_progressive": "tf_darts.search.methods.progressive:Progressive",
     },
 )
 
@@ -303,6 +304,7 @@ METHOD_PARTS: dict[str, tuple[str, ...]] = {
     "lambda_darts": ("aligned_cells",),
     "snas": ("concrete",),
     "reinmax": ("reinmax",),
+    "drnas_progressive": ("dirichlet",),
 }
 
 # Sections of the config that belong to one or a few methods; elsewhere they have to be left alone.
@@ -318,6 +320,7 @@ METHOD_SECTIONS: dict[str, tuple[str, ...]] = {
     "aligned_cells": ("lambda_darts",),
     "snas": ("snas",),
     "reinmax": ("reinmax",),
+    "progressive": ("drnas_progressive",),
 }
 
 # The same by parts.

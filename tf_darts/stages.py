@@ -8,6 +8,7 @@ Each continues what is in its folder, and returns at once what is finished there
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -28,7 +29,7 @@ from tf_darts.models.supernet import Supernet
 from tf_darts.registry import NEEDS_NO_SUPERNET
 from tf_darts.runtime import command, xla
 from tf_darts.runtime.seeds import fold
-from tf_darts.search import imported_supernet, supernet_file
+from tf_darts.search import imported_supernet, progressive, supernet_file
 from tf_darts.search import loop as search_loop
 from tf_darts.search import setup as search_setup
 from tf_darts.search.setup import CheckedSearch, SearchSetup
@@ -92,6 +93,7 @@ def _search(
             return
         if "imported" in result:
             raise UserError(f"--workdir: {fault}; import the supernet again, into another --workdir")
+    checked = _check_search(session, config)
     setup = _set_up(session, config)
     with _at_work(stage, session, setup.bilevel.supernet) as folder:
         if fault is not None:
@@ -99,6 +101,12 @@ def _search(
                 f"warning: the finished search is done again from where it is whole: {fault}", file=sys.stderr
             )
             files.unseal(folder, finished.name)
+        progressive.prepare(
+            setup,
+            folder,
+            lambda method: search_setup.make(dataclasses.replace(checked, method=method), session.strategy),
+            stop,
+        )
         search_loop.run(setup, folder, stop)
 
 

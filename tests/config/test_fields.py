@@ -72,6 +72,7 @@ BESIDE = {
     "frozen_operations.*": {"search.method": "oles"},
     "aligned_cells.*": {"search.method": "lambda_darts"},
     "alpha_l2.*": {"search.parts": ("alpha_l2",)},
+    "progressive.*": {"search.method": "drnas_progressive"},
 }
 
 # Values other than the default where none is found by type.
@@ -84,6 +85,8 @@ VALUES = {
     "runtime.logical_devices": 2,
     "search.learning_rate": 0.5,
     "search.parts": ("beta_decay",),
+    "progressive.partial_channels": (6, 2),
+    "progressive.operations": (5, 2),
     "training.learning_rate": 0.5,
     "training.learning_rate_min": 0.01,
     "analysis.learning_rate_min": 0.001,

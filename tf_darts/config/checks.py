@@ -1,5 +1,6 @@
 """Checks of settings against each other: contradictions, and what nothing reads beside the others."""
 
+import itertools
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -166,6 +167,23 @@ def _check_depth(config: ml_collections.ConfigDict, space: spaces.Space) -> None
             )
 
 
+def _check_progressive(progressive: ml_collections.ConfigDict) -> None:
+    """Check that stages are as many, each with fewer operations and more channels in them."""
+    channels, operations = progressive.partial_channels, progressive.operations
+    pairs = list(itertools.pairwise(channels))
+    good = (
+        ("partial_channels", bool(channels), "at least one stage"),
+        ("partial_channels", all(a > b and a % b == 0 for a, b in pairs), "each a multiple of the next"),
+        ("partial_channels", all(k >= 2 for k in channels), "at least 2"),
+        ("operations", len(operations) == len(channels), f"as many as partial_channels, {len(channels)}"),
+        ("operations", all(a > b for a, b in itertools.pairwise(operations)), "each fewer"),
+        ("operations", all(n >= 1 for n in operations), "at least 1"),
+    )
+    for name, holds, allowed in good:
+        if not holds:
+            raise UserError(f"config: progressive.{name} is {show(progressive[name])}; allowed: {allowed}")
+
+
 def last_epoch_field(search: ml_collections.ConfigDict) -> str:
     """Return the name of the field of `search` that says how many epochs are searched."""
     return "stop_after" if search.stop_after else "epochs"
@@ -192,6 +210,7 @@ def _check_search(config: ml_collections.ConfigDict) -> None:
                     f"config: {name} is {value} with search.method {search.method!r}, which never trains"
                     " alpha; allowed: 0"
                 )
+    _check_progressive(config.progressive)
     if search.stop_after > search.epochs:
         raise UserError(
             f"config: search.stop_after is {search.stop_after}; allowed: at most search.epochs,"
@@ -272,10 +291,10 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
             "config: selection.latency_table is empty with selection.max_latency_ms and runtime.strategy"
             " 'multi_worker', whose processes would each measure one of their own; allowed: a table"
         )
-    if selection.noise_radius and search.method == "pc_darts":
+    if selection.noise_radius and search.method in ("pc_darts", "drnas_progressive"):
         raise UserError(
-            f"config: selection.noise_radius is {selection.noise_radius} with search.method 'pc_darts', whose"
-            " mixing weights are weighted by edges too; allowed: 0"
+            f"config: selection.noise_radius is {selection.noise_radius} with search.method"
+            f" {search.method!r}, whose mixing weights are weighted by edges too; allowed: 0"
         )
     other = [name for name in parts_of(config) if name in ("partial_channels", "sigmoid")]
     if selection.noise_radius and other:

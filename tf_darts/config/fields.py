@@ -39,6 +39,16 @@ def _extension(entries: Registry) -> Field:
     return Field({}, f"names added as {entries.field}: {allowed}", allowed, lambda v: True, plain)
 
 
+def _stages(default: tuple[int, ...], doc: str) -> Field:
+    """Make a field with a number for each stage of a progressive search."""
+    most = limits.OPERATIONS.most
+
+    def check(value: tuple) -> bool:
+        return len(value) <= most and all(type(n) is int and 1 <= n <= most for n in value)
+
+    return Field(default, doc, f"a tuple of integers of at least 1 and at most {most}", check)
+
+
 _STEM = (
     "what comes before the first cell. plain: one convolution; pooled: the same and a max pooling of stride"
     " 2, and such a pair between the stages of NAS-Bench-201; imagenet: three convolutions of stride 2"
@@ -258,6 +268,15 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     "drnas": {
         "regularization": number_field(1e-3, "factor on the distance to the uniform Dirichlet distribution"),
+    },
+    "progressive": {
+        "partial_channels": _stages(
+            (4, 2),
+            "of each stage, K: one in K channels goes through the operations (NAS-Bench-201; DARTS: 6, 4)",
+        ),
+        "operations": _stages(
+            (5, 3), "operations of an edge in each stage, at most (NAS-Bench-201; DARTS: 7, 4)"
+        ),
     },
     "sgas": {
         "warmup_epochs": integer_field(

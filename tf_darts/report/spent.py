@@ -102,12 +102,17 @@ def _in_search(record: WorkdirContents, stage: StageContents) -> float | None:
     if data is None or method is None or "imported" in stage.result:
         return None
     total, done = _in_probes(stage.decisions), _steps(stage)
-    for epoch in plan(method, in_training_half(config.data.train_fraction, data.train.images), 1):
+    half = in_training_half(config.data.train_fraction, data.train.images)
+    for epoch in plan(method, half, 1):
         steps = min(max(done - epoch.first, 0), epoch.steps)
         short = epoch.batch - epoch.last_batch if steps == epoch.steps else 0
         total += method.weight_passes * (steps * epoch.batch - short)
         if epoch.trains_alpha and method.alpha_metrics:
             total += method.alpha_passes * steps * epoch.batch
+    # The stages before the last of a progressive search are as long, and whole.
+    for epoch in plan(method, half, 1) * (method.searches - 1):
+        total += method.weight_passes * (epoch.steps * epoch.batch - (epoch.batch - epoch.last_batch))
+        total += method.alpha_passes * epoch.steps * epoch.batch * epoch.trains_alpha
     return total
 
 

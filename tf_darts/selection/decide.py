@@ -5,7 +5,7 @@ operation whose removal hurts most. On a node: choose its input edges the same w
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tf_darts.genotypes.derive import candidates_of
@@ -172,10 +172,19 @@ class Decider:
         space = self._architecture.space
         names = space.candidates[cell_type][edge]
         allowed = self._allow(space, cell_type, edge) if self._allow else [True] * len(names)
+        is_open = self._open(cell_type, edge)
+        allowed = [may and o in is_open for o, may in enumerate(allowed)]
         if self._budget is None:
             return allowed, ()
         within = self._budget.allowed_operations(self._state(), cell_type, edge)
-        return [a and b for a, b in zip(allowed, within, strict=True)], refusals(names, within)
+        refused = refusals([names[o] for o in is_open], [within[o] for o in is_open])
+        return [a and b for a, b in zip(allowed, within, strict=True)], refused
+
+    def _open(self, cell_type: str, edge: int) -> list[int]:
+        """Return the operations of an edge that are there: a progressive search leaves some of them."""
+        count = len(self._architecture.space.candidates[cell_type][edge])
+        mask = self._architecture.open_operations[cell_type].numpy()[edge][:count]
+        return [o for o, is_open in enumerate(mask) if is_open]
 
     def _droppable(self, cell_type: str, node: int, left: list[int]) -> list[bool]:
         """Return for each input edge that a node has left whether it may be dropped."""
@@ -197,7 +206,7 @@ class Decider:
         return dropped, tuple(sorted(refused))
 
     def _kept(
-        self, cell_type: str, edge: int, importance: list[float], allowed: list[bool]
+        self, cell_type: str, edge: int, importance: Mapping[int, float], allowed: list[bool]
     ) -> dict[str, Any]:
         """Return the most important operation that may be kept; on a tie the earlier one."""
         space = self._architecture.space
@@ -213,18 +222,21 @@ class Decider:
 
     def _operation(self, about: dict[str, Any], cell_type: str, edge: int, number: int) -> OperationDecision:
         """Probe every operation of an edge."""
-        names = self._architecture.space.candidates[cell_type][edge]
-        removals: list[Removal] = [(edge, o) for o in range(len(names))]
-        allowed, refused = self._allowed(cell_type, edge)
+        is_open = self._open(cell_type, edge)
+        names = [self._architecture.space.candidates[cell_type][edge][o] for o in is_open]
+        removals: list[Removal] = [(edge, o) for o in is_open]
+        of_all, refused = self._allowed(cell_type, edge)
+        allowed = [of_all[o] for o in is_open]
         scores, importance = self._score("operation", cell_type, removals, number, allowed)
-        kept = self._kept(cell_type, edge, importance, allowed)
+        kept = self._kept(cell_type, edge, dict(zip(is_open, importance, strict=True)), of_all)
         measured: dict[str, Any] = {}
         pairs: list[dict[str, Any]] = [{} for _ in names]
         if self._measures_whole:
             for pair, seen in zip(pairs, self._seen, strict=True):
                 pair["lost"], pair["gained"] = seen.pairs(self._whole)
             measured["whole"] = _probe(self._whole.score())
-            measured["lead"] = self._lead(kept["operation"], names, importance, allowed)
+            best = is_open.index(kept["operation"])
+            measured["lead"] = self._lead(best, names, importance, allowed)
         probes = [
             _probe(score, operation=name, **pair)
             for name, score, pair in zip(names, scores, pairs, strict=True)
@@ -253,7 +265,7 @@ class Decider:
         space = self._architecture.space
         weights = list(self._mixing_weights(cell_type, edge).values())
         judged = candidates_of(space, cell_type, edge)
-        importance = [w if o in judged else -math.inf for o, w in enumerate(weights)]
+        importance = {o: w if o in judged else -math.inf for o, w in enumerate(weights)}
         allowed, refused = self._allowed(cell_type, edge)
         return OperationDecision(**about, **self._kept(cell_type, edge, importance, allowed), refused=refused)
 
@@ -261,10 +273,11 @@ class Decider:
         self, about: dict[str, Any], cell_type: str, edge: int, number: int
     ) -> OperationDecision:
         """Keep what a criterion that looks at more than scores says is the most important."""
-        names = self._architecture.space.candidates[cell_type][edge]
-        measures = self._measure("operation", cell_type, [(edge, o) for o in range(len(names))], number)
+        is_open = self._open(cell_type, edge)
+        names = [self._architecture.space.candidates[cell_type][edge][o] for o in is_open]
+        measures = self._measure("operation", cell_type, [(edge, o) for o in is_open], number)
         allowed, refused = self._allowed(cell_type, edge)
-        kept = self._kept(cell_type, edge, measures.values, allowed)
+        kept = self._kept(cell_type, edge, dict(zip(is_open, measures.values, strict=True)), allowed)
         return OperationDecision(**about, **kept, refused=refused, measured=_measured(names, measures))
 
     def _topology_by_measures(

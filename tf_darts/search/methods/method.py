@@ -47,6 +47,8 @@ class Method:
       whole_passes: whether training batches are passes over the training half, not fresh draws.
       alpha_passes: batches that a step of alpha passes forward and backward (`report.spent`).
       weight_passes: the same of a step of the weights.
+      searches: stages that the search has, one after the other (`earlier`).
+      operations: that an edge has at most; 0: all.
       budget: what a selected network has to keep to; None: no budget. The set-up sets it before `check`.
     """
 
@@ -60,6 +62,8 @@ class Method:
     whole_passes = False
     alpha_passes: float = 1
     weight_passes: float = 1
+    searches = 1
+    operations = 0
     budget: Budget | None = None
 
     def __init__(self, config: ml_collections.ConfigDict, space: Space):
@@ -100,6 +104,10 @@ class Method:
         """Return the variables of parts, which checkpoints hold, by name."""
         states = {f"part_{name}": part.state for name, part in self.parts.items()}
         return {name: state for name, state in states.items() if state is not None}
+
+    def earlier(self) -> list["Method"]:
+        """Return the methods of the stages that are searched before this one (`search.progressive`)."""
+        return []
 
     @property
     def epochs(self) -> int:

@@ -34,7 +34,7 @@ class AlignedCells(SearchPart):
     weight_passes = 2 + 2 * cost.FORWARD / cost.TRAINING_STEP  # two with weights' gradients, one without
     refuses: ClassVar[Mapping[str, str]] = {
         name: "alignment is between mixing weights of operations, and edges have weights too"
-        for name in ("partial_channels", "pc_darts")
+        for name in ("partial_channels", "pc_darts", "drnas_progressive")
     }
 
     def __init__(self, config: ml_collections.ConfigDict, space: Space):

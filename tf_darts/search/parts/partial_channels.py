@@ -13,7 +13,9 @@ class PartialChannels(SearchPart):
     """One in K channels goes through the operations; edges are weighted too (Xu et al., ICLR 2020)."""
 
     weighs_edges = True
-    refuses: ClassVar[Mapping[str, str]] = {"pc_darts": "the method has partial channels of its own"}
+    refuses: ClassVar[Mapping[str, str]] = {
+        name: "the method has partial channels of its own" for name in ("pc_darts", "drnas_progressive")
+    }
 
     def __init__(self, config: ml_collections.ConfigDict, space: Space):
         super().__init__(config, space)
