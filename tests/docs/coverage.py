@@ -123,6 +123,9 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
             "hours, and PyTorch; tests/tools/benchmark/test_program.py measures a small case"
         ),
         "bin/benchmark ": Checked("a GPU, and PyTorch; tests/tools/benchmark/test_device.py"),
+        "bin/launch tf_darts.tools.gpu_experiment": Checked(
+            "a GPU; tests/tools/gpu_experiment/test_program.py"
+        ),
         "bin/latency ": Checked("minutes, and CIFAR-10; tests/cli/test_latency.py measures a small case"),
     },
     "programs.md": {

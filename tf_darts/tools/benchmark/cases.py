@@ -136,4 +136,5 @@ def program_config(case: BenchmarkCase, settings: dict[str, Any]) -> ml_collecti
     config.runtime.deterministic = settings["deterministic"]
     config.runtime.precision = settings["precision"]
     config.runtime.kernels = settings["kernels"]
+    config.runtime.xla = settings["xla"]
     return config

@@ -23,7 +23,18 @@ from tf_darts.workdir.records import read_json, write_json
 
 # What each task's result depends on, besides the case, the peer and the machine.
 _THREADS = ("intra_op_threads", "inter_op_threads")
-_STEPS = (*_THREADS, "seed", "images", "deterministic", "precision", "kernels", "warm_up", "steps", "rounds")
+_STEPS = (
+    *_THREADS,
+    "seed",
+    "images",
+    "deterministic",
+    "precision",
+    "kernels",
+    "xla",
+    "warm_up",
+    "steps",
+    "rounds",
+)
 _PROBES = (*_STEPS, "alpha_gradients", "probe_batches", "interval")
 DEPENDS = {
     "limit": (*_THREADS, "precision", "limit_size"),

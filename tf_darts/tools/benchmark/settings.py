@@ -95,6 +95,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             "mixed_bfloat16",
         ),
         "kernels": one_of_field("auto", "as the programs' runtime.kernels", "auto", "native", "tensorflow"),
+        "xla": one_of_field("auto", "as the programs' runtime.xla", "auto", "on", "off"),
         "limit_size": number_field(1.0, "factor on the sizes with which the limit is measured", 0.01, 4.0),
     },
     "scaling": {

@@ -1,0 +1,1 @@
+"""Ten minutes on one GPU: do compiled steps and merged edges pay there?"""
