@@ -2,7 +2,7 @@
 
 import contextlib
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -34,6 +34,24 @@ def synchronized_batch_norms(wanted: bool = True) -> contextlib.AbstractContextM
       wanted: False: by those of each replica's own images.
     """
     return holding(_SYNCHRONIZED, wanted)
+
+
+_VECTORIZED: contextvars.ContextVar[bool] = contextvars.ContextVar("vectorized", default=False)
+
+
+def vectorized() -> contextlib.AbstractContextManager[None]:
+    """Let passes traced in this block be vectorised (`tf.vectorized_map`): each has its own statistics."""
+    return holding(_VECTORIZED, True)
+
+
+def _fused(x: tf.Tensor) -> Callable[..., Any]:
+    """Return TensorFlow's operation for an input.
+
+    For float32 it is the first version, which computes the same as the third: the tape makes gradients of
+    zeros for four outputs of that, a fifth of a supernet's graph. Only the third can be vectorised.
+    """
+    first = x.dtype == tf.float32 and not _VECTORIZED.get()
+    return tf.raw_ops.FusedBatchNorm if first else tf.raw_ops.FusedBatchNormV3
 
 
 def own_statistics() -> contextlib.AbstractContextManager[None]:
@@ -97,10 +115,7 @@ class BatchNorm(Layer):
         if x.dtype == tf.float64 or (training and self.shares_statistics()):
             return self._by_formula(x, scale, offset, training)
         # In training the operation returns the moved running estimates (with the unbiased variance).
-        # For float32 the first version is taken, which computes the same: the tape makes gradients of zeros
-        # for four outputs of the third, a fifth of a supernet's graph.
-        operation = tf.raw_ops.FusedBatchNorm if x.dtype == tf.float32 else tf.raw_ops.FusedBatchNormV3
-        y, mean, variance, *_ = operation(
+        y, mean, variance, *_ = _fused(x)(
             x=x,
             scale=scale,
             offset=offset,
@@ -195,8 +210,7 @@ def _by_batch(x: tf.Tensor, weight: tf.Tensor | None, shared: bool) -> tuple[tf.
         y = tf.nn.batch_normalization(whole, mean, variance, None, scale, BATCH_NORM_EPSILON)
         return tf.cast(y, x.dtype), mean, _unbiased(variance, count)
     nothing = constant(np.zeros([0]), floats)
-    operation = tf.raw_ops.FusedBatchNorm if x.dtype == tf.float32 else tf.raw_ops.FusedBatchNormV3
-    y, mean, variance, *_ = operation(
+    y, mean, variance, *_ = _fused(x)(
         x=x,
         scale=scale,
         offset=constant(np.zeros(channels), floats),

@@ -14,14 +14,22 @@ import tensorflow as tf
 
 from tf_darts.data.image_set import ImageSet
 from tf_darts.data.image_stream import ImageStream
+from tf_darts.layers.batch_norm import vectorized
 from tf_darts.models.evaluator import Score
+from tf_darts.models.supernet import Supernet
 from tf_darts.optim.losses import losses_and_hits
+from tf_darts.registry import OPERATIONS
 from tf_darts.runtime import preemption, workers
+from tf_darts.runtime.strategy import device_type
 from tf_darts.search.setup import SearchSetup
 from tf_darts.selection.measurer import Measurer, Measures
 from tf_darts.selection.probe_pass import Removal, mask_without, probe_logits, shared_pass
 from tf_darts.selection.probe_steps import ProbeSteps
 from tf_darts.selection.race import Race
+
+# Whether probes are one pass, by kind of device. On a GPU a pass takes as long as starting its operations
+# takes; on a CPU it would only take more memory. On a TPU its bytes count, which are as many.
+TOGETHER = {"CPU": False, "GPU": True, "TPU": False}
 
 LOOKS = 16  # at a race, in a pass: more of them find less, as the error is shared out among them
 
@@ -163,28 +171,16 @@ class Prober(Scorer):
 
         def scores(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             weights, computed = architecture.mixing_weights(), architecture.computed
-            shared = shared_pass(supernet, cell_type, node, images, weights, computed, self._training)
-            masks = self._masks.read_value()
+            given = (weights, computed, self._training)
+            shared = shared_pass(supernet, cell_type, node, images, *given)
 
-            def probe(
-                i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray
-            ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
-                given = (shared, weights, computed, self._training)
-                logits = probe_logits(supernet, cell_type, masks[i], *given)
+            def probe(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                logits = probe_logits(supernet, cell_type, mask, shared, *given)
                 loss, hit = losses_and_hits(logits, labels)
-                return i + 1, correct.write(i, tf.cast(hit, loss.dtype)), losses.write(i, loss)
+                return tf.cast(hit, loss.dtype), loss
 
-            def empty() -> tf.TensorArray:
-                return tf.TensorArray(masks.dtype, size=most, element_shape=labels.shape)
-
-            _, correct, losses = tf.while_loop(
-                lambda i, *_: i < self._count,
-                probe,
-                (tf.constant(0), empty(), empty()),
-                maximum_iterations=most,
-                parallel_iterations=1,
-            )
-            return correct.stack(), losses.stack()
+            together = _fitting(most, len(supernet.body.layout)) if _suits(supernet) else 1
+            return _in_parts(probe, self._masks.read_value(), self._count, together, labels.shape)
 
         batches = -(-self._images.size // setup.probe_batch)
         steps_per_call = config.runtime.steps_per_call
@@ -199,6 +195,75 @@ class Prober(Scorer):
             steps_per_call,
             self._augment,
         )
+
+
+def _suits(supernet: Supernet) -> bool:
+    """Return whether probes that are traced now are one pass: no operation may draw or be a user's own."""
+    own = all(name in OPERATIONS.built_in for name in supernet.space.operations)
+    return TOGETHER[device_type()] and own and not supernet.packed.others
+
+
+def _fitting(probes: int, cells: int) -> int:
+    """Return how many probes may be one pass: no more than need as much memory as a bilevel step.
+
+    A step keeps the tensors of all cells for its gradients; a probe holds those of one cell at a time.
+    """
+    parts = -(-probes // max(cells, 1))
+    return -(-probes // parts)
+
+
+def _in_parts(
+    probe: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    masks: tf.Tensor,
+    count: tf.Tensor,
+    together: int,
+    shape: tf.TensorShape,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Run probes, some of them as one pass, in which each has statistics of its own.
+
+    Args:
+      probe: a mask -> two tensors, float [images].
+      masks: [probes, ...].
+      count: how many of them are wanted; int32 scalar.
+      together: how many are one pass.
+      shape: of what a probe returns, [images].
+
+    Returns:
+      Both of every probe, float [probes, images]; of those that are not wanted, anything.
+    """
+    most = masks.shape[0]
+    parts = -(-most // together)
+    if missing := parts * together - most:
+        masks = tf.concat([masks, tf.ones([missing, *masks.shape[1:]], masks.dtype)], 0)
+    masks = tf.reshape(masks, [parts, together, *masks.shape[1:]])
+
+    def some(part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if together == 1:
+            correct, losses = probe(part[0])
+            return correct[None], losses[None]
+        with vectorized():
+            return tf.vectorized_map(probe, part)
+
+    def step(
+        i: tf.Tensor, correct: tf.TensorArray, losses: tf.TensorArray
+    ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
+        own_correct, own_losses = some(masks[i])
+        return i + 1, correct.write(i, own_correct), losses.write(i, own_losses)
+
+    def empty() -> tf.TensorArray:
+        return tf.TensorArray(masks.dtype, size=parts, element_shape=[together, *shape])
+
+    if parts == 1:
+        return some(masks[0])
+    _, *found = tf.while_loop(
+        lambda i, *_: i * together < count,
+        step,
+        (tf.constant(0), empty(), empty()),
+        maximum_iterations=parts,
+        parallel_iterations=1,
+    )
+    correct, losses = (tf.reshape(array.stack(), [parts * together, *shape])[:most] for array in found)
+    return correct, losses
 
 
 @dataclasses.dataclass
