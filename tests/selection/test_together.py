@@ -82,11 +82,12 @@ def test_a_gpu_alone_has_them_together_and_none_that_draws_or_is_a_users(monkeyp
         made = Supernet(space, 2, 1, 4)
         for device in ("CPU", "GPU", "TPU"):
             with assumed_device_type(device):
-                assert probe._suits(made) == (suits and device == "GPU")
+                assert probe._suits(made, training=True) == (suits and device == "GPU")
+                assert not probe._suits(made, training=False)
     made = Supernet(DILATED, 2, 1, 4)
     monkeypatch.setattr(OPERATIONS, "built_in", frozenset({"none", "skip_connect"}))
     with assumed_device_type("GPU"):
-        assert not probe._suits(made)
+        assert not probe._suits(made, training=True)
 
 
 @pytest.mark.slow

@@ -179,7 +179,7 @@ class Prober(Scorer):
                 loss, hit = losses_and_hits(logits, labels)
                 return tf.cast(hit, loss.dtype), loss
 
-            together = _fitting(most, len(supernet.body.layout)) if _suits(supernet) else 1
+            together = _fitting(most, len(supernet.body.layout)) if _suits(supernet, self._training) else 1
             return _in_parts(probe, self._masks.read_value(), self._count, together, labels.shape)
 
         batches = -(-self._images.size // setup.probe_batch)
@@ -197,10 +197,13 @@ class Prober(Scorer):
         )
 
 
-def _suits(supernet: Supernet) -> bool:
-    """Return whether probes that are traced now are one pass: no operation may draw or be a user's own."""
+def _suits(supernet: Supernet, training: bool) -> bool:
+    """Return whether probes that are traced now are one pass: no operation may draw or be a user's own.
+
+    By running statistics (not `training`) they are not: TensorFlow does not vectorise scales there.
+    """
     own = all(name in OPERATIONS.built_in for name in supernet.space.operations)
-    return TOGETHER[device_type()] and own and not supernet.packed.others
+    return TOGETHER[device_type()] and training and own and not supernet.packed.others
 
 
 def _fitting(probes: int, cells: int) -> int:
