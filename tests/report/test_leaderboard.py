@@ -91,7 +91,7 @@ def test_the_matrix_is_coloured_from_the_worst_to_the_best(study, rows):
     assert (cells[0].level, others[0].level) == (0.0, 1.0)
     # The scale is logarithmic in the error: 38 %, 8 % and 5.9 %.
     assert cells[1].level == pytest.approx(np.log(38 / 8) / np.log(38 / 5.9), abs=1e-3)
-    assert cells[1].value == "92.00" and cells[1].more == " ± 1.41, worst 91.00, 11:00"
+    assert cells[1].value == "92.00" and cells[1].more == ["± 1.41", "worst 91.00", "11:00"]
     assert "seed 0: 91.00, seed 1: 93.00" in cells[1].about
 
 

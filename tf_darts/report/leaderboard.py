@@ -62,13 +62,13 @@ class MeanCell:
 
     Attributes:
       value: the mean.
-      more: what stands beside it.
+      more: what stands below it, in lines.
       about: what is shown when it is pointed at.
       level: 0 to 1, where the mean is between the worst and the best of the matrix.
     """
 
     value: str
-    more: str
+    more: Sequence[str]
     about: str
     level: float
 
@@ -174,11 +174,11 @@ def matrix(study: Study, summary: Summary, measure: str, costs: Spent) -> Measur
     def cell(group: Group) -> MeanCell:
         own, cost = group.statistics, costs[group.search, group.selection].both
         level = (_scaled(own.mean) - min(scale)) / max(max(scale) - min(scale), 1e-9)
-        spread = "" if own.std is None else f" ± {own.std:.2f}"
-        took = "" if cost is None else f", {duration(cost)}"
+        more = [] if own.std is None else [f"± {own.std:.2f}"]
+        more += [f"worst {own.min:.2f}", *([] if cost is None else [duration(cost)])]
         seeds = ", ".join(f"seed {seed}: {value:.2f}" for seed, value in group.values.items())
         about = f"{group.search}, {group.selection}; {_INTERVAL} {of_accuracy(own)}; {seeds}"
-        return MeanCell(f"{own.mean:.2f}", f"{spread}, worst {own.min:.2f}{took}", about, round(level, 3))
+        return MeanCell(f"{own.mean:.2f}", more, about, round(level, 3))
 
     rows = []
     for search in searches:
