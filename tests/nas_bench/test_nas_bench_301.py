@@ -1,5 +1,6 @@
 """NAS-Bench-301's surrogate as plain arrays: a small ensemble trained on made labels, converted and read."""
 
+import importlib
 import itertools
 import json
 import sys
@@ -7,10 +8,10 @@ import types
 
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 from sklearn.tree import DecisionTreeRegressor
 
 from tf_darts import trust
-from tf_darts.cli import convert_nas_bench_301 as cli
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Choice, Genotype
 from tf_darts.genotypes.published import PUBLISHED
@@ -214,8 +215,17 @@ def test_other_models_are_refused(tmp_path):
 # The program.
 
 
+@pytest.fixture(scope="module")
+def cli():
+    """The program's module. Its flags have the names of another's, which a test may have imported."""
+    for name in ("source", "output"):
+        if name in absl_flags.FLAGS:
+            delattr(absl_flags.FLAGS, name)
+    return importlib.import_module("tf_darts.cli.convert_nas_bench_301")
+
+
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(cli, monkeypatch, capsys):
     def call(**flags):
         for name in ("source", "output"):
             monkeypatch.setattr(cli, f"_{name.upper()}", types.SimpleNamespace(value=flags.get(name)))
@@ -225,7 +235,7 @@ def run(monkeypatch, capsys):
     return call
 
 
-def test_the_program_converts_what_the_package_loads(ensemble, run, monkeypatch, tmp_path):
+def test_the_program_converts_what_the_package_loads(cli, ensemble, run, monkeypatch, tmp_path):
     encode, boosters, _ = ensemble
 
     class Member:
