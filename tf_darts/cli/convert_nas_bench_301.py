@@ -35,11 +35,7 @@ def program() -> None:
         raise UserError(f"--source: {source!r}: no such folder")
     if not output.endswith(".npz"):
         raise UserError(f"--output: {output!r}; allowed: a new file, for example --output=nb301.npz")
-    if os.path.exists(output):
-        raise UserError(f"--output: {output!r} is there already; allowed: a new file")
-    folder = os.path.dirname(output) or "."
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise UserError(f"--output: {output!r}; allowed: a file in a folder that exists and can be written")
+    shared_flags.check_new_file("--output", output)
     if not trust.allows_path(source):
         raise UserError(
             f"--source: {source!r} holds pickles: reading them runs what is in them; allowed: a folder that"

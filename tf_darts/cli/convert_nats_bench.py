@@ -35,11 +35,7 @@ def program() -> None:
         raise UserError(f"--source: {source!r}: no such folder or file")
     if not output:
         raise UserError("--output: missing; give the file for the table, for example --output=nb201.csv.gz")
-    if os.path.exists(output):
-        raise UserError(f"--output: {output!r} is there already; allowed: a new file")
-    folder = os.path.dirname(output) or "."
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise UserError(f"--output: {output!r}; allowed: a file in a folder that exists and can be written")
+    shared_flags.check_new_file("--output", output)
     if not trust.allows_path(source):
         raise UserError(
             f"--source: {source!r} is a pickle: reading it runs what is in it; allowed: one that you trust,"

@@ -80,6 +80,23 @@ def load_config(
     return config
 
 
+def check_new_file(flag: str, path: str) -> None:
+    """Check that a file can be made where a flag says.
+
+    Args:
+      flag: its name, as --output.
+      path: its value.
+
+    Raises:
+      UserError: there is something already, or no folder that can be written.
+    """
+    if os.path.exists(path):
+        raise UserError(f"{flag}: {path!r} is there already; allowed: a new file")
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise UserError(f"{flag}: {path!r}; allowed: a file in a folder that exists and can be written")
+
+
 def given_fields() -> frozenset[str]:
     """Return the names of the config's fields that flags of this command set, a shorthand's too."""
     given = {*config_flags.get_override_values(flags.FLAGS["config"])}
