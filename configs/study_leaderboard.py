@@ -9,7 +9,7 @@ With configs/study_leaderboard.py:small the scale is that of configs/study_metho
 of configs/nas_bench_201_reduced.py. Two jobs run at a time.
 
 The questions: does a better search make the selection unimportant? Is one backward pass as good as all
-probes? Alpha's learning rate is so many times the published one as there are fewer steps.
+probes? A search here has fewer steps than published, and alpha's learning rate is larger by the same factor.
 
 - `one_shot` decides all edges by probes of the searched supernet; `first_order` by one backward pass.
 - `zero_cost_pt` looks at no searched supernet, so it is made once, for `darts`.

@@ -56,7 +56,7 @@ from tf_darts.nas_bench import nas_bench_201, true_accuracy
 from tf_darts.nas_bench.nas_bench_201 import Entry
 from tf_darts.own_images import find as find_lib
 from tf_darts.own_images import rules
-from tf_darts.own_images.plan import Plan
+from tf_darts.own_images.plan import METHOD, Plan
 from tf_darts.registry import RIVALS
 from tf_darts.report import notebook
 from tf_darts.report.workdir_contents import StageContents
@@ -647,8 +647,8 @@ def find(
         run = _started(data, test, ml_collections.ConfigDict(laid), workdir, class_names, side)
         found = find_lib.run(run.session, str(run.workdir), given)
     run = dataclasses.replace(run, session=found.session)
-    selected = Selected(run, run.workdir / "selection" / find_lib.METHOD, found.genotype)
-    folder = run.workdir / "training" / find_lib.METHOD
+    selected = Selected(run, run.workdir / "selection" / METHOD, found.genotype)
+    folder = run.workdir / "training" / METHOD
     trained = Trained(run, folder, read_json(folder / "result.json"))
     return Found(trained, selected, found.plan, found.outcome, found.exported)
 

@@ -24,7 +24,7 @@ MEMBERS, ROUNDS, BASE = 2, 12, 0.5
 
 
 class Encoder:
-    """As ConfigSpace's: named columns in an order of their own, some fixed, -1 for what is not there."""
+    """Encodes as ConfigSpace does: columns in an order of their own, some constant, -1 where nothing is."""
 
     def __init__(self, seed=0):
         names = [f"edge_{t}_{e}" for t in DARTS.cell_types for e in range(14)]
@@ -249,7 +249,7 @@ def test_the_program_converts_what_the_package_loads(cli, ensemble, run, monkeyp
         @staticmethod
         def _vector(config):
             vector = encode(config["genotype"])
-            return np.where(vector == -1, np.nan, vector)  # as ConfigSpace has what is not there
+            return np.where(vector == -1, np.nan, vector)  # ConfigSpace writes what is missing as nan
 
         def query(self, config):
             return np.array([self.model.predict(encode(config["genotype"]))])

@@ -237,7 +237,7 @@ def test_what_does_not_exceed_the_threshold_is_none():
 
 
 def skip_limit(space, most):
-    """A budget of so many skip connections; nothing else costs anything."""
+    """Return a budget that limits skip connections to `most`; nothing else costs anything."""
     edges = {t: np.zeros((len(space.edges), space.num_operations, SKIPS + 1), int) for t in space.cell_types}
     for e, names in enumerate(space.candidates["normal"]):
         edges["normal"][e, names.index("skip_connect"), SKIPS] = 1

@@ -13,8 +13,8 @@ from tf_darts.runtime.scoped import holding
 from tf_darts.runtime.strategy import device_type
 
 NATIVE, TENSORFLOW = "native", "tensorflow"  # what is chosen; a config may leave it open, "auto"
-CHANNELS = 16  # of a supernet: the kernels compute multiples of so many, whatever the processor
-NETWORK_CHANNELS = 4  # of a network, likewise, from CHANNELS on
+CHANNELS = 16  # a supernet's are a multiple of this: vectors of 16, on every processor
+NETWORK_CHANNELS = 4  # a network's are a multiple of this, and at least CHANNELS
 
 _WANTED: contextvars.ContextVar[str] = contextvars.ContextVar("kernels", default=TENSORFLOW)
 

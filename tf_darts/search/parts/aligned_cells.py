@@ -44,7 +44,7 @@ class AlignedCells(SearchPart):
         if self.cells < 2:
             raise UserError(
                 f"config: search.cells is {config.search.cells} with search.parts 'aligned_cells', which"
-                f" aligns normal cells with each other; allowed: so many that at least 2 are normal, not"
+                f" aligns normal cells with each other; allowed: enough to have 2 normal ones, not"
                 f" {self.cells}"
             )
 
