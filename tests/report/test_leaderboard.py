@@ -51,6 +51,7 @@ def rows():
     return [
         {"search": search, "selection": selection, "seed": seed, TRUE_TEST[0]: value, **others}
         | {"search_seconds": 600.0 + 60 * seed, "selection_seconds": 30.0}
+        | {"search_cpu_seconds": 900.0, "selection_cpu_seconds": 40.0}
         for (search, selection), values in FOUND.items()
         for seed, value in enumerate(values)
     ]
@@ -76,6 +77,8 @@ def test_the_table_has_every_combination_with_its_cost(left):
         assert (float(row["worst"]), float(row["best"])) == (min(values), max(values))
         searched = 0.0 if key[1] == "zero_cost_pt" else 630.0  # which needs no search
         assert (float(row["search_seconds"]), float(row["cost_seconds"])) == (searched, searched + 30)
+        cores = 0.0 if key[1] == "zero_cost_pt" else 900.0
+        assert (float(row["search_cpu_seconds"]), float(row["cost_cpu_seconds"])) == (cores, cores + 40)
     beta = found["beta_darts", "magnitude"]
     assert (beta["published"], beta["published_by"]) == ("94.36", "Ye et al., CVPR 2022")
     assert found["darts", "perturbation"]["published"] == "88.11"  # an error of 11.89 %

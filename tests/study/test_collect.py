@@ -90,7 +90,7 @@ def output(tmp_path_factory, study, table):
             path = output.workdir(job) / "selection" / stage_folders.selection_name(config)
             path.mkdir(parents=True)
             genotype_file.save(path / "genotype.json", table.genotype(next(numbers)), SPACE)
-            write(path / "seconds.json", {"seconds": 2.5, "starts": 2})
+            write(path / "seconds.json", {"seconds": 2.5, "cpu_seconds": 4.5, "starts": 2})
         result = {"test_accuracy": 0.5 + place / 100, "parameters": 1000 + place}
         write(output.workdir(job) / "training" / "random" / "result.json", result)
         if job.name == "fixed-seed1":  # of this one nothing is analysed yet
@@ -140,6 +140,10 @@ def test_a_row_for_every_finished_selection(text, study, output, table):
                 assert found == [score.accuracy, score.rank, score.regret]
         others = 100.0 if row["selection"] == "by_loss" else 0.0  # what it looked at besides the search
         assert (row["search_seconds"], row["selection_seconds"]) == (10.0 + place + others, 2.5)
+        assert (row["search_cpu_seconds"], row["selection_cpu_seconds"]) == (
+            None,
+            4.5,
+        )  # an older record has none
         assert row["supernet_test_accuracy"] == 30.0
         trained = row["selection"] == "random"
         assert row["test_accuracy"] == (pytest.approx(50.0 + place) if trained else None)

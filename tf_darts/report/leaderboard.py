@@ -31,7 +31,8 @@ _INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 _LEAST_ERROR = 0.1  # percentage points: the scale of colours is logarithmic in the error
 _NO_DIFFERENCE = ("data.path", "data.source", "data.name", "search.method", "search.evaluate_every")
 _COLUMNS = ("measure", "search", "selection", "seeds", "mean", "std", "low", "high", "worst", "best")
-_COST = ("search_seconds", "selection_seconds", "cost_seconds")
+_COST = ("search_seconds", "selection_seconds", "cost_seconds")  # and of all cores: *_cpu_seconds
+_CPU_COST = tuple(name.replace("seconds", "cpu_seconds") for name in _COST)
 _PUBLISHED = ("published", "published_by", "published_differs")
 
 
@@ -42,15 +43,28 @@ class SpentSeconds:
     Attributes:
       search: of the search; 0 for a selection that needs none.
       selection: of the selection.
+      search_cpu: the seconds of all cores.
+      selection_cpu: likewise.
     """
 
     search: float | None
     selection: float | None
+    search_cpu: float | None
+    selection_cpu: float | None
 
     @property
     def both(self) -> float | None:
         """Both together."""
         return None if self.search is None or self.selection is None else self.search + self.selection
+
+    @property
+    def both_cpu(self) -> float | None:
+        """Both together, of all cores."""
+        return (
+            None
+            if self.search_cpu is None or self.selection_cpu is None
+            else self.search_cpu + self.selection_cpu
+        )
 
 
 Spent = Mapping[tuple[str, str], SpentSeconds]  # by search and selection
@@ -105,7 +119,7 @@ def leave(study: Study, output: Output, tables: Tables) -> None:
     costs = costs_of(study, rows)
     compared = agreements(correlations(study, output))
     page.write(output / NAMES[0], make(study, summary, costs, compared))
-    columns = (*_COLUMNS, *_COST, *_PUBLISHED)
+    columns = (*_COLUMNS, *_COST, *_CPU_COST, *_PUBLISHED)
     write_csv(output / NAMES[1], list(columns), [_csv_row(group, costs) for group in summary.groups])
 
 
@@ -115,17 +129,20 @@ def costs_of(study: Study, rows: Iterable[Row]) -> Spent:
     for row in rows:
         found.setdefault((row["search"], row["selection"]), []).append(row)
     methods = {name: config.selection.method for job in study.jobs for name, config in job.selections.items()}
-    return {
-        (search, selection): SpentSeconds(
-            0.0 if methods[selection] in NEEDS_NO_SUPERNET else _mean(group, "search_seconds"),
-            _mean(group, "selection_seconds"),
+    costs = {}
+    for (search, selection), group in found.items():
+        without = methods[selection] in NEEDS_NO_SUPERNET
+        costs[search, selection] = SpentSeconds(
+            search=0.0 if without else _mean(group, "search_seconds"),
+            selection=_mean(group, "selection_seconds"),
+            search_cpu=0.0 if without else _mean(group, "search_cpu_seconds"),
+            selection_cpu=_mean(group, "selection_cpu_seconds"),
         )
-        for (search, selection), group in found.items()
-    }
+    return costs
 
 
 def _mean(rows: Sequence[Row], column: str) -> float | None:
-    values = [row[column] for row in rows]
+    values = [row.get(column) for row in rows]
     return None if None in values else float(np.mean(values))
 
 
@@ -205,12 +222,12 @@ def _all(summary: Summary, costs: Spent) -> HtmlTable:
             str(own.number), f"{own.mean:.2f}", of_accuracy(own), number(own.std), f"{own.min:.2f}"
         ]  # fmt: skip
         cells += [f"{found[m].statistics.mean:.2f}" if m in found else "-" for m in measures[1:]]
-        took = [cost.search, cost.selection, cost.both]
+        took = [cost.search, cost.selection, cost.both, cost.both_cpu]
         rows.append((search, selection, *cells, *("-" if s is None else duration(s) for s in took)))
     rows.sort(key=lambda row: -float(row[3]) if row[3] != "-" else 0.0)  # the best first
     headings = ["search", "selection", "seeds", "mean", _INTERVAL, "std", "worst"]
     headings += [_short(measure) for measure in measures[1:]]
-    headings += ["search time", "selection time", "both"]
+    headings += ["search time", "selection time", "both", "CPU time of both"]
     return HtmlTable(headings, rows, range(2, len(headings)))
 
 
@@ -269,11 +286,12 @@ def _differs(study: Study) -> list[str]:
 
 def _csv_row(group: Group, costs: Spent) -> dict[str, Any]:
     own, cost = group.statistics, costs[group.search, group.selection]
-    row: dict[str, Any] = dict.fromkeys((*_COLUMNS, *_COST, *_PUBLISHED))
+    row: dict[str, Any] = dict.fromkeys((*_COLUMNS, *_COST, *_CPU_COST, *_PUBLISHED))
     row |= {"measure": group.measure, "search": group.search, "selection": group.selection}
     row |= {"seeds": own.number, "mean": own.mean, "std": own.std, "low": own.low, "high": own.high}
     row |= {"worst": own.min, "best": max(group.values.values())}
     row |= dict(zip(_COST, (cost.search, cost.selection, cost.both), strict=True))
+    row |= dict(zip(_CPU_COST, (cost.search_cpu, cost.selection_cpu, cost.both_cpu), strict=True))
     for figures in nas_bench_201_figures.published():
         if group.measure in TRUE_TEST and (figures.search, figures.selection) == (
             group.search,

@@ -117,17 +117,24 @@ def _rows(job: Job, output: Output, tables: Tables) -> Iterator[Row]:
             TRAINED: percent(result.get("test_accuracy")),
             "parameters": result.get("parameters"),
             SUPERNET: percent(supernet),
-            "search_seconds": _search_seconds(output, job, selection),
-            "selection_seconds": seconds.of(output.selection_stage(job, selection).path),
-            "training_seconds": seconds.of(trained),
+            **_seconds(output, job, selection, trained),
         }
 
 
-def _search_seconds(output: Output, job: Job, selection: str) -> float | None:
-    """Return the seconds that the search of all the selection's supernets took."""
+def _seconds(output: Output, job: Job, selection: str, trained: pathlib.Path) -> dict[str, float | None]:
+    """Return how long the stages of a row took, by the clock and of all cores; of search, all supernets."""
     numbers = range(1, supernets_of(job.selections[selection]) + 1)
-    took = [seconds.of(output.workdir(job) / stage_folders.supernet_folder(number)) for number in numbers]
-    return None if None in took else round(sum(took), 3)
+    stages = {
+        "search": [output.workdir(job) / stage_folders.supernet_folder(number) for number in numbers],
+        "selection": [output.selection_stage(job, selection).path],
+        "training": [trained],
+    }
+    found: dict[str, float | None] = {}
+    for which in ("seconds", "cpu_seconds"):
+        for stage, folders in stages.items():
+            took = [value for folder in folders if (value := seconds.of(folder, which)) is not None]
+            found[f"{stage}_{which}"] = round(sum(took), 3) if len(took) == len(folders) else None
+    return found
 
 
 def _searched_epoch(folder: pathlib.Path) -> dict[str, Any]:

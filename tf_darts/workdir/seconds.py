@@ -70,7 +70,12 @@ def cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def of(folder: pathlib.Path) -> float | None:
-    """Return what a stage's folder has recorded, in seconds; None: nothing."""
+def of(folder: pathlib.Path, which: str = "seconds") -> float | None:
+    """Return what a stage's folder has recorded, in seconds; None: nothing.
+
+    Args:
+      folder: the stage's.
+      which: "seconds", of the clock on the wall, or "cpu_seconds", of all cores.
+    """
     path = folder / NAME
-    return read_json(path)["seconds"] if path.exists() else None
+    return read_json(path).get(which) if path.exists() else None
