@@ -53,6 +53,7 @@ def get_config(scale="reduced"):
         "threshold": {"method": "magnitude", "threshold": 0.85},
     }
     config.only_for = {"zero_cost_pt": ("darts",), "threshold": ("fair_darts",)}
+    config.baseline = "perturbation"  # the one that all searches have
     config.analyses = ("perturbation",)  # alpha and removal beside the true strength of operations
     config.seeds = (0, 1, 2, 3, 4)
     config.jobs = 2

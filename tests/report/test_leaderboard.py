@@ -98,6 +98,20 @@ def test_the_matrix_is_coloured_from_the_worst_to_the_best(study, rows):
     assert "seed 0: 91.00, seed 1: 93.00" in cells[1].about
 
 
+def test_selections_are_compared_over_all_searches_that_have_both(study, rows, left):
+    summary = summarise(study, rows, [])
+    (found,) = summary.over_searches(TRUE_TEST[0])  # zero_cost_pt is of one search
+    assert (found.selection, found.baseline) == ("perturbation", "magnitude")
+    assert found.searches == ("darts", "beta_darts")
+    # By seed: (37 - 0.5) / 2 and (23 - 0.7) / 2.
+    assert found.difference.number == 2 and found.difference.mean == pytest.approx((18.25 + 11.15) / 2)
+    assert found.difference.std == pytest.approx(np.std([18.25, 11.15], ddof=1))
+    page = (left / "leaderboard.html").read_text()
+    assert re.search(r"all 2</td>\s*<td[^>]*>perturbation</td>\s*<td[^>]*>2</td>\s*<td[^>]*>\+14.70<", page)
+    one_search = [row for row in rows if row["search"] == "darts"]
+    assert summarise(study, one_search, []).over_searches(TRUE_TEST[0]) == []
+
+
 def test_the_page_is_whole_and_has_the_published_figures_with_what_differs(left):
     page = (left / "leaderboard.html").read_text()
     texts = [text.strip() for text in check_page(page)]
@@ -107,7 +121,7 @@ def test_the_page_is_whole_and_has_the_published_figures_with_what_differs(left)
         assert figures.source in texts and f"{figures.cifar10:.2f}" in texts
     assert "search.channels 2, published 16" in texts
     assert "data.limit_train 32, published 0" in texts and not any("data.path" in t for t in texts)
-    assert page.count('<table class="sorts">') == 3  # the script of every page sorts them
+    assert page.count('<table class="sorts">') == 4  # the script of every page sorts them
     cells = re.findall(r'<td class="n" style="background:rgba\(0,114,178,([\d.]+)\)" title="([^"]*)"', page)
     assert len(cells) == len(FOUND) and {float(depth) for depth, _ in cells} >= {0.0, 0.5}
     assert all(html.unescape(about).startswith(("darts, ", "beta_darts, ")) for _, about in cells)

@@ -21,7 +21,7 @@ from tf_darts.runtime.progress import duration
 from tf_darts.study.collect import TRUE_TEST, Row, Tables
 from tf_darts.study.correlations import Agreement, agreements, correlations
 from tf_darts.study.output import Output
-from tf_darts.study.report import interval, number, of_accuracy
+from tf_darts.study.report import interval, number, of_accuracy, over_searches
 from tf_darts.study.settings import Study
 from tf_darts.study.summary import CONFIDENCE, MEASURES, Group, Summary, summarise
 from tf_darts.workdir.records import read_json, write_csv
@@ -162,6 +162,8 @@ def make(
     """
     content = {
         "matrices": [matrix(study, summary, measure, costs) for measure in summary.measures()],
+        "differences": _differences(summary),
+        "baseline": study.baseline,
         "all": _all(summary, costs),
         "correlations": _correlations(compared),
         "published": _published(summary),
@@ -169,6 +171,8 @@ def make(
         "skipped": study.skipped,
     }
     sections = [("leaderboard", "Leaderboard"), ("all", "Every combination")]
+    if content["differences"].rows:
+        sections.insert(1, ("differences", f"Differences from {study.baseline}"))
     if content["correlations"].rows:
         sections.append(("correlations", "Rank correlations"))
     if content["published"].rows:
@@ -228,6 +232,21 @@ def _all(summary: Summary, costs: Spent) -> HtmlTable:
     headings = ["search", "selection", "seeds", "mean", _INTERVAL, "std", "worst"]
     headings += [_short(measure) for measure in measures[1:]]
     headings += ["search time", "selection time", "both", "CPU time of both"]
+    return HtmlTable(headings, rows, range(2, len(headings)))
+
+
+def _differences(summary: Summary) -> HtmlTable:
+    """Return differences from the baseline in the first measure, over all searches and by search."""
+    measure = summary.measures()[0]
+    rows = []
+    for found in summary.over_searches(measure):
+        rows.append((f"all {len(found.searches)}", found.selection, *over_searches(found)[1:]))
+    for group in summary.groups:
+        own = group.difference
+        if group.measure == measure and own is not None:
+            cells = (str(own.number), number(own.mean, "+"), interval(own, "+"))
+            rows.append((group.search, group.selection, *cells))
+    headings = ("search", "selection", "seeds", "difference", _INTERVAL)
     return HtmlTable(headings, rows, range(2, len(headings)))
 
 

@@ -8,7 +8,7 @@ from tf_darts.nas_bench.nas_bench_201 import REFERENCES
 from tf_darts.plots.table import markdown
 from tf_darts.study.correlations import Agreement
 from tf_darts.study.settings import Study
-from tf_darts.study.summary import CONFIDENCE, MEASURES, Statistics, Summary
+from tf_darts.study.summary import CONFIDENCE, MEASURES, OverSearches, Statistics, Summary
 
 _HEADINGS = ("search", "selection", "seeds", "mean", f"{100 * CONFIDENCE:.0f} % interval", "std", "min")
 
@@ -52,7 +52,18 @@ def _measure(study: Study, summary: Summary, measure: str) -> str:
         for kind, accuracy in dataclasses.asdict(summary.references[measure]).items():
             cells = ["NAS-Bench-201", REFERENCES[kind], "-", number(accuracy)]
             rows.append(cells + ["-"] * (len(headings) - len(cells)))
-    return "\n\n".join([f"{MEASURES[measure]}:", markdown(headings, rows)])
+    parts = [f"{MEASURES[measure]}:", markdown(headings, rows)]
+    if together := summary.over_searches(measure):
+        headings = ("selection", "searches", "seeds", f"minus {together[0].baseline}", _HEADINGS[4])
+        rows = [[found.selection, *over_searches(found)] for found in together]
+        parts += ["The mean over all searches that have both:", markdown(headings, rows, texts=1)]
+    return "\n\n".join(parts)
+
+
+def over_searches(found: OverSearches) -> tuple[str, str, str, str]:
+    """Format how many searches and seeds a difference is over, the difference and its interval."""
+    own = found.difference
+    return str(len(found.searches)), str(own.number), number(own.mean, "+"), interval(own, "+")
 
 
 def _agreements(agreements: Sequence[Agreement]) -> str:

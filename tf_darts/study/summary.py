@@ -82,6 +82,26 @@ class Group:
 
 
 @dataclasses.dataclass(frozen=True)
+class OverSearches:
+    """A selection beside the baseline in the same search, over all searches that have both.
+
+    Attributes:
+      selection: name of the selection.
+      baseline: of the selection that it is compared with.
+      measure: a key of `MEASURES`.
+      searches: names of the searches.
+      difference: the mean over these searches of the selection's value minus the baseline's; statistics over
+        the seeds that all of them have.
+    """
+
+    selection: str
+    baseline: str
+    measure: str
+    searches: tuple[str, ...]
+    difference: Statistics
+
+
+@dataclasses.dataclass(frozen=True)
 class ReferenceAccuracy:
     """What a measure is at best, and at random.
 
@@ -116,9 +136,26 @@ class Summary:
         """Return the measures that have results, in the order of `MEASURES`."""
         return [measure for measure in MEASURES if any(g.measure == measure for g in self.groups)]
 
+    def over_searches(self, measure: str) -> list[OverSearches]:
+        """Compare selections with the baseline over all searches, for those of at least two searches."""
+        compared: dict[tuple[str, str], list[Group]] = {}
+        for group in self.groups:
+            search, _, baseline = group.baseline.rpartition("/")
+            if group.measure == measure and search == group.search:
+                compared.setdefault((group.selection, baseline), []).append(group)
+        found = []
+        for (selection, baseline), groups in compared.items():
+            seeds = sorted(set.intersection(*(set(group.differences) for group in groups)))
+            if len(groups) > 1 and seeds:
+                means = [float(np.mean([group.differences[seed] for group in groups])) for seed in seeds]
+                searches = tuple(group.search for group in groups)
+                found.append(OverSearches(selection, baseline, measure, searches, Statistics.of(means)))
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Return the summary as summary.json has it."""
-        return {"confidence": CONFIDENCE, **dataclasses.asdict(self)}
+        together = [dataclasses.asdict(found) for m in self.measures() for found in self.over_searches(m)]
+        return {"confidence": CONFIDENCE, **dataclasses.asdict(self), "over_searches": together}
 
 
 def summarise(study: Study, rows: Sequence[Row], tables: Sequence[NasBench201]) -> Summary:
