@@ -177,7 +177,19 @@ def test_a_step_is_timed_by_itself_however_many_a_call_does(found, monkeypatch):
         ticks[0] += 6.0
         return 3
 
-    assert pace._timed(-4.0, run) == pace.Pace(4.0, 2.0)
+    def evaluate() -> None:
+        ticks[0] += 0.5
+
+    class Saved:
+        def __init__(self, folder, minutes, counters, leaves, state):
+            assert not leaves and state == "all"
+
+        def save(self, step):
+            ticks[0] += 0.25
+
+    monkeypatch.setattr(pace, "Checkpoints", Saved)
+    measured = pace._timed(-4.0, run, evaluate, {"state": "all"})
+    assert measured == pace.Pace(4.5, 2.0, evaluation=0.5, checkpoint=0.25)
 
 
 def test_images_are_loaded_once_however_they_are_cropped(monkeypatch):

@@ -25,9 +25,10 @@ def work(images=1000):
 
 def test_work_is_counted_in_steps():
     found = work()
+    assert (found.search_epochs, found.search_every, found.training_every) == (10, 5, 1)
     assert found.search_steps == 10 * 10  # half of 1,000 images in batches of 50
     assert found.search_forwards == 3  # alpha is not trained
-    assert found.tuning_steps == 10 * 10  # two epochs between six events
+    assert (found.tuning_epochs, found.tuning_steps) == (10, 10 * 10)  # two epochs between six events
     assert found.probe_batches == 6 * (5 + 1) * 10  # five operations, and the whole
     assert found.epoch_steps == 10
     assert found.images_seen == pytest.approx(50 * (100 + 100 + 360 / 3))
@@ -44,6 +45,16 @@ def test_seconds_follow_from_steps():
     assert found["training"] == found["random_cell"] == pytest.approx(4 + 20 * 10 * 0.1)
     # 16,000 images of search and selection are 16 epochs more
     assert found["residual_network"] == pytest.approx(4 + (20 + 16) * 10 * 0.1)
+
+
+def test_what_an_epoch_ends_with_counts_too():
+    search, training = (Pace(1.0, 0.0, evaluation=0.5, checkpoint=0.25), Pace(2.0, 0.0, 0.75, 0.125))
+    found = plan_lib.seconds_of(work(), search, training, 20, RIVALS)
+    assert found["search"] == pytest.approx(1 + 10 * 0.25 + 2 * 0.5)  # evaluated after every fifth epoch
+    assert found["selection"] == pytest.approx(1 + 10 * 0.25)
+    assert found["training"] == pytest.approx(2 + 20 * (0.125 + 0.75))
+    assert found["residual_network"] == pytest.approx(2 + 36 * (0.125 + 0.75))
+    assert training.of_epochs(11, 0, 5) == pytest.approx(11 * 0.125 + 3 * 0.75)  # the last one is evaluated
 
 
 def test_without_a_limit_the_rules_decide():

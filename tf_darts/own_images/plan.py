@@ -150,20 +150,28 @@ class Work:
     """What there is to do, in steps and images, as far as it takes time.
 
     Attributes:
-      search_steps: of the search.
+      search_epochs: of the search of all supernets.
+      search_every: epochs from one evaluation of the search to the next; 0: there is none.
+      search_steps: of the search of all supernets.
       search_forwards: what such a step computes, in forward passes of its batch.
-      tuning_steps: of fine-tuning, in the selection.
+      tuning_epochs: of fine-tuning, in the selection.
+      tuning_steps: of these.
       probe_batches: of probes, each a forward pass of a batch.
       epoch_steps: of a training's epoch.
+      training_every: as `search_every`, of a training.
       images: training images.
       search_batch: images in a step's batch, of either half.
     """
 
+    search_epochs: int
+    search_every: int
     search_steps: int
     search_forwards: int
+    tuning_epochs: int
     tuning_steps: int
     probe_batches: int
     epoch_steps: int
+    training_every: int
     images: int
     search_batch: int
 
@@ -193,12 +201,17 @@ def work_of(config: ml_collections.ConfigDict, space: Space, images: int) -> Wor
     batches = -(-valid // (selection.probe_batch_size or search.batch_size))
     supernets = config.selection.supernets
     trains_alpha = search.method not in UNTRAINED_ALPHA
+    search_epochs = search[last_epoch_field(search)] * supernets
     return Work(
-        search_steps=search[last_epoch_field(search)] * per_epoch * supernets,
+        search_epochs=search_epochs,
+        search_every=search.evaluate_every,
+        search_steps=search_epochs * per_epoch,
         search_forwards=_WEIGHTS + (_ALPHA if trains_alpha else 0),
+        tuning_epochs=epochs,
         tuning_steps=epochs * per_epoch,
         probe_batches=probes * batches * supernets,
         epoch_steps=-(-images // training.batch_size),
+        training_every=training.evaluate_every,
         images=images,
         search_batch=search.batch_size,
     )
@@ -218,16 +231,22 @@ def seconds_of(
       supernets: how many are searched.
     """
     forward = search.step / work.search_forwards
-    train = training.start + epochs * work.epoch_steps * training.step
+    tuning = work.tuning_steps * _WEIGHTS * forward + work.tuning_epochs * search.checkpoint
+
+    def trained(count: int) -> float:
+        return training.start + training.of_epochs(count, count * work.epoch_steps, work.training_every)
+
+    train = trained(epochs)
     # As many images as search, selection and training together.
-    residual_epochs = epochs + work.images_seen / work.images
+    residual_epochs = epochs + round(work.images_seen / work.images)
     of_rival = {
         "random_cell": train,
-        "residual_network": training.start + residual_epochs * work.epoch_steps * training.step,
+        "residual_network": trained(residual_epochs),
     }
     found = {
-        "search": search.start * supernets + work.search_steps * search.step,
-        "selection": search.start + (work.tuning_steps * _WEIGHTS + work.probe_batches * _PROBE) * forward,
+        "search": search.start * supernets
+        + search.of_epochs(work.search_epochs, work.search_steps, work.search_every),
+        "selection": search.start + tuning + work.probe_batches * _PROBE * forward,
         "training": train,
         **{name: of_rival[name] for name in rivals},
     }
