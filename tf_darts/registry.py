@@ -270,6 +270,7 @@ METHODS = Registry(
         "snas": "tf_darts.search.methods.darts:Darts",
         "reinmax": "tf_darts.search.methods.darts:Darts",
         "drnas_progressive": "tf_darts.search.methods.progressive:Progressive",
+        "shapley": "tf_darts.selection.shapley_search:ShapleySearch",
     },
 )
 
@@ -321,6 +322,7 @@ METHOD_SECTIONS: dict[str, tuple[str, ...]] = {
     "snas": ("snas",),
     "reinmax": ("reinmax",),
     "progressive": ("drnas_progressive",),
+    "shapley": ("shapley",),
 }
 
 # The same by parts.

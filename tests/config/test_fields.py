@@ -65,7 +65,7 @@ BESIDE = {
     "own_images.*": {"own_images.plan": True},
     **{
         f"{name}.*": {"search.method": name}
-        for name in ("gdas", "pc_darts", "drnas", "sgas", "snas", "reinmax")
+        for name in ("gdas", "pc_darts", "drnas", "sgas", "snas", "reinmax", "shapley")
     },
     "beta_decay.*": {"search.method": "beta_darts"},
     "zero_one.*": {"search.method": "fair_darts"},

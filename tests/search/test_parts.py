@@ -95,7 +95,7 @@ def test_parts_stand_together():
         ("darts", ("adversarial_perturbation", "auxiliary_skip"), "those of the candidates alone"),
         ("pc_darts", ("partial_channels",), "partial channels of its own"),
         ("pc_darts", ("auxiliary_skip",), "are a skip connection already"),
-        ("fixed_alpha", ("beta_decay",), "it never trains alpha"),
+        ("fixed_alpha", ("beta_decay",), "no step of it trains alpha"),
         ("gdas", ("beta_decay",), "which has a step of its own"),
         ("darts_second_order", ("beta_decay",), "which has a step of its own"),
     ],

@@ -68,7 +68,7 @@ A, B, C = ("normal", 0, 0), ("normal", 0, 1), ("normal", 1, 0)
 def test_the_values_of_a_game_worked_out_by_hand(searched):
     made = setup(searched)
     rows = [
-        shapley.one_order(made, MadeUp(), order, number)
+        shapley.one_order(made, MadeUp(), order, number, 0.0)
         for number, order in enumerate(itertools.permutations((A, B, C)))
     ]
     mean, deviation = shapley.values_of(rows)
@@ -79,8 +79,9 @@ def test_the_values_of_a_game_worked_out_by_hand(searched):
 
 
 def test_an_order_is_cut_off_below_a_share_of_the_whole(searched):
-    made = setup(searched, truncation=0.75)  # of 70: less than 52.5
-    rows = [shapley.one_order(made, MadeUp(), order, 0) for order in ((A, B, C), (B, A, C))]
+    made = setup(searched)
+    rows = [shapley.one_order(made, MadeUp(), order, 0, 0.75) for order in ((A, B, C), (B, A, C))]
+    # Of 70: less than 52.5.
     assert [(row.removed, row.correct_left) for row in rows] == [(1, 50), (2, 50)]
     assert rows[0].lost["normal"] == ((20, 0), (0, 0), (0, 0))
     assert rows[1].lost["normal"] == ((20, 0), (0, 0), (0, 0))
@@ -89,7 +90,7 @@ def test_an_order_is_cut_off_below_a_share_of_the_whole(searched):
 def test_long_orders_are_scored_in_parts(searched, monkeypatch):
     monkeypatch.setattr(shapley, "TOGETHER", 2)
     made, game = setup(searched), MadeUp()
-    row = shapley.one_order(made, game, (B, C, A), 0)
+    row = shapley.one_order(made, game, (B, C, A), 0, 0.0)
     assert row.lost["normal"] == ((20, 0), (10, 0), (0, 0)) and row.scored == game.calls == 4
 
 
@@ -98,7 +99,7 @@ def test_values_sum_to_the_whole_supernet_less_the_empty_one(searched, selected)
     orders = [row for row in rows if isinstance(row, PermutationRow)]
     mean, _ = shapley.values_of(orders)
     made = setup(searched)
-    game, players = shapley.Game(made), shapley.players_of(made)
+    game, players = shapley.of_selection(made), shapley.players_of(made)
     assert len(players) == 2 * EDGES
     ends = [game(number, [(), players]) for number in range(len(orders))]
     expected = np.mean([(whole - empty) / game.images for whole, empty in ends])
@@ -112,7 +113,7 @@ def test_values_sum_to_the_whole_supernet_less_the_empty_one(searched, selected)
 def test_a_score_is_that_of_the_supernet_with_masks(searched):
     made = setup(searched, probe_images=8)
     removed = [(), (("normal", 1, 0),), (("normal", 1, 0), ("normal", 1, 1))]
-    found = shapley.Game(made)(5, removed)
+    found = shapley.of_selection(made)(5, removed)
     masks = ProbeMasks(made.bilevel.architecture)
     evaluate = made.evaluator(made.probe_images(), "selection/probe", training=True, augment=True)
     expected = []
@@ -144,10 +145,10 @@ def test_it_goes_on_after_a_kill_as_if_there_had_been_none(searched, selected, t
     _, _, whole = selected
     one_order = shapley.one_order
 
-    def killed(setup, game, order, number):
+    def killed(setup, game, order, number, truncation):
         if number == 2:
             raise KeyboardInterrupt
-        return one_order(setup, game, order, number)
+        return one_order(setup, game, order, number, truncation)
 
     with monkeypatch.context() as patch:
         patch.setattr(shapley, "one_order", killed)
@@ -156,9 +157,9 @@ def test_it_goes_on_after_a_kill_as_if_there_had_been_none(searched, selected, t
     assert [type(row) for row in decisions_lib.read(tmp_path / "killed")] == [PermutationRow] * 2
     made = []
 
-    def counted(setup, game, order, number):
+    def counted(setup, game, order, number, truncation):
         made.append(number)
-        return one_order(setup, game, order, number)
+        return one_order(setup, game, order, number, truncation)
 
     monkeypatch.setattr(shapley, "one_order", counted)
     select(searched, tmp_path / "killed")

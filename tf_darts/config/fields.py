@@ -278,6 +278,23 @@ FIELDS: dict[str, dict[str, Field]] = {
             (5, 3), "operations of an edge in each stage, at most (NAS-Bench-201; DARTS: 7, 4)"
         ),
     },
+    "shapley": {
+        "warmup": number_field(
+            0.5, "share of the epochs after which alpha moves for the first time, then after each", 0.0, 0.999
+        ),
+        "step_size": number_field(0.1, "alpha moves by so much of the values' running mean"),
+        "momentum": number_field(0.8, "share of that mean that stays after an epoch", 0.0, 0.9999),
+        "permutations": integer_field(
+            10, "random orders in which all operations are removed after an epoch", 1, limit=limits.DRAWS
+        ),
+        "truncation": number_field(
+            0.5,
+            "an order is cut off where the accuracy is less than this share of the whole one's; 0: never",
+            0.0,
+            1.0,
+        ),
+        "batch_size": integer_field(1024, "validation images of an order, all the half at most", 1),
+    },
     "sgas": {
         "warmup_epochs": integer_field(
             9, "epochs before the one that ends with the first decision", limit=limits.EPOCHS

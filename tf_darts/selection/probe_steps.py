@@ -36,6 +36,7 @@ class ProbeSteps:
       steps_per_call: steps per call from the host.
       augment: whether images are augmented and their order is shuffled, or neither.
       metrics: names of what `scores` returns.
+      purpose: for order and augmentation of the images.
 
     Attributes:
       per_pass: batches in a pass.
@@ -53,6 +54,7 @@ class ProbeSteps:
         steps_per_call: int,
         augment: bool,
         metrics: Sequence[str] = METRICS,
+        purpose: str = PURPOSE,
     ):
         self._full, rest = divmod(images.size, batch_size)
         self._replicas, self._batch_size = strategy.num_replicas_in_sync, batch_size
@@ -62,7 +64,7 @@ class ProbeSteps:
         self.calls = -(-self._steps // steps_per_call) + (1 if rest else 0)
 
         batches = {
-            count: of_passes(images, PURPOSE, batch_size, count, 1, augment)
+            count: of_passes(images, purpose, batch_size, count, 1, augment)
             for count in (batch_size, rest)
             if count
         }

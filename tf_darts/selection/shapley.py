@@ -6,8 +6,8 @@ other (Monte-Carlo); mixing weights of the others stay as they are. An order see
 where the accuracy is less than a share of the whole supernet's: what is left then costs nothing. Without the
 cut the values sum to the accuracy of the whole supernet less that of the empty one.
 
-In the paper such values move alpha during the search. Here they are taken once, and the genotype is read
-from them as from alpha.
+In the paper such values move alpha during the search (`selection.shapley_search`). Here they are taken once,
+and the genotype is read from them as from alpha.
 """
 
 import pathlib
@@ -17,6 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.data.image_set import ImageSet
+from tf_darts.data.image_stream import ImageStream
 from tf_darts.genotypes.derive import read_genotype
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.models.decision_state import DecisionState
@@ -28,7 +30,7 @@ from tf_darts.runtime.seeds import fold
 from tf_darts.search.setup import SearchSetup
 from tf_darts.selection.magnitude import magnitude_within
 from tf_darts.selection.pictures import show
-from tf_darts.selection.probe_steps import ProbeSteps
+from tf_darts.selection.probe_steps import PURPOSE, ProbeSteps
 from tf_darts.workdir import tensorboard_texts
 from tf_darts.workdir.decisions import DecisionsFile, PermutationRow, ShapleyDecision
 from tf_darts.workdir.metrics import Metrics
@@ -51,11 +53,11 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     # What is measured stands in the file: only the rest is measured after a kill.
     file = DecisionsFile(folder, keep=lambda decision: isinstance(decision, PermutationRow))
     rows = [row for row in file.decisions if isinstance(row, PermutationRow)]
-    game, progress = Game(setup), Progress("select", config.selection.permutations, len(rows))
+    game, progress = of_selection(setup), Progress("select", config.selection.permutations, len(rows))
     for number in range(len(rows), config.selection.permutations):
         draw = np.random.default_rng(fold(config.seed, "selection/shapley", number))
         order = [players[i] for i in draw.permutation(len(players))]
-        row = one_order(setup, game, order, number)
+        row = one_order(setup, game, order, number, config.selection.truncation)
         rows.append(row)
         file.append(row)
         progress.update(number + 1, f"order of removal {number + 1}, {row.scored} supernets scored")
@@ -95,10 +97,24 @@ class Game:
     Batch norms use the batch's statistics.
 
     Args:
-      setup: the supernet and its data.
+      setup: the supernet.
+      images: of which batches are.
+      batch_size: images in a batch, at most.
+      augment: whether images are augmented.
+      purpose: for order and augmentation of the images.
+
+    Attributes:
+      images: in a batch.
     """
 
-    def __init__(self, setup: SearchSetup):
+    def __init__(
+        self,
+        setup: SearchSetup,
+        images: ImageSet | ImageStream,
+        batch_size: int,
+        augment: bool,
+        purpose: str = PURPOSE,
+    ):
         architecture, bilevel = setup.bilevel.architecture, setup.bilevel
         floats = keras.config.floatx()
         self._shapes = {t: (len(rows), len(rows[0])) for t, rows in architecture.computed.items()}
@@ -130,10 +146,8 @@ class Game:
             )
             return [found.stack()]
 
-        images = setup.probe_images()
-        self.images = min(setup.probe_batch, images.size)
-        augment = setup.config.selection.augment_probes
-        arguments = (setup.strategy, images, self.images, scores, TOGETHER, 1, augment, ("correct",))
+        self.images = min(batch_size, images.size)
+        arguments = (setup.strategy, images, self.images, scores, TOGETHER, 1, augment, ("correct",), purpose)
         self._steps = ProbeSteps(*arguments)
 
     def __call__(self, number: int, removed: Sequence[Sequence[Player]]) -> list[int]:
@@ -156,7 +170,14 @@ class Game:
         return [round(float(row[: self.images].sum())) for row in rows["correct"][: len(removed)]]
 
 
-def one_order(setup: SearchSetup, game: Game, order: Sequence[Player], number: int) -> PermutationRow:
+def of_selection(setup: SearchSetup) -> Game:
+    """Return the game that a selection plays, on the images of probes."""
+    return Game(setup, setup.probe_images(), setup.probe_batch, setup.config.selection.augment_probes)
+
+
+def one_order(
+    setup: SearchSetup, game: Game, order: Sequence[Player], number: int, truncation: float
+) -> PermutationRow:
     """Remove all players in an order, or until the accuracy is too low; return what each removal cost.
 
     Args:
@@ -164,8 +185,8 @@ def one_order(setup: SearchSetup, game: Game, order: Sequence[Player], number: i
       game: that they play.
       order: of all players.
       number: of the order, from 0.
+      truncation: share of the whole supernet's accuracy below which the order is cut off.
     """
-    truncation = setup.config.selection.truncation
     lost = {t: np.zeros(np.shape(rows), int) for t, rows in setup.bilevel.architecture.computed.items()}
     correct = game(number, [()])
     # The removals go on while the accuracy is high enough; what was scored beyond is not counted.

@@ -213,6 +213,8 @@ class PermutationRow:
       correct_left: images that it gets right without what was removed.
       removed: operations that were removed before the order was cut off.
       lost: correct images that each removal cost, by cell type, edge and operation; 0 after the cut.
+      epoch: of a search, after which they were; None: of a selection.
+      undone: whether the search went back to an epoch before it.
     """
 
     kind: ClassVar[str] = "permutation"
@@ -224,6 +226,8 @@ class PermutationRow:
     correct_left: int
     removed: int
     lost: dict[str, tuple[tuple[int, ...], ...]]
+    epoch: int | None = None
+    undone: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ class Method:
 
     Attributes:
       metrics: names of what a step measures of the training batch.
-      alpha_metrics: and of the validation batch, where it trains alpha; empty: it never does.
+      alpha_metrics: and of the validation batch, where it trains alpha; empty: no step does.
       parts: what the steps do otherwise, by name: the method's own parts, then those of `search.parts`. A
         method with a step of its own has none.
       alpha_scale: name of the config's field for the standard deviation of alpha's start.
@@ -101,7 +101,7 @@ class Method:
             part.begin(bilevel)
 
     def part_states(self) -> dict[str, tf.Module]:
-        """Return the variables of parts, which checkpoints hold, by name."""
+        """Return the variables of parts, or the method's own, which checkpoints hold, by name."""
         states = {f"part_{name}": part.state for name, part in self.parts.items()}
         return {name: state for name, state in states.items() if state is not None}
 
@@ -225,7 +225,7 @@ class Method:
         """
 
     def decide(self, setup: Any, epoch: int, epochs: list[dict]) -> Sequence[Decision | Mapping[str, Any]]:
-        """Decide edges at the end of an epoch of the search (progressive methods).
+        """Decide edges, or change alpha, at the end of an epoch of the search.
 
         Args:
           setup: supernet and data (`search.setup.SearchSetup`).
@@ -233,7 +233,7 @@ class Method:
           epochs: rows of metrics.jsonl of all finished epochs, this one last.
 
         Returns:
-          The decisions, or rows of decisions.jsonl; the architecture's masks hold them.
+          The decisions, or rows of decisions.jsonl; the architecture holds them.
         """
         return []
 

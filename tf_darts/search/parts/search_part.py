@@ -130,7 +130,7 @@ def check(parts: Mapping[str, SearchPart], method: str, trains_alpha: bool) -> N
     """
     for name, part in parts.items():
         if part.kind == REGULARISER and not trains_alpha:
-            raise _refusal(name, f"search.method {method!r}", "it never trains alpha")
+            raise _refusal(name, f"search.method {method!r}", "no step of it trains alpha")
         for other, beside in parts.items():
             if other != name and part.kind == beside.kind != "" and part.kind != REGULARISER:
                 raise _refusal(name, repr(other), f"each is a {part.kind}, and a search has one")
