@@ -31,7 +31,7 @@ _LATENCY = "latency"  # what a session has made by this name is a table
 
 
 # Fields of the data that say what is done with loaded images: another value is no reason to load them again.
-_AFTER_LOADING = ("crop_padding", "flip", "train_fraction")
+_AFTER_LOADING = ("crop_padding", "flip", "train_fraction", "training_only")
 
 
 class Session:

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from tf_darts import config as config_lib
-from tf_darts import paper
+from tf_darts import paper, spaces
+from tf_darts.config import files
+from tf_darts.errors import UserError
+from tf_darts.spaces.darts import OPERATIONS
+from tf_darts.study import settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs"
 # benchmark.py and study_*.py are configs of other programs, with tests in tests/benchmark and tests/study;
@@ -72,3 +76,48 @@ def test_the_small_config_differs_from_the_published_one_in_size_alone():
         "training.epochs",
         "training.batch_size",
     }
+
+
+# Channels, cells, nodes: as the specification of DARTS-Bench-Suite says.
+SUPERNETS = {"wide": (18, 4, 4), "deep": (7, 18, 4), "single_cell": (26, 1, 8)}
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("kind", ["regular", "no_skip", "all_skip"])
+@pytest.mark.parametrize("supernet", SUPERNETS)
+def test_the_benchmarks_of_darts_bench_suite(supernet, kind):
+    config = files.load("darts_bench_suite", f"{supernet}_{kind}")
+    config.data.path = "given by the flag"
+    config = config_lib.validate(config)
+    space = spaces.of(config)
+    for section in ("search", "training"):
+        found = config[section].channels, config[section].cells, space.nodes
+        assert found == SUPERNETS[supernet]
+    assert space.output_nodes == tuple(range(space.nodes - 2, space.nodes + 2)) and space.kept_edges == 2
+    names = {"none", *OPERATIONS}
+    names -= {"skip_connect"} if kind == "no_skip" else set()
+    names = {f"{name}_with_skip" for name in OPERATIONS} if kind == "all_skip" else names
+    assert set(space.operations) == names and not space.none_in_genotype
+    assert (config.data.training_only, config.data.train_fraction) == (0.5, 0.5)
+    assert (config.training.epochs, config.training.batch_size) == (300, 512)
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_study_of_darts_bench_suite_has_its_protocol():
+    config = files.load("study_darts_bench_suite")
+    config.base.data.path = "given by the flag"
+    config.base.search.method = "oles"  # as a flag sets it, for all
+    study = settings.validate(config)
+    assert len(study.jobs) == 9 * 3 and not study.skipped and study.jobs[9].seed == 1
+    wanted = {(rate, decay) for rate in (0.025, 0.1, 0.01) for decay in (1e-4, 3e-4, 1e-3)}
+    for job in study.jobs[:9]:
+        alone = files.load("darts_bench_suite", job.search)
+        alone.data.path, alone.seed, alone.search.method = job.config.data.path, job.seed, "oles"
+        assert config_lib.validate(alone).to_dict() == job.config.to_dict()
+        assert set(job.trained) == {"magnitude", "perturbation"}
+        assert all(c.seed == job.seed for of in job.trained.values() for _, c in of.values())
+        for trainings in job.trained.values():
+            found = [(c.training.learning_rate, c.training.weight_decay) for _, c in trainings.values()]
+            assert set(found) == wanted and len(found) == 9
+    with pytest.raises(UserError, match="'wide' is no benchmark; allowed: wide_regular"):
+        files.load("darts_bench_suite", "wide")

@@ -114,7 +114,7 @@ def test_images_in_sub_folders_and_of_every_kind_are_of_their_class(classes, cap
     assert capsys.readouterr().err == ""  # nothing was left out
     stream = sources.load(settings(classes, stream=True, test_resize=16), 0)
     assert stream.train.size + stream.test.size == 8 + len(kinds)
-    for part in stream.sets(Transform(stream.mean, stream.std), 0):
+    for part in stream.sets(config_lib.default().data, 0, Transform(stream.mean, stream.std), 0):
         for images, labels in part.batches("p", 0, 0, 4, augment=False):
             for image, label in zip(images.numpy(), labels.numpy(), strict=True):
                 assert (image[8, 8, 0] >= 10) == label
@@ -191,7 +191,7 @@ def test_a_good_file_is_not_suspected(classes):
     (classes / "dog" / "cmyk.jpg").write_bytes(b"")
     Image.new("CMYK", (8, 8)).save(classes / "dog" / "cmyk.jpg")
     data = sources.load(settings(classes, stream=True), 0)
-    for part in data.sets(Transform(data.mean, data.std), 0):
+    for part in data.sets(config_lib.default().data, 0, Transform(data.mean, data.std), 0):
         for augment in (False, True):
             assert sum(len(x) for x, _ in part.batches("p", 0, 0, 4, augment)) == part.size
 

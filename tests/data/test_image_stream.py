@@ -76,7 +76,7 @@ def data(request):
 
 
 def streams(data, seed=1):
-    return data.sets(Transform(data.mean, data.std, 0, True), seed)
+    return data.sets(config_lib.default().data, 0, Transform(data.mean, data.std, 0, True), seed)
 
 
 def shades(batches):

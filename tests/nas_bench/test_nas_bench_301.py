@@ -127,6 +127,9 @@ def test_it_says_what_the_members_say(ensemble, surrogate):
         expected, found = ensemble[2](genotype), surrogate.predict(genotype)
         assert found.accuracy == pytest.approx(np.mean(expected), abs=1e-4)
         assert found.deviation == pytest.approx(np.std(expected), abs=1e-4)
+        assert f" {found.accuracy:.2f} % on CIFAR-10; its members differ by {found.deviation:.2f}." in str(
+            found
+        )
 
 
 def test_it_knows_good_cells_from_bad_ones(surrogate):

@@ -136,7 +136,8 @@ def test_two_replicas_see_the_same_batches(folder):
     seen = {}
     for name, strategy in (("one", tiny.one_device()), ("two", tiny.two_replicas())):
         data = sources.load(config(folder).data, 0)
-        train, _ = data.sets(Transform(data.mean, data.std, 0, True, cutout_length=8), 5)
+        transform = Transform(data.mean, data.std, 0, True, cutout_length=8)
+        train, _ = data.sets(config_lib.default().data, 0, transform, 5)
 
         def step(number, replica, batch):
             weights = tf.range(1.0, 1.0 + batch[0].shape[1])

@@ -4,7 +4,7 @@ from absl import flags
 
 from tf_darts import config as config_lib
 from tf_darts.cli import entry, shared_flags
-from tf_darts.nas_bench import nas_bench_201
+from tf_darts.nas_bench import nas_bench_201, nas_bench_301
 from tf_darts.runtime import command
 from tf_darts.session import start
 from tf_darts.workdir import top_file
@@ -18,7 +18,7 @@ def program() -> None:
     workdir = shared_flags.workdir()
     config = config_lib.with_method(shared_flags.load_config(table=_TABLE.value), _METHOD.value)
     method = config.selection.method
-    table = nas_bench_201.of_config(config)
+    table, surrogate = nas_bench_201.of_config(config), nas_bench_301.of_config(config)
     session, own_workdir = start(config, workdir, selects=True)
     from tf_darts import stages
     from tf_darts.nas_bench import true_accuracy
@@ -35,6 +35,8 @@ def program() -> None:
         found = true_accuracy.look_up(table, folder, genotype, config.runtime.tensorboard)
         print(true_accuracy.entry_table(found, table))
         print(f"These figures are in {folder / true_accuracy.FILE}.")
+    if surrogate is not None:
+        print(surrogate.predict(genotype))
     chosen = f"--selection={config.selection.name}" if config.selection.name else f"--method={method}"
     print(f"Next: {command.of('train')} {entry.place('workdir', workdir)} {chosen}")
 

@@ -43,6 +43,10 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 
 
+# Fields with paths, which are recorded in the work directory and have to mean the same from anywhere.
+_PATHS = (("data", "path"), ("report", "table"), ("report", "surrogate"), ("selection", "latency_table"))
+
+
 def load_config(
     table: str | None = None, own_images: Mapping[str, Any] | None = None
 ) -> ml_collections.ConfigDict:
@@ -73,9 +77,9 @@ def load_config(
         with config.unlocked():
             config.update({"runtime": {"strategy": "tpu", "tpu": _TPU.value}})
     config = config_lib.validate(config)
-    for section, field in (("data", "path"), ("report", "table"), ("selection", "latency_table")):
+    for section, field in _PATHS:
         path = config[section][field]
-        if path:  # recorded in the work directory, where it has to mean the same from anywhere
+        if path:
             config[section][field] = os.path.abspath(os.path.expanduser(path))
     return config
 

@@ -95,6 +95,7 @@ def program() -> int:
     study, tables = _study(output), Tables()
     for job in study.jobs:
         tables.of(job)  # a table that is no use is refused now, not after the searches
+        tables.surrogate(job)
         output.check(job)
     for line in study.skipped:
         print(line, file=sys.stderr)

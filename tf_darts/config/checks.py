@@ -82,12 +82,18 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
     _check_comparison(config)
     _check_training(config)
     _check_runtime(config)
-    refuse_address("config: report.table", config.report.table)
-    table_space = "nas_bench_201"
-    if config.report.table and config.space != table_space:
+    for name, what, space_of in (("table", "table", "nas_bench_201"), ("surrogate", "surrogate", "darts")):
+        value = config.report[name]
+        refuse_address(f"config: report.{name}", value)
+        if value and config.space != space_of:
+            raise UserError(
+                f"config: report.{name} is {show(value)} and space is {config.space!r}; allowed: a"
+                f" {what} only with space {space_of!r}"
+            )
+    if config.own_images.plan and config.data.training_only:
         raise UserError(
-            f"config: report.table is {show(config.report.table)} and space is {config.space!r}; allowed: a"
-            f" table only with space {table_space!r}"
+            f"config: data.training_only is {config.data.training_only} with own_images.plan, whose rules are"
+            " for all images; allowed: 0"
         )
 
 

@@ -135,6 +135,13 @@ FIELDS: dict[str, dict[str, Field]] = {
         "limit_train": integer_field(0, "use only this many training images, the first ones; 0: all"),
         "limit_test": integer_field(0, "use only this many test images, the first ones; 0: all"),
         "train_fraction": number_field(0.5, "share of the training images that fits the weights", 0.01, 0.99),
+        "training_only": number_field(
+            0.0,
+            "share of the training images that the search does not see, and that networks are trained on"
+            " alone; 0: both have all of them",
+            0.0,
+            0.99,
+        ),
         "split": one_of_field(
             "seed",
             "how halves are made: shuffled by seed; the same within each class; or in file order",
@@ -588,6 +595,11 @@ FIELDS: dict[str, dict[str, Field]] = {
     "report": {
         "table": text_field(
             "", "file of the whole NAS-Bench-201 table; empty: the accuracies that come with the package"
+        ),
+        "surrogate": text_field(
+            "",
+            "file of bin/convert_nas_bench_301, by which bin/study and bin/select predict accuracies in the"
+            " DARTS space; empty: none",
         ),
     },
 }

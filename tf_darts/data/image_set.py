@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tf_darts.data.image_data import ImageData
-from tf_darts.data.share import HALVES, size_of, split
+from tf_darts.data.share import HALVES, places, size_of, sizes, split
 from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
 from tf_darts.runtime import seeds
@@ -182,18 +182,33 @@ def _share(count: int, replicas: int) -> int:
     return count // replicas
 
 
-def whole_sets(data: ImageData, transform: Transform, seed: int) -> tuple[ImageSet, ImageSet]:
-    """Make the sets of all training and of all test images, with one transform and seed."""
+def whole_sets(
+    data: ImageData, config_data: ml_collections.ConfigDict, run_seed: int, transform: Transform, seed: int
+) -> tuple[ImageSet, ImageSet]:
+    """Make the sets of a training: of the training images that it sees, and of all test images.
+
+    Args:
+      data: the data set.
+      config_data: `config.data`: training_only and split.
+      run_seed: the run's seed, by which images are split.
+      transform: of both.
+      seed: of both.
+
+    Raises:
+      UserError: the training would see none.
+    """
+    _, seen = places(data.y_train, config_data, run_seed)
     train, test = (
         ImageSet(images, labels, transform, seed)
-        for images, labels in ((data.x_train, data.y_train), (data.x_test, data.y_test))
+        for images, labels in ((data.x_train[seen], data.y_train[seen]), (data.x_test, data.y_test))
     )
     return train, test
 
 
-def in_training_half(fraction: float, number: int) -> int:
+def in_training_half(config_data: ml_collections.ConfigDict, number: int) -> int:
     """Return how many of a number of training images fit the weights of a supernet."""
-    return size_of(fraction, number)
+    searched, _ = sizes(config_data, number)
+    return size_of(config_data.train_fraction, searched)
 
 
 def size_of_first_half(config_data: ml_collections.ConfigDict, number: int) -> int:
@@ -202,10 +217,11 @@ def size_of_first_half(config_data: ml_collections.ConfigDict, number: int) -> i
     Raises:
       UserError: one of the halves would be empty.
     """
-    first = in_training_half(config_data.train_fraction, number)
-    if not 0 < first < number:
+    searched, _ = sizes(config_data, number)
+    first = in_training_half(config_data, number)
+    if not 0 < first < searched:
         raise UserError(
-            f"config: data.train_fraction is {config_data.train_fraction!r}, of {number} training images;"
+            f"config: data.train_fraction is {config_data.train_fraction!r}, of {searched} training images;"
             " allowed: a share that leaves images for both halves"
         )
     return first
@@ -218,20 +234,23 @@ def halves(
 
     Args:
       data: the data set.
-      config_data: `config.data`: train_fraction, and split ("seed": shuffled before splitting; "class": the
-        same within each class; "order": in the order of the data set, as published).
+      config_data: `config.data`: training_only, train_fraction, and split ("seed": shuffled before splitting;
+        "class": the same within each class; "order": in the order of the data set, as published).
       seed: the run's seed.
       transform: the transform of both halves.
 
     Returns:
-      The images that fit the weights, floor(train_fraction * N) of them, and the rest, which fit and judge
-      the architecture. Their draws are independent, also for the same purpose and step.
+      The images that fit the weights, floor(train_fraction * N) of those that a search sees, and the rest of
+      these, which fit and judge the architecture. Their draws are independent, also for the same purpose and
+      step.
 
     Raises:
       UserError: one of the halves would be empty.
     """
     first = size_of_first_half(config_data, len(data.x_train))
-    parts = split(data.y_train, first, config_data.split, seed)
+    seen, _ = places(data.y_train, config_data, seed)
+    numbers = np.arange(len(data.y_train))[seen]
+    parts = [numbers[part] for part in split(data.y_train[seen], first, config_data.split, seed)]
     train, validation = (
         ImageSet(data.x_train[part], data.y_train[part], transform, seeds.fold(seed, name))
         for part, name in zip(parts, HALVES, strict=True)

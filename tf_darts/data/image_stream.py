@@ -22,7 +22,7 @@ from tf_darts.data import image_file
 from tf_darts.data.arrays import Reading, some
 from tf_darts.data.crop import Crop
 from tf_darts.data.image_set import size_of_first_half
-from tf_darts.data.share import HALVES, split
+from tf_darts.data.share import APART, HALVES, sizes, split
 from tf_darts.data.transform import Transform
 from tf_darts.errors import UserError
 from tf_darts.runtime import seeds
@@ -199,7 +199,7 @@ class StreamedData:
         """Make the sets of a search: the halves of the training images, as `image_set.halves`, and the test.
 
         Args:
-          config_data: `config.data`: train_fraction and split.
+          config_data: `config.data`: training_only, train_fraction and split.
           seed: the run's seed.
           transform: of all three.
 
@@ -207,16 +207,37 @@ class StreamedData:
           UserError: one of the halves would be empty, or images cannot be split so.
         """
         first = size_of_first_half(config_data, self.train.size)
+        seen, _ = self._apart(config_data, seed)
         train, valid = (
             ImageStream(part, self.crop, transform, seeds.fold(seed, name))
-            for part, name in zip(self.train.halves(first, config_data.split, seed), HALVES, strict=True)
+            for part, name in zip(seen.halves(first, config_data.split, seed), HALVES, strict=True)
         )
         return train, valid, ImageStream(self.test, self.crop, transform, seed)
 
-    def sets(self, transform: Transform, seed: int) -> tuple["ImageStream", "ImageStream"]:
-        """Make the sets that batches of training and of test images are drawn from."""
-        train, test = (ImageStream(part, self.crop, transform, seed) for part in (self.train, self.test))
+    def sets(
+        self, config_data: ml_collections.ConfigDict, run_seed: int, transform: Transform, seed: int
+    ) -> tuple["ImageStream", "ImageStream"]:
+        """Make the sets of a training, as `image_set.whole_sets`.
+
+        Args:
+          config_data: `config.data`: training_only and split.
+          run_seed: the run's seed, by which images are split.
+          transform: of both.
+          seed: of both.
+
+        Raises:
+          UserError: the training would see none, or images cannot be split so.
+        """
+        _, seen = self._apart(config_data, run_seed)
+        train, test = (ImageStream(part, self.crop, transform, seed) for part in (seen, self.test))
         return train, test
+
+    def _apart(self, config_data: ml_collections.ConfigDict, seed: int) -> tuple[Encoded, Encoded]:
+        """Return the training images that a search sees, and those that a training sees."""
+        searched, _ = sizes(config_data, self.train.size)
+        if searched == self.train.size:
+            return self.train, self.train
+        return self.train.halves(searched, config_data.split, seeds.fold(seed, APART))
 
 
 class _Reader(NamedTuple):

@@ -2,18 +2,60 @@
 
 from collections.abc import Sequence
 
+import ml_collections
 import numpy as np
 
 from tf_darts.data.arrays import bad, some
 from tf_darts.runtime import seeds
 
 HALVES = ("training half", "validation half")  # what their seeds are folded by
+APART = "images of trainings alone"  # the same
 
 
 def size_of(fraction: float, number: int) -> int:
     """Return how many images a fraction of a number of them is."""
     # The small term undoes the rounding of the product: 0.29 * 100 is 28.999999999999996.
     return int(fraction * number + 1e-9)
+
+
+def sizes(config_data: ml_collections.ConfigDict, number: int) -> tuple[int, int]:
+    """Return how many training images a search sees, and how many a training of a network.
+
+    Args:
+      config_data: `config.data`: training_only.
+      number: of training images.
+
+    Raises:
+      UserError: one of them would see none.
+    """
+    share = config_data.training_only
+    if not share:
+        return number, number
+    apart = size_of(share, number)
+    if not 0 < apart < number:
+        raise bad(
+            "data.training_only", share, f"of {number} training images", "0, or a share that leaves both some"
+        )
+    return number - apart, apart
+
+
+def places(
+    labels: np.ndarray, config_data: ml_collections.ConfigDict, seed: int
+) -> tuple[np.ndarray | slice, np.ndarray | slice]:
+    """Return the places of the training images that a search sees, and of those that a training sees.
+
+    Args:
+      labels: integer [N].
+      config_data: `config.data`: training_only and split.
+      seed: the run's seed.
+
+    Raises:
+      UserError: as `sizes`.
+    """
+    searched, _ = sizes(config_data, len(labels))
+    if searched == len(labels):
+        return slice(None), slice(None)
+    return split(labels, searched, config_data.split, seeds.fold(seed, APART))
 
 
 def share_of(labels: np.ndarray, share: float, seed: int, class_names: Sequence[str]) -> np.ndarray:

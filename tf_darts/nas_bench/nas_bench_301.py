@@ -9,6 +9,7 @@ prediction.
 import dataclasses
 import itertools
 
+import ml_collections
 import numpy as np
 
 from tf_darts.data import npz
@@ -106,6 +107,12 @@ class PredictedAccuracy:
     accuracy: float
     deviation: float
 
+    def __str__(self) -> str:
+        return (
+            f"NAS-Bench-301 predicts a validation accuracy of {self.accuracy:.2f} % on CIFAR-10; its members"
+            f" differ by {self.deviation:.2f}."
+        )
+
 
 class NasBench301:
     """The surrogate.
@@ -202,6 +209,20 @@ def of_arrays(arrays: dict[str, np.ndarray], source: str) -> NasBench301:
     typed = {name: np.asarray(arrays[name], kinds[name]) for name in names}
     encoding = Encoding(*(typed[f.name] for f in dataclasses.fields(Encoding)))
     return NasBench301(encoding, Trees(*(typed[f.name] for f in dataclasses.fields(Trees))))
+
+
+def of_config(config: ml_collections.ConfigDict) -> NasBench301 | None:
+    """Return the surrogate that `report.surrogate` names; None: it names none.
+
+    Raises:
+      UserError: the file is missing, or is no surrogate.
+    """
+    if not config.report.surrogate:
+        return None
+    try:
+        return NasBench301.load(config.report.surrogate)
+    except UserError as error:
+        raise UserError(f"report.surrogate: {error}") from None
 
 
 def random_genotype(draw: np.random.Generator) -> Genotype:

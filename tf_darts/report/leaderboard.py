@@ -18,7 +18,7 @@ from tf_darts.registry import NEEDS_NO_SUPERNET
 from tf_darts.report import page
 from tf_darts.report.page import HtmlTable
 from tf_darts.runtime.progress import duration
-from tf_darts.study.collect import TRUE_TEST, Row, Tables
+from tf_darts.study.collect import BEST_TRAINED, MEAN_TRAINED, PREDICTED, TRAINED, TRUE_TEST, Row, Tables
 from tf_darts.study.correlations import Agreement, agreements, correlations
 from tf_darts.study.output import Output
 from tf_darts.study.report import interval, number, of_accuracy, over_searches
@@ -30,7 +30,14 @@ NAMES = ("leaderboard.html", "leaderboard.csv")
 _INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 _LEAST_ERROR = 0.1  # percentage points: the scale of colours is logarithmic in the error
 _NO_DIFFERENCE = ("data.path", "data.source", "data.name", "search.method", "search.evaluate_every")
+_SHORT = {
+    PREDICTED: "predicted",
+    TRAINED: "trained here",
+    MEAN_TRAINED: "mean of trainings",
+    BEST_TRAINED: "best of trainings",
+}
 _COLUMNS = ("measure", "search", "selection", "seeds", "mean", "std", "low", "high", "worst", "best")
+_PREDICTION = ("deviation",)
 _COST = ("search_seconds", "selection_seconds", "cost_seconds")  # and of all cores: *_cpu_seconds
 _CPU_COST = tuple(name.replace("seconds", "cpu_seconds") for name in _COST)
 _PUBLISHED = ("published", "published_by", "published_differs")
@@ -119,7 +126,7 @@ def leave(study: Study, output: Output, tables: Tables) -> None:
     costs = costs_of(study, rows)
     compared = agreements(correlations(study, output))
     page.write(output / NAMES[0], make(study, summary, costs, compared))
-    columns = (*_COLUMNS, *_COST, *_CPU_COST, *_PUBLISHED)
+    columns = (*_COLUMNS, *_COST, *_CPU_COST, *_PUBLISHED, *_PREDICTION)
     write_csv(output / NAMES[1], list(columns), [_csv_row(group, costs) for group in summary.groups])
 
 
@@ -196,6 +203,7 @@ def matrix(study: Study, summary: Summary, measure: str, costs: Spent) -> Measur
         own, cost = group.statistics, costs[group.search, group.selection].both
         level = (_scaled(own.mean) - min(scale)) / max(max(scale) - min(scale), 1e-9)
         more = [] if own.std is None else [f"± {own.std:.2f}"]
+        more += [] if group.deviation is None else [f"members ± {group.deviation:.2f}"]
         more += [f"worst {own.min:.2f}", *([] if cost is None else [duration(cost)])]
         seeds = ", ".join(f"seed {seed}: {value:.2f}" for seed, value in group.values.items())
         about = f"{group.search}, {group.selection}; {_INTERVAL} {of_accuracy(own)}; {seeds}"
@@ -252,7 +260,7 @@ def _differences(summary: Summary) -> HtmlTable:
 
 def _short(measure: str) -> str:
     """Return the heading of a mean beside the first measure's."""
-    return measure.removesuffix("_test_accuracy") if measure in TRUE_TEST else "trained here"
+    return _SHORT.get(measure, measure.removesuffix("_test_accuracy"))
 
 
 def _correlations(compared: Sequence[Agreement]) -> HtmlTable:
@@ -305,10 +313,10 @@ def _differs(study: Study) -> list[str]:
 
 def _csv_row(group: Group, costs: Spent) -> dict[str, Any]:
     own, cost = group.statistics, costs[group.search, group.selection]
-    row: dict[str, Any] = dict.fromkeys((*_COLUMNS, *_COST, *_CPU_COST, *_PUBLISHED))
+    row: dict[str, Any] = dict.fromkeys((*_COLUMNS, *_COST, *_CPU_COST, *_PUBLISHED, *_PREDICTION))
     row |= {"measure": group.measure, "search": group.search, "selection": group.selection}
     row |= {"seeds": own.number, "mean": own.mean, "std": own.std, "low": own.low, "high": own.high}
-    row |= {"worst": own.min, "best": max(group.values.values())}
+    row |= {"worst": own.min, "best": max(group.values.values()), "deviation": group.deviation}
     row |= dict(zip(_COST, (cost.search, cost.selection, cost.both), strict=True))
     row |= dict(zip(_CPU_COST, (cost.search_cpu, cost.selection_cpu, cost.both_cpu), strict=True))
     for figures in nas_bench_201_figures.published():

@@ -12,6 +12,7 @@ import ml_collections
 
 from tf_darts.config.depends import runs_strange_code, supernets_of
 from tf_darts.data.image_set import in_training_half
+from tf_darts.data.share import sizes
 from tf_darts.models import cost
 from tf_darts.registry import METHODS, NEEDS_NO_SUPERNET
 from tf_darts.report.workdir_contents import StageContents, WorkdirContents
@@ -48,7 +49,8 @@ def images(record: WorkdirContents, name: str) -> int | None:
     data = None if training is None else DataRecord.read(training.folder)
     if training is None or data is None or not training.result:
         return None
-    total = float(training.result["epochs"] * data.train.images)
+    _, seen_each = sizes(_config(record, training).data, data.train.images)
+    total = float(training.result["epochs"] * seen_each)
     *before, _ = stages_of(record, name)
     for stage in before:
         seen = _in_search(record, stage) if stage.name.startswith("search") else _in_selection(record, stage)
@@ -102,7 +104,7 @@ def _in_search(record: WorkdirContents, stage: StageContents) -> float | None:
     if data is None or method is None or "imported" in stage.result:
         return None
     total, done = _in_probes(stage.decisions), _steps(stage)
-    half = in_training_half(config.data.train_fraction, data.train.images)
+    half = in_training_half(config.data, data.train.images)
     for epoch in plan(method, half, 1):
         steps = min(max(done - epoch.first, 0), epoch.steps)
         short = epoch.batch - epoch.last_batch if steps == epoch.steps else 0
@@ -125,7 +127,7 @@ def _in_selection(record: WorkdirContents, stage: StageContents) -> float | None
     if data is None or method is None:
         return None
     batch = config.search.batch_size
-    half = in_training_half(config.data.train_fraction, data.train.images)
+    half = in_training_half(config.data, data.train.images)
     passes, within = divmod(done, -(-half // batch))
     total += method.weight_passes * (passes * half + within * batch)
     return total + (method.alpha_passes * done * batch if method.alpha_metrics else 0)

@@ -11,6 +11,7 @@ from tf_darts.config.checks import last_epoch_field
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_set import ImageSet, search_sets, size_of_first_half
 from tf_darts.data.image_stream import ImageStream, StreamedData
+from tf_darts.data.share import sizes
 from tf_darts.data.transform import Transform, check_crops
 from tf_darts.errors import UserError
 from tf_darts.layers import keras_operation
@@ -174,8 +175,9 @@ def check(
             f"config: selection.name is {selection.name!r} with selection.method {selection.method!r};"
             " allowed: a name that is no other selection's, whose results would have the same folder"
         )
+    searched, _ = sizes(config.data, data.train_size)
     train = size_of_first_half(config.data, data.train_size)
-    smaller = min(train, data.train_size - train)
+    smaller = min(train, searched - train)
     method = METHODS.load(config.search.method)(config, space)
     method.budget = budget_lib.of_config(config, space, data.num_classes, data.image_shape, table)
     method.check(data)
@@ -191,12 +193,12 @@ def check(
     decisions = len(space.cell_types) * (len(space.edges) + len(space.topology_nodes))
     interval = config.selection.interval
     check_steps("selection.interval", interval, decisions * train, search.batch_size)
-    sizes = (space, search.channels, search.cells)
+    scale = (space, search.channels, search.cells)
     candidates = None
     if method.auxiliary_skip:
         candidates = {t: tuple((*row, SKIP) for row in rows) for t, rows in space.candidates.items()}
-    needed = memory.estimate(*sizes, search.batch_size, data.image_shape, partial, candidates)
-    memory.check(config, "search", needed, memory.of_weights(*sizes, partial, candidates))
+    needed = memory.estimate(*scale, search.batch_size, data.image_shape, partial, candidates)
+    memory.check(config, "search", needed, memory.of_weights(*scale, partial, candidates))
     return CheckedSearch(config, space, method, method.budget, data, needed)
 
 

@@ -62,9 +62,9 @@ def _select_and_train(
     print(f"{selection} selects {genotype.to_text(session.space)}", flush=True)
     if table is not None:
         true_accuracy.look_up(table, folder, genotype, session.config.runtime.tensorboard)
-    if selection in job.trains:
-        _, result = stages.train(session, workdir, selection, genotype)
-        print(f"{selection}: test accuracy {100 * result['test_accuracy']:.2f} %", flush=True)
+    for name, config in job.trained[selection].values():
+        _, result = stages.train(session.with_config(config), workdir, name, genotype)
+        print(f"{name}: test accuracy {100 * result['test_accuracy']:.2f} %", flush=True)
 
 
 def _analyse(study: AnalysisRun, analysis: str) -> None:
@@ -102,8 +102,8 @@ def check(jobs: Iterable[Job], together: int) -> float:
             checked = search_setup.check(job.config, space, data, replicas)
             for config in job.selections.values():
                 budget.of_config(config, space, data.num_classes, data.image_shape)
-            if job.trains:
-                setup.check(job.config, space, data, replicas)
+            for _, config in next(filter(None, job.trained.values()), {}).values():
+                setup.check(config, space, data, replicas)
         except UserError as error:
             message = str(error).removeprefix("config: ")
             raise UserError(f"config: searches.{job.search}: {message}") from None

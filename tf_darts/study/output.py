@@ -79,9 +79,10 @@ class Output:
         """Return the folder of one of the job's selections."""
         return stage_folders.selection_stage(self.workdir(job), job.selections[selection])
 
-    def training_folder(self, job: Job, selection: str) -> pathlib.Path:
-        """Return the folder of the training of what a selection selects."""
-        return self.workdir(job) / "training" / selection
+    def training_folders(self, job: Job, selection: str) -> dict[str, pathlib.Path]:
+        """Return the folders of the trainings of what a selection selects, by name of the training."""
+        folder = self.workdir(job) / "training"
+        return {name: folder / place for name, (place, _) in job.trained[selection].items()}
 
     def analysis_result(self, job: Job, analysis: str) -> pathlib.Path:
         """Return the file that says that an analysis of the job's supernet is finished."""
@@ -95,11 +96,11 @@ class Output:
         """
         stages = [self.search_stage(job)]
         stages += [self.selection_stage(job, selection) for selection in job.selections]
-        for selection in job.trains:
-            path = self.training_folder(job, selection) / "config.json"
+        for name, config in (training for of in job.trained.values() for training in of.values()):
+            path = self.workdir(job) / "training" / name / "config.json"
             if path.exists():  # its genotype is checked when it is trained
-                config, genotype = job.selections[selection], read_json(path)["config"].get("genotype")
-                stages.append(stage_folders.training_stage(self.workdir(job), config, selection, genotype))
+                genotype = read_json(path)["config"].get("genotype")
+                stages.append(stage_folders.training_stage(self.workdir(job), config, name, genotype))
         for stage in stages:
             try:
                 stage.check()
@@ -118,7 +119,8 @@ class Output:
     def finished(self, job: Job) -> bool:
         """Return whether nothing of the job is left to do."""
         selected = [self.selection_stage(job, name).path / "genotype.json" for name in job.selections]
-        trained = [self.training_folder(job, name) / "result.json" for name in job.trains]
+        folders = [folder for name in job.trains for folder in self.training_folders(job, name).values()]
+        trained = [folder / "result.json" for folder in folders]
         analysed = [self.analysis_result(job, name) for name in job.analyses]
         return self.searched(job) and all(path.exists() for path in (*selected, *trained, *analysed))
 

@@ -38,12 +38,16 @@ def report(study: Study, summary: Summary, agreements: Sequence[Agreement]) -> s
 def _measure(study: Study, summary: Summary, measure: str) -> str:
     groups = [group for group in summary.groups if group.measure == measure]
     compared = any(group.difference for group in groups)
-    headings = _HEADINGS + ((f"minus {study.baseline}", _HEADINGS[4]) if compared else ())
+    predicted = any(group.deviation is not None for group in groups)
+    headings = _HEADINGS + (("members differ by",) if predicted else ())
+    headings += (f"minus {study.baseline}", _HEADINGS[4]) if compared else ()
     rows = []
     for group in groups:
         own = group.statistics
         cells = [group.search, group.selection, str(own.number), number(own.mean), of_accuracy(own)]
         cells += [number(own.std), number(own.min)]
+        if predicted:
+            cells.append(number(group.deviation))
         if compared:
             found = group.difference
             cells += [number(found.mean, "+"), interval(found, "+")] if found else ["-", "-"]

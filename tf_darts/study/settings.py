@@ -4,6 +4,7 @@ A job is one search with all its selections (and trainings): one work directory,
 Configs are layered: `base`, over it the part that the search's name stands for, over that the selection's.
 """
 
+import copy
 import dataclasses
 import difflib
 import os
@@ -19,6 +20,7 @@ from tf_darts.config import depends, limits
 from tf_darts.config.address import refuse_address
 from tf_darts.errors import UserError, show
 from tf_darts.registry import ANALYSES
+from tf_darts.workdir import stage_folders
 from tf_darts.workdir.records import with_tuples
 
 WITHOUT = ""  # as `baseline`: no differences are taken
@@ -29,16 +31,18 @@ DOCS = {
     "searches": "by name, the part of a config that a search lays over base: {} or {'search': {'epochs': 9}}",
     "selections": "by name, fields of the config's section selection that a selection lays over its search's",
     "only_for": "by name of a selection, the searches that it is made for; not named: all that allow it",
+    "trainings": "by name, fields of the config's section training: what `trains` names is trained with each;"
+    " {}: once, as the config says",
     "seeds": "seeds; every search is run with each",
     "trains": "names of the selections whose genotypes are trained from scratch",
     "analyses": "names of analyses of every searched supernet, as bin/analyze makes them",
     "baseline": "selection that others are compared with, in the same search, or SEARCH/SELECTION; '': none",
     "jobs": "searches that are run side by side on this machine, each on its share of the cores",
 }
-_NAMED = ("searches", "selections", "only_for")  # fields with names of the user's own below them
+_NAMED = ("searches", "selections", "only_for", "trainings")  # fields with names of the user's own below them
 _GIVEN = ("seed", "selection.name")  # fields of base that the study sets
 _LISTS = ("seeds", "trains", "analyses")
-_PATHS = (("data", "path"), ("report", "table"))
+_PATHS = (("data", "path"), ("report", "table"), ("report", "surrogate"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +56,8 @@ class Job:
       selections: by name of the selection, its config, valid; the same but for section selection.
       trains: names of those whose genotype is trained from scratch.
       analyses: names of the analyses of its supernet.
+      trained: by name of a selection of `trains`, by name of the training ("": the only one) its folder under
+        training/ and its config, valid.
     """
 
     search: str
@@ -60,6 +66,7 @@ class Job:
     selections: Mapping[str, ml_collections.ConfigDict]
     trains: tuple[str, ...]
     analyses: tuple[str, ...]
+    trained: Mapping[str, Mapping[str, tuple[str, ml_collections.ConfigDict]]]
 
     @property
     def name(self) -> str:
@@ -155,6 +162,10 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict, source: str 
     searches = {name: _absolute(part) for name, part in given["searches"].items()}
     study = {**given, "base": _absolute(base), "searches": searches}
     searched, selected, skipped = _combinations(study, source)
+    trained = {
+        search: {name: _trainings(study, search, name, made) for name, made in configs.items()}
+        for search, configs in selected.items()
+    }
     jobs = [
         Job(
             search,
@@ -163,6 +174,7 @@ def validate(config: Mapping[str, Any] | ml_collections.ConfigDict, source: str 
             {name: _with_seed(config, seed) for name, config in selected[search].items()},
             tuple(name for name in selected[search] if name in study["trains"]),
             study["analyses"],
+            {name: _seeded(of, seed) for name, of in trained[search].items()},
         )
         for seed in study["seeds"]
         for search in searches
@@ -200,7 +212,7 @@ def _check_fields(given: dict[str, Any]) -> None:
     for name in ("searches", "selections", "seeds"):
         if not given[name]:
             raise UserError(f"config: {name} is empty; allowed: at least one")
-    for name in ("searches", "selections"):
+    for name in ("searches", "selections", "trainings"):
         for key, part in given[name].items():
             if not re.fullmatch(r"[\w-]+", key):
                 raise UserError(f"config: {name} names {key!r}; allowed: letters, digits, _ and -")
@@ -219,6 +231,9 @@ def _check_fields(given: dict[str, Any]) -> None:
             raise UserError(f"config: only_for.{selection} is {searches!r}; allowed: a tuple of searches")
         for search in searches:
             _known(f"only_for.{selection}", search, given["searches"])
+    if given["trainings"] and not given["trains"]:
+        names = ", ".join(given["selections"])
+        raise UserError(f"config: trains is () with trainings; allowed: some of {names}")
     for selection in given["trains"]:
         _known("trains", selection, given["selections"])
     if type(given["jobs"]) is not int or given["jobs"] < 1:
@@ -288,6 +303,34 @@ def _selection_config(
     # Without a name of its own the folder is the method's, so that --method finds it.
     fields["name"] = "" if fields["method"] == selection else selection
     return _valid(config.to_dict() | {"selection": fields}, place)
+
+
+# Folders under training/ and configs of trainings, by name of the training ("": the only one).
+_Trainings = dict[str, tuple[str, ml_collections.ConfigDict]]
+
+
+def _trainings(
+    study: dict[str, Any], search: str, selection: str, config: ml_collections.ConfigDict
+) -> _Trainings:
+    """Return the trainings of what a selection selects, without a seed; none where it is not trained."""
+    if selection not in study["trains"]:
+        return {}
+    found = {} if study["trainings"] else {"": (selection, config)}
+    for name, fields in study["trainings"].items():
+        training = config.training.to_dict() | fields
+        place = f"trainings.{name} after searches.{search}"
+        found[name] = f"{selection}.{name}", _valid(config.to_dict() | {"training": training}, place)
+        stage_folders.check_name(f"config: trainings.{name}: folder", found[name][0])
+    return found
+
+
+def _seeded(trainings: _Trainings, seed: int) -> _Trainings:
+    """Return the same with a seed of the study, which is valid."""
+    found = {}
+    for name, (folder, config) in trainings.items():
+        found[name] = folder, copy.deepcopy(config)
+        found[name][1].seed = seed
+    return found
 
 
 def _check_budget(search: ml_collections.ConfigDict, config: ml_collections.ConfigDict, place: str) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,16 @@ from scipy import stats
 
 from tf_darts.nas_bench import table_file
 from tf_darts.nas_bench.nas_bench_201 import NasBench201, accuracy_column
-from tf_darts.study.collect import TEST, TRAINED, TRUE_TEST, Row
+from tf_darts.study.collect import (
+    BEST_TRAINED,
+    MEAN_TRAINED,
+    PREDICTED,
+    PREDICTED_DEVIATION,
+    TEST,
+    TRAINED,
+    TRUE_TEST,
+    Row,
+)
 from tf_darts.study.settings import WITHOUT, Study
 
 CONFIDENCE = 0.95
@@ -21,7 +30,10 @@ MEASURES = {
         column: f"True test accuracy on {data_set} in NAS-Bench-201, %"
         for column, data_set in zip(TRUE_TEST, table_file.PREFIXES, strict=True)
     },
+    PREDICTED: "Validation accuracy on CIFAR-10 that NAS-Bench-301 predicts, %",
     TRAINED: "Test accuracy of the network trained here, %",
+    MEAN_TRAINED: "Test accuracy of the network trained here, mean over all trainings, %",
+    BEST_TRAINED: "Test accuracy of the network trained here, best of all trainings, %",
 }
 
 
@@ -69,6 +81,8 @@ class Group:
       baseline: what it was compared with, as SEARCH/SELECTION; empty: nothing.
       differences: this one's value minus the baseline's, by seed, for the seeds that both have.
       difference: statistics of the differences; None where there are none.
+      deviation: by how much the members of an ensemble that predicts differ, the mean over the seeds; None:
+        nothing is predicted.
     """
 
     search: str
@@ -79,6 +93,7 @@ class Group:
     baseline: str
     differences: dict[int, float]
     difference: Statistics | None
+    deviation: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,6 +196,7 @@ def groups_of(rows: Sequence[Row], baseline_of: Callable[[str], tuple[str, str] 
     groups = []
     for measure in MEASURES:
         values = _values(rows, measure)
+        deviations = _values(rows, PREDICTED_DEVIATION) if measure == PREDICTED else {}
         for (search, selection), found in values.items():
             baseline = baseline_of(search)
             differences = {}
@@ -197,16 +213,21 @@ def groups_of(rows: Sequence[Row], baseline_of: Callable[[str], tuple[str, str] 
                     "/".join(baseline) if differences else "",
                     differences,
                     Statistics.of(list(differences.values())) if differences else None,
+                    _mean(deviations.get((search, selection), {}).values()),
                 )
             )
     return groups
+
+
+def _mean(values: Collection[float]) -> float | None:
+    return float(np.mean(list(values))) if values else None
 
 
 def _values(rows: Sequence[Row], measure: str) -> dict[tuple[str, str], dict[int, float]]:
     """Return the measure by seed, for each search and selection."""
     found: dict[tuple[str, str], dict[int, float]] = {}
     for row in rows:
-        if row[measure] is not None:
+        if row.get(measure) is not None:
             found.setdefault((row["search"], row["selection"]), {})[row["seed"]] = row[measure]
     return found
 

@@ -9,6 +9,7 @@ from tf_darts import spaces
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_set import ImageSet, whole_sets
 from tf_darts.data.image_stream import ImageStream, StreamedData
+from tf_darts.data.share import sizes
 from tf_darts.data.transform import Transform, check_crops
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.layers import keras_operation
@@ -31,7 +32,7 @@ class TrainingSetup:
     Attributes:
       config: the whole config.
       strategy: where steps run.
-      train: the whole training set.
+      train: the training images: all, or those of `data.training_only`.
       test: the test set.
       data: the data set, for its test images and names of classes.
       network: the network.
@@ -82,13 +83,14 @@ def check(
     """
     use_floats(config.runtime)
     training, space = config.training, spaces.with_stem(space, config.training.stem)
-    check_batch("training.batch_size", training.batch_size, data.train_size, replicas)
+    _, images = sizes(config.data, data.train_size)
+    check_batch("training.batch_size", training.batch_size, images, replicas)
     check_crops(config.data.crop_padding, data.image_shape)
-    check_steps("training.epochs", training.epochs, data.train_size, training.batch_size)
+    check_steps("training.epochs", training.epochs, images, training.batch_size)
     chosen = memory.in_network(space, genotype)
-    sizes = (space, training.channels, training.cells)
-    needed = memory.estimate(*sizes, training.batch_size, data.image_shape, candidates=chosen)
-    memory.check(config, "training", needed, memory.of_weights(*sizes, candidates=chosen))
+    scale = (space, training.channels, training.cells)
+    needed = memory.estimate(*scale, training.batch_size, data.image_shape, candidates=chosen)
+    memory.check(config, "training", needed, memory.of_weights(*scale, candidates=chosen))
     keras_operation.check(space.operations, training.channels, affine=True)
     if training.auxiliary_weight:
         check_auxiliary(space, training.cells, data.image_shape)
@@ -137,8 +139,9 @@ def make(
         optimizer = SGD(weights, training.momentum, training.weight_decay, training.clip_norm)
         train: ImageSet | ImageStream
         test: ImageSet | ImageStream
+        sets = config.data, config.seed, transform, seed
         if isinstance(data, StreamedData):
-            train, test = data.sets(transform, seed)
+            train, test = data.sets(*sets)
         else:
-            train, test = whole_sets(data, transform, seed)
+            train, test = whole_sets(data, *sets)
     return TrainingSetup(config, strategy, train, test, data, network, optimizer, data.num_classes)

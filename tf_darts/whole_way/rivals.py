@@ -19,6 +19,7 @@ import ml_collections
 from tf_darts import config as config_lib
 from tf_darts import stages
 from tf_darts.config import limits
+from tf_darts.data.share import sizes
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.models.residual_network import ResidualNetwork
@@ -124,9 +125,10 @@ def _residual_network(
     if network is None:
         return f"{RESIDUAL_NETWORK} is left out: there is none with {result['parameters']:,} parameters."
     images = spent.images(record, found)
+    _, seen = sizes(config.data, data.train_size)
     if images is None:  # of a supernet from elsewhere, say
-        images = result["epochs"] * data.train_size
-    training.epochs = min(max(round(images / data.train_size), 1), limits.EPOCHS.most)
+        images = result["epochs"] * seen
+    training.epochs = min(max(round(images / seen), 1), limits.EPOCHS.most)
     # Its space says its widths and its stem. The second head of a DARTS network is part of that network.
     training.channels, training.cells, training.auxiliary_weight = 1, network.blocks, 0.0
     training.stem = config.search.stem = "plain"
