@@ -35,6 +35,7 @@ Floats floats(size_t count) {
 
 std::vector<Candidate> candidates(int given, int height, int width, int stride) {
   std::vector<Candidate> made = {{Kind::MAX_POOL, 0, 0, 1},    {Kind::AVERAGE_POOL, 0, 0, 0},
+                                 {Kind::MAX_POOL, 0, 0, 0},    {Kind::AVERAGE_POOL, 0, 0, 1},
                                  {Kind::CONVOLUTION, 3, 1, 2}, {Kind::CONVOLUTION, 5, 1, 2},
                                  {Kind::CONVOLUTION, 7, 1, 3}, {Kind::CONVOLUTION, 3, 2, 1},
                                  {Kind::CONVOLUTION, 5, 2, 1}};

@@ -33,10 +33,11 @@ def normal(shape, seed):
     return tf.random.stateless_normal(shape, [seed, 5])
 
 
-def computed(made, shape, stride, closed=()):
+def computed(made, shape, stride, closed=(), rounded=False):
     """Output and gradients of an edge, and its running estimates, by name."""
     batch, height, width, channels = shape
     x, number = normal(shape, 1), len(made.operations)
+    x = tf.round(x) if rounded else x
     weights = [
         None if i in closed else tf.fill([channels], np.float32(0.1 + 0.05 * i)) for i in range(number)
     ]
@@ -81,6 +82,13 @@ def assert_agree(found, expected, most=1e-5):
 def test_an_edge_agrees_with_tensorflow(shape, stride):
     plain, native = edges(DARTS, shape[-1], stride)
     assert_agree(computed(native, shape, stride), computed(plain, shape, stride))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_first_of_equal_maxima_has_the_gradient(stride):
+    plain, native = edges(("max_pool_3x3", "dil_conv_3x3"), 16, stride)
+    shape = (2, 7, 6, 16)
+    assert_agree(computed(native, shape, stride, rounded=True), computed(plain, shape, stride, rounded=True))
 
 
 def test_odd_sizes_of_stride_2_agree():

@@ -31,12 +31,29 @@ View inside(const float* images, int64_t image, int pixels, int channels) {
 // How many channels of a block there are.
 int lanes_of(int block, int given) { return std::min(LANES, given - block * LANES); }
 
+// What a thread works with; kept from call to call.
+struct Scratch {
+  Buffer source, spread, depthwise, gradient, relu_gradient, input_gradient, pooled, pooled_gradient, points;
+  Buffer input, output, output_gradient;  // copies of TensorFlow's images
+  Ahead ahead;
+};
+
+Scratch& scratch() {
+  thread_local Scratch mine;
+  return mine;
+}
+
 // Images of TensorFlow, seen where they lie. If their channels do not fill whole vectors, each is copied.
 class Images {
  public:
   Images(const float* data, int pixels, const Edge& edge, Buffer& buffer, const float* factors = nullptr)
       : data_(data), factors_(factors), pixels_(pixels), given_(edge.given), channels_(edge.channels()) {
     if (given_ != channels_) copy_ = buffer.get(static_cast<size_t>(pixels) * channels_);
+  }
+
+  void want(int64_t image) const {
+    const size_t floats = static_cast<size_t>(pixels_) * given_;
+    scratch().ahead.want(data_ + image * floats, floats);
   }
 
   View of(int64_t image) const {
@@ -108,17 +125,6 @@ struct Bordered {
     return data + block * plane() + (border + y) * row() + border * LANES;
   }
 };
-
-// What a thread works with; kept from call to call.
-struct Scratch {
-  Buffer source, spread, depthwise, gradient, relu_gradient, input_gradient, pooled, pooled_gradient, points;
-  Buffer input, output, output_gradient;  // copies of TensorFlow's images
-};
-
-Scratch& scratch() {
-  thread_local Scratch mine;
-  return mine;
-}
 
 Bordered bordered(Buffer& buffer, int height, int width, int border, int blocks) {
   Bordered made{nullptr, height, width, border};
@@ -211,6 +217,11 @@ struct Unit {
     return by_points() ? WINOGRAD_BORDER : 0;
   }
   int taps() const { return size * size; }
+  // How many products of vectors its output takes, of so many.
+  size_t products(size_t vectors) const {
+    if (by_points()) return vectors * given * POINTS / 4;
+    return vectors * (given + (kind == Kind::CONVOLUTION ? taps() : 0));
+  }
   int kernel_count() const { return kind == Kind::DENSE ? 1 : 2; }
   bool by_points() const { return kind == Kind::DENSE && size == 3; }
 };
@@ -325,7 +336,8 @@ void before_pointwise(const Unit& unit, const Bordered& source, int blocks, int 
                  depthwise<SIZE, DILATION, STRIDE, false>(
                      source.corner(b, unit.border()) + y0 * STRIDE * source.row(), source.row(),
                      &unit.depthwise[b * unit.taps() * LANES],
-                     out + static_cast<size_t>(b) * rows * width * LANES, rows, width);
+                     out + static_cast<size_t>(b) * rows * width * LANES, rows, width,
+                     scratch().ahead);
              });
 }
 
@@ -344,15 +356,16 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
         gather(source, blocks, 2, i, y, rows, width, every);
         pointwise<true>(every, every_plane, channels, unit.kernels[i], channels / 2,
                         z + i * half * plane + static_cast<size_t>(y) * width * LANES, plane, half,
-                        rows * width, moments.sums(i * half * LANES));
+                        rows * width, scratch().ahead, moments.sums(i * half * LANES));
       }
     }
     moments.count(height * width);
     return;
   }
   if (unit.by_points()) {
-    winograd<true, false>(source.corner(0, 1), source.row(), source.plane(), unit.given, unit.points.data(), z,
-                          height, width, winograd_work(channels), moments.sums());
+    winograd<true, false>(source.corner(0, 1), source.row(), source.plane(), unit.given,
+                          unit.points.data(), z, height, width, winograd_work(channels), scratch().ahead,
+                          moments.sums());
     moments.count(height * width);
     return;
   }
@@ -363,7 +376,8 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
     before_pointwise(unit, source, blocks, y, rows, width, out);
     pointwise<true>(out, static_cast<size_t>(rows) * width * LANES, unit.given,
                     unit.kernels[unit.kernel_count() - 1], channels,
-                    z + static_cast<size_t>(y) * width * LANES, plane, blocks, rows * width, moments.sums());
+                    z + static_cast<size_t>(y) * width * LANES, plane, blocks, rows * width,
+                    scratch().ahead, moments.sums());
   }
   moments.count(height * width);
 }
@@ -437,13 +451,13 @@ class Sources {
 
   // Args:
   //   x: the image's input, unless it is not read.
-  //   normalised: whether only those are wanted that a batch norm follows.
+  //   normalised: whether only those are wanted that a batch norm follows, and maxima.
   const std::vector<View>& of(int64_t image, View x, bool normalised = false) {
     const int pixels = edge_.out_pixels(), channels = edge_.channels();
     float* pooled = pooled_;
     for (size_t m = 0; m < views_.size(); ++m) {
       const Candidate& candidate = edge_.candidates[m];
-      if (normalised && candidate.norms == 0) {
+      if (normalised && candidate.norms == 0 && candidate.kind != Kind::MAX_POOL) {
         views_[m] = View{};
       } else if (candidate.kind == Kind::SKIP) {
         views_[m] = x;
@@ -518,23 +532,22 @@ struct Chain {
     return made;
   }
 
+  Slope slope(size_t block, float factor) const {
+    return {factor * load(&a[block * LANES]), load(&b[block * LANES]), load(&c[block * LANES])};
+  }
+
   // Writes the gradient of an image, in blocks.
   void apply(View d, View source, int pixels, float* out) const {
     for (size_t block = 0; block < a.size() / LANES; ++block, out += static_cast<size_t>(pixels) * LANES)
       apply(d, source, block, pixels, out);
   }
 
-  // The same of one block. Without a batch norm there is no source.
+  // The same of one block.
   void apply(View d, View source, size_t block, int pixels, float* out) const {
-    const Vector ka = d.factor * load(&a[block * LANES]), kb = load(&b[block * LANES]), kc = load(&c[block * LANES]);
-    const float* from = d.data + block * d.plane;
-    if (source.data == nullptr) {
-      for (int p = 0; p < pixels; ++p, from += d.step, out += LANES) store(out, ka * load(from));
-      return;
-    }
-    const float* at = source.data + block * source.plane;
+    const Slope of = slope(block, d.factor);
+    const float *from = d.data + block * d.plane, *at = source.data + block * source.plane;
     for (int p = 0; p < pixels; ++p, from += d.step, at += source.step, out += LANES)
-      store(out, ka * load(from) + (kb * load(at) + kc));
+      store(out, of(load(from), load(at)));
   }
 };
 
@@ -659,10 +672,10 @@ struct UnitGradient {
     const float* from = spread.corner(0, 1);
     if (add)
       winograd<false, true>(from, spread.row(), spread.plane(), unit.given, turned.data(), dsource, height, width,
-                            work);
+                            work, scratch().ahead);
     else
       winograd<false, false>(from, spread.row(), spread.plane(), unit.given, turned.data(), dsource, height,
-                             width, work);
+                             width, work, scratch().ahead);
   }
 
   // Rows y0 .. y0 + rows of dz [blocks][rows][width]: the 1x1's gradient, and what goes on to the depthwise
@@ -677,7 +690,14 @@ struct UnitGradient {
       pointwise_gradient(between, plane, unit.given, dz, plane, blocks, dkernels[unit.kernel_count() - 1],
                          channels, pixels);
     }
-    pointwise<false>(dz, plane, unit.given, transposed.data(), channels, between, plane, blocks, pixels);
+    if (unit.kind == Kind::CONVOLUTION && unit.stride == 1 && width % TILE == 0) {
+      for (int y = 0; y < rows; ++y)
+        pointwise<false>(dz + static_cast<size_t>(y) * width * LANES, plane, unit.given, transposed.data(),
+                         channels, spread.pixels(0, y0 + y), spread.plane(), blocks, width, scratch().ahead);
+      return;
+    }
+    pointwise<false>(dz, plane, unit.given, transposed.data(), channels, between, plane, blocks, pixels,
+                     scratch().ahead);
     if (unit.kind == Kind::DENSE) {
       for (int b = 0; b < blocks; ++b) {
         float* to = dsource + (static_cast<size_t>(b) * source.height + y0) * width * LANES;
@@ -707,10 +727,10 @@ struct UnitGradient {
                    const float* from = spread.corner(b, unit.border());
                    if (add)
                      depthwise<SIZE, DILATION, 1, true>(from, spread.row(), &turned[kernel], dsource,
-                                                        source.height, source.width);
+                                                        source.height, source.width, scratch().ahead);
                    else
                      depthwise<SIZE, DILATION, 1, false>(from, spread.row(), &turned[kernel], dsource,
-                                                         source.height, source.width);
+                                                         source.height, source.width, scratch().ahead);
                  }
                });
   }
@@ -731,7 +751,7 @@ struct UnitGradient {
       }
       pointwise<false>(half, plane, channels / 2,
                        transposed.data() + static_cast<size_t>(i) * channels * channels / 2, channels,
-                       between, plane, blocks, pixels);
+                       between, plane, blocks, pixels, scratch().ahead);
       for (int b = 0; b < blocks; ++b)
         for (int y = y0; y < y0 + rows; ++y)
           for (int x = 0; x < width; ++x, between += LANES) {
@@ -771,24 +791,19 @@ void through_relu(const Edge& edge, const Bordered& source, const float* d, cons
   }
 }
 
-// Adds to dx, in blocks, the gradient of an image's pooling or skip connection.
-void direct_gradient(const Edge& edge, Kind kind, const Chain& chain, View d, View source, View x,
-                     float* dx) {
-  const int pixels = edge.out_pixels(), channels = edge.channels();
-  float* dsource = scratch().pooled_gradient.get(static_cast<size_t>(pixels) * channels);
-  chain.apply(d, source, pixels, dsource);
-  if (kind == Kind::SKIP) {
-    for (size_t p = 0; p < static_cast<size_t>(pixels) * channels; p += LANES)
-      store(dx + p, load(dx + p) + load(dsource + p));
-    return;
-  }
-  for (int b = 0; b < channels / LANES; ++b) {
+// Adds to dx, in blocks, the gradient of an image's pooling.
+void pool_gradient(const Edge& edge, Kind kind, const Chain& chain, View d, View pooled, View x, float* dx) {
+  for (int b = 0; b < edge.channels() / LANES; ++b, dx += static_cast<size_t>(edge.in_pixels()) * LANES) {
+    const Slope slope = chain.slope(b, d.factor);
+    const float* from = d.data + b * d.plane;
+    const float* value = pooled.data != nullptr ? pooled.data + b * pooled.plane : nullptr;
     if (kind == Kind::MAX_POOL)
-      max_pool_gradient(x.data + b * x.plane, edge.height, edge.width, x.step, edge.stride, dsource, dx);
+      max_pool_gradient(x.data + b * x.plane, edge.height, edge.width, x.step, edge.stride, value, from,
+                        d.step, slope, dx);
     else
-      average_pool_gradient(edge.height, edge.width, edge.stride, dsource, dx);
-    dsource += static_cast<size_t>(pixels) * LANES;
-    dx += static_cast<size_t>(edge.in_pixels()) * LANES;
+      average_pool_gradient(edge.height, edge.width, edge.stride, value, from, d.step, slope,
+                            scratch().pooled_gradient.get(static_cast<size_t>(edge.out_pixels()) * LANES),
+                            dx);
   }
 }
 
@@ -825,8 +840,29 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
       else
         norms.emplace_back();
     }
+    const size_t floats = static_cast<size_t>(pixels) * channels;
+    size_t products = 0, begins = units.size();
+    for (size_t m = units.size(); m-- > 0;)
+      if (units[m].size() > place) {
+        products += units[m][place].unit.products(floats / LANES);
+        begins = m;
+      }
+    Ahead& ahead = scratch().ahead;
+    const auto want = [&](size_t m, int64_t i) {
+      if (units[m].size() <= place) return;
+      const int unit = layout.first_unit[m] + static_cast<int>(place);
+      ahead.want(z[unit - 1] + i * floats, floats);
+      if (units[m].size() > place + 1) ahead.want(before[m] + i * floats, floats);
+      ahead.want(z[unit] + i * floats, floats);
+    };
     for (int64_t i = edge.images; i-- > 0;) {
       const View d_output = dy.of(i);
+      ahead.expect(products);
+      for (size_t m = begins + 1; m < units.size(); ++m) want(m, i);
+      if (i > 0) {
+        dy.want(i - 1);
+        want(begins, i - 1);
+      }
       for (size_t m = 0; m < units.size(); ++m) {
         if (units[m].size() <= place) continue;
         const bool last = units[m].size() == place + 1;
@@ -973,8 +1009,15 @@ void compute_units(const Edge& edge, const float* x, const std::vector<const flo
   if (all.empty()) return;
   const Bordered source = bordered(scratch().source, edge.height, edge.width, layout.border(0), blocks);
   const Images inputs(x, edge.in_pixels(), edge, scratch().input);
+  const size_t vectors = static_cast<size_t>(pixels) * blocks;
+  size_t products = 0;
+  for (const auto& chain : layout.chains)
+    if (!chain.empty()) products += chain[0].products(vectors);
+  Ahead& ahead = scratch().ahead;
   with_pilot(edge.images, false, all, [&](int64_t i) {
     read_input(inputs.of(i), channels, source);
+    ahead.expect(products);
+    if (i + 1 < edge.images) inputs.want(i + 1);
     for (size_t m = 0; m < layout.chains.size(); ++m) {
       if (layout.chains[m].empty()) continue;
       unit_forward(layout.chains[m][0], source, channels, height, width,
@@ -995,7 +1038,11 @@ void compute_units(const Edge& edge, const float* x, const std::vector<const flo
       const float* input = z[layout.first_unit[m] + place - 1];
       float* output = z[layout.first_unit[m] + place];
       Moments moved(channels);
-      with_pilot(edge.images, place % 2 == 1, {&moved}, [&](int64_t i) {
+      const bool backwards = place % 2 == 1;
+      with_pilot(edge.images, backwards, {&moved}, [&](int64_t i) {
+        const int64_t next = backwards ? i - 1 : i + 1;
+        ahead.expect(unit.products(vectors));
+        if (next >= 0 && next < edge.images) ahead.want(input + next * pixels * channels, vectors * LANES);
         read_normalised(input + i * pixels * channels, channels, norm, between);
         unit_forward(unit, between, channels, height, width, output + i * pixels * channels, moved);
       });
@@ -1142,34 +1189,69 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
   const Bordered spread = bordered(scratch().spread, edge.height, edge.width, border, blocks);
   const size_t in_plane = static_cast<size_t>(edge.in_pixels()) * LANES;
   const NewImages d_inputs(dx, edge.in_pixels(), edge, scratch().output);
+  // A skip connection's part is a multiple of dy.
+  bool pools = false, skips = false;
+  std::vector<float> skip(channels);
+  for (size_t m = 0; m < candidates; ++m) {
+    pools = pools || edge.candidates[m].pools();
+    if (edge.candidates[m].kind != Kind::SKIP) continue;
+    skips = true;
+    for (int c = 0; c < channels; ++c) skip[c] += chains[m].a[c];
+  }
+  const size_t floats = static_cast<size_t>(pixels) * channels;
+  size_t products = 0, begins = candidates;
+  for (size_t m = candidates; m-- > 0;)
+    if (!units[m].empty()) {
+      products += units[m][0].unit.products(floats / LANES);
+      begins = m;
+    }
+  Ahead& ahead = scratch().ahead;
+  const auto want = [&](size_t m, int64_t i) {
+    if (m >= candidates || units[m].empty()) return;
+    if (units[m].size() > 1) ahead.want(before[m] + i * floats, floats);
+    ahead.want(z[layout.first_unit[m]] + i * floats, floats);
+  };
   for (int64_t i = edge.images; i-- > 0;) {
     const View input = inputs.of(i), d_output = d_outputs.of(i);
+    ahead.expect(products);
+    for (size_t m = begins + 1; m < candidates; ++m) want(m, i);
+    if (i > 0) {
+      inputs.want(i - 1);
+      d_outputs.want(i - 1);
+      want(begins, i - 1);
+    }
     const std::vector<View>& views = sources.of(i, input, true);
     float* through = scratch().relu_gradient.get(in_plane * blocks);
-    float* direct = sources.read_input() ? scratch().input_gradient.zeros(in_plane * blocks) : nullptr;
+    float* direct = pools ? scratch().input_gradient.zeros(in_plane * blocks) : nullptr;
     read_input(input, channels, source);
     bool add = false;
     for (size_t m = 0; m < candidates; ++m) {
-      const bool longer = units[m].size() > 1;
-      const View d = longer ? inside(before[m], i, pixels, channels) : d_output;
       if (edge.candidates[m].convolves()) {
+        const View d = units[m].size() > 1 ? inside(before[m], i, pixels, channels) : d_output;
         units[m][0].image(chains[m], d, inside(z[layout.first_unit[m]], i, pixels, channels), source,
                           channels, height, width, spread, add, through);
         add = true;
-      } else {
-        direct_gradient(edge, edge.candidates[m].kind, chains[m], d, views[m], input, direct);
+      } else if (edge.candidates[m].pools()) {
+        pool_gradient(edge, edge.candidates[m].kind, chains[m], d_output, views[m], input, direct);
       }
     }
     const NewImages::Planes out = d_inputs.of(i);
     for (int b = 0; b < blocks; ++b) {
       const float* r = through + b * in_plane;
       const float* a = direct != nullptr ? direct + b * in_plane : r;
+      const float* d = d_output.data + b * d_output.plane;
+      const Vector k = d_output.factor * load(&skip[b * LANES]);
       float* to = out.data + b * out.plane;
       for (int y = 0; y < edge.height; ++y) {
         const float* after = source.pixels(b, y);
         for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += out.step) {
-          const Vector kept = add ? through_relu(load(r), load(after)) : Vector{};
-          store(to, direct != nullptr ? load(a) + kept : kept);
+          Vector sum = add ? through_relu(load(r), load(after)) : Vector{};
+          if (direct != nullptr) sum += load(a);
+          if (skips) {
+            sum += k * load(d);
+            d += d_output.step;
+          }
+          store(to, sum);
         }
       }
     }

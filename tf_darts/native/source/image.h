@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "vector.h"
 
@@ -49,8 +50,9 @@ template <int PIXELS, int WIDE, bool SUMMED>
 TF_DARTS_INLINE void pointwise_tiles(const float* in, size_t in_plane, int in_channels, const float* kernel,
                                      size_t row, float* out, size_t out_plane, int pixels, int& p,
                                      const Vector (&shift)[WIDE], Vector (&first)[WIDE],
-                                     Vector (&second)[WIDE]) {
+                                     Vector (&second)[WIDE], Ahead& ahead) {
   for (; p + PIXELS <= pixels; p += PIXELS) {
+    if (PIXELS > 1) ahead.work(PIXELS * WIDE * in_channels);
     Vector sum[PIXELS][WIDE];
     pointwise_tile<PIXELS, WIDE>(in + p * LANES, in_plane, in_channels, kernel, row, sum);
 #pragma GCC unroll 16
@@ -73,19 +75,20 @@ TF_DARTS_INLINE void pointwise_tiles(const float* in, size_t in_plane, int in_ch
 
 template <int WIDE, bool SUMMED>
 inline void pointwise_columns(const float* in, size_t in_plane, int in_channels, const float* kernel,
-                              size_t row, float* out, size_t out_plane, int pixels, const Sums& sums) {
+                              size_t row, float* out, size_t out_plane, int pixels, const Sums& sums,
+                              Ahead& ahead) {
   Vector shift[WIDE] = {}, first[WIDE] = {}, second[WIDE] = {};
   if (SUMMED)
     for (int n = 0; n < WIDE; ++n) shift[n] = load(sums.shift + n * LANES);
   int p = 0;
   if (WIDE == 1 && REGISTERS == 32)
-    pointwise_tiles<16, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p, shift,
-                                      first, second);
+    pointwise_tiles<16, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p,
+                                      shift, first, second, ahead);
   constexpr int PIXELS = WIDE == 1 || REGISTERS == 32 ? 8 : 4;
   pointwise_tiles<PIXELS, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p,
-                                        shift, first, second);
+                                        shift, first, second, ahead);
   pointwise_tiles<1, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p, shift,
-                                   first, second);
+                                   first, second, ahead);
   if (SUMMED)
     for (int n = 0; n < WIDE; ++n) {
       add_lanes(first[n], sums.first + n * LANES);
@@ -98,20 +101,21 @@ inline void pointwise_columns(const float* in, size_t in_plane, int in_channels,
 // then aligned.
 template <bool SUMMED>
 inline void pointwise(const float* in, size_t in_plane, int in_channels, const float* kernel, size_t row,
-                      float* out, size_t out_plane, int out_blocks, int pixels, Sums sums = {}) {
+                      float* out, size_t out_plane, int out_blocks, int pixels, Ahead& ahead,
+                      Sums sums = {}) {
   for (int b = 0; b < out_blocks;) {
     const float* k = kernel + b * LANES;
     float* to = out + b * out_plane;
     const Sums of{sums.shift + b * LANES, sums.first + b * LANES, sums.second + b * LANES};
     // Three at a time read an input less often, but leave none alone.
     if (REGISTERS == 32 && b + 3 <= out_blocks && b + 4 != out_blocks) {
-      pointwise_columns<3, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of);
+      pointwise_columns<3, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of, ahead);
       b += 3;
     } else if (b + 2 <= out_blocks) {
-      pointwise_columns<2, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of);
+      pointwise_columns<2, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of, ahead);
       b += 2;
     } else {
-      pointwise_columns<1, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of);
+      pointwise_columns<1, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of, ahead);
       b += 1;
     }
   }
@@ -186,12 +190,14 @@ TF_DARTS_INLINE void depthwise_tile(const float* in, size_t in_row, const float*
 // [SIZE][SIZE][LANES]. in[0] is the pixel under the kernel's first corner for out[0].
 template <int SIZE, int DILATION, int STRIDE, bool ADD>
 inline void depthwise(const float* in, size_t in_row, const float* kernel, float* out, int height,
-                      int width) {
+                      int width, Ahead& ahead) {
   for (int y = 0; y < height; ++y, in += STRIDE * in_row, out += width * LANES) {
     int x = 0;
-    for (; x + TILE <= width; x += TILE)
+    for (; x + TILE <= width; x += TILE) {
+      ahead.work(TILE * SIZE * SIZE);
       depthwise_tile<SIZE, DILATION, STRIDE, TILE, ADD>(in + x * STRIDE * LANES, in_row, kernel,
                                                         out + x * LANES);
+    }
     for (; x < width; ++x)
       depthwise_tile<SIZE, DILATION, STRIDE, 1, ADD>(in + x * STRIDE * LANES, in_row, kernel,
                                                      out + x * LANES);
@@ -324,63 +330,108 @@ struct SumPool : AveragePool {
   }
 };
 
-// Adds to dx [height][width][LANES] the gradient of a window's maximum, at the first pixel that has it.
-TF_DARTS_INLINE void max_pool_gradient_window(const float* x, size_t row, int step, Window high, Window wide,
-                                              Vector d, float* dx, int width) {
-  const Vector zero = {};
-  x += high.first * row + static_cast<size_t>(wide.first) * step;
-  dx += (static_cast<size_t>(high.first) * width + wide.first) * LANES;
-  Vector most = load(x);
-  for (int i = 0; i < high.size(); ++i)
-    for (int j = 0; j < wide.size(); ++j) most = MaxPool::larger(most, load(x + i * row + j * step));
-  for (int i = 0; i < high.size(); ++i)
-    for (int j = 0; j < wide.size(); ++j) {
-      const auto here = load(x + i * row + j * step) == most;
-      float* to = dx + (static_cast<size_t>(i) * width + j) * LANES;
-      store(to, load(to) + (here ? d : zero));
-      d = here ? zero : d;
+// The gradient with respect to a value, as a * d + b * value + c.
+struct Slope {
+  Vector a, b, c;
+
+  TF_DARTS_INLINE Vector operator()(Vector d, Vector value) const { return a * d + (b * value + c); }
+};
+
+// Adds to ROWS rows of dx [width][LANES] the gradient of the windows of 3 columns over them, each at the
+// first pixel that has its maximum. A column's three windows are added up in registers.
+template <int ROWS>
+inline void max_pool_gradient_rows(const float* x, int width, int step, int stride, const float* pooled,
+                                   const float* d, int d_step, const Slope& slope, float* dx) {
+  const size_t row = static_cast<size_t>(width) * step, dx_row = static_cast<size_t>(width) * LANES;
+  Vector left[ROWS] = {}, middle[ROWS] = {}, right[ROWS] = {};
+  const auto put = [&](const Vector(&column)[ROWS], int c) {
+#pragma GCC unroll 3
+    for (int i = 0; i < ROWS; ++i) {
+      float* to = dx + i * dx_row + static_cast<size_t>(c) * LANES;
+      store(to, load(to) + column[i]);
     }
+  };
+  const auto window = [&](int c, auto is_left, auto is_right) {
+    const Vector most = load(pooled), here = slope(load(d), most);
+    pooled += LANES;
+    d += d_step;
+    Lanes open = all_lanes();
+    const auto take = [&](Vector& sum, const float* at) {
+      const Lanes equal = equal_lanes(open, load(at), most);
+      open ^= equal;
+      sum = add_in(equal, sum, here);
+    };
+    const float* at = x + static_cast<size_t>(c) * step;
+#pragma GCC unroll 3
+    for (int i = 0; i < ROWS; ++i, at += row) {
+      right[i] = Vector{};
+      if (is_left) take(left[i], at - step);
+      take(middle[i], at);
+      if (is_right) take(right[i], at + step);
+    }
+    if (is_left) put(left, c - 1);
+    if (stride == 2) put(middle, c);
+#pragma GCC unroll 3
+    for (int i = 0; i < ROWS; ++i) {
+      left[i] = stride == 2 ? right[i] : middle[i];
+      middle[i] = stride == 2 ? Vector{} : right[i];
+    }
+  };
+  constexpr std::true_type yes;
+  constexpr std::false_type no;
+  int c = 0;
+  if (width == 1) {
+    window(0, no, no);
+  } else {
+    window(0, no, yes);
+    for (c = stride; c + 1 < width; c += stride) window(c, yes, yes);
+    if (c < width) window(c, yes, no);
+  }
+  const int last = stride == 2 ? (width - 1) / 2 * 2 + 1 : width - 1;
+  if (last < width) put(left, last);
 }
 
-// Adds the gradient of a max pooling of a plane to dx; dout is of the pooled plane.
-inline void max_pool_gradient(const float* x, int height, int width, int step, int stride, const float* dout,
+// Adds the gradient of a max pooling of a plane to dx; d is of the pooled plane, d_step floats apart.
+inline void max_pool_gradient(const float* x, int height, int width, int step, int stride,
+                              const float* pooled, const float* d, int d_step, const Slope& slope,
                               float* dx) {
   const size_t row = static_cast<size_t>(width) * step;
-  for (int y = 0; y < height; y += stride) {
+  const int out_width = (width + stride - 1) / stride;
+  for (int y = 0; y < height; y += stride, pooled += out_width * LANES, d += out_width * d_step) {
     const Window high(y, height);
-    for (int c = 0; c < width; c += stride, dout += LANES) {
-      const Window wide(c, width);
-      if (high.size() == 3 && wide.size() == 3) {
-        Window whole_high = high, whole_wide = wide;
-        whole_high.end = high.first + 3;  // so that the compiler knows both sizes
-        whole_wide.end = wide.first + 3;
-        max_pool_gradient_window(x, row, step, whole_high, whole_wide, load(dout), dx, width);
-      } else {
-        max_pool_gradient_window(x, row, step, high, wide, load(dout), dx, width);
-      }
-    }
+    const float* from = x + high.first * row;
+    float* to = dx + static_cast<size_t>(high.first) * width * LANES;
+    if (high.size() == 3)
+      max_pool_gradient_rows<3>(from, width, step, stride, pooled, d, d_step, slope, to);
+    else if (high.size() == 2)
+      max_pool_gradient_rows<2>(from, width, step, stride, pooled, d, d_step, slope, to);
+    else
+      max_pool_gradient_rows<1>(from, width, step, stride, pooled, d, d_step, slope, to);
   }
 }
 
-// The same of an average pooling; dout is divided by the windows' sizes.
-inline void average_pool_gradient(int height, int width, int stride, float* dout, float* dx) {
-  float* d = dout;
-  for (int y = 0; y < height; y += stride)
-    for (int c = 0; c < width; c += stride, d += LANES)
-      store(d, load(d) * (1.0f / static_cast<float>(Window(y, height).size() * Window(c, width).size())));
-  if (stride == 1) {
-    pool<SumPool, true>(dout, height, width, LANES, 1, dx);
-    return;
+// The same of an average pooling. `work` has room for the pooled plane.
+inline void average_pool_gradient(int height, int width, int stride, const float* pooled, const float* d,
+                                  int d_step, const Slope& slope, float* work, float* dx) {
+  float* to = work;
+  for (int y = 0; y < height; y += stride) {
+    const float rows = static_cast<float>(Window(y, height).size());
+    const float shares[] = {0.0f, 1.0f / rows, 1.0f / (2.0f * rows), 1.0f / (3.0f * rows)};
+    for (int c = 0; c < width; c += stride, d += d_step, to += LANES) {
+      const Vector value = pooled != nullptr ? load(pooled + (to - work)) : Vector{};
+      store(to, slope(load(d), value) * shares[Window(c, width).size()]);
+    }
   }
-  d = dout;
+  if (stride == 1) return pool<SumPool, true>(work, height, width, LANES, 1, dx);
+  const float* from = work;
   for (int y = 0; y < height; y += stride)
-    for (int c = 0; c < width; c += stride, d += LANES) {
+    for (int c = 0; c < width; c += stride, from += LANES) {
       const Window high(y, height), wide(c, width);
-      const Vector v = load(d);
+      const Vector v = load(from);
       for (int i = high.first; i < high.end; ++i)
         for (int j = wide.first; j < wide.end; ++j) {
-          float* to = dx + (static_cast<size_t>(i) * width + j) * LANES;
-          store(to, load(to) + v);
+          float* at = dx + (static_cast<size_t>(i) * width + j) * LANES;
+          store(at, load(at) + v);
         }
     }
 }

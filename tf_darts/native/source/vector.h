@@ -3,9 +3,12 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 namespace tf_darts {
 
@@ -65,10 +68,76 @@ TF_DARTS_INLINE Vector relu(Vector v) {
   return zero > v ? zero : v;
 }
 
+// Some of the lanes.
+#if defined(__AVX512F__)
+typedef __mmask16 Lanes;
+TF_DARTS_INLINE Lanes all_lanes() { return 0xffff; }
+TF_DARTS_INLINE Lanes equal_lanes(Lanes among, Vector a, Vector b) {
+  return _mm512_mask_cmp_ps_mask(among, a, b, _CMP_EQ_OQ);
+}
+TF_DARTS_INLINE Vector add_in(Lanes lanes, Vector sum, Vector v) {
+  return _mm512_mask_add_ps(sum, lanes, sum, v);
+}
+#else
+typedef decltype(Vector{} == Vector{}) Lanes;
+TF_DARTS_INLINE Lanes all_lanes() { return Vector{} == Vector{}; }
+TF_DARTS_INLINE Lanes equal_lanes(Lanes among, Vector a, Vector b) { return among & (a == b); }
+TF_DARTS_INLINE Vector add_in(Lanes lanes, Vector sum, Vector v) { return sum + (lanes ? v : Vector{}); }
+#endif
+
 // Adds the lanes to doubles: sums over many pixels would lose digits in floats.
 TF_DARTS_INLINE void add_lanes(Vector v, double* sums) {
   for (int i = 0; i < LANES; ++i) sums[i] += v[i];
 }
+
+// What is read soon, in the order of its use: it is brought into the second cache while products are
+// computed, so that memory and arithmetic overlap.
+class Ahead {
+ public:
+  // Forgets what was wanted; about so many products of vectors are computed from now on.
+  void expect(size_t products) {
+    ranges_.clear();
+    next_ = 0;
+    at_ = end_ = nullptr;
+    wanted_ = 0;
+    expected_ = products;
+    credit_ = 0;
+    cost_ = 0;
+  }
+
+  void want(const float* data, size_t floats) {
+    ranges_.push_back({data, data + floats});
+    wanted_ += floats / LINE;
+    cost_ = static_cast<int>(expected_ / std::max<size_t>(wanted_, 1));
+  }
+
+  // Asks for a part of it, by the products that are computed next.
+  TF_DARTS_INLINE void work(int products) {
+    int credit = credit_ + products;
+    const float* at = at_;
+    for (; credit > 0; credit -= cost_, at += LINE) {
+      if (at >= end_) {
+        if (next_ == ranges_.size()) {
+          credit = 0;
+          break;
+        }
+        at = ranges_[next_].first;
+        end_ = ranges_[next_++].second;
+      }
+      _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1);
+    }
+    credit_ = credit;
+    at_ = at;
+  }
+
+ private:
+  static constexpr int LINE = 64 / sizeof(float);  // of a cache
+
+  std::vector<std::pair<const float*, const float*>> ranges_;
+  size_t next_ = 0, wanted_ = 0, expected_ = 0;
+  const float *at_ = nullptr, *end_ = nullptr;
+  int credit_ = 0, cost_ = 0;
+};
 
 // Memory that is not set, aligned to cache lines; it grows and is kept for the next time.
 class Buffer {

@@ -156,7 +156,7 @@ struct Tiles {
 // sums and streams the output, which is then aligned. `work` has room for 2 * POINTS * WINOGRAD_TILES pixels.
 template <bool SUMMED, bool ADD>
 inline void winograd(const float* in, size_t in_row, size_t in_plane, int given, const float* points,
-                     float* out, int height, int width, float* work, Sums sums = {}) {
+                     float* out, int height, int width, float* work, Ahead& ahead, Sums sums = {}) {
   const Tiles tiles(height, width);
   const int blocks = (given + LANES - 1) / LANES, channels = blocks * LANES;
   const size_t size = static_cast<size_t>(channels) * channels, out_row = static_cast<size_t>(width) * LANES;
@@ -170,7 +170,7 @@ inline void winograd(const float* in, size_t in_row, size_t in_plane, int given,
       });
     for (int p = 0; p < POINTS; ++p)
       pointwise<false>(work + p * point, plane, given, points + p * size, channels, products + p * point,
-                       plane, blocks, count);
+                       plane, blocks, count, ahead);
     for (int b = 0; b < blocks; ++b) {
       const Vector shift = SUMMED ? load(sums.shift + b * LANES) : Vector{};
       Vector sum = {}, square = {};
