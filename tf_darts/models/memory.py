@@ -2,6 +2,7 @@
 
 What a step keeps for its gradients decides: it grows with batch, channels and pixels, and dwarfs the weights.
 The estimate counts those tensors; the allowances beside them were measured on CPUs (docs/performance.md).
+Native kernels keep the output of each convolution only, and compute the rest again.
 """
 
 import functools
@@ -13,7 +14,10 @@ import ml_collections
 
 from tf_darts.errors import UserError
 from tf_darts.genotypes.genotype import Genotype
-from tf_darts.layers import operations
+from tf_darts.layers import native_edge, operations
+from tf_darts.layers.batch_norm import BatchNorm
+from tf_darts.native import choice
+from tf_darts.native.edge import Candidate
 from tf_darts.registry import OPERATIONS
 from tf_darts.runtime import host
 from tf_darts.runtime.strategy import device_type
@@ -34,6 +38,7 @@ def estimate(
     image_shape: tuple[int, ...],
     partial_channels: int = 1,
     candidates: Mapping[str, Candidates] | None = None,
+    kernels: str = choice.TENSORFLOW,
 ) -> float:
     """Estimate the bytes that a search needs at most, the program included; within some 15 %.
 
@@ -48,11 +53,13 @@ def estimate(
       partial_channels: as the supernet's.
       candidates: operations of each edge by cell type; None: the space's. With those of `in_network` this is
         what training needs.
+      kernels: what computes the edges, as `tf_darts.native.choice` names them.
     """
     candidates = space.candidates if candidates is None else candidates
     enlarged = space.stacking.enlarged(cells, image_shape)
     height, width = (side // 2**space.stacking.stem_reductions for side in enlarged)
     layer = functools.cache(functools.partial(_layer, channels=channels // partial_channels))
+    of_input = 1 if kernels == choice.NATIVE else 2  # native kernels compute its ReLU again
     kept = float(space.stacking.stem_multiplier * channels * height * width)
     if space.stacking.stem == "pooled":  # before the pooling: what the batch norm and the pooling take
         kept += 2 * 4 * kept
@@ -64,15 +71,25 @@ def estimate(
         if block.cell_type is None:  # two convolutions and what they take; or one before a pooling
             kept += 3 * size_before + size if space.stacking.pooled_blocks else 4 * size + size_before
             continue
-        kept += 2 * space.input_nodes * size_before  # inputs brought to the cell's width, and their ReLU
-        kept += 2 * space.nodes * size
+        # Inputs brought to the cell's width, and their ReLU; then nodes.
+        kept += of_input * (space.input_nodes * size_before + space.nodes * size)
         if partial_channels > 1:  # the channels of each node are taken apart
             kept += space.input_nodes * size_before + space.nodes * size
         mixed = size / partial_channels
         shared = set()
         for edge, names in zip(space.edges, candidates[block.cell_type], strict=True):
+            stride = space.stride(edge, block.reduction)
+            known: dict[str, Candidate | None] = {}
+            if kernels == choice.NATIVE:
+                own = block.width * channels // partial_channels
+                known = {name: _native(name, own, stride, name in space.batch_norm_after) for name in names}
+            convolves = any(found is not None and found.units for found in known.values())
             for name in names:
-                operation = layer(name, space.stride(edge, block.reduction))
+                found = known.get(name)
+                if convolves and found is not None:
+                    kept += found.units * mixed
+                    continue
+                operation = layer(name, stride)
                 if operation.keeps_of_node:
                     shared.add((edge.source, name))
                 kept += operation.keeps * mixed
@@ -165,6 +182,16 @@ def _layer(name: str, stride: int, channels: int) -> operations.Operation:
     if name in OPERATIONS.built_in:
         channels = 2  # the least that each of these has; a user's own may take no other number
     return operations.make(name, channels, stride, affine=False, seed=0)
+
+
+@functools.cache
+def _native(name: str, channels: int, stride: int, normalised: bool) -> Candidate | None:
+    """Return an operation as native kernels see it; None: they do not compute it."""
+    if name not in OPERATIONS.built_in:
+        return None
+    norm = BatchNorm(channels, affine=False) if normalised else None
+    made = native_edge.native(operations.make(name, channels, stride, affine=False, seed=0), norm)
+    return None if made is None else made.candidate
 
 
 def _bytes() -> int:

@@ -24,6 +24,22 @@ def _names(space: Space, block: Block) -> set[str]:
     return {name for names in space.candidates_of(block) for name in names}
 
 
+def kernels_of(
+    space: Space, channels: int, cells: int, partial_channels: int = 1, activations: str | None = None
+) -> str:
+    """Return what would compute the mixed edges of a supernet that is made now; arguments as `Supernet`'s.
+
+    Raises:
+      UserError: the kernels that are wanted cannot be had.
+    """
+    blocks = [block for block in space.stacking.blocks(cells) if block.cell_type is not None]
+    return choice.choose(
+        math.gcd(*(block.width * channels // partial_channels for block in blocks)),
+        activations or keras.config.floatx(),
+        any(map(native_edge.knows, sorted(set().union(*(_names(space, block) for block in blocks))))),
+    )
+
+
 def beside_key(cell_type: str) -> str:
     """Return the key of the auxiliary skip connections' weights among mixing weights."""
     return f"{cell_type}/auxiliary_skip"
@@ -72,12 +88,7 @@ class Supernet(keras.Model):
                 f" pc_darts.partial_channels, {partial_channels}"
             )
         self.space, self.channels, self.partial_channels = space, channels, partial_channels
-        blocks = [block for block in space.stacking.blocks(cells) if block.cell_type is not None]
-        self.kernels = choice.choose(
-            math.gcd(*(block.width * channels // partial_channels for block in blocks)),
-            activations or keras.config.floatx(),
-            any(map(native_edge.knows, sorted(set().union(*(_names(space, block) for block in blocks))))),
-        )
+        self.kernels = kernels_of(space, channels, cells, partial_channels, activations)
         self._auxiliary_skip = auxiliary_skip
         self.body, self.head = body_and_head(
             space, channels, cells, channels_in, classes, False, self._mixed_edges, seed, activations

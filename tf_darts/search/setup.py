@@ -21,7 +21,7 @@ from tf_darts.models import memory
 from tf_darts.models.budget import Budget
 from tf_darts.models.evaluator import Evaluator
 from tf_darts.models.latency_table import LatencyTable
-from tf_darts.models.supernet import Supernet
+from tf_darts.models.supernet import Supernet, kernels_of
 from tf_darts.native import choice
 from tf_darts.registry import METHODS, SELECTIONS
 from tf_darts.runtime.guard import Guard
@@ -197,7 +197,11 @@ def check(
     candidates = None
     if method.auxiliary_skip:
         candidates = {t: tuple((*row, SKIP) for row in rows) for t, rows in space.candidates.items()}
-    needed = memory.estimate(*scale, search.batch_size, data.image_shape, partial, candidates)
+    with choice.wanted(config.runtime.kernels):
+        kernels = kernels_of(*scale, partial, ACTIVATIONS[config.runtime.precision])
+    if method.differentiates_twice or config.early_stopping.window:
+        kernels = choice.TENSORFLOW  # which alone are differentiated twice, and keep more
+    needed = memory.estimate(*scale, search.batch_size, data.image_shape, partial, candidates, kernels)
     memory.check(config, "search", needed, memory.of_weights(*scale, partial, candidates))
     return CheckedSearch(config, space, method, method.budget, data, needed)
 

@@ -44,6 +44,7 @@ class Method:
       weighs_edges: whether edges have alpha of their own (`Architecture.weighs_edges`).
       partial_channels: as `Supernet.partial_channels`.
       auxiliary_skip: as `Supernet.auxiliary_skip`.
+      differentiates_twice: whether it takes a gradient of a gradient through the supernet.
       whole_passes: whether training batches are passes over the training half, not fresh draws.
       alpha_passes: batches that a step of alpha passes forward and backward (`report.spent`).
       weight_passes: the same of a step of the weights.
@@ -59,6 +60,7 @@ class Method:
     weighs_edges = False
     partial_channels = 1
     auxiliary_skip = False
+    differentiates_twice = False
     whole_passes = False
     alpha_passes: float = 1
     weight_passes: float = 1

@@ -42,6 +42,8 @@ class SecondOrder(Method):
 class ExactSecondOrder(SecondOrder):
     """With the exact second derivative, a gradient of a gradient."""
 
+    differentiates_twice = True
+
     def mixed(self, *arguments: Any) -> list[tf.Tensor]:
         return nested_gradients(*arguments)
 
