@@ -29,7 +29,7 @@ FLOORS = (
         "results, tools",
         ("nas_bench", "analysis", "study", "paper", "report", "whole_way", "own_images", "tools"),
     ),
-    ("where a user comes in", ("api", "extend", "cli")),
+    ("where a user comes in", ("library", "api", "extend", "cli")),
 )
 ORDER = tuple(name for _, names in FLOORS for name in names)
 WIDTH = 34  # of the picture's text: a phone shows the whole of it

@@ -186,7 +186,7 @@ def test_the_example_on_a_dataset(tmp_path, monkeypatch, capsys):
 def test_the_settings_of_the_example_are_valid():
     text = (ROOT / "examples" / "library" / "own_dataset.py").read_text()
     settings = re.search(r"settings = (\{.*?^\})", text, re.S | re.M)[1]
-    config = api._laid_over(config_lib.default(), eval(settings))
+    config = api.laid_over(config_lib.default(), eval(settings))
     assert config.search.alpha_learning_rate == 3e-3 and config.training.cutout_length == 0
 
 
