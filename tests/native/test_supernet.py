@@ -9,7 +9,8 @@ from tf_darts import spaces
 from tf_darts.models import memory
 from tf_darts.models.architecture import Architecture
 from tf_darts.models.supernet import Supernet
-from tf_darts.native import choice, edge
+from tf_darts.native import choice
+from tf_darts.native import edge as edge_kernels
 from tf_darts.selection.probe_pass import mask_without, probe_logits, shared_pass
 
 IMAGES = tf.random.stateless_normal([4, 8, 8, 3], [1, 2])
@@ -108,14 +109,14 @@ def test_compacting_leaves_every_bit_of_the_logits(name, decided):
 @pytest.mark.parametrize("name", ["darts", "nas_bench_201", "s3"])
 def test_the_estimate_of_memory_counts_what_the_kernels_keep(name, monkeypatch):
     supernet, architecture = made(name, choice.NATIVE)
-    units, kept = edge.units, []
+    units, kept = edge_kernels.units, []
 
     def spied(*arguments):
         made, *rest = units(*arguments)
         kept.extend(int(tf.size(z)) for z in made.z)
         return made, *rest
 
-    monkeypatch.setattr(edge, "units", spied)
+    monkeypatch.setattr(edge_kernels, "units", spied)
     supernet(IMAGES, architecture.mixing_weights(), training=True)
     space, cells = supernet.space, 1 if name == "nas_bench_201" else 3
     sizes = (space, 16, cells, len(IMAGES), IMAGES.shape[1:])
