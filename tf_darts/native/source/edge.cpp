@@ -12,6 +12,7 @@ namespace {
 
 constexpr int STRIP_BYTES = 16 * 1024;  // of a depthwise convolution's output that a 1x1 takes from L1
 constexpr int SUMMED = 256;             // pixels whose sum may be a float
+constexpr int APPLIED = 4;              // products in whose time a chain is applied to a vector
 
 // An image's planes, wherever they lie: pixel p of plane b is at data + b * plane + p * step. A gradient may
 // stand for its product with a factor.
@@ -546,7 +547,15 @@ struct Chain {
   void apply(View d, View source, size_t block, int pixels, float* out) const {
     const Slope of = slope(block, d.factor);
     const float *from = d.data + block * d.plane, *at = source.data + block * source.plane;
-    for (int p = 0; p < pixels; ++p, from += d.step, at += source.step, out += LANES)
+    Ahead& ahead = scratch().ahead;
+    int p = 0;
+    for (; p + TILE <= pixels; p += TILE) {
+      ahead.work(APPLIED * TILE);
+#pragma GCC unroll 8
+      for (int i = 0; i < TILE; ++i, from += d.step, at += source.step, out += LANES)
+        store(out, of(load(from), load(at)));
+    }
+    for (; p < pixels; ++p, from += d.step, at += source.step, out += LANES)
       store(out, of(load(from), load(at)));
   }
 };
@@ -844,7 +853,7 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
     size_t products = 0, begins = units.size();
     for (size_t m = units.size(); m-- > 0;)
       if (units[m].size() > place) {
-        products += units[m][place].unit.products(floats / LANES);
+        products += units[m][place].unit.products(floats / LANES) + APPLIED * floats / LANES;
         begins = m;
       }
     Ahead& ahead = scratch().ahead;
@@ -1202,7 +1211,7 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
   size_t products = 0, begins = candidates;
   for (size_t m = candidates; m-- > 0;)
     if (!units[m].empty()) {
-      products += units[m][0].unit.products(floats / LANES);
+      products += units[m][0].unit.products(floats / LANES) + APPLIED * floats / LANES;
       begins = m;
     }
   Ahead& ahead = scratch().ahead;
