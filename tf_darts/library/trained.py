@@ -90,9 +90,7 @@ class Trained:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: accuracies, the genotype's cells, what is mistaken for what."""
         run = self.run
-        return notebook.of_training(
-            run.contents(self.folder), run.space, self.genotype, run.table, run.facts
-        )
+        return notebook.of_training(run.contents(self.folder), run.space, self.genotype, run.table, run.facts)
 
     @functools.cached_property
     @process.guest
