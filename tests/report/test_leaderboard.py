@@ -108,6 +108,9 @@ def test_selections_are_compared_over_all_searches_that_have_both(study, rows, l
     assert found.difference.std == pytest.approx(np.std([18.25, 11.15], ddof=1))
     page = (left / "leaderboard.html").read_text()
     assert re.search(r"all 2</td>\s*<td[^>]*>perturbation</td>\s*<td[^>]*>2</td>\s*<td[^>]*>\+14.70<", page)
+    third = {**rows[0], "search": "oles", "seed": 0}
+    begun = [*rows, third, {**third, "selection": "perturbation", TRUE_TEST[0]: 99.0}]  # of one seed so far
+    assert summarise(study, begun, []).over_searches(TRUE_TEST[0]) == [found]
     one_search = [row for row in rows if row["search"] == "darts"]
     assert summarise(study, one_search, []).over_searches(TRUE_TEST[0]) == []
 

@@ -152,14 +152,19 @@ class Summary:
         return [measure for measure in MEASURES if any(g.measure == measure for g in self.groups)]
 
     def over_searches(self, measure: str) -> list[OverSearches]:
-        """Compare selections with the baseline over all searches, for those of at least two searches."""
+        """Compare selections with the baseline over all searches, for those of at least two searches.
+
+        Where a study is not finished, these are the searches with the most seeds.
+        """
         compared: dict[tuple[str, str], list[Group]] = {}
         for group in self.groups:
             search, _, baseline = group.baseline.rpartition("/")
             if group.measure == measure and search == group.search:
                 compared.setdefault((group.selection, baseline), []).append(group)
         found = []
-        for (selection, baseline), groups in compared.items():
+        for (selection, baseline), begun in compared.items():
+            most = max(len(group.differences) for group in begun)
+            groups = [group for group in begun if len(group.differences) == most]
             seeds = sorted(set.intersection(*(set(group.differences) for group in groups)))
             if len(groups) > 1 and seeds:
                 means = [float(np.mean([group.differences[seed] for group in groups])) for seed in seeds]
