@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tf_darts import paper
+from tf_darts.config import files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +42,11 @@ def test_commands_are_of_programs_and_flags_that_there_are(printed):
             flag, _, value = argument.partition("=")
             if flag == "--config":
                 file, _, row = value.partition(":")
-                assert (ROOT / file).is_file() and (not row or row in paper.ROWS or row == "$ROWS")
+                assert (ROOT / file).is_file()
+                if row and "paper" not in file:
+                    files.load(Path(file).stem, row)
+                else:
+                    assert not row or row in paper.ROWS or row == "$ROWS"
 
 
 @pytest.mark.parametrize(
