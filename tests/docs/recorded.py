@@ -3,7 +3,7 @@
     python -m tests.docs.recorded
 
 writes results/*/summary.md, the pictures of studies in docs/, and in docs/results.md the rows that say what
-to compare with.
+to compare with, and the leaderboard.
 
 Rows come from results.csv, epochs.csv and correlations.csv; nothing is searched or trained.
 """
@@ -11,17 +11,19 @@ Rows come from results.csv, epochs.csv and correlations.csv; nothing is searched
 import ast
 import csv
 import dataclasses
+import statistics
 import sys
 from pathlib import Path
 
 from tests.docs.pages import ROOT
 from tf_darts.config import files
 from tf_darts.nas_bench.nas_bench_201 import DATA_SETS, NasBench201, accuracy_column
+from tf_darts.report import leaderboard
 from tf_darts.study import correlations, pictures, settings
-from tf_darts.study.collect import TEST, Row
+from tf_darts.study.collect import TEST, TRUE_TEST, Row
 from tf_darts.study.report import report
 from tf_darts.study.settings import Study
-from tf_darts.study.summary import summarise
+from tf_darts.study.summary import Statistics, summarise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +33,10 @@ class Recorded:
     Attributes:
       folder: its name.
       config: the name of the study's config.
-      comparison: the picture in docs/ of its selections.
+      comparison: the picture in docs/ of its selections; empty: none.
       epochs: of magnitude over the epochs.
       correlations: of how measures of operations agree.
+      arguments: of the config, what stands behind its colon.
     """
 
     folder: str
@@ -41,6 +44,14 @@ class Recorded:
     comparison: str
     epochs: str = ""
     correlations: str = ""
+    arguments: tuple[str, ...] = ()
+
+    def study(self) -> Study:
+        """Return the study."""
+        config = files.load(self.config, *self.arguments).to_dict()
+        if config["base"]["data"]["source"] == "npz":
+            config["base"]["data"]["path"] = "images.npz"  # as --data_dir gives it; nothing is read there
+        return settings.validate(config)
 
     def rows(self, name: str) -> list[Row]:
         """Return the rows of one of its files; none without it."""
@@ -51,7 +62,9 @@ class Recorded:
             return [{column: _value(text) for column, text in row.items()} for row in csv.DictReader(file)]
 
 
+LEADERBOARD = Recorded("leaderboard", "study_leaderboard", "", arguments=("small",))
 STUDIES = (
+    LEADERBOARD,
     Recorded("methods_cifar10", "study_methods_cifar10", "study_methods_cifar10.png"),
     Recorded("methods_digits", "study_digits", "study_methods_digits.png"),
     Recorded(
@@ -130,21 +143,68 @@ def with_references(page: str) -> str:
 
 def made(recorded: Recorded) -> tuple[str, dict[str, bytes]]:
     """Return summary.md and the pictures by name of one study."""
-    config = files.load(recorded.config).to_dict()
-    if config["base"]["data"]["source"] == "npz":
-        config["base"]["data"]["path"] = "images.npz"  # as --data_dir gives it; nothing is read there
-    study: Study = settings.validate(config)
+    study = recorded.study()
     rows, epochs = recorded.rows("results"), recorded.rows("epochs")
     tables = [NasBench201.of_package()] if any(row["space"] == "nas_bench_201" for row in rows) else []
     summary = summarise(study, rows, tables)
     agreements = correlations.agreements(recorded.rows("correlations"))
     drawn = {
-        recorded.comparison: pictures.comparison(study, summary),
+        recorded.comparison: pictures.comparison(study, summary) if recorded.comparison else None,
         recorded.epochs: pictures.over_epochs(study, epochs, summary) if recorded.epochs else None,
         recorded.correlations: pictures.correlations(study, agreements),
     }
     text = report(study, summary, agreements)
     return text, {name: png for name, png in drawn.items() if name and png is not None}
+
+
+def with_leaderboard(page: str) -> str:
+    """Return a page with the leaderboard in the place of the table that begins with its first line.
+
+    A row is a search: its cost, and by selection mean, standard deviation and the worst seed. The last row is
+    what the selections cost.
+
+    Raises:
+      ValueError: there is no such line.
+    """
+    study, rows = LEADERBOARD.study(), LEADERBOARD.rows("results")
+    groups = {
+        (group.search, group.selection): group.statistics
+        for group in summarise(study, rows, ()).groups
+        if group.measure == TRUE_TEST[0]
+    }
+    costs = leaderboard.costs_of(study, rows)
+    searches = [name for name in study.searches if any(search == name for search, _ in groups)]
+    selections = [name for name in study.selections if any(selection == name for _, selection in groups)]
+    table = [["search", "seeds", "CPU s", *selections], ["---"] * (len(selections) + 3)]
+    for name in searches:
+        own = {selection: groups.get((name, selection)) for selection in selections}
+        seeds = {found.number for found in own.values() if found is not None}
+        spent = [cost.search_cpu for (search, _), cost in costs.items() if search == name and cost.search_cpu]
+        counted = " to ".join(str(number) for number in sorted({min(seeds), max(seeds)}))
+        table.append([name, counted, _mean(spent), *(_cell(found) for found in own.values())])
+    spent_by = [[cost.selection_cpu for (_, s), cost in costs.items() if s == name] for name in selections]
+    table.append(["CPU s of the selection", "", "", *(_mean(spent) for spent in spent_by)])
+    lines = page.split("\n")
+    begin = next((i for i, line in enumerate(lines) if line.startswith("| search | seeds | CPU s |")), None)
+    if begin is None:
+        raise ValueError("not in the page: | search | seeds |")
+    end = next(i for i in range(begin, len(lines)) if not lines[i].startswith("|"))
+    lines[begin:end] = [
+        f"| {' | '.join(row)} |".replace("|  |", "| |").replace("|  |", "| |") for row in table
+    ]
+    return "\n".join(lines)
+
+
+def _cell(found: Statistics | None) -> str:
+    """Return mean, standard deviation and the worst, as 93.06 ± 0.25, 92.60; empty for None."""
+    if found is None:
+        return ""
+    spread = "" if found.std is None else f" ± {found.std:.2f}"
+    return f"{found.mean:.2f}{spread}, {found.min:.2f}"
+
+
+def _mean(values: list[float | None]) -> str:
+    return f"{statistics.mean(value for value in values if value is not None):.0f}"
 
 
 def write(root: Path = ROOT) -> None:
@@ -156,7 +216,8 @@ def write(root: Path = ROOT) -> None:
             (root / "docs" / name).write_bytes(png)
         print(f"{recorded.folder}: {', '.join(drawn)}", file=sys.stderr)
     page = root / "docs" / "results.md"
-    page.write_text(with_references(page.read_text(encoding="utf-8")), encoding="utf-8")
+    text = with_leaderboard(with_references(page.read_text(encoding="utf-8")))
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ SHORT = {
     "configs/study_digits.py": [],
 }  # fmt: skip
 # Studies of CIFAR-10: the made file has few images.
-STUDIES = ("nas_bench_201", "methods_cifar10", "recommended", "recommended_small", "s2_s4")
+STUDIES = ("nas_bench_201", "leaderboard", "methods_cifar10", "recommended", "recommended_small", "s2_s4")
 SMALL_BATCHES = ["--config.base.search.batch_size=8", "--config.base.training.batch_size=8"]
 SHORT |= {f"configs/study_{name}.py": SMALL_BATCHES for name in STUDIES}
 # Files that the pages name, and the made one that stands there.
