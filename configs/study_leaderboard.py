@@ -3,7 +3,7 @@
     bin/study --config=configs/study_leaderboard.py --output=runs/leaderboard --data_dir=CIFAR10.npz
 
 Cost: 85 searches, of three minutes each (small: 4,000 images), or of ten minutes or more (16,000).
-Result: the best pair is alpha that is never trained with one-shot probes, 93.60 % on average (docs/results.md).
+Result: the best pair is alpha that is never trained with one-shot probes, 93.60 % (docs/results.md).
 
 With configs/study_leaderboard.py:small the scale is that of configs/study_methods_cifar10.py, otherwise that
 of configs/nas_bench_201_reduced.py. Two jobs run at a time.
