@@ -13,7 +13,7 @@ A name is SUPERNET_OPERATIONS (Jha et al., AutoML 2025):
   has a skip connection beside it.
 
 The search sees the first half of the training images, halved again for weights and alpha. The network is
-trained on the second half, at the supernet's size. docs/methods.md says what differs from the authors' code.
+trained on the second half, at the supernet's size. docs/studies.md says what differs from the authors' code.
 """
 
 from tf_darts import config as config_lib

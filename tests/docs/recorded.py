@@ -135,10 +135,13 @@ def with_references(page: str) -> str:
             end = next(i for i in range(place, len(lines)) if not lines[i].startswith("|"))
             cells = [[known[c][name][0] if c else "" for c in columns] for name in names]
             rows = [[name, *row[1:]] for name, row in zip(names, cells, strict=True)]
-            lines[end:end] = [
-                f"| {' | '.join(row)} |".replace("|  |", "| |").replace("|  |", "| |") for row in rows
-            ]
+            lines[end:end] = map(_line, rows)
     return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    """Return a row of a page's table; twice, as neighbours that are empty share a bar."""
+    return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
 
 
 def made(recorded: Recorded) -> tuple[str, dict[str, bytes]]:
@@ -189,9 +192,7 @@ def with_leaderboard(page: str) -> str:
     if begin is None:
         raise ValueError("not in the page: | search | seeds |")
     end = next(i for i in range(begin, len(lines)) if not lines[i].startswith("|"))
-    lines[begin:end] = [
-        f"| {' | '.join(row)} |".replace("|  |", "| |").replace("|  |", "| |") for row in table
-    ]
+    lines[begin:end] = map(_line, table)
     return "\n".join(lines)
 
 

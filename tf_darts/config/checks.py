@@ -82,13 +82,13 @@ def check(config: ml_collections.ConfigDict, fields: Fields) -> None:
     _check_comparison(config)
     _check_training(config)
     _check_runtime(config)
-    for name, what, space_of in (("table", "table", "nas_bench_201"), ("surrogate", "surrogate", "darts")):
+    for name, space_of in (("table", "nas_bench_201"), ("surrogate", "darts")):
         value = config.report[name]
         refuse_address(f"config: report.{name}", value)
         if value and config.space != space_of:
             raise UserError(
                 f"config: report.{name} is {show(value)} and space is {config.space!r}; allowed: a"
-                f" {what} only with space {space_of!r}"
+                f" {name} only with space {space_of!r}"
             )
     if config.own_images.plan and config.data.training_only:
         raise UserError(

@@ -62,16 +62,12 @@ class SpentSeconds:
     @property
     def both(self) -> float | None:
         """Both together."""
-        return None if self.search is None or self.selection is None else self.search + self.selection
+        return _sum(self.search, self.selection)
 
     @property
     def both_cpu(self) -> float | None:
         """Both together, of all cores."""
-        return (
-            None
-            if self.search_cpu is None or self.selection_cpu is None
-            else self.search_cpu + self.selection_cpu
-        )
+        return _sum(self.search_cpu, self.selection_cpu)
 
 
 Spent = Mapping[tuple[str, str], SpentSeconds]  # by search and selection
@@ -146,6 +142,10 @@ def costs_of(study: Study, rows: Iterable[Row]) -> Spent:
             selection_cpu=_mean(group, "selection_cpu_seconds"),
         )
     return costs
+
+
+def _sum(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first + second
 
 
 def _mean(rows: Sequence[Row], column: str) -> float | None:

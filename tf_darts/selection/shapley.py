@@ -55,8 +55,7 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     rows = [row for row in file.decisions if isinstance(row, PermutationRow)]
     game, progress = of_selection(setup), Progress("select", config.selection.permutations, len(rows))
     for number in range(len(rows), config.selection.permutations):
-        draw = np.random.default_rng(fold(config.seed, "selection/shapley", number))
-        order = [players[i] for i in draw.permutation(len(players))]
+        order = drawn_order(players, config.seed, "selection/shapley", number)
         row = one_order(setup, game, order, number, config.selection.truncation)
         rows.append(row)
         file.append(row)
@@ -170,6 +169,20 @@ class Game:
         return [round(float(row[: self.images].sum())) for row in rows["correct"][: len(removed)]]
 
 
+def drawn_order(players: Sequence[Player], seed: int, purpose: str, number: int) -> list[Player]:
+    """Draw the order of removal of this number; the seed and what it is for make the draw."""
+    draw = np.random.default_rng(fold(seed, purpose, number))
+    return [players[i] for i in draw.permutation(len(players))]
+
+
+def places_of(players: Sequence[Player], cell_type: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return where a cell type has players, bool [edges, operations] of this shape."""
+    there = np.zeros(shape, bool)
+    for t, edge, operation in players:
+        there[edge, operation] |= t == cell_type
+    return there
+
+
 def of_selection(setup: SearchSetup) -> Game:
     """Return the game that a selection plays, on the images of probes."""
     return Game(setup, setup.probe_images(), setup.probe_batch, setup.config.selection.augment_probes)
@@ -235,9 +248,7 @@ def cautious(
     found = {}
     for cell_type in setup.space.cell_types:
         values = mean[cell_type] - deviation[cell_type]
-        there = np.zeros(values.shape, bool)
-        for t, edge, operation in players:
-            there[edge, operation] |= t == cell_type
+        there = places_of(players, cell_type, values.shape)
         found[cell_type] = np.where(there, values, values.min() - 1.0)
     return found
 

@@ -21,7 +21,6 @@ from tf_darts.config.checks import last_epoch_field
 from tf_darts.data.image_data import ImageData
 from tf_darts.errors import UserError
 from tf_darts.models.architecture import Architecture
-from tf_darts.runtime.seeds import fold
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.search.methods.method import Method
 from tf_darts.search.setup import SearchSetup
@@ -99,8 +98,7 @@ class ShapleySearch(Method):
         rows = []
         for place in range(settings.permutations):
             number = epoch * settings.permutations + place
-            draw = np.random.default_rng(fold(self.config.seed, PURPOSE, number))
-            order = [players[i] for i in draw.permutation(len(players))]
+            order = shapley.drawn_order(players, self.config.seed, PURPOSE, number)
             row = shapley.one_order(setup, self._game, order, number, settings.truncation)
             rows.append(dataclasses.replace(row, epoch=epoch))
         for cell_type, values in standardised(rows, players).items():
@@ -128,9 +126,7 @@ def standardised(rows: Sequence[PermutationRow], players: Sequence[Player]) -> d
     mean, deviation = shapley.values_of(rows)
     found = {}
     for cell_type in dict.fromkeys(t for t, _, _ in players):
-        there = np.zeros(mean[cell_type].shape, bool)
-        for t, edge, operation in players:
-            there[edge, operation] |= t == cell_type
+        there = shapley.places_of(players, cell_type, mean[cell_type].shape)
         values = (mean[cell_type] - deviation[cell_type])[there]
         spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
         scaled = np.zeros(there.shape, keras.config.floatx())
