@@ -34,17 +34,20 @@ def runtime(**fields):
         ("GPU", "off", False),
     ],
 )
-def test_auto_compiles_on_a_gpu(kind, field, expected):
+def test_auto_compiles_on_a_gpu(kind, field, expected, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
     strategy = tiny.one_device()
     xla.settle(strategy, runtime(xla=field), kind)
     assert xla.compiles(strategy) == expected
+    assert ("triton-softmax-rewriter" in os.environ["XLA_FLAGS"]) == (expected and kind == "GPU")
     assert xla.ran(strategy) == ("on" if expected else "off")
     with strategy.scope():
         assert xla.compiles() == expected
     assert not xla.compiles()
 
 
-def test_replicas():
+def test_replicas(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
     gpus, cpus = tiny.two_replicas(), tiny.two_replicas()
     xla.settle(gpus, runtime(strategy="mirrored"), "GPU")
     assert xla.compiles(gpus)
@@ -113,6 +116,7 @@ def before_tensorflow(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "tensorflow")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=0")
+    monkeypatch.setenv("XLA_FLAGS", "")
 
 
 def folder():
@@ -138,6 +142,27 @@ def test_programs_are_kept_in_the_work_directory(before_tensorflow, tmp_path, mo
         xla.keep_programs(tmp_path / "run", runtime())
         seen.add(Path(folder()).name)
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", "--xla_disable_hlo_passes=triton-softmax-rewriter"),
+        ("--xla_a=1", "--xla_a=1 --xla_disable_hlo_passes=triton-softmax-rewriter"),
+        ("--xla_disable_hlo_passes=cse", "--xla_disable_hlo_passes=cse"),
+    ],
+)
+def test_a_gpu_is_compiled_for_without_the_slow_pass(
+    before_tensorflow, tmp_path, monkeypatch, given, expected
+):
+    monkeypatch.setenv("XLA_FLAGS", given)
+    monkeypatch.setattr(host, "graphics", lambda: "")
+    xla.keep_programs(tmp_path, runtime())
+    assert os.environ["XLA_FLAGS"] == given
+    monkeypatch.setattr(host, "graphics", lambda: "a GPU")
+    for _ in range(2):
+        xla.keep_programs(tmp_path, runtime())
+        assert os.environ["XLA_FLAGS"] == expected
 
 
 @pytest.mark.parametrize("fields", [{"xla": "off"}, {"strategy": "tpu"}, {"strategy": "multi_worker"}])

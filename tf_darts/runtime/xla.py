@@ -23,6 +23,10 @@ AUTO, ON, OFF = "auto", "on", "off"
 FOLDER = "xla"  # of the work directory, for compiled programs
 
 _CACHE = "--tf_xla_persistent_cache_directory"
+_LEFT_OUT = "--xla_disable_hlo_passes"
+# On a GPU this pass takes every batch norm for a softmax, and XLA then tries many tilings wherever it might
+# fuse something: minutes for a step of the DARTS space, which gets no fewer launches (docs/performance.md).
+_SLOW_PASS = "triton-softmax-rewriter"
 _MARK = "_tf_darts_compiles_steps"  # on strategies: what is built and traced later finds it there
 # What TensorFlow says as it reads a program that it has kept. The first is of a try at another format, the
 # second of two names that are XLA's, not the processor's.
@@ -51,6 +55,8 @@ def settle(strategy: Any, runtime: ml_collections.ConfigDict, kind: str) -> None
         )
     wanted = runtime.xla == ON or (runtime.xla == AUTO and kind == "GPU")
     if wanted and may_compile(runtime):
+        if kind == "GPU":
+            leave_out_slow_pass()
         compile_steps(strategy)
 
 
@@ -63,6 +69,13 @@ def may_compile(runtime: ml_collections.ConfigDict) -> bool:
 def compile_steps(strategy: Any) -> None:
     """Have XLA compile the steps that run under this strategy."""
     setattr(strategy, _MARK, True)
+
+
+def leave_out_slow_pass() -> None:
+    """Have XLA compile faster for a GPU, unless XLA_FLAGS choose passes; it reads them as it first compiles."""
+    given = os.environ.get("XLA_FLAGS", "")
+    if _LEFT_OUT not in given:
+        os.environ["XLA_FLAGS"] = f"{given} {_LEFT_OUT}={_SLOW_PASS}".strip()
 
 
 def compiles(strategy: Any = None) -> bool:
@@ -93,6 +106,8 @@ def keep_programs(workdir: str | os.PathLike[str], runtime: ml_collections.Confi
     """
     if "tensorflow" in sys.modules or not may_compile(runtime):
         return
+    if host.graphics():
+        leave_out_slow_pass()
     given = os.environ.get("TF_XLA_FLAGS", "")
     if _CACHE in given:
         return
