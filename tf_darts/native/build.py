@@ -58,6 +58,7 @@ def flags(level: str) -> list[str]:
         *(["-mprefer-vector-width=512"] if level == "x86-64-v4" else []),
         "-ffp-contract=fast",
         "-fPIC",
+        "-pthread",
         "-shared",
         "-fvisibility=hidden",
     ]

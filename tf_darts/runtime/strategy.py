@@ -167,6 +167,13 @@ def prepare() -> None:
         tf.config.threading.set_inter_op_parallelism_threads(cores)
 
 
+def operation_threads() -> int:
+    """Return how many threads an operation may be shared out among: what is set, or as in `prepare`."""
+    cores = host.cores()
+    chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    return min(chosen or (cores if cores > FEW_CORES else 1), cores)
+
+
 def mirrored(devices: list[str]) -> tf.distribute.MirroredStrategy:
     """Make the strategy with a replica on each of these devices.
 

@@ -1,10 +1,14 @@
 #include "edge.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <memory>
+#include <mutex>
 #include <type_traits>
 
 #include "image.h"
+#include "threads.h"
 #include "winograd.h"
 
 namespace tf_darts {
@@ -133,6 +137,95 @@ Bordered bordered(Buffer& buffer, int height, int width, int border, int blocks)
   return made;
 }
 
+// ---- Parts of a batch ----
+
+// A batch is worked on in so many parts, or in as many as it has images. Threads share them out. Each has sums
+// of its own, which are added in the order of the parts: no result depends on the number of threads.
+constexpr int PARTS = 8;
+
+struct Part {
+  int turn;  // its place in that order
+  int64_t first, end;
+  bool backwards;
+
+  // Calls body(image) for all images.
+  template <class Body>
+  void each(Body body) const {
+    if (backwards)
+      for (int64_t i = end; i-- > first;) body(i);
+    else
+      for (int64_t i = first; i < end; ++i) body(i);
+  }
+};
+
+int parts_of(int64_t images) { return static_cast<int>(std::min<int64_t>(images, PARTS)); }
+
+// Calls body(part) for all parts, on any thread. Passes that follow one another go to and fro: a cache still has
+// the images that the one before touched last.
+template <class Body>
+void in_parts(int64_t images, bool backwards, Body body) {
+  const int parts = parts_of(images);
+  share_out(parts, [&](int turn) {
+    const int place = backwards ? parts - 1 - turn : turn;
+    body(Part{turn, images * place / parts, images * (place + 1) / parts, backwards});
+    end_of_streams();
+  });
+}
+
+// Sums of the parts, and of all.
+template <class Number>
+class PartSums {
+ public:
+  PartSums(int64_t images, size_t count) : count_(count), of_(parts_of(images)), done_(of_.size()) {}
+
+  // Where a part adds up its own, from zeros.
+  Number* of(const Part& part) {
+    std::vector<Number>& own = of_[part.turn];
+    if (own.empty()) own = unused();
+    return own.data();
+  }
+
+  // Says that a part's are there. They are added to those of all after those of the parts before it.
+  void add(const Part& part) {
+    const std::lock_guard lock(mutex_);
+    done_[part.turn] = true;
+    for (; next_ < of_.size() && done_[next_]; ++next_) {
+      std::vector<Number>& own = of_[next_];
+      if (next_ == 0) {
+        all_.swap(own);
+        continue;
+      }
+      for (size_t i = 0; i < count_; ++i) {
+        all_[i] += own[i];
+        own[i] = 0;
+      }
+      unused_.push_back(std::move(own));
+    }
+  }
+
+  const Number* all() const { return all_.data(); }
+
+ private:
+  // What another part has left, still in its cache, or more memory.
+  std::vector<Number> unused() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!unused_.empty()) {
+        std::vector<Number> left = std::move(unused_.back());
+        unused_.pop_back();
+        return left;
+      }
+    }
+    return std::vector<Number>(count_);
+  }
+
+  std::mutex mutex_;
+  size_t count_, next_ = 0;
+  std::vector<std::vector<Number>> of_, unused_;
+  std::vector<bool> done_;
+  std::vector<Number> all_;
+};
+
 // ---- Statistics ----
 
 // Mean and variance per channel. Sums are taken about a shift near the mean: the difference of two large
@@ -145,8 +238,18 @@ class Moments {
   Sums sums(int first = 0) { return {&shift_[first], &first_[first], &second_[first]}; }
   void count(int pixels) { pixels_ += pixels; }
 
+  // Adds the sums of others, about the same shift.
+  void add(const Moments& other) {
+    for (size_t c = 0; c < shift_.size(); ++c) {
+      first_[c] += other.first_[c];
+      second_[c] += other.second_[c];
+    }
+    pixels_ += other.pixels_;
+  }
+
   // Shifts by the mean of what was added, and forgets it.
   void settle() {
+    if (pixels_ == 0) return;
     for (size_t c = 0; c < shift_.size(); ++c) shift_[c] += static_cast<float>(first_[c] / pixels_);
     std::fill(first_.begin(), first_.end(), 0.0);
     std::fill(second_.begin(), second_.end(), 0.0);
@@ -170,15 +273,17 @@ class Moments {
   int64_t pixels_ = 0;
 };
 
-// Calls body(image) for all images; first for one alone, whose mean the sums of all are then taken about.
-// Passes that follow one another go to and fro: a cache still has the images that the one before touched
-// last.
+// Calls body(part, moments) for all parts, with sums of theirs; first for one image alone, whose mean the sums
+// of all are then taken about.
 template <class Body>
-void with_pilot(int64_t images, bool backwards, const std::vector<Moments*>& moments, Body body) {
-  const auto image = [&](int64_t i) { return backwards ? images - 1 - i : i; };
-  body(image(0));
-  for (Moments* m : moments) m->settle();
-  for (int64_t i = 0; i < images; ++i) body(image(i));
+void with_pilot(int64_t images, bool backwards, std::vector<Moments>& moments, Body body) {
+  const int64_t pilot = backwards ? images - 1 : 0;
+  body(Part{0, pilot, pilot + 1, backwards}, moments);
+  for (Moments& m : moments) m.settle();
+  std::vector<std::vector<Moments>> sums(parts_of(images), moments);
+  in_parts(images, backwards, [&](const Part& part) { body(part, sums[part.turn]); });
+  for (const auto& part : sums)
+    for (size_t m = 0; m < moments.size(); ++m) moments[m].add(part[m]);
 }
 
 float inverse_deviation(const float* statistics, int channels, int c, float epsilon) {
@@ -225,6 +330,19 @@ struct Unit {
   }
   int kernel_count() const { return kind == Kind::DENSE ? 1 : 2; }
   bool by_points() const { return kind == Kind::DENSE && size == 3; }
+  // How many sums the gradient of its first or second kernel takes.
+  size_t sums(int kernel, int channels) const {
+    const size_t all = static_cast<size_t>(channels) * channels;
+    switch (kind) {
+      case Kind::FACTORIZED_REDUCTION:
+        return all / 2;
+      case Kind::DENSE:
+        if (kernel == 1) return 0;
+        return by_points() ? POINTS * all : all;
+      default:
+        return kernel == 0 ? static_cast<size_t>(taps()) * channels : all;
+    }
+  }
 };
 
 // A depthwise kernel [taps][channels] by blocks, [blocks][taps][LANES], the last tap first if turned.
@@ -584,16 +702,25 @@ void add_products(View d, View source, const float* mean, int channels, int pixe
   }
 }
 
+// Where a part's gradients of a unit's kernels are added up, in the kernels' order: that of a depthwise kernel in
+// blocks, that of a dense 3x3 by its points. nullptr: not wanted.
+using KernelSums = std::array<float*, 2>;
+
 // A unit's kernels as its gradient reads them, and their gradients as they add up.
 struct UnitGradient {
   const Unit& unit;
   std::vector<float> turned;      // the depthwise kernel turned round, in blocks, or the dense one's points
   std::vector<float> transposed;  // the 1x1, or one after the other the two of a factorized reduction
-  std::vector<float> added;       // the gradient of the depthwise kernel in blocks, or that of the points
-  float* dkernels[2];             // where they go; nullptr: not wanted
+  size_t first_sums;              // how many of the sums are of the first kernel
+  std::unique_ptr<PartSums<float>> sums;  // of the gradients of the kernels; nullptr: not wanted
+  float* dkernels[2];                     // where they go
 
-  UnitGradient(const Unit& unit, int channels, float* first, float* second)
-      : unit(unit), dkernels{first, second} {
+  UnitGradient(const Unit& unit, int64_t images, int channels, float* first, float* second)
+      : unit(unit),
+        first_sums(unit.sums(0, channels)),
+        dkernels{first, second} {
+    if (first != nullptr)
+      sums = std::make_unique<PartSums<float>>(images, first_sums + unit.sums(1, channels));
     const int last = unit.kernel_count() - 1;
     switch (unit.kind) {
       case Kind::FACTORIZED_REDUCTION:
@@ -609,27 +736,23 @@ struct UnitGradient {
           transpose(unit.kernels[last] + static_cast<size_t>(t) * channels * channels, channels, channels);
         if (unit.by_points()) turned = by_points(transposed.data(), channels);
     }
-    if (first == nullptr) return;
-    if (unit.kind == Kind::FACTORIZED_REDUCTION) {
-      for (float* d : dkernels) std::fill_n(d, static_cast<size_t>(channels) * channels / 2, 0.0f);
-      return;
-    }
-    added.resize(unit.by_points() ? unit.points.size() : unit.depthwise.size());
-    if (!unit.by_points()) std::fill_n(dkernels[last], static_cast<size_t>(channels) * channels, 0.0f);
   }
 
   // Adds an image's part of the kernels' gradients, and writes (or adds) the gradient with respect to the
   // source.
   //
   // Args:
+  //   part: the one that has the image.
   //   chain: the gradient with respect to z, of d and z.
   //   source: the unit's input after its ReLU.
   //   height, width: of the output.
   //   spread: of the source's size, with a border at least as wide as the unit's.
   //   dsource: in blocks.
-  void image(const Chain& chain, View d, View z, const Bordered& source, int channels, int height, int width,
-             const Bordered& spread, bool add, float* dsource) {
-    if (unit.by_points()) return points_image(chain, d, z, source, channels, spread, add, dsource);
+  void image(const Part& part, const Chain& chain, View d, View z, const Bordered& source, int channels,
+             int height, int width, const Bordered& spread, bool add, float* dsource) {
+    KernelSums to = {};
+    if (sums != nullptr) to = {sums->of(part), sums->of(part) + first_sums};
+    if (unit.by_points()) return points_image(to, chain, d, z, source, channels, spread, add, dsource);
     const bool factorized = unit.kind == Kind::FACTORIZED_REDUCTION;
     const size_t floats = static_cast<size_t>(source.height) * source.width * channels;
     if (factorized && !add) std::fill_n(dsource, floats, 0.0f);
@@ -639,21 +762,32 @@ struct UnitGradient {
       const int rows = std::min(strip, height - y), first = y * width;
       chain.apply(d.from(first), z.from(first), rows * width, dz);
       if (factorized)
-        factorized_rows(source, dz, channels, y, rows, width, dsource);
+        factorized_rows(to, source, dz, channels, y, rows, width, dsource);
       else
-        convolution_rows(source, dz, channels, y, rows, width, spread, add, dsource);
+        convolution_rows(to, source, dz, channels, y, rows, width, spread, add, dsource);
     }
-    if (unit.kind == Kind::CONVOLUTION) depthwise_image(source, channels / LANES, height, width, spread, add, dsource);
+    if (unit.kind == Kind::CONVOLUTION) depthwise_image(to, source, channels / LANES, height, width, spread, add, dsource);
   }
 
-  // Brings gradients that were added up in another form into TensorFlow's.
+  // Says that all images of a part were worked on.
+  void done(const Part& part) {
+    if (sums != nullptr) sums->add(part);
+  }
+
+  // Brings the gradients of the kernels into TensorFlow's form.
   void finish(int channels) {
-    if (added.empty()) return;
-    if (unit.by_points()) return winograd_kernel_gradient(added.data(), channels, dkernels[0]);
+    if (sums == nullptr) return;
+    const float *first = sums->all(), *second = first + first_sums;
+    if (unit.by_points()) return winograd_kernel_gradient(first, channels, dkernels[0]);
+    if (unit.kernel_count() == 2) std::copy_n(second, unit.sums(1, channels), dkernels[1]);
+    if (unit.kind != Kind::CONVOLUTION) {
+      std::copy_n(first, first_sums, dkernels[0]);
+      return;
+    }
     const int taps = unit.taps();
     for (int b = 0; b < channels / LANES; ++b)
       for (int t = 0; t < taps; ++t)
-        std::copy_n(&added[(static_cast<size_t>(b) * taps + t) * LANES], LANES,
+        std::copy_n(first + (static_cast<size_t>(b) * taps + t) * LANES, LANES,
                     dkernels[0] + static_cast<size_t>(t) * channels + b * LANES);
   }
 
@@ -668,16 +802,16 @@ struct UnitGradient {
   }
 
   // A whole image of a dense 3x3.
-  void points_image(const Chain& chain, View d, View z, const Bordered& source, int channels,
-                    const Bordered& spread, bool add, float* dsource) {
+  void points_image(const KernelSums& added, const Chain& chain, View d, View z, const Bordered& source,
+                    int channels, const Bordered& spread, bool add, float* dsource) {
     const int blocks = channels / LANES, height = source.height, width = source.width;
     for (int b = 0; b < blocks; ++b)
       for (int y = 0; y < height; ++y)
         chain.apply(d.from(y * width), z.from(y * width), b, width, spread.pixels(b, y));
     float* work = winograd_work(channels);
-    if (dkernels[0] != nullptr)
+    if (added[0] != nullptr)
       winograd_gradient(source.corner(0, 1), spread.pixels(0, 0), source.row(), source.plane(), unit.given,
-                        added.data(), height, width, work);
+                        added[0], height, width, work);
     const float* from = spread.corner(0, 1);
     if (add)
       winograd<false, true>(from, spread.row(), spread.plane(), unit.given, turned.data(), dsource, height, width,
@@ -689,14 +823,14 @@ struct UnitGradient {
 
   // Rows y0 .. y0 + rows of dz [blocks][rows][width]: the 1x1's gradient, and what goes on to the depthwise
   // convolution, or of a dense 1x1 to dsource.
-  void convolution_rows(const Bordered& source, const float* dz, int channels, int y0, int rows, int width,
-                        const Bordered& spread, bool add, float* dsource) {
+  void convolution_rows(const KernelSums& added, const Bordered& source, const float* dz, int channels, int y0,
+                        int rows, int width, const Bordered& spread, bool add, float* dsource) {
     const int blocks = channels / LANES, pixels = rows * width;
     const size_t plane = static_cast<size_t>(pixels) * LANES;
     float* between = scratch().depthwise.get(plane * blocks);
-    if (dkernels[0] != nullptr) {
+    if (added[0] != nullptr) {
       before_pointwise(unit, source, blocks, y0, rows, width, between);
-      pointwise_gradient(between, plane, unit.given, dz, plane, blocks, dkernels[unit.kernel_count() - 1],
+      pointwise_gradient(between, plane, unit.given, dz, plane, blocks, added[unit.kernel_count() - 1],
                          channels, pixels);
     }
     if (unit.kind == Kind::CONVOLUTION && unit.stride == 1 && width % TILE == 0) {
@@ -722,17 +856,17 @@ struct UnitGradient {
       }
   }
 
-  void depthwise_image(const Bordered& source, int blocks, int height, int width, const Bordered& spread,
-                       bool add, float* dsource) {
+  void depthwise_image(const KernelSums& added, const Bordered& source, int blocks, int height, int width,
+                       const Bordered& spread, bool add, float* dsource) {
     const size_t plane = static_cast<size_t>(source.height) * source.width * LANES;
     with_sizes(unit.size, unit.dilation, unit.stride,
                [&]<int SIZE, int DILATION, int STRIDE>(Sizes<SIZE, DILATION, STRIDE>) {
                  for (int b = 0; b < blocks; ++b, dsource += plane) {
                    const size_t kernel = static_cast<size_t>(b) * unit.taps() * LANES;
-                   if (dkernels[0] != nullptr)
+                   if (added[0] != nullptr)
                      depthwise_gradient<SIZE, DILATION, STRIDE>(source.corner(b, unit.border()), source.row(),
                                                                 spread.pixels(b, 0), spread.row(),
-                                                                &added[kernel], height, width);
+                                                                added[0] + kernel, height, width);
                    const float* from = spread.corner(b, unit.border());
                    if (add)
                      depthwise<SIZE, DILATION, 1, true>(from, spread.row(), &turned[kernel], dsource,
@@ -745,17 +879,17 @@ struct UnitGradient {
   }
 
   // The same rows of dz of a factorized reduction, and their part of dsource.
-  void factorized_rows(const Bordered& source, const float* dz, int channels, int y0, int rows, int width,
-                       float* dsource) {
+  void factorized_rows(const KernelSums& added, const Bordered& source, const float* dz, int channels, int y0,
+                       int rows, int width, float* dsource) {
     const int blocks = channels / LANES, pixels = rows * width;
     const size_t plane = static_cast<size_t>(pixels) * LANES;
     const size_t source_plane = static_cast<size_t>(source.height) * source.width * LANES;
     for (int i = 0; i < 2; ++i) {
       const float* half = dz + i * (blocks / 2) * plane;
       float* between = scratch().depthwise.get(plane * blocks);
-      if (dkernels[i] != nullptr) {
+      if (added[i] != nullptr) {
         gather(source, blocks, 2, i, y0, rows, width, between);
-        pointwise_gradient(between, plane, channels, half, plane, blocks / 2, dkernels[i], channels / 2,
+        pointwise_gradient(between, plane, channels, half, plane, blocks / 2, added[i], channels / 2,
                            pixels);
       }
       pointwise<false>(half, plane, channels / 2,
@@ -825,8 +959,8 @@ void pool_gradient(const Edge& edge, Kind kind, const Chain& chain, View d, View
 //     to the first unit's normalised output, in blocks.
 void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector<UnitGradient>>& units,
                  const std::vector<const float*>& z, const float* statistics, const Scales& scales,
-                 const Images& dy, std::vector<Chain>& chains, const std::vector<float*>& before,
-                 const ScaleGradients& dscales) {
+                 const float* factors, const float* dy, std::vector<Chain>& chains,
+                 const std::vector<float*>& before, const ScaleGradients& dscales) {
   const int channels = edge.channels(), height = edge.out_height(), width = edge.out_width(),
             pixels = edge.out_pixels();
   const int blocks = channels / LANES;
@@ -834,9 +968,7 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
   for (const auto& chain : units) longest = std::max(longest, chain.size());
   for (size_t place = longest; place-- > 1;) {
     const int border = layout.border(place);
-    const Bordered source = bordered(scratch().source, height, width, border, blocks);
-    const Bordered spread = bordered(scratch().spread, height, width, border, blocks);
-    std::vector<std::vector<double>> first(units.size(), std::vector<double>(channels)), second = first;
+    PartSums<double> sums(edge.images, 2 * units.size() * channels);
     const auto norm_before = [&](size_t m) { return units[m][place - 1].unit.norm; };
     const auto statistics_before = [&](size_t m) {
       return statistics + static_cast<size_t>(norm_before(m)) * 2 * channels;
@@ -856,47 +988,58 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
         products += units[m][place].unit.products(floats / LANES) + APPLIED * floats / LANES;
         begins = m;
       }
-    Ahead& ahead = scratch().ahead;
-    const auto want = [&](size_t m, int64_t i) {
-      if (units[m].size() <= place) return;
-      const int unit = layout.first_unit[m] + static_cast<int>(place);
-      ahead.want(z[unit - 1] + i * floats, floats);
-      if (units[m].size() > place + 1) ahead.want(before[m] + i * floats, floats);
-      ahead.want(z[unit] + i * floats, floats);
-    };
-    for (int64_t i = edge.images; i-- > 0;) {
-      const View d_output = dy.of(i);
-      ahead.expect(products);
-      for (size_t m = begins + 1; m < units.size(); ++m) want(m, i);
-      if (i > 0) {
-        dy.want(i - 1);
-        want(begins, i - 1);
-      }
-      for (size_t m = 0; m < units.size(); ++m) {
-        if (units[m].size() <= place) continue;
-        const bool last = units[m].size() == place + 1;
+    in_parts(edge.images, true, [&](const Part& part) {
+      const Bordered source = bordered(scratch().source, height, width, border, blocks);
+      const Bordered spread = bordered(scratch().spread, height, width, border, blocks);
+      const Images d_outputs(dy, pixels, edge, scratch().output_gradient, factors);
+      double* first = sums.of(part);
+      Ahead& ahead = scratch().ahead;
+      const auto want = [&](size_t m, int64_t i) {
+        if (units[m].size() <= place) return;
         const int unit = layout.first_unit[m] + static_cast<int>(place);
-        const float* input = z[unit - 1] + i * pixels * channels;
-        float* out = before[m] + i * pixels * channels;
-        float* d = scratch().relu_gradient.get(static_cast<size_t>(pixels) * channels);
-        read_normalised(input, channels, norms[m], source);
-        units[m][place].image(
-            chains[m], last ? d_output : inside(out, 0, pixels, channels), inside(z[unit], i, pixels, channels), source, channels, height, width, spread, false, d);
-        through_relu(edge, source, d, input, statistics_before(m), out, first[m].data(), second[m].data());
-      }
-    }
+        ahead.want(z[unit - 1] + i * floats, floats);
+        if (units[m].size() > place + 1) ahead.want(before[m] + i * floats, floats);
+        ahead.want(z[unit] + i * floats, floats);
+      };
+      part.each([&](int64_t i) {
+        const View d_output = d_outputs.of(i);
+        ahead.expect(products);
+        for (size_t m = begins + 1; m < units.size(); ++m) want(m, i);
+        if (i > 0) {
+          d_outputs.want(i - 1);
+          want(begins, i - 1);
+        }
+        for (size_t m = 0; m < units.size(); ++m) {
+          if (units[m].size() <= place) continue;
+          const bool last = units[m].size() == place + 1;
+          const int unit = layout.first_unit[m] + static_cast<int>(place);
+          const float* input = z[unit - 1] + i * floats;
+          float* out = before[m] + i * floats;
+          float* d = scratch().relu_gradient.get(floats);
+          read_normalised(input, channels, norms[m], source);
+          units[m][place].image(part, chains[m], last ? d_output : inside(out, 0, pixels, channels),
+                                inside(z[unit], i, pixels, channels), source, channels, height, width, spread,
+                                false, d);
+          through_relu(edge, source, d, input, statistics_before(m), out, first + 2 * m * channels,
+                       first + (2 * m + 1) * channels);
+        }
+      });
+      for (auto& chain : units)
+        if (chain.size() > place) chain[place].done(part);
+      sums.add(part);
+    });
     for (size_t m = 0; m < units.size(); ++m) {
       if (units[m].size() <= place) continue;
       units[m][place].finish(channels);
+      const double *first = sums.all() + 2 * m * channels, *second = first + channels;
       const int norm = norm_before(m);
       chains[m] = Chain::of_norm(statistics_before(m), channels, edge.epsilon, scales.scale(norm),
-                                 first[m].data(), second[m].data(),
-                                 static_cast<double>(edge.images) * pixels);
+                                 first, second, static_cast<double>(edge.images) * pixels);
       if (dscales.scales.empty()) continue;
       for (int c = 0; c < channels; ++c) {
         const double inverse = inverse_deviation(statistics_before(m), channels, c, edge.epsilon);
-        dscales.scales[norm][c] = static_cast<float>(second[m][c] * inverse);
-        dscales.offsets[norm][c] = static_cast<float>(first[m][c]);
+        dscales.scales[norm][c] = static_cast<float>(second[c] * inverse);
+        dscales.offsets[norm][c] = static_cast<float>(first[c]);
       }
     }
   }
@@ -985,14 +1128,16 @@ std::string Edge::refusal() const {
 
 void pool_statistics(const Edge& edge, Kind kind, const float* x, float* statistics) {
   const int pixels = edge.out_pixels(), channels = edge.channels();
-  float* pooled = scratch().pooled.get(static_cast<size_t>(pixels) * channels);
-  Moments moments(channels);
-  const Images inputs(x, edge.in_pixels(), edge, scratch().input);
-  with_pilot(edge.images, false, {&moments}, [&](int64_t i) {
-    pool_image(edge, kind, inputs.of(i), pooled);
-    sum_image(pooled, channels, pixels, moments);
+  std::vector<Moments> moments = {Moments(channels)};
+  with_pilot(edge.images, false, moments, [&](const Part& part, std::vector<Moments>& sums) {
+    float* pooled = scratch().pooled.get(static_cast<size_t>(pixels) * channels);
+    const Images inputs(x, edge.in_pixels(), edge, scratch().input);
+    part.each([&](int64_t i) {
+      pool_image(edge, kind, inputs.of(i), pooled);
+      sum_image(pooled, channels, pixels, sums[0]);
+    });
   });
-  moments.write(statistics);
+  moments[0].write(statistics);
 }
 
 void compute_units(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
@@ -1006,32 +1151,31 @@ void compute_units(const Edge& edge, const float* x, const std::vector<const flo
 
   // The first unit of every candidate, all from one copy of an image.
   std::vector<Moments> moments(layout.chains.size(), Moments(channels));
-  std::vector<Moments*> all;
   size_t pool = 0, longest = 0;
   for (size_t m = 0; m < layout.chains.size(); ++m) {
     longest = std::max(longest, layout.chains[m].size());
-    if (!layout.chains[m].empty())
-      all.push_back(&moments[m]);
-    else if (edge.candidates[m].norms > 0)
+    if (layout.chains[m].empty() && edge.candidates[m].norms > 0)
       std::copy_n(pooled[pool++], 2 * channels, statistics_of(layout.first_norm[m]));
   }
-  if (all.empty()) return;
-  const Bordered source = bordered(scratch().source, edge.height, edge.width, layout.border(0), blocks);
-  const Images inputs(x, edge.in_pixels(), edge, scratch().input);
+  if (longest == 0) return;
   const size_t vectors = static_cast<size_t>(pixels) * blocks;
   size_t products = 0;
   for (const auto& chain : layout.chains)
     if (!chain.empty()) products += chain[0].products(vectors);
-  Ahead& ahead = scratch().ahead;
-  with_pilot(edge.images, false, all, [&](int64_t i) {
-    read_input(inputs.of(i), channels, source);
-    ahead.expect(products);
-    if (i + 1 < edge.images) inputs.want(i + 1);
-    for (size_t m = 0; m < layout.chains.size(); ++m) {
-      if (layout.chains[m].empty()) continue;
-      unit_forward(layout.chains[m][0], source, channels, height, width,
-                   z[layout.first_unit[m]] + i * pixels * channels, moments[m]);
-    }
+  with_pilot(edge.images, false, moments, [&](const Part& part, std::vector<Moments>& sums) {
+    const Bordered source = bordered(scratch().source, edge.height, edge.width, layout.border(0), blocks);
+    const Images inputs(x, edge.in_pixels(), edge, scratch().input);
+    Ahead& ahead = scratch().ahead;
+    part.each([&](int64_t i) {
+      read_input(inputs.of(i), channels, source);
+      ahead.expect(products);
+      if (i + 1 < edge.images) inputs.want(i + 1);
+      for (size_t m = 0; m < layout.chains.size(); ++m) {
+        if (layout.chains[m].empty()) continue;
+        unit_forward(layout.chains[m][0], source, channels, height, width,
+                     z[layout.first_unit[m]] + i * pixels * channels, sums[m]);
+      }
+    });
   });
   for (size_t m = 0; m < layout.chains.size(); ++m)
     if (!layout.chains[m].empty()) moments[m].write(statistics_of(layout.first_norm[m]));
@@ -1043,22 +1187,24 @@ void compute_units(const Edge& edge, const float* x, const std::vector<const flo
       const Unit& unit = layout.chains[m][place];
       const Affine norm(statistics_of(unit.norm - 1), channels, edge.epsilon, scales.scale(unit.norm - 1),
                         scales.offset(unit.norm - 1));
-      const Bordered between = bordered(scratch().source, height, width, unit.border(), blocks);
       const float* input = z[layout.first_unit[m] + place - 1];
       float* output = z[layout.first_unit[m] + place];
-      Moments moved(channels);
+      std::vector<Moments> moved = {Moments(channels)};
       const bool backwards = place % 2 == 1;
-      with_pilot(edge.images, backwards, {&moved}, [&](int64_t i) {
-        const int64_t next = backwards ? i - 1 : i + 1;
-        ahead.expect(unit.products(vectors));
-        if (next >= 0 && next < edge.images) ahead.want(input + next * pixels * channels, vectors * LANES);
-        read_normalised(input + i * pixels * channels, channels, norm, between);
-        unit_forward(unit, between, channels, height, width, output + i * pixels * channels, moved);
+      with_pilot(edge.images, backwards, moved, [&](const Part& part, std::vector<Moments>& sums) {
+        const Bordered between = bordered(scratch().source, height, width, unit.border(), blocks);
+        Ahead& ahead = scratch().ahead;
+        part.each([&](int64_t i) {
+          const int64_t next = backwards ? i - 1 : i + 1;
+          ahead.expect(unit.products(vectors));
+          if (next >= 0 && next < edge.images) ahead.want(input + next * pixels * channels, vectors * LANES);
+          read_normalised(input + i * pixels * channels, channels, norm, between);
+          unit_forward(unit, between, channels, height, width, output + i * pixels * channels, sums[0]);
+        });
       });
-      moved.write(statistics_of(unit.norm));
+      moved[0].write(statistics_of(unit.norm));
     }
   }
-  end_of_streams();
 }
 
 void move_estimates(const Edge& edge, const float* statistics, const std::vector<const float*>& means,
@@ -1098,28 +1244,30 @@ void sum_candidates(const Edge& edge, const float* x, const std::vector<const fl
       if (own_offset != nullptr) offset[c] += weights[m][c] * own_offset[c];
     }
   }
-  Sources sources(edge, layout, z);
-  const Images inputs(x, edge.in_pixels(), edge, scratch().input);
-  const NewImages outputs(y, pixels, edge, scratch().output);
-  std::vector<float> scale_here = scale, offset_here = offset;
-  for (int64_t i = 0; i < edge.images; ++i) {
-    const std::vector<View>& views = sources.of(i, sources.read_input() ? inputs.of(i) : View{});
-    const NewImages::Planes out = outputs.of(i);
-    if (factors != nullptr) {
-      for (size_t c = 0; c < scale.size(); ++c) scale_here[c] = factors[i] * scale[c];
-      for (int c = 0; c < channels; ++c) offset_here[c] = factors[i] * offset[c];
-    }
-    for (int b = 0; b < channels / LANES; ++b) {
-      const Vector start = load(&offset_here[b * LANES]);
-      const float* k = &scale_here[b * LANES];
-      int p = 0;
-      float* to = out.data + b * out.plane;
-      for (; p + TILE <= pixels; p += TILE, to += static_cast<size_t>(TILE) * out.step)
-        sum_tile<TILE>(views, b, p, k, channels, start, to, out.step);
-      for (; p < pixels; ++p, to += out.step) sum_tile<1>(views, b, p, k, channels, start, to, out.step);
-    }
-    outputs.done(i);
-  }
+  in_parts(edge.images, false, [&](const Part& part) {
+    Sources sources(edge, layout, z);
+    const Images inputs(x, edge.in_pixels(), edge, scratch().input);
+    const NewImages outputs(y, pixels, edge, scratch().output);
+    std::vector<float> scale_here = scale, offset_here = offset;
+    part.each([&](int64_t i) {
+      const std::vector<View>& views = sources.of(i, sources.read_input() ? inputs.of(i) : View{});
+      const NewImages::Planes out = outputs.of(i);
+      if (factors != nullptr) {
+        for (size_t c = 0; c < scale.size(); ++c) scale_here[c] = factors[i] * scale[c];
+        for (int c = 0; c < channels; ++c) offset_here[c] = factors[i] * offset[c];
+      }
+      for (int b = 0; b < channels / LANES; ++b) {
+        const Vector start = load(&offset_here[b * LANES]);
+        const float* k = &scale_here[b * LANES];
+        int p = 0;
+        float* to = out.data + b * out.plane;
+        for (; p + TILE <= pixels; p += TILE, to += static_cast<size_t>(TILE) * out.step)
+          sum_tile<TILE>(views, b, p, k, channels, start, to, out.step);
+        for (; p < pixels; ++p, to += out.step) sum_tile<1>(views, b, p, k, channels, start, to, out.step);
+      }
+      outputs.done(i);
+    });
+  });
 }
 
 void edge_gradient(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
@@ -1137,22 +1285,27 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
     if (norms == 0) return nullptr;
     return statistics + static_cast<size_t>(layout.first_norm[m] + norms - 1) * 2 * channels;
   };
-  const Images inputs(x, edge.in_pixels(), edge, scratch().input);
-  const Images d_outputs(dy, pixels, edge, scratch().output_gradient, factors);
 
   // Sums over all pixels of dy, and of its product with what each candidate adds.
-  Sources sources(edge, layout, z);
-  std::vector<double> first(channels), second(candidates * channels);
-  for (int64_t i = 0; i < edge.images; ++i) {
-    const View d = d_outputs.of(i);
-    const std::vector<View>& views = sources.of(i, sources.read_input() ? inputs.of(i) : View{});
-    for (int p = 0; p < pixels; p += SUMMED) {
-      const int count = std::min(SUMMED, pixels - p);
-      add_values(d.from(p), channels, count, first.data());
-      for (size_t m = 0; m < candidates; ++m)
-        add_products(d.from(p), views[m].from(p), mean_of_last(m), channels, count, &second[m * channels]);
-    }
-  }
+  PartSums<double> sums(edge.images, (1 + candidates) * channels);
+  in_parts(edge.images, false, [&](const Part& part) {
+    Sources sources(edge, layout, z);
+    const Images inputs(x, edge.in_pixels(), edge, scratch().input);
+    const Images d_outputs(dy, pixels, edge, scratch().output_gradient, factors);
+    double *first = sums.of(part), *second = first + channels;
+    part.each([&](int64_t i) {
+      const View d = d_outputs.of(i);
+      const std::vector<View>& views = sources.of(i, sources.read_input() ? inputs.of(i) : View{});
+      for (int p = 0; p < pixels; p += SUMMED) {
+        const int count = std::min(SUMMED, pixels - p);
+        add_values(d.from(p), channels, count, first);
+        for (size_t m = 0; m < candidates; ++m)
+          add_products(d.from(p), views[m].from(p), mean_of_last(m), channels, count, second + m * channels);
+      }
+    });
+    sums.add(part);
+  });
+  const double *first = sums.all(), *second = first + channels;
   std::vector<Chain> chains;
   for (size_t m = 0; m < candidates; ++m) {
     const float* last = mean_of_last(m);
@@ -1172,7 +1325,7 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
       dscales.offsets[norm][c] = static_cast<float>(first[c] * weights[m][c]);
     }
     chains.push_back(last != nullptr ? Chain::of_norm(last, channels, edge.epsilon, scale.data(),
-                                                      first.data(), &second[m * channels], n)
+                                                      first, second + m * channels, n)
                                      : Chain::of_weight(weights[m], channels));
   }
 
@@ -1186,18 +1339,15 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
       if (!dkernels.empty())
         for (int k = 0; k < layout.chains[m][j].kernel_count(); ++k)
           d[k] = dkernels[layout.chains[m][j].kernel + k];
-      units[m].emplace_back(layout.chains[m][j], channels, d[0], d[1]);
+      units[m].emplace_back(layout.chains[m][j], edge.images, channels, d[0], d[1]);
     }
     if (units[m].size() > 1) before[m] = buffers[m].get(static_cast<size_t>(edge.images) * pixels * channels);
   }
-  later_units(edge, layout, units, z, statistics, scales, d_outputs, chains, before, dscales);
+  later_units(edge, layout, units, z, statistics, scales, factors, dy, chains, before, dscales);
 
   // All first units, poolings and the skip connection of an image.
   const int border = layout.border(0);
-  const Bordered source = bordered(scratch().source, edge.height, edge.width, border, blocks);
-  const Bordered spread = bordered(scratch().spread, edge.height, edge.width, border, blocks);
   const size_t in_plane = static_cast<size_t>(edge.in_pixels()) * LANES;
-  const NewImages d_inputs(dx, edge.in_pixels(), edge, scratch().output);
   // A skip connection's part is a multiple of dy.
   bool pools = false, skips = false;
   std::vector<float> skip(channels);
@@ -1214,58 +1364,68 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
       products += units[m][0].unit.products(floats / LANES) + APPLIED * floats / LANES;
       begins = m;
     }
-  Ahead& ahead = scratch().ahead;
-  const auto want = [&](size_t m, int64_t i) {
-    if (m >= candidates || units[m].empty()) return;
-    if (units[m].size() > 1) ahead.want(before[m] + i * floats, floats);
-    ahead.want(z[layout.first_unit[m]] + i * floats, floats);
-  };
-  for (int64_t i = edge.images; i-- > 0;) {
-    const View input = inputs.of(i), d_output = d_outputs.of(i);
-    ahead.expect(products);
-    for (size_t m = begins + 1; m < candidates; ++m) want(m, i);
-    if (i > 0) {
-      inputs.want(i - 1);
-      d_outputs.want(i - 1);
-      want(begins, i - 1);
-    }
-    const std::vector<View>& views = sources.of(i, input, true);
-    float* through = scratch().relu_gradient.get(in_plane * blocks);
-    float* direct = pools ? scratch().input_gradient.zeros(in_plane * blocks) : nullptr;
-    read_input(input, channels, source);
-    bool add = false;
-    for (size_t m = 0; m < candidates; ++m) {
-      if (edge.candidates[m].convolves()) {
-        const View d = units[m].size() > 1 ? inside(before[m], i, pixels, channels) : d_output;
-        units[m][0].image(chains[m], d, inside(z[layout.first_unit[m]], i, pixels, channels), source,
-                          channels, height, width, spread, add, through);
-        add = true;
-      } else if (edge.candidates[m].pools()) {
-        pool_gradient(edge, edge.candidates[m].kind, chains[m], d_output, views[m], input, direct);
+  in_parts(edge.images, true, [&](const Part& part) {
+    Sources sources(edge, layout, z);
+    const Images inputs(x, edge.in_pixels(), edge, scratch().input);
+    const Images d_outputs(dy, pixels, edge, scratch().output_gradient, factors);
+    const NewImages d_inputs(dx, edge.in_pixels(), edge, scratch().output);
+    const Bordered source = bordered(scratch().source, edge.height, edge.width, border, blocks);
+    const Bordered spread = bordered(scratch().spread, edge.height, edge.width, border, blocks);
+    Ahead& ahead = scratch().ahead;
+    const auto want = [&](size_t m, int64_t i) {
+      if (m >= candidates || units[m].empty()) return;
+      if (units[m].size() > 1) ahead.want(before[m] + i * floats, floats);
+      ahead.want(z[layout.first_unit[m]] + i * floats, floats);
+    };
+    part.each([&](int64_t i) {
+      const View input = inputs.of(i), d_output = d_outputs.of(i);
+      ahead.expect(products);
+      for (size_t m = begins + 1; m < candidates; ++m) want(m, i);
+      if (i > 0) {
+        inputs.want(i - 1);
+        d_outputs.want(i - 1);
+        want(begins, i - 1);
       }
-    }
-    const NewImages::Planes out = d_inputs.of(i);
-    for (int b = 0; b < blocks; ++b) {
-      const float* r = through + b * in_plane;
-      const float* a = direct != nullptr ? direct + b * in_plane : r;
-      const float* d = d_output.data + b * d_output.plane;
-      const Vector k = d_output.factor * load(&skip[b * LANES]);
-      float* to = out.data + b * out.plane;
-      for (int y = 0; y < edge.height; ++y) {
-        const float* after = source.pixels(b, y);
-        for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += out.step) {
-          Vector sum = add ? through_relu(load(r), load(after)) : Vector{};
-          if (direct != nullptr) sum += load(a);
-          if (skips) {
-            sum += k * load(d);
-            d += d_output.step;
-          }
-          store(to, sum);
+      const std::vector<View>& views = sources.of(i, input, true);
+      float* through = scratch().relu_gradient.get(in_plane * blocks);
+      float* direct = pools ? scratch().input_gradient.zeros(in_plane * blocks) : nullptr;
+      read_input(input, channels, source);
+      bool add = false;
+      for (size_t m = 0; m < candidates; ++m) {
+        if (edge.candidates[m].convolves()) {
+          const View d = units[m].size() > 1 ? inside(before[m], i, pixels, channels) : d_output;
+          units[m][0].image(part, chains[m], d, inside(z[layout.first_unit[m]], i, pixels, channels), source,
+                            channels, height, width, spread, add, through);
+          add = true;
+        } else if (edge.candidates[m].pools()) {
+          pool_gradient(edge, edge.candidates[m].kind, chains[m], d_output, views[m], input, direct);
         }
       }
-    }
-    d_inputs.done(i);
-  }
+      const NewImages::Planes out = d_inputs.of(i);
+      for (int b = 0; b < blocks; ++b) {
+        const float* r = through + b * in_plane;
+        const float* a = direct != nullptr ? direct + b * in_plane : r;
+        const float* d = d_output.data + b * d_output.plane;
+        const Vector k = d_output.factor * load(&skip[b * LANES]);
+        float* to = out.data + b * out.plane;
+        for (int y = 0; y < edge.height; ++y) {
+          const float* after = source.pixels(b, y);
+          for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += out.step) {
+            Vector sum = add ? through_relu(load(r), load(after)) : Vector{};
+            if (direct != nullptr) sum += load(a);
+            if (skips) {
+              sum += k * load(d);
+              d += d_output.step;
+            }
+            store(to, sum);
+          }
+        }
+      }
+      d_inputs.done(i);
+    });
+    for (auto& chain : units)
+      if (!chain.empty()) chain[0].done(part);
+  });
   for (auto& chain : units)
     if (!chain.empty()) chain[0].finish(channels);
 }
