@@ -1402,6 +1402,7 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
         }
       }
       const NewImages::Planes out = d_inputs.of(i);
+      const bool skipped = skips;  // in a register
       for (int b = 0; b < blocks; ++b) {
         const float* r = through + b * in_plane;
         const float* a = direct != nullptr ? direct + b * in_plane : r;
@@ -1413,7 +1414,7 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
           for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += out.step) {
             Vector sum = add ? through_relu(load(r), load(after)) : Vector{};
             if (direct != nullptr) sum += load(a);
-            if (skips) {
+            if (skipped) {
               sum += k * load(d);
               d += d_output.step;
             }
