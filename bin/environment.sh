@@ -2,9 +2,9 @@
 #
 #   . bin/environment.sh; set_up requirements.txt
 #
-# Sets PYTHON_BIN (the environment's Python); exports PYTHONPATH, TF_CPP_MIN_LOG_LEVEL, and PYTHONSAFEPATH, by which a
-# random.py in the current folder hides no module of Python's. The Python that
-# .venv is made with is $PYTHON if that is set, else the first usable one of CANDIDATES. A second call with
+# Sets PYTHON_BIN (the environment's Python) and INSTALLED (not empty if packages were installed now); exports PYTHONPATH,
+# TF_CPP_MIN_LOG_LEVEL, and PYTHONSAFEPATH, by which a random.py in the current folder hides no module of Python's. The
+# Python that .venv is made with is $PYTHON if that is set, else the first usable one of CANDIDATES. A second call with
 # the same files changes nothing and takes well under a second. Interrupted half way, the next call starts anew.
 
 ROOT=$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -60,7 +60,7 @@ print("%d.%d.%d" % sys.version_info[:3], hashlib.sha256(text(pathlib.Path(sys.ar
 # set_up FILE: an environment with the packages of FILE, requirements.txt or another in the repository root.
 set_up() {
   local file=$1 start=$SECONDS unfinished=$VENV/.unfinished wanted hashes=()
-  PYTHON_BIN=$VENV/bin/python
+  PYTHON_BIN=$VENV/bin/python INSTALLED=
   export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} PYTHONSAFEPATH=1
 
   # An environment that works is kept, unless $PYTHON asks for another version.
@@ -89,5 +89,7 @@ set_up() {
   stamp requirements.txt "$PYTHON_BIN" >"$VENV/.stamp-requirements.txt"
   echo "$wanted" >"$VENV/.stamp-$file"
   rm -- "$unfinished"
+  # shellcheck disable=SC2034
+  INSTALLED=yes
   echo "Installed in $((SECONDS - start)) s"
 }

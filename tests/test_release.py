@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
 import zipfile
@@ -26,7 +27,7 @@ SCRIPTS = PROJECT["scripts"]
 NOT_INSTALLED = {"tpu_check"}  # it needs an environment of its own, which bin/tpu_check makes
 # Not part of the sources; what .gitignore names and version control itself.
 IGNORED = (
-    ".*", "__pycache__", "*.egg-info", "build", "dist", "runs", "site", "bazel-*",
+    ".*", "__pycache__", "*.so", "*.egg-info", "build", "dist", "runs", "site", "bazel-*",
 )  # fmt: skip
 SHORT = [
     "--config.data.limit_train=48", "--config.data.limit_test=30", "--config.search.channels=2",
@@ -193,6 +194,22 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(built, sources):
     assert {name for name in names if not name.startswith(about)} == expected
     # From one such warning on, a build leaves out files that it should have.
     assert "SetuptoolsDeprecationWarning" not in built[2] and "no files found" not in built[2]
+
+
+@pytest.mark.slow
+def test_a_wheel_with_compiled_kernels_is_for_their_platform(sources, tmp_path):
+    folder = tmp_path / "tf_darts"
+    shutil.copytree(sources, folder, symlinks=True)
+    carried = folder / "tf_darts" / "native" / "built" / "kernels.so"
+    carried.parent.mkdir()
+    carried.write_text("")
+    made = (sys.executable, "-m", "build", "--no-isolation", "--wheel", f"--outdir={tmp_path}")
+    run(*made, str(folder), cwd=tmp_path)
+    (path,) = tmp_path.glob("*.whl")
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    assert path.name == f"tf_darts-{tf_darts.__version__}-py3-none-{platform}.whl"
+    with zipfile.ZipFile(path) as wheel:
+        assert "tf_darts/native/built/kernels.so" in wheel.namelist()
 
 
 @pytest.mark.slow

@@ -12,3 +12,8 @@ def or_skip():
         library.operations()
     except BuildError as error:
         pytest.skip(f"no native kernels here: {error}")
+
+
+def set_threads(count):
+    """Has at most so many threads at work at a time, those that call included."""
+    library._loaded()[1].tf_darts_set_threads(count)

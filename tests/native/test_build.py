@@ -1,10 +1,17 @@
 """Building and choosing the kernels: what is said where there are none, and what then computes."""
 
 import dataclasses
+import os
+import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+import tf_darts
+from tests.native import kernels
 from tf_darts import spaces
 from tf_darts.config import files
 from tf_darts.errors import UserError
@@ -34,8 +41,9 @@ def test_the_level_is_the_best_that_the_processor_has(tmp_path):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache, and nothing loaded."""
+    """An empty cache, a package that carries nothing, and nothing loaded."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "CARRIED", tmp_path / "built")
     library._loaded.cache_clear()
     choice._tell.cache_clear()
     yield tmp_path / "cache"
@@ -105,6 +113,87 @@ def test_without_a_compiler_tensorflow_computes_and_it_is_said_once(cache, monke
         pytest.raises(UserError, match="runtime.kernels is 'native', and no C\\+\\+"),
     ):
         choice.choose(16, "float32", True)
+
+
+@pytest.fixture
+def loaded(cache, tmp_path, monkeypatch):
+    """A package that carries kernels for one level, no compiler, and the files that are loaded."""
+    paths = []
+    monkeypatch.setattr(build, "level", lambda: "x86-64-v3")
+    monkeypatch.setenv("CXX", "/nowhere")
+    monkeypatch.setattr(library, "_load", lambda path: paths.append(path) or (path, None))
+    build.CARRIED.mkdir()
+    (build.CARRIED / build._name("x86-64-v3")).write_text("")
+    return paths
+
+
+def test_kernels_that_the_package_carries_need_no_compiler(loaded):
+    assert library.operations() == build.CARRIED / build._name("x86-64-v3")
+    assert len(loaded) == 1
+
+
+def test_kernels_of_other_sources_or_another_level_are_not_taken(loaded, tmp_path, monkeypatch):
+    assert build.carried("x86-64-v4") is None
+    sources = tmp_path / "source"
+    shutil.copytree(build.SOURCES, sources)
+    (sources / "edge.h").write_text((sources / "edge.h").read_text() + "\n")
+    monkeypatch.setattr(build, "SOURCES", sources)
+    with pytest.raises(BuildError, match="no C\\+\\+ compiler"):
+        library.operations()
+    assert loaded == []
+
+
+def test_carried_kernels_that_cannot_be_loaded_are_compiled(loaded, tmp_path, monkeypatch):
+    def load(path):
+        loaded.append(path)
+        if path.parent == build.CARRIED:
+            raise tf.errors.NotFoundError(None, None, "version `GLIBC_2.99' not found")
+        return path, None
+
+    monkeypatch.setattr(library, "_load", load)
+    monkeypatch.setenv("CXX", compiler(tmp_path, 'while [ "$1" != -o ]; do shift; done; echo x > "$2"'))
+    assert library.operations() == build.built("x86-64-v3") == loaded[1]
+
+
+def test_what_is_carried_is_compiled_for_all_levels_anew(loaded, tmp_path, monkeypatch):
+    old = build.CARRIED / "kernels-old.so"
+    old.write_text("")
+    monkeypatch.setenv("CXX", compiler(tmp_path, 'while [ "$1" != -o ]; do shift; done; echo x > "$2"'))
+    made = build.carry()
+    assert sorted(made) == sorted(build.CARRIED.iterdir()) and len(made) == len(build.LEVELS)
+    assert [build.carried(level) for level in build.LEVELS] == made
+    assert {path.stat().st_mode & 0o777 for path in (build.CARRIED, *made)} == {0o755}
+    monkeypatch.setenv("CXX", "/nowhere")
+    with pytest.raises(BuildError, match="no C\\+\\+ compiler"):
+        build.carry()
+
+
+@pytest.mark.slow
+def test_a_package_that_carries_kernels_computes_with_them(tmp_path):
+    kernels.or_skip()
+    package, level = tmp_path / "tf_darts", build.level()
+    shutil.copytree(
+        Path(tf_darts.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__", "*.so")
+    )
+    program = "from tf_darts.native import library; print(library.operations().__doc__)"
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+
+    def ran(*arguments, **more):
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment | more, capture_output=True, text=True, check=False
+        )
+
+    made = ran("-m", "tf_darts.native", "--carry")
+    assert made.returncode == 0 and made.stdout.count(str(package / "native" / "built")) == 2, made.stderr
+    done = ran("-c", program, CXX="/nowhere")
+    assert done.returncode == 0 and not (tmp_path / "cache").exists(), done.stderr
+    (package / "native" / "built" / build._name(level)).unlink()
+    done = ran("-m", "tf_darts.native", CXX="/nowhere")
+    assert done.returncode == 0 and "native kernels: none (no C++ compiler (/nowhere)" in done.stderr
 
 
 def test_a_file_that_cannot_be_loaded_is_no_kernel(cache, tmp_path, monkeypatch):

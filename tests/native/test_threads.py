@@ -1,6 +1,7 @@
 """Operations that threads share out: the same bits whatever their number, from one caller or several."""
 
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -17,11 +18,11 @@ from tf_darts.runtime import host, strategy
 def there():
     kernels.or_skip()
     yield
-    library.set_threads(strategy.operation_threads())
+    kernels.set_threads(strategy.operation_threads())
 
 
 def results(names, shape, stride, threads):
-    library.set_threads(threads)
+    kernels.set_threads(threads)
     made = MixedOp(names, shape[-1], stride, frozenset(), seed=3, kernels=choice.NATIVE)
     return {name: np.asarray(value).tobytes() for name, value in computed(made, shape, stride).items()}
 
@@ -51,10 +52,10 @@ def test_several_callers_at_once_have_the_same_bits():
         y = made[i](tf.fill(shape, 0.5 + i), mixing_weights=[tf.ones([16])] * len(names), training=True)
         found[i][turn] = y.numpy().tobytes()
 
-    library.set_threads(1)
+    kernels.set_threads(1)
     for i in range(len(made)):
         compute(0, i)
-    library.set_threads(3)
+    kernels.set_threads(3)
     callers = [threading.Thread(target=compute, args=(1, i)) for i in range(len(made))]
     for caller in callers:
         caller.start()
@@ -71,5 +72,6 @@ def test_threads_are_those_of_tensorflows_operations(monkeypatch, cores, chosen,
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: chosen)
     assert strategy.operation_threads() == threads
     given = []
-    monkeypatch.setattr(library, "set_threads", given.append)
-    assert library._loaded.__wrapped__() is not None and given == [threads]
+    made = types.SimpleNamespace(tf_darts_set_threads=given.append)
+    monkeypatch.setattr(library.ctypes, "CDLL", lambda path: made)
+    assert library._loaded.__wrapped__()[1] is made and given == [threads]

@@ -1,4 +1,4 @@
-"""Compile the kernels, once for a machine: for which processors, from what, and where they lie."""
+"""Compile the kernels, once for a machine or for a wheel: for which processors, from what, where they lie."""
 
 import contextlib
 import hashlib
@@ -14,6 +14,7 @@ import tensorflow as tf
 from tf_darts.runtime import host
 
 SOURCES = pathlib.Path(__file__).parent / "source"
+CARRIED = pathlib.Path(__file__).parent / "built"  # what a wheel carries; a checkout has none
 COMPILERS = ("g++", "clang++", "c++")
 SECONDS = 600  # after which compiling is given up
 
@@ -64,22 +65,53 @@ def flags(level: str) -> list[str]:
     ]
 
 
-def built(level: str) -> pathlib.Path:
-    """Return the file of the kernels for a level, compiled now unless it was before.
+def _name(level: str, *more: str) -> str:
+    """Return the name of a file of kernels: it has a digest of all that they are made from.
 
-    The file's name has a digest of all that it was made from. The compiler's version is no part of that: a
-    new compiler leaves the kernels, and so the digits of a run that goes on, as they are.
+    The compiler's version is no part of that: a new compiler leaves the kernels, and so the digits of a run
+    that goes on, as they are.
+    """
+    digest = hashlib.sha256(" ".join([*flags(level), *more]).encode())
+    for path in sorted(SOURCES.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"kernels-{level}-{digest.hexdigest()[:16]}.so"
+
+
+def built(level: str) -> pathlib.Path:
+    """Return the file of the kernels for a level, compiled now for this machine unless it was before.
 
     Raises:
       BuildError: they cannot be compiled, and the message says why.
     """
-    digest = hashlib.sha256(" ".join([*flags(level), tf.version.VERSION]).encode())
-    for path in sorted(SOURCES.iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    path = host.cache_folder() / f"kernels-{level}-{digest.hexdigest()[:16]}.so"
+    path = host.cache_folder() / _name(level, tf.version.VERSION)
     if not path.exists():
+        print("native kernels: compiling, once on this machine (some 10 s)", file=sys.stderr, flush=True)
         _compile(level, path)
     return path
+
+
+def carried(level: str) -> pathlib.Path | None:
+    """Return the file of the kernels that the package carries for a level; None: none of these sources.
+
+    They were made with one version of TensorFlow and serve others: they use its C API alone.
+    """
+    path = CARRIED / _name(level)
+    return path if path.exists() else None
+
+
+def carry() -> list[pathlib.Path]:
+    """Compile the kernels for all levels into the package, from where a wheel takes them; return the files.
+
+    Raises:
+      BuildError: they cannot be compiled, and the message says why.
+    """
+    shutil.rmtree(CARRIED, ignore_errors=True)
+    paths = [CARRIED / _name(level) for level in LEVELS]
+    for level, path in zip(LEVELS, paths, strict=True):
+        _compile(level, path)
+    for path in (CARRIED, *paths):
+        path.chmod(0o755)  # for all who use an installation
+    return paths
 
 
 def _compiler() -> str:
@@ -100,7 +132,6 @@ def _compile(level: str, path: pathlib.Path) -> None:
     except OSError as error:
         raise BuildError(f"{path.parent} cannot be written: {error.strerror}") from None
     os.close(handle)
-    print("native kernels: compiling, once on this machine (some 10 s)", file=sys.stderr, flush=True)
     files = [str(file) for file in sorted(SOURCES.glob("*.cpp"))]
     arguments = [compiler, *flags(level), f"-I{base}", *files, "-o", made, *tf.sysconfig.get_link_flags()]
     try:

@@ -50,7 +50,7 @@ def choose(channels: int, activations: str, convolves: bool) -> str:
     kernels = _WANTED.get()
     if kernels == TENSORFLOW:
         return TENSORFLOW
-    reason = _unsuited(channels, CHANNELS, activations, convolves) or _missing(tells=kernels != NATIVE)
+    reason = _unsuited(channels, CHANNELS, activations, convolves) or missing(tells=kernels != NATIVE)
     if reason is None:
         return NATIVE
     if kernels == NATIVE:
@@ -72,7 +72,7 @@ def choose_for_network(channels: int, activations: str, convolves: bool) -> str:
     """
     if _WANTED.get() == TENSORFLOW or _unsuited(channels, NETWORK_CHANNELS, activations, convolves):
         return TENSORFLOW
-    return TENSORFLOW if _missing(tells=True) else NATIVE
+    return TENSORFLOW if missing(tells=True) else NATIVE
 
 
 def _unsuited(channels: int, multiple: int, activations: str, convolves: bool) -> str | None:
@@ -90,8 +90,12 @@ def _unsuited(channels: int, multiple: int, activations: str, convolves: bool) -
     return None
 
 
-def _missing(tells: bool) -> str | None:
-    """Return why there are no native kernels here, or None; tells: whether to say it as well."""
+def missing(tells: bool) -> str | None:
+    """Return why there are no native kernels here, or None; they are compiled now where they have to be.
+
+    Args:
+      tells: whether to say it as well, once.
+    """
     try:
         library.operations()
     except BuildError as error:
