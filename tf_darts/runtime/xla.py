@@ -72,7 +72,7 @@ def compile_steps(strategy: Any) -> None:
 
 
 def leave_out_slow_pass() -> None:
-    """Have XLA compile faster for a GPU, unless XLA_FLAGS choose passes; it reads them as it first compiles."""
+    """Have XLA compile faster for a GPU, unless XLA_FLAGS choose passes; it reads them once."""
     given = os.environ.get("XLA_FLAGS", "")
     if _LEFT_OUT not in given:
         os.environ["XLA_FLAGS"] = f"{given} {_LEFT_OUT}={_SLOW_PASS}".strip()
