@@ -8,11 +8,13 @@ import tensorflow as tf
 from tests.probe_masks import ProbeMasks
 from tests.search import two_cells
 from tf_darts import spaces
+from tf_darts.layers import operations
 from tf_darts.layers.batch_norm import BatchNorm
 from tf_darts.models import torch_weights
 from tf_darts.models.architecture import Architecture
 from tf_darts.models.network import count_parameters
 from tf_darts.models.supernet import Supernet
+from tf_darts.runtime.seeds import fold
 
 FULL = [
     ("s1", 16, 8, 10, 405_146),
@@ -88,6 +90,29 @@ def test_equal_seeds_give_equal_weights_and_layers_differ():
     for theirs, equal in ((same, True), (other, False)):
         assert all(np.array_equal(a, b) == equal for a, b in zip(kernels, theirs, strict=True))
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
+
+
+def test_no_variable_is_made_but_packed_ones_and_counters():
+    made = []
+
+    def counting(following, **given):
+        made.append(following(**given))
+        return made[-1]
+
+    with tf.variable_creator_scope(counting):
+        supernet = Supernet(spaces.get("s4"), 2, 3, 5)
+    assert len(supernet.packed.others) == 3 * 14  # the draws of `noise`
+    assert sorted(map(id, made)) == sorted(id(v.value) for v in supernet.variables)
+
+
+def test_initial_weights_are_the_draws_of_their_initializers():
+    supernet, seed = Supernet(spaces.get("s2"), 4, 2, 10, seed=3), fold(fold(3, "body"), "block", 1)
+    for e, edge in enumerate(supernet.body.blocks[1].edge_layers):
+        for operation in edge.operations:
+            own = fold(fold(seed, "edge", e), operation.name)
+            alone = operations.make(operation.name, operation.channels, operation.stride, False, own)
+            for row, variable in zip(operation.variables, alone.variables, strict=True):
+                assert row.value.rows is not None and np.array_equal(row, variable)
 
 
 @pytest.fixture(scope="module")

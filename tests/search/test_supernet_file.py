@@ -12,6 +12,7 @@ from tf_darts import config as config_lib
 from tf_darts import spaces, stages
 from tf_darts.data import npz
 from tf_darts.errors import UserError
+from tf_darts.layers.row import set_values
 from tf_darts.models import torch_weights
 from tf_darts.models.architecture import Architecture
 from tf_darts.models.supernet import Supernet
@@ -33,7 +34,7 @@ def trained(name, **options):
     """With values everywhere that no new one has: running statistics and Adam's state too."""
     bilevel = bilevel_of(name, 0, **options)
     random = np.random.default_rng(0)
-    bilevel.supernet.packed.write(
+    set_values(
         [
             (v, abs(random.normal(size=v.shape)) + 0.1)
             for _, group in bilevel.supernet.packed.members

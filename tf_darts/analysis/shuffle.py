@@ -27,6 +27,7 @@ import tensorflow as tf
 
 from tf_darts.analysis import figures
 from tf_darts.analysis.analysis_run import AnalysisRun
+from tf_darts.layers.row import Row, set_values
 from tf_darts.models.architecture import Architecture
 from tf_darts.models.evaluator import Evaluator
 from tf_darts.plots.table import aligned_lines
@@ -106,9 +107,7 @@ class Shuffler:
                 name="rows_of_mixing_weights",
             )
         layers = [layer for i in self._cells for layer in supernet.body.blocks[i].edge_layers]
-        self._searched = {
-            id(v): supernet.packed.read(v) for x in layers for v in x.variables if v in supernet.packed
-        }
+        self._searched = {id(v): v.numpy() for x in layers for v in x.variables if isinstance(v.value, Row)}
         self._evaluators = {name: self._evaluator(name == "batch") for name in STATISTICS}
 
     def exchange(self, kind: str, rng: np.random.Generator) -> list:
@@ -141,7 +140,7 @@ class Shuffler:
             for layer, origin in zip(here, [there[e] for e in orders[i]], strict=True):
                 pairs = zip(layer.variables, origin.variables, strict=True)
                 values += [(v, self._searched[id(w)]) for v, w in pairs if id(v) in self._searched]
-        self._supernet.packed.write(values)
+        set_values(values)
         self._rows.assign(rows)
         return moved
 

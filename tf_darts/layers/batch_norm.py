@@ -79,10 +79,10 @@ class BatchNorm(Layer):
             self.beta = self.add_weight(name="beta", shape=(channels,), initializer="zeros")
         else:
             self.gamma = self.beta = None
-        self.moving_mean = self._running("moving_mean", "zeros")
-        self.moving_variance = self._running("moving_variance", "ones")
+        self.moving_mean = self._running("moving_mean", np.zeros)
+        self.moving_variance = self._running("moving_variance", np.ones)
 
-    def _running(self, name: str, initializer: str) -> keras.Variable:
+    def _running(self, name: str, initializer: Callable[..., np.ndarray]) -> keras.Variable:
         # Each replica keeps its own estimate and reading from outside returns their mean: no
         # communication in a step.
         return keras.Variable(

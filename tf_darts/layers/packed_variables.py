@@ -16,6 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_darts.errors import UserError
+from tf_darts.layers.row import Row
+
 
 def _over_replicas(variable: keras.Variable) -> tuple[str, str]:
     """Return aggregation and synchronization; a statistic that says nothing of them is as a `BatchNorm`'s."""
@@ -27,17 +30,20 @@ def _over_replicas(variable: keras.Variable) -> tuple[str, str]:
 class PackedVariables:
     """The float variables of a model, those of one shape and kind as the rows of one variable.
 
-    Layers go on using their own variables: in `unpacked` these stand for their parts of the packed ones
-    (Keras: `StatelessScope`). Outside of it they hold what they began with, and `read` and `write` are the
-    way to a current value.
+    Layers go on using their own variables, which hold `Row`s. A pass cuts all rows at once, and moves their
+    running statistics at once: in `unpacked` each variable stands for its part (Keras: `StatelessScope`).
 
     Args:
-      variables: what is packed; every other one is left to its layer.
+      variables: what is packed, made in `variables_as_rows`; those that are not of floats are left to their
+        layers.
 
     Attributes:
       variables: the packed variables, float [number, size].
       members: for each of them, the variables in it, in order.
       others: variables that are not of floats and stay with their layers (counters).
+
+    Raises:
+      UserError: one of floats was not made so, or is packed already.
     """
 
     def __init__(self, variables: list[keras.Variable]):
@@ -45,13 +51,17 @@ class PackedVariables:
         floats = keras.config.floatx()
         self.others = [v for v in variables if v.dtype != floats]
         for v in variables:
-            if v.dtype == floats:
-                # What is assigned to is kept apart by name, and by how replicas treat it.
-                kind = "" if v.trainable else (v.name, *_over_replicas(v))
-                groups.setdefault((v.trainable, kind, tuple(v.shape)), []).append(v)
+            if v.dtype != floats:
+                continue
+            if not isinstance(v.value, Row) or v.value.rows is not None:
+                raise UserError(
+                    f"variable {v.path} was there before its supernet; allowed: layers made anew for each"
+                )
+            # What is assigned to is kept apart by name, and by how replicas treat it.
+            kind = "" if v.trainable else (v.name, *_over_replicas(v))
+            groups.setdefault((v.trainable, kind, tuple(v.shape)), []).append(v)
         self.variables: list[keras.Variable] = []
         self.members: list[tuple[keras.Variable, list[keras.Variable]]] = []
-        self._places: dict[int, tuple[keras.Variable, int]] = {}
         for (trainable, _, shape), group in groups.items():
             aggregation, synchronization = _over_replicas(group[0])
             name = "weights" if trainable else group[0].name
@@ -66,10 +76,8 @@ class PackedVariables:
             )
             self.variables.append(packed)
             self.members.append((packed, group))
-            self._places |= {id(v): (packed, i) for i, v in enumerate(group)}
-
-    def __contains__(self, variable: keras.Variable) -> bool:
-        return id(variable) in self._places
+            for i, v in enumerate(group):
+                v.value.place(packed.value, i)
 
     def unpacked(self, trained: Sequence[tf.Tensor] | None = None) -> keras.StatelessScope:
         """Return a scope in which the variables have their current values; it only notes what is assigned.
@@ -115,20 +123,6 @@ class PackedVariables:
             for group, value in zip(trained, values, strict=True)
             for pair in zip(group, _parts(value, group), strict=True)
         ]
-
-    def read(self, variable: keras.Variable) -> np.ndarray:
-        """Return the current value of a variable."""
-        packed, i = self._places[id(variable)]
-        return packed.numpy()[i].reshape(variable.shape)
-
-    def write(self, values: list[tuple[keras.Variable, np.ndarray]]) -> None:
-        """Set variables."""
-        new = {id(packed): packed.numpy().copy() for packed, _ in self.members}
-        for variable, value in values:
-            packed, i = self._places[id(variable)]
-            new[id(packed)][i].reshape(variable.shape)[...] = value  # a view of the row
-        for packed, _ in self.members:
-            packed.assign(new[id(packed)])
 
 
 def _parts(rows: tf.Tensor, group: list[keras.Variable]) -> list[tf.Tensor]:

@@ -13,6 +13,7 @@ from tf_darts.layers.body import body_and_head
 from tf_darts.layers.cell import EdgeLayer
 from tf_darts.layers.mixed_op import MixedOp
 from tf_darts.layers.packed_variables import PackedVariables
+from tf_darts.layers.row import variables_as_rows
 from tf_darts.models.architecture import Computed
 from tf_darts.native import choice
 from tf_darts.runtime.seeds import fold
@@ -88,11 +89,12 @@ class Supernet(keras.Model):
                 f" pc_darts.partial_channels, {partial_channels}"
             )
         self.space, self.channels, self.partial_channels = space, channels, partial_channels
-        self.kernels = kernels_of(space, channels, cells, partial_channels, activations)
         self._auxiliary_skip = auxiliary_skip
-        self.body, self.head = body_and_head(
-            space, channels, cells, channels_in, classes, False, self._mixed_edges, seed, activations
-        )
+        with variables_as_rows():
+            self.kernels = kernels_of(space, channels, cells, partial_channels, activations)
+            self.body, self.head = body_and_head(
+                space, channels, cells, channels_in, classes, False, self._mixed_edges, seed, activations
+            )
         self.packed = PackedVariables(super().variables)
         self.built = True
 

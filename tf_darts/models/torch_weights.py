@@ -23,6 +23,7 @@ from tf_darts.layers.chosen_op import ChosenOp
 from tf_darts.layers.mixed_op import MixedOp
 from tf_darts.layers.pooled_block import PooledBlock
 from tf_darts.layers.residual_block import ResidualBlock
+from tf_darts.layers.row import set_values
 from tf_darts.layers.stem import ImageNetStem, PooledStem, Stem
 from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
@@ -230,14 +231,9 @@ def load(model: Supernet | Network, state: Mapping[str, np.ndarray]) -> None:
     left = sorted(name for name in state if name not in used and not ignored.search(name))
     if left:
         raise UserError(f"weights: {len(left)} arrays have no place in the model, the first is {left[0]}")
-    if isinstance(model, Supernet):
-        model.packed.write(values)
-    else:
-        for variable, value in values:
-            variable.assign(value)
+    set_values(values)
 
 
 def export(model: Supernet | Network) -> dict[str, np.ndarray]:
     """Return the variables of a model as PyTorch arrays, by PyTorch name."""
-    read = model.packed.read if isinstance(model, Supernet) else np.asarray
-    return {name: layout.to_torch(read(variable)) for variable, name, layout in names(model)}
+    return {name: layout.to_torch(variable.numpy()) for variable, name, layout in names(model)}

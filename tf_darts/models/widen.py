@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tf_darts.errors import UserError
+from tf_darts.layers.row import set_values
 from tf_darts.models.supernet import Supernet
 
 
@@ -20,13 +21,7 @@ def hand_over(narrow: Supernet, wide: Supernet) -> None:
       UserError: a variable is of another kind than operations of ours have.
     """
     pairs = zip(*(keras.Model.variables.fget(model) for model in (narrow, wide)), strict=True)
-    packed = []
-    for old, new in pairs:
-        if old in narrow.packed:
-            packed.append((new, widened(narrow.packed.read(old), tuple(new.shape), new.path)))
-        else:
-            new.assign(old.numpy())
-    wide.packed.write(packed)
+    set_values([(new, widened(old.numpy(), tuple(new.shape), new.path)) for old, new in pairs])
 
 
 def widened(values: np.ndarray, shape: tuple[int, ...], name: str = "") -> np.ndarray:

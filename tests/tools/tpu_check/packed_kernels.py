@@ -10,10 +10,10 @@ from tf_darts.tools.tpu_check import lower  # first: it says to TensorFlow that 
 
 # isort: split
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_darts.layers.packed_variables import PackedVariables
+from tf_darts.layers.row import variables_as_rows
 from tf_darts.tools.tpu_check.cases import PROGRAM_FILE
 
 # 14 edges of a cell, with a dilated and a separable convolution of width 5, the last of two kernels.
@@ -22,7 +22,8 @@ NUMBER, CHANNELS = 42, 16
 
 def main() -> None:
     """Write program.mlir."""
-    kernels = [keras.Variable(np.zeros([5, 5, CHANNELS, 1], np.float32)) for _ in range(NUMBER)]
+    with variables_as_rows():
+        kernels = [keras.Variable("zeros", (5, 5, CHANNELS, 1)) for _ in range(NUMBER)]
     packed = PackedVariables(kernels)
     (weights,) = packed.variables
     images = tf.Variable(tf.zeros([64, 8, 8, CHANNELS]))
