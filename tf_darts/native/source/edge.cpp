@@ -8,14 +8,14 @@
 #include <type_traits>
 
 #include "image.h"
-#include "threads.h"
+#include "norm.h"
+#include "parts.h"
 #include "winograd.h"
 
 namespace tf_darts {
 namespace {
 
 constexpr int STRIP_BYTES = 16 * 1024;  // of a depthwise convolution's output that a 1x1 takes from L1
-constexpr int SUMMED = 256;             // pixels whose sum may be a float
 constexpr int APPLIED = 4;              // products in whose time a chain is applied to a vector
 
 // An image's planes, wherever they lie: pixel p of plane b is at data + b * plane + p * step. A gradient may
@@ -32,9 +32,6 @@ struct View {
 View inside(const float* images, int64_t image, int pixels, int channels) {
   return {images + image * pixels * channels, static_cast<size_t>(pixels) * LANES, LANES};
 }
-
-// How many channels of a block there are.
-int lanes_of(int block, int given) { return std::min(LANES, given - block * LANES); }
 
 // What a thread works with; kept from call to call.
 struct Scratch {
@@ -69,7 +66,7 @@ class Images {
     for (int b = 0; b < channels_ / LANES; ++b, from += LANES) {
       const int lanes = lanes_of(b, given_);
       const float* pixel = from;
-      for (int p = 0; p < pixels_; ++p, pixel += given_, to += LANES) store(to, load_some(pixel, lanes));
+      for (int p = 0; p < pixels_; ++p, pixel += given_, to += LANES) store(to, load_some(pixel, 0, lanes));
     }
     return {copy_, static_cast<size_t>(pixels_) * LANES, LANES, factor};
   }
@@ -105,7 +102,7 @@ class NewImages {
     for (int b = 0; b < channels_ / LANES; ++b) {
       const int lanes = lanes_of(b, given_);
       float* pixel = data_ + image * pixels_ * given_ + b * LANES;
-      for (int p = 0; p < pixels_; ++p, pixel += given_, from += LANES) store_some(pixel, load(from), lanes);
+      for (int p = 0; p < pixels_; ++p, pixel += given_, from += LANES) store_some(pixel, load(from), 0, lanes);
     }
   }
 
@@ -136,174 +133,6 @@ Bordered bordered(Buffer& buffer, int height, int width, int border, int blocks)
   made.data = buffer.zeros(made.plane() * blocks);
   return made;
 }
-
-// ---- Parts of a batch ----
-
-// A batch is worked on in so many parts, or in as many as it has images. Threads share them out. Each has sums
-// of its own, which are added in the order of the parts: no result depends on the number of threads.
-constexpr int PARTS = 8;
-
-struct Part {
-  int turn;  // its place in that order
-  int64_t first, end;
-  bool backwards;
-
-  // Calls body(image) for all images.
-  template <class Body>
-  void each(Body body) const {
-    if (backwards)
-      for (int64_t i = end; i-- > first;) body(i);
-    else
-      for (int64_t i = first; i < end; ++i) body(i);
-  }
-};
-
-int parts_of(int64_t images) { return static_cast<int>(std::min<int64_t>(images, PARTS)); }
-
-// Calls body(part) for all parts, on any thread. Passes that follow one another go to and fro: a cache still has
-// the images that the one before touched last.
-template <class Body>
-void in_parts(int64_t images, bool backwards, Body body) {
-  const int parts = parts_of(images);
-  share_out(parts, [&](int turn) {
-    const int place = backwards ? parts - 1 - turn : turn;
-    body(Part{turn, images * place / parts, images * (place + 1) / parts, backwards});
-    end_of_streams();
-  });
-}
-
-// Sums of the parts, and of all.
-template <class Number>
-class PartSums {
- public:
-  PartSums(int64_t images, size_t count) : count_(count), of_(parts_of(images)), done_(of_.size()) {}
-
-  // Where a part adds up its own, from zeros.
-  Number* of(const Part& part) {
-    std::vector<Number>& own = of_[part.turn];
-    if (own.empty()) own = unused();
-    return own.data();
-  }
-
-  // Says that a part's are there. They are added to those of all after those of the parts before it.
-  void add(const Part& part) {
-    const std::lock_guard lock(mutex_);
-    done_[part.turn] = true;
-    for (; next_ < of_.size() && done_[next_]; ++next_) {
-      std::vector<Number>& own = of_[next_];
-      if (next_ == 0) {
-        all_.swap(own);
-        continue;
-      }
-      for (size_t i = 0; i < count_; ++i) {
-        all_[i] += own[i];
-        own[i] = 0;
-      }
-      unused_.push_back(std::move(own));
-    }
-  }
-
-  const Number* all() const { return all_.data(); }
-
- private:
-  // What another part has left, still in its cache, or more memory.
-  std::vector<Number> unused() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!unused_.empty()) {
-        std::vector<Number> left = std::move(unused_.back());
-        unused_.pop_back();
-        return left;
-      }
-    }
-    return std::vector<Number>(count_);
-  }
-
-  std::mutex mutex_;
-  size_t count_, next_ = 0;
-  std::vector<std::vector<Number>> of_, unused_;
-  std::vector<bool> done_;
-  std::vector<Number> all_;
-};
-
-// ---- Statistics ----
-
-// Mean and variance per channel. Sums are taken about a shift near the mean: the difference of two large
-// sums of squares would lose the digits of a small variance.
-class Moments {
- public:
-  explicit Moments(int channels) : shift_(channels), first_(channels), second_(channels) {}
-
-  // Where sums of `pixels` more are added, of the channels from `first` on.
-  Sums sums(int first = 0) { return {&shift_[first], &first_[first], &second_[first]}; }
-  void count(int pixels) { pixels_ += pixels; }
-
-  // Adds the sums of others, about the same shift.
-  void add(const Moments& other) {
-    for (size_t c = 0; c < shift_.size(); ++c) {
-      first_[c] += other.first_[c];
-      second_[c] += other.second_[c];
-    }
-    pixels_ += other.pixels_;
-  }
-
-  // Shifts by the mean of what was added, and forgets it.
-  void settle() {
-    if (pixels_ == 0) return;
-    for (size_t c = 0; c < shift_.size(); ++c) shift_[c] += static_cast<float>(first_[c] / pixels_);
-    std::fill(first_.begin(), first_.end(), 0.0);
-    std::fill(second_.begin(), second_.end(), 0.0);
-    pixels_ = 0;
-  }
-
-  // Writes mean and biased variance, [2][channels].
-  void write(float* statistics) const {
-    const size_t channels = shift_.size();
-    for (size_t c = 0; c < channels; ++c) {
-      const double mean = first_[c] / pixels_, variance = second_[c] / pixels_ - mean * mean;
-      statistics[c] = static_cast<float>(shift_[c] + mean);
-      // NaN stays.
-      statistics[channels + c] = static_cast<float>(variance < 0 ? 0.0 : variance);
-    }
-  }
-
- private:
-  std::vector<float> shift_;
-  std::vector<double> first_, second_;
-  int64_t pixels_ = 0;
-};
-
-// Calls body(part, moments) for all parts, with sums of theirs; first for one image alone, whose mean the sums
-// of all are then taken about.
-template <class Body>
-void with_pilot(int64_t images, bool backwards, std::vector<Moments>& moments, Body body) {
-  const int64_t pilot = backwards ? images - 1 : 0;
-  body(Part{0, pilot, pilot + 1, backwards}, moments);
-  for (Moments& m : moments) m.settle();
-  std::vector<std::vector<Moments>> sums(parts_of(images), moments);
-  in_parts(images, backwards, [&](const Part& part) { body(part, sums[part.turn]); });
-  for (const auto& part : sums)
-    for (size_t m = 0; m < moments.size(); ++m) moments[m].add(part[m]);
-}
-
-float inverse_deviation(const float* statistics, int channels, int c, float epsilon) {
-  return 1.0f / std::sqrt(statistics[channels + c] + epsilon);
-}
-
-// The batch norm, and its own scale and offset if there are, as scale * z + offset.
-struct Affine {
-  std::vector<float> scale, offset;
-
-  Affine() = default;
-  Affine(const float* statistics, int channels, float epsilon, const float* own_scale, const float* own_offset)
-      : scale(channels), offset(channels) {
-    for (int c = 0; c < channels; ++c) {
-      scale[c] = inverse_deviation(statistics, channels, c, epsilon);
-      if (own_scale != nullptr) scale[c] *= own_scale[c];
-      offset[c] = (own_offset != nullptr ? own_offset[c] : 0.0f) - scale[c] * statistics[c];
-    }
-  }
-};
 
 // ---- Units ----
 
@@ -621,62 +450,27 @@ TF_DARTS_INLINE void sum_tile(const std::vector<View>& sources, int block, int p
 
 // ---- The gradient ----
 
-// A gradient with respect to a source as a * d + b * source + c, d that with respect to the batch norm's
-// output times a weight.
-struct Chain {
-  std::vector<float> a, b, c;
-
-  explicit Chain(int channels) : a(channels), b(channels), c(channels) {}
-
-  // Args:
-  //   weight: of the normalised value, [channels]; nullptr: 1.
-  //   first, second: sums of d and of d * (source - mean), over n pixels.
-  static Chain of_norm(const float* statistics, int channels, float epsilon, const float* weight,
-                       const double* first, const double* second, double n) {
-    Chain made(channels);
-    for (int i = 0; i < channels; ++i) {
-      const double inverse = 1.0 / std::sqrt(static_cast<double>(statistics[channels + i]) + epsilon);
-      const double scale = (weight != nullptr ? weight[i] : 1.0) * inverse;
-      const double slope = -scale * inverse * inverse * second[i] / n;
-      made.a[i] = static_cast<float>(scale);
-      made.b[i] = static_cast<float>(slope);
-      made.c[i] = static_cast<float>(-scale * first[i] / n - slope * statistics[i]);
-    }
-    return made;
-  }
-
-  static Chain of_weight(const float* weight, int channels) {
-    Chain made(channels);
-    std::copy_n(weight, channels, made.a.begin());
-    return made;
-  }
-
-  Slope slope(size_t block, float factor) const {
-    return {factor * load(&a[block * LANES]), load(&b[block * LANES]), load(&c[block * LANES])};
-  }
-
-  // Writes the gradient of an image, in blocks.
-  void apply(View d, View source, int pixels, float* out) const {
-    for (size_t block = 0; block < a.size() / LANES; ++block, out += static_cast<size_t>(pixels) * LANES)
-      apply(d, source, block, pixels, out);
-  }
-
-  // The same of one block.
-  void apply(View d, View source, size_t block, int pixels, float* out) const {
-    const Slope of = slope(block, d.factor);
-    const float *from = d.data + block * d.plane, *at = source.data + block * source.plane;
-    Ahead& ahead = scratch().ahead;
-    int p = 0;
-    for (; p + TILE <= pixels; p += TILE) {
-      ahead.work(APPLIED * TILE);
+// Writes the gradient of one block of an image.
+void apply(const Chain& chain, View d, View source, size_t block, int pixels, float* out) {
+  const Slope of = chain.slope(block, d.factor);
+  const float *from = d.data + block * d.plane, *at = source.data + block * source.plane;
+  Ahead& ahead = scratch().ahead;
+  int p = 0;
+  for (; p + TILE <= pixels; p += TILE) {
+    ahead.work(APPLIED * TILE);
 #pragma GCC unroll 8
-      for (int i = 0; i < TILE; ++i, from += d.step, at += source.step, out += LANES)
-        store(out, of(load(from), load(at)));
-    }
-    for (; p < pixels; ++p, from += d.step, at += source.step, out += LANES)
+    for (int i = 0; i < TILE; ++i, from += d.step, at += source.step, out += LANES)
       store(out, of(load(from), load(at)));
   }
-};
+  for (; p < pixels; ++p, from += d.step, at += source.step, out += LANES)
+    store(out, of(load(from), load(at)));
+}
+
+// The same of all blocks.
+void apply(const Chain& chain, View d, View source, int pixels, float* out) {
+  for (size_t block = 0; block < chain.a.size() / LANES; ++block, out += static_cast<size_t>(pixels) * LANES)
+    apply(chain, d, source, block, pixels, out);
+}
 
 // Adds the sum of each channel, of at most SUMMED pixels.
 void add_values(View d, int channels, int pixels, double* sums) {
@@ -760,7 +554,7 @@ struct UnitGradient {
     float* dz = scratch().gradient.get(static_cast<size_t>(strip) * width * channels);
     for (int y = 0; y < height; y += strip) {
       const int rows = std::min(strip, height - y), first = y * width;
-      chain.apply(d.from(first), z.from(first), rows * width, dz);
+      apply(chain, d.from(first), z.from(first), rows * width, dz);
       if (factorized)
         factorized_rows(to, source, dz, channels, y, rows, width, dsource);
       else
@@ -807,7 +601,7 @@ struct UnitGradient {
     const int blocks = channels / LANES, height = source.height, width = source.width;
     for (int b = 0; b < blocks; ++b)
       for (int y = 0; y < height; ++y)
-        chain.apply(d.from(y * width), z.from(y * width), b, width, spread.pixels(b, y));
+        apply(chain, d.from(y * width), z.from(y * width), b, width, spread.pixels(b, y));
     float* work = winograd_work(channels);
     if (added[0] != nullptr)
       winograd_gradient(source.corner(0, 1), spread.pixels(0, 0), source.row(), source.plane(), unit.given,
@@ -905,14 +699,8 @@ struct UnitGradient {
   }
 };
 
-// Keeps of a gradient what the ReLU let through.
-TF_DARTS_INLINE Vector through_relu(Vector d, Vector after) {
-  const Vector zero = {};
-  return after > zero ? d : zero;
-}
-
-// The same of an image d in blocks, to `out`, with its sums and those of its product with z - mean.
-void through_relu(const Edge& edge, const Bordered& source, const float* d, const float* z, const float* mean,
+// Keeps of an image d in blocks what the ReLU let through, to `out`, with its sums and those of its product with z - mean.
+void image_through_relu(const Edge& edge, const Bordered& source, const float* d, const float* z, const float* mean,
                   float* out, double* first, double* second) {
   for (int b = 0; b < edge.channels() / LANES; ++b) {
     const Vector about = load(mean + b * LANES);
@@ -1020,7 +808,7 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
           units[m][place].image(part, chains[m], last ? d_output : inside(out, 0, pixels, channels),
                                 inside(z[unit], i, pixels, channels), source, channels, height, width, spread,
                                 false, d);
-          through_relu(edge, source, d, input, statistics_before(m), out, first + 2 * m * channels,
+          image_through_relu(edge, source, d, input, statistics_before(m), out, first + 2 * m * channels,
                        first + (2 * m + 1) * channels);
         }
       });
@@ -1210,15 +998,10 @@ void compute_units(const Edge& edge, const float* x, const std::vector<const flo
 void move_estimates(const Edge& edge, const float* statistics, const std::vector<const float*>& means,
                     const std::vector<const float*>& variances, const std::vector<float*>& moved_means,
                     const std::vector<float*>& moved_variances) {
-  const double n = static_cast<double>(edge.images) * edge.out_pixels();
-  const float old = edge.momentum, now = 1.0f - edge.momentum;
-  const float unbiased = static_cast<float>(n / std::max(n - 1.0, 1.0));
   const int channels = edge.channels();
   for (int i = 0; i < edge.norms(); ++i, statistics += 2 * channels)
-    for (int c = 0; c < edge.given; ++c) {
-      moved_means[i][c] = old * means[i][c] + now * statistics[c];
-      moved_variances[i][c] = old * variances[i][c] + now * unbiased * statistics[channels + c];
-    }
+    move_estimates(edge.momentum, static_cast<double>(edge.images) * edge.out_pixels(), edge.given, channels,
+                   statistics, means[i], variances[i], moved_means[i], moved_variances[i]);
 }
 
 void sum_candidates(const Edge& edge, const float* x, const std::vector<const float*>& z,

@@ -31,22 +31,26 @@ TF_DARTS_INLINE Vector load(const float* p) { return *reinterpret_cast<const Una
 
 TF_DARTS_INLINE void store(float* p, Vector v) { *reinterpret_cast<Unaligned*>(p) = v; }
 
-// The first `count` lanes at p, of which there are fewer than LANES or all; zeros in the others.
-TF_DARTS_INLINE Vector load_some(const float* p, int count) {
+// The lanes from `first` to before `end` of what would lie at p; zeros in the others, which are not read.
+TF_DARTS_INLINE Vector load_some(const float* p, int first, int end) {
 #if defined(__AVX512F__)
-  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << end) - (1u << first)), p);
 #else
   const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes));
+  const __m256i some = _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), lanes),
+                                           _mm256_cmpgt_epi32(_mm256_set1_epi32(end), lanes));
+  return _mm256_maskload_ps(p, some);
 #endif
 }
 
-TF_DARTS_INLINE void store_some(float* p, Vector v, int count) {
+TF_DARTS_INLINE void store_some(float* p, Vector v, int first, int end) {
 #if defined(__AVX512F__)
-  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), v);
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << end) - (1u << first)), v);
 #else
   const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes), v);
+  const __m256i some = _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), lanes),
+                                           _mm256_cmpgt_epi32(_mm256_set1_epi32(end), lanes));
+  _mm256_maskstore_ps(p, some, v);
 #endif
 }
 
@@ -68,6 +72,12 @@ TF_DARTS_INLINE Vector relu(Vector v) {
   return zero > v ? zero : v;
 }
 
+// Keeps of a gradient what the ReLU let through.
+TF_DARTS_INLINE Vector through_relu(Vector d, Vector after) {
+  const Vector zero = {};
+  return after > zero ? d : zero;
+}
+
 // Some of the lanes.
 #if defined(__AVX512F__)
 typedef __mmask16 Lanes;
@@ -84,6 +94,9 @@ TF_DARTS_INLINE Lanes all_lanes() { return Vector{} == Vector{}; }
 TF_DARTS_INLINE Lanes equal_lanes(Lanes among, Vector a, Vector b) { return among & (a == b); }
 TF_DARTS_INLINE Vector add_in(Lanes lanes, Vector sum, Vector v) { return sum + (lanes ? v : Vector{}); }
 #endif
+
+// How many channels of a block there are.
+inline int lanes_of(int block, int given) { return std::min(LANES, given - block * LANES); }
 
 // Adds the lanes to doubles: sums over many pixels would lose digits in floats.
 TF_DARTS_INLINE void add_lanes(Vector v, double* sums) {
