@@ -303,7 +303,7 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
       for (int i = 0; i < 2; ++i) {
         gather(source, blocks, 2, i, y, rows, width, every);
         pointwise<true>(every, every_plane, channels, unit.kernels[i], channels / 2,
-                        z + i * half * plane + static_cast<size_t>(y) * width * LANES, plane, half,
+                        z + i * half * plane + static_cast<size_t>(y) * width * LANES, plane, half * LANES,
                         rows * width, scratch().ahead, moments.sums(i * half * LANES));
       }
     }
@@ -324,7 +324,7 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
     before_pointwise(unit, source, blocks, y, rows, width, out);
     pointwise<true>(out, static_cast<size_t>(rows) * width * LANES, unit.given,
                     unit.kernels[unit.kernel_count() - 1], channels,
-                    z + static_cast<size_t>(y) * width * LANES, plane, blocks, rows * width,
+                    z + static_cast<size_t>(y) * width * LANES, plane, unit.given, rows * width,
                     scratch().ahead, moments.sums());
   }
   moments.count(height * width);
@@ -624,16 +624,16 @@ struct UnitGradient {
     float* between = scratch().depthwise.get(plane * blocks);
     if (added[0] != nullptr) {
       before_pointwise(unit, source, blocks, y0, rows, width, between);
-      pointwise_gradient(between, plane, unit.given, dz, plane, blocks, added[unit.kernel_count() - 1],
+      pointwise_gradient(between, plane, unit.given, dz, plane, unit.given, added[unit.kernel_count() - 1],
                          channels, pixels);
     }
     if (unit.kind == Kind::CONVOLUTION && unit.stride == 1 && width % TILE == 0) {
       for (int y = 0; y < rows; ++y)
         pointwise<false>(dz + static_cast<size_t>(y) * width * LANES, plane, unit.given, transposed.data(),
-                         channels, spread.pixels(0, y0 + y), spread.plane(), blocks, width, scratch().ahead);
+                         channels, spread.pixels(0, y0 + y), spread.plane(), unit.given, width, scratch().ahead);
       return;
     }
-    pointwise<false>(dz, plane, unit.given, transposed.data(), channels, between, plane, blocks, pixels,
+    pointwise<false>(dz, plane, unit.given, transposed.data(), channels, between, plane, unit.given, pixels,
                      scratch().ahead);
     if (unit.kind == Kind::DENSE) {
       for (int b = 0; b < blocks; ++b) {
@@ -683,12 +683,12 @@ struct UnitGradient {
       float* between = scratch().depthwise.get(plane * blocks);
       if (added[i] != nullptr) {
         gather(source, blocks, 2, i, y0, rows, width, between);
-        pointwise_gradient(between, plane, channels, half, plane, blocks / 2, added[i], channels / 2,
+        pointwise_gradient(between, plane, channels, half, plane, channels / 2, added[i], channels / 2,
                            pixels);
       }
       pointwise<false>(half, plane, channels / 2,
                        transposed.data() + static_cast<size_t>(i) * channels * channels / 2, channels,
-                       between, plane, blocks, pixels, scratch().ahead);
+                       between, plane, channels, pixels, scratch().ahead);
       for (int b = 0; b < blocks; ++b)
         for (int y = y0; y < y0 + rows; ++y)
           for (int x = 0; x < width; ++x, between += LANES) {

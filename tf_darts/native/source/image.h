@@ -22,10 +22,40 @@ struct Sums {
   double *first, *second;
 };
 
-// Multiplies PIXELS pixels of so many channels with WIDE x LANES columns of a kernel [in_channels][row].
-template <int PIXELS, int WIDE>
+// Calls body(columns first, WIDE, HALF) as types for groups of so many columns: WIDE vectors each, and where
+// HALF one of half the lanes. Three vectors at a time read an input less often, but leave none alone.
+template <class Body>
+TF_DARTS_INLINE void column_groups(int columns, Body body) {
+  constexpr std::true_type half;
+  constexpr std::false_type whole;
+  const int blocks = (columns + LANES - 1) / LANES;
+  // The last vector, if no more than half of it is wanted.
+  const bool halves = HALVES && columns - (blocks - 1) * LANES <= LANES / 2;
+  for (int b = 0; b < blocks;) {
+    int wide = std::min(2, blocks - b);
+    if (REGISTERS == 32 && b + 3 <= blocks && b + 4 != blocks) wide = 3;
+    const bool last = halves && b + wide == blocks;
+    const auto run = [&](auto WIDE) {
+      if constexpr (HALVES)
+        if (last) return body(b, std::integral_constant<int, WIDE - 1>{}, half);
+      body(b, WIDE, whole);
+    };
+    if (wide == 3)
+      run(std::integral_constant<int, 3>{});
+    else if (wide == 2)
+      run(std::integral_constant<int, 2>{});
+    else
+      run(std::integral_constant<int, 1>{});
+    b += wide;
+  }
+}
+
+// Multiplies PIXELS pixels of so many channels with WIDE x LANES columns of a kernel [in_channels][row], and
+// half as many lanes more if HALF.
+template <int PIXELS, int WIDE, bool HALF>
 TF_DARTS_INLINE void pointwise_tile(const float* in, size_t in_plane, int in_channels, const float* kernel,
-                                    size_t row, Vector (&sum)[PIXELS][WIDE]) {
+                                    size_t row, Vector (&sum)[PIXELS][WIDE + HALF]) {
+  Half tail[PIXELS] = {};
 #pragma GCC unroll 16
   for (int p = 0; p < PIXELS; ++p)
 #pragma GCC unroll 4
@@ -33,32 +63,38 @@ TF_DARTS_INLINE void pointwise_tile(const float* in, size_t in_plane, int in_cha
   for (int c = 0; c < in_channels; c += LANES, in += in_plane) {
     const int lanes = std::min(LANES, in_channels - c);
     for (int lane = 0; lane < lanes; ++lane, kernel += row) {
-      Vector k[WIDE];
+      Vector k[WIDE + HALF];
 #pragma GCC unroll 4
       for (int n = 0; n < WIDE; ++n) k[n] = load(kernel + n * LANES);
+      const Half k_tail = HALF ? load_half(kernel + WIDE * LANES) : Half{};
 #pragma GCC unroll 16
       for (int p = 0; p < PIXELS; ++p) {
+        const Vector x = broadcast(in[p * LANES + lane]);
 #pragma GCC unroll 4
-        for (int n = 0; n < WIDE; ++n) sum[p][n] += in[p * LANES + lane] * k[n];
+        for (int n = 0; n < WIDE; ++n) sum[p][n] += x * k[n];
+        if (HALF) tail[p] += lower(x) * k_tail;
       }
     }
   }
+  if constexpr (HALF)
+#pragma GCC unroll 16
+    for (int p = 0; p < PIXELS; ++p) sum[p][WIDE] = widened(tail[p]);
 }
 
 // The same for as many tiles as `pixels` have, from pixel p on; SUMMED: the outputs are streamed, and summed.
-template <int PIXELS, int WIDE, bool SUMMED>
+template <int PIXELS, int WIDE, bool HALF, bool SUMMED>
 TF_DARTS_INLINE void pointwise_tiles(const float* in, size_t in_plane, int in_channels, const float* kernel,
                                      size_t row, float* out, size_t out_plane, int pixels, int& p,
-                                     const Vector (&shift)[WIDE], Vector (&first)[WIDE],
-                                     Vector (&second)[WIDE], Ahead& ahead) {
+                                     const Vector (&shift)[WIDE + HALF], Vector (&first)[WIDE + HALF],
+                                     Vector (&second)[WIDE + HALF], Ahead& ahead) {
   for (; p + PIXELS <= pixels; p += PIXELS) {
-    if (PIXELS > 1) ahead.work(PIXELS * WIDE * in_channels);
-    Vector sum[PIXELS][WIDE];
-    pointwise_tile<PIXELS, WIDE>(in + p * LANES, in_plane, in_channels, kernel, row, sum);
+    if (PIXELS > 1) ahead.work(PIXELS * (WIDE + HALF) * in_channels);
+    Vector sum[PIXELS][WIDE + HALF];
+    pointwise_tile<PIXELS, WIDE, HALF>(in + p * LANES, in_plane, in_channels, kernel, row, sum);
 #pragma GCC unroll 16
     for (int i = 0; i < PIXELS; ++i) {
 #pragma GCC unroll 4
-      for (int n = 0; n < WIDE; ++n) {
+      for (int n = 0; n < WIDE + HALF; ++n) {
         float* to = out + n * out_plane + (p + i) * LANES;
         if (SUMMED) {
           const Vector about = sum[i][n] - shift[n];
@@ -73,96 +109,83 @@ TF_DARTS_INLINE void pointwise_tiles(const float* in, size_t in_plane, int in_ch
   }
 }
 
-template <int WIDE, bool SUMMED>
+template <int WIDE, bool HALF, bool SUMMED>
 inline void pointwise_columns(const float* in, size_t in_plane, int in_channels, const float* kernel,
                               size_t row, float* out, size_t out_plane, int pixels, const Sums& sums,
                               Ahead& ahead) {
-  Vector shift[WIDE] = {}, first[WIDE] = {}, second[WIDE] = {};
+  constexpr int ALL = WIDE + HALF;
+  Vector shift[ALL] = {}, first[ALL] = {}, second[ALL] = {};
   if (SUMMED)
-    for (int n = 0; n < WIDE; ++n) shift[n] = load(sums.shift + n * LANES);
+    for (int n = 0; n < ALL; ++n) shift[n] = load(sums.shift + n * LANES);
   int p = 0;
-  if (WIDE == 1 && REGISTERS == 32)
-    pointwise_tiles<16, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p,
-                                      shift, first, second, ahead);
-  constexpr int PIXELS = WIDE == 1 || REGISTERS == 32 ? 8 : 4;
-  pointwise_tiles<PIXELS, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p,
-                                        shift, first, second, ahead);
-  pointwise_tiles<1, WIDE, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p, shift,
-                                   first, second, ahead);
+  if (ALL == 1 && REGISTERS == 32)
+    pointwise_tiles<16, WIDE, HALF, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p,
+                                            shift, first, second, ahead);
+  constexpr int PIXELS = ALL == 1 || REGISTERS == 32 ? 8 : 4;
+  pointwise_tiles<PIXELS, WIDE, HALF, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels,
+                                              p, shift, first, second, ahead);
+  pointwise_tiles<1, WIDE, HALF, SUMMED>(in, in_plane, in_channels, kernel, row, out, out_plane, pixels, p,
+                                         shift, first, second, ahead);
   if (SUMMED)
-    for (int n = 0; n < WIDE; ++n) {
+    for (int n = 0; n < ALL; ++n) {
       add_lanes(first[n], sums.first + n * LANES);
       add_lanes(second[n], sums.second + n * LANES);
     }
 }
 
-// out [out_blocks][pixels] = in [blocks][pixels] x kernel [in_channels][row], its first columns.
+// out [blocks of columns][pixels] = in [blocks][pixels] x kernel [in_channels][row], its first columns.
 // SUMMED: adds to the sums, of few enough pixels that floats hold theirs, and streams the output, which is
 // then aligned.
 template <bool SUMMED>
 inline void pointwise(const float* in, size_t in_plane, int in_channels, const float* kernel, size_t row,
-                      float* out, size_t out_plane, int out_blocks, int pixels, Ahead& ahead,
-                      Sums sums = {}) {
-  for (int b = 0; b < out_blocks;) {
-    const float* k = kernel + b * LANES;
-    float* to = out + b * out_plane;
+                      float* out, size_t out_plane, int columns, int pixels, Ahead& ahead, Sums sums = {}) {
+  column_groups(columns, [&](int b, auto wide, auto half) {
     const Sums of{sums.shift + b * LANES, sums.first + b * LANES, sums.second + b * LANES};
-    // Three at a time read an input less often, but leave none alone.
-    if (REGISTERS == 32 && b + 3 <= out_blocks && b + 4 != out_blocks) {
-      pointwise_columns<3, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of, ahead);
-      b += 3;
-    } else if (b + 2 <= out_blocks) {
-      pointwise_columns<2, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of, ahead);
-      b += 2;
-    } else {
-      pointwise_columns<1, SUMMED>(in, in_plane, in_channels, k, row, to, out_plane, pixels, of, ahead);
-      b += 1;
-    }
-  }
+    pointwise_columns<wide, half, SUMMED>(in, in_plane, in_channels, kernel + b * LANES, row,
+                                          out + b * out_plane, out_plane, pixels, of, ahead);
+  });
 }
 
-template <int ROWS, int WIDE>
+template <int ROWS, int WIDE, bool HALF>
 inline void pointwise_gradient_tile(const float* in, const float* dout, size_t out_plane, float* dkernel,
                                     size_t row, int pixels) {
-  Vector sum[ROWS][WIDE] = {};
+  Vector sum[ROWS][WIDE + HALF] = {};
+  Half tail[ROWS] = {};
   for (int p = 0; p < pixels; ++p) {
-    Vector d[WIDE];
+    Vector d[WIDE + HALF];
 #pragma GCC unroll 4
     for (int n = 0; n < WIDE; ++n) d[n] = load(dout + n * out_plane + p * LANES);
+    const Half d_tail = HALF ? load_half(dout + WIDE * out_plane + p * LANES) : Half{};
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; ++i) {
+      const Vector x = broadcast(in[p * LANES + i]);
 #pragma GCC unroll 4
-      for (int n = 0; n < WIDE; ++n) sum[i][n] += in[p * LANES + i] * d[n];
+      for (int n = 0; n < WIDE; ++n) sum[i][n] += x * d[n];
+      if (HALF) tail[i] += lower(x) * d_tail;
     }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < ROWS; ++i)
+  for (int i = 0; i < ROWS; ++i) {
+    if (HALF) sum[i][WIDE] = widened(tail[i]);
 #pragma GCC unroll 4
-    for (int n = 0; n < WIDE; ++n) {
+    for (int n = 0; n < WIDE + HALF; ++n) {
       float* to = dkernel + i * row + n * LANES;
       store(to, load(to) + sum[i][n]);
     }
+  }
 }
 
 // Adds in^T x dout to dkernel [in_channels][row], its first columns; the rows come in halves of LANES.
 inline void pointwise_gradient(const float* in, size_t in_plane, int in_channels, const float* dout,
-                               size_t out_plane, int out_blocks, float* dkernel, size_t row, int pixels) {
-  constexpr int HALF = LANES / 2;
+                               size_t out_plane, int columns, float* dkernel, size_t row, int pixels) {
+  constexpr int ROWS = LANES / 2;
   for (int c = 0; c < in_channels; c += LANES, in += in_plane, dkernel += LANES * row) {
     const int lanes = std::min(LANES, in_channels - c);
-    int b = 0;
-    for (; REGISTERS == 32 && b + 3 <= out_blocks && b + 4 != out_blocks; b += 3)
-      for (int lane = 0; lane < lanes; lane += HALF)
-        pointwise_gradient_tile<HALF, 3>(in + lane, dout + b * out_plane, out_plane,
-                                         dkernel + lane * row + b * LANES, row, pixels);
-    for (; b + 2 <= out_blocks; b += 2)
-      for (int lane = 0; lane < lanes; lane += HALF)
-        pointwise_gradient_tile<HALF, 2>(in + lane, dout + b * out_plane, out_plane,
-                                         dkernel + lane * row + b * LANES, row, pixels);
-    if (b < out_blocks)
-      for (int lane = 0; lane < lanes; lane += HALF)
-        pointwise_gradient_tile<HALF, 1>(in + lane, dout + b * out_plane, out_plane,
-                                         dkernel + lane * row + b * LANES, row, pixels);
+    column_groups(columns, [&](int b, auto wide, auto half) {
+      for (int lane = 0; lane < lanes; lane += ROWS)
+        pointwise_gradient_tile<ROWS, wide, half>(in + lane, dout + b * out_plane, out_plane,
+                                                  dkernel + lane * row + b * LANES, row, pixels);
+    });
   }
 }
 

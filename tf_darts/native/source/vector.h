@@ -25,11 +25,38 @@ typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
 // The same in memory, at any address.
 typedef float Unaligned __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
+// Half a vector, for channels that fill no more of the last one. Where vectors are of 8 it saves nothing.
+constexpr bool HALVES = LANES == 16;
+typedef float Half __attribute__((vector_size(LANES / 2 * sizeof(float))));
+typedef float UnalignedHalf __attribute__((vector_size(LANES / 2 * sizeof(float)), aligned(4), may_alias));
+
 #define TF_DARTS_INLINE inline __attribute__((always_inline))
 
 TF_DARTS_INLINE Vector load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
 
+// In all lanes; a difference, for 0 + -0 is not -0.
+TF_DARTS_INLINE Vector broadcast(float x) { return x - Vector{}; }
+
 TF_DARTS_INLINE void store(float* p, Vector v) { *reinterpret_cast<Unaligned*>(p) = v; }
+
+TF_DARTS_INLINE Half load_half(const float* p) { return *reinterpret_cast<const UnalignedHalf*>(p); }
+
+TF_DARTS_INLINE Half lower(Vector v) {
+#if defined(__AVX512F__)
+  return _mm512_castps512_ps256(v);
+#else
+  return _mm256_castps256_ps128(v);
+#endif
+}
+
+// To zeros.
+TF_DARTS_INLINE Vector widened(Half v) {
+#if defined(__AVX512F__)
+  return _mm512_zextps256_ps512(v);
+#else
+  return _mm256_zextps128_ps256(v);
+#endif
+}
 
 // The lanes from `first` to before `end` of what would lie at p; zeros in the others, which are not read.
 TF_DARTS_INLINE Vector load_some(const float* p, int first, int end) {

@@ -170,7 +170,7 @@ inline void winograd(const float* in, size_t in_row, size_t in_plane, int given,
       });
     for (int p = 0; p < POINTS; ++p)
       pointwise<false>(work + p * point, plane, given, points + p * size, channels, products + p * point,
-                       plane, blocks, count, ahead);
+                       plane, given, count, ahead);
     for (int b = 0; b < blocks; ++b) {
       const Vector shift = SUMMED ? load(sums.shift + b * LANES) : Vector{};
       Vector sum = {}, square = {};
@@ -218,7 +218,7 @@ inline void winograd_gradient(const float* in, const float* dout, size_t row, si
         winograd_output_gradient(dout + from, row, dproducts + to, point);
       });
     for (int p = 0; p < POINTS; ++p)
-      pointwise_gradient(work + p * point, plane, given, dproducts + p * point, plane, blocks,
+      pointwise_gradient(work + p * point, plane, given, dproducts + p * point, plane, given,
                          dpoints + p * static_cast<size_t>(channels) * channels, channels, count);
   });
 }
