@@ -43,7 +43,7 @@ def test_a_darts_cell_sums_at_nodes_and_concatenates_the_four():
     cell = cell_of(spaces.get("darts"), factors)
     inputs = [NodeOutput(tf.fill([1, 2, 2, 3], value)) for value in (a, b)]
     weights = [{"weight": tf.constant(r, tf.float32)} for r in rows]
-    y = cell(inputs=inputs, edge_inputs=weights).numpy()
+    y = cell(inputs=inputs, edge_inputs=weights).x.numpy()
     assert y.shape == (1, 2, 2, 12)
     np.testing.assert_allclose(y[0, 0, 0], np.repeat(nodes[2:], 3), rtol=1e-5)
 
@@ -53,7 +53,7 @@ def test_a_nas_bench_201_cell_gives_its_last_node():
     node_1 = 2
     node_2 = 3 + 5 * node_1
     cell = cell_of(spaces.get("nas_bench_201"), factors)
-    y = cell(inputs=[NodeOutput(tf.ones([1, 2, 2, 4]))], edge_inputs=[{"weight": tf.ones([])}] * 6).numpy()
+    y = cell(inputs=[NodeOutput(tf.ones([1, 2, 2, 4]))], edge_inputs=[{"weight": tf.ones([])}] * 6).x.numpy()
     assert y.shape == (1, 2, 2, 4)
     np.testing.assert_allclose(y, 7 + 11 * node_1 + 13 * node_2)
 

@@ -1,4 +1,5 @@
-// What the programs for sanitizers have in common: an edge with all candidates, run forwards and backwards.
+// What the programs for sanitizers have in common: an edge with all candidates, and what comes before a cell,
+// run forwards and backwards.
 #pragma once
 
 #include <cstdlib>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "edge.h"
+#include "preprocess.h"
 #include "vector.h"
 
 using namespace tf_darts;
@@ -114,6 +116,40 @@ std::vector<float> run(const Edge& edge, bool scaled) {
                   dx.get(), dweights.get(), wanted, dscales);
   made.insert(made.end(), {{y.get(), out}, {dx.get(), in}, {dweights.get(), count * channels}});
   made.emplace_back(statistics.get(), 2 * edge.norms() * channels);
+  std::vector<float> results;
+  for (const auto& [data, size] : made) results.insert(results.end(), data, data + size);
+  return results;
+}
+
+// The same of what comes before a cell.
+std::vector<float> run(const Preprocess& given, bool scaled) {
+  state = 1;
+  const size_t in = given.pixels * given.part_channels, out = given.pixels * given.given,
+               weights = static_cast<size_t>(given.in_channels()) * given.given;
+  std::vector<Floats> owned;
+  std::vector<std::pair<const float*, size_t>> made;
+  const auto own = [&](size_t size) {
+    owned.push_back(floats(size));
+    return owned.back().get();
+  };
+  const auto result = [&](size_t size) {
+    made.emplace_back(own(size), size);
+    return owned.back().get();
+  };
+  std::vector<const float*> parts;
+  std::vector<float*> dparts;
+  for (int i = 0; i < given.parts; ++i) {
+    parts.push_back(own(in));
+    dparts.push_back(result(in));
+  }
+  const float *kernel = own(weights), *dy = own(out);
+  const float *scale = scaled ? own(given.given) : nullptr, *offset = scaled ? own(given.given) : nullptr;
+  float *z = result(given.z_floats()), *statistics = result(2 * given.channels()), *y = result(out);
+  float* dkernel = result(weights);
+  float *dscale = scaled ? result(given.given) : nullptr, *doffset = scaled ? result(given.given) : nullptr;
+  preprocess(given, parts, kernel, scale, offset, z, statistics, y);
+  for (float* wanted : {static_cast<float*>(nullptr), dkernel})
+    preprocess_gradient(given, parts, kernel, scale, z, statistics, dy, dparts, wanted, dscale, doffset);
   std::vector<float> results;
   for (const auto& [data, size] : made) results.insert(results.end(), data, data + size);
   return results;

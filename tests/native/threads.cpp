@@ -1,6 +1,6 @@
 // Shares operations out among threads: results have the same bits with any number of them, with several
 // operations at once, and in a process that was forked off. tests/native/test_sanitizers.py and test_threads.py
-// compile and run it. It prints how many edges it ran.
+// compile and run it. It prints how many edges and inputs of cells it ran.
 #include <immintrin.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <thread>
 
 #include "run.h"
@@ -40,19 +41,26 @@ bool shared_out(int count) {
 }  // namespace
 
 int main() {
-  std::vector<Edge> edges;
-  std::vector<std::vector<float>> wanted;
+  std::vector<std::function<std::vector<float>()>> runs;
   for (int channels : {32, 36})
     for (int stride : {1, 2})
       for (int64_t images : {1, 5, 19})
-        for (int size : {2, 9})
-          edges.push_back({images, size, size + 2, channels, stride, 1e-5f, 0.9f,
-                           candidates(channels, size, size + 2, stride)});
-  for (size_t i = 0; i < edges.size(); ++i) wanted.push_back(run(edges[i], i % 2 == 0));
+        for (int size : {2, 9}) {
+          const Edge edge{images, size, size + 2, channels, stride, 1e-5f, 0.9f,
+                          candidates(channels, size, size + 2, stride)};
+          runs.push_back([edge, scaled = runs.size() % 2 == 0] { return run(edge, scaled); });
+        }
+  for (int64_t pixels : {1, 300, 5000})
+    for (int channels : {16, 36}) {
+      const Preprocess input{pixels, 4, channels, channels, 1e-5f, 0.9f};
+      runs.push_back([input, scaled = runs.size() % 2 == 0] { return run(input, scaled); });
+    }
+  std::vector<std::vector<float>> wanted;
+  for (const auto& one : runs) wanted.push_back(one());
   for (int threads : {2, 3, 8}) {
     set_threads(threads);
-    for (size_t i = 0; i < edges.size(); ++i)
-      if (!same(run(edges[i], i % 2 == 0), wanted[i])) return fail("other bits with more threads");
+    for (size_t i = 0; i < runs.size(); ++i)
+      if (!same(runs[i](), wanted[i])) return fail("other bits with more threads");
   }
   for (int threads : {1, 3}) {
     set_threads(threads);
@@ -60,8 +68,8 @@ int main() {
     std::vector<std::thread> callers;
     for (size_t first = 0; first < 4; ++first)
       callers.emplace_back([&, first] {
-        for (size_t i = first; i < edges.size(); i += 4)
-          if (!same(run(edges[i], i % 2 == 0), wanted[i])) good = false;
+        for (size_t i = first; i < runs.size(); i += 4)
+          if (!same(runs[i](), wanted[i])) good = false;
       });
     for (std::thread& caller : callers) caller.join();
     if (!good) return fail("other bits with several operations at once");
@@ -72,9 +80,9 @@ int main() {
       if (!shared_out(count)) return fail("not each index once, in the caller's arithmetic");
   }
   const pid_t child = fork();
-  if (child == 0) _exit(shared_out(100) && same(run(edges[0], true), wanted[0]) ? 0 : 1);
+  if (child == 0) _exit(shared_out(100) && same(runs[0](), wanted[0]) ? 0 : 1);
   int status = 1;
   if (waitpid(child, &status, 0) != child || status != 0) return fail("a forked process fails");
-  std::printf("%zu edges\n", edges.size());
+  std::printf("%zu\n", runs.size());
   return 0;
 }

@@ -15,6 +15,7 @@ from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
 from tf_darts.layers.pooled_block import PooledBlock
 from tf_darts.layers.residual_block import ResidualBlock
 from tf_darts.layers.stem import ImageNetStem, PooledStem, Stem
+from tf_darts.native import choice
 from tf_darts.runtime.seeds import fold
 from tf_darts.spaces import Block, Space
 
@@ -36,6 +37,7 @@ class Body(Layer):
       make_edges: called with (block, width, seed); returns the edges of one cell.
       seed: of the initial weights.
       activations: type of what flows between layers, as "bfloat16"; None: that of variables.
+      kernels: what computes cells in training, as `tf_darts.native.choice` names them.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Body(Layer):
         make_edges: Callable[[Block, int, int], Sequence[EdgeLayer]],
         seed: int,
         activations: str | None = None,
+        kernels: str = choice.TENSORFLOW,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -69,7 +72,7 @@ class Body(Layer):
             else:
                 preprocess = _preprocess(history, width, affine, block_seed) if stacking.preprocess else []
                 edges = make_edges(block, width, block_seed)
-                layer = Cell(space, edges, preprocess, name=f"cell_{i}_{block.cell_type}")
+                layer = Cell(space, edges, preprocess, kernels, name=f"cell_{i}_{block.cell_type}")
                 output = width * len(space.output_nodes)
             self.blocks.append(layer)
             history = [history[-1], (output, block.reduction)]
@@ -100,11 +103,10 @@ class Body(Layer):
         for i in blocks:
             layer = self.blocks[i]
             if self.layout[i].cell_type is None:
-                y = layer(outputs[-1], training=training)
+                outputs.append(NodeOutput(layer(outputs[-1], training=training)))
             else:
                 inputs = outputs[-self.space.input_nodes :]
-                y = layer(inputs=inputs, edge_inputs=cell_inputs[i], training=training)
-            outputs.append(NodeOutput(y))
+                outputs.append(layer(inputs=inputs, edge_inputs=cell_inputs[i], training=training))
 
 
 def enlarge(images: tf.Tensor, size: tuple[int, int], how: str) -> tf.Tensor:
@@ -155,6 +157,7 @@ def body_and_head(
     make_edges: Callable[[Block, int, int], Sequence[EdgeLayer]],
     seed: int,
     activations: str | None,
+    kernels: str,
 ) -> tuple[Body, Head]:
     """Make what supernet and network consist of; arguments as of `Body`, and the number of logits."""
     body = Body(
@@ -166,6 +169,7 @@ def body_and_head(
         make_edges,
         fold(seed, "body"),
         activations,
+        kernels,
         name="body",
     )
     head = Head(

@@ -6,10 +6,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_darts.layers import merged_edges
+from tf_darts.layers import merged_edges, native_preprocess
 from tf_darts.layers.layer import Layer
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operation import Operation
+from tf_darts.native import choice
 from tf_darts.spaces import Space
 
 # (target node, source node, layer) of one edge; the layer takes (source, more by name, training).
@@ -26,6 +27,7 @@ class Cell(Layer):
       space: the search space.
       edges: the edges as (target, source, layer), by target.
       preprocess: one layer per input node that brings the input to the cell's width, or empty.
+      kernels: what computes these in training, as `tf_darts.native.choice` names them.
 
     Attributes:
       targets: the nodes that sum edges, ascending.
@@ -34,15 +36,20 @@ class Cell(Layer):
     """
 
     def __init__(
-        self, space: Space, edges: Sequence[EdgeLayer], preprocess: Sequence[Operation], **kwargs: Any
+        self,
+        space: Space,
+        edges: Sequence[EdgeLayer],
+        preprocess: Sequence[Operation],
+        kernels: str = choice.TENSORFLOW,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.targets, self.output_nodes = space.targets, space.output_nodes
         self.ends = [(target, source) for target, source, _ in edges]
         self.edge_layers = [layer for _, _, layer in edges]
-        self.preprocess = list(preprocess)
+        self.preprocess, self._kernels = list(preprocess), kernels
 
-    def call(self, inputs: list[NodeOutput], edge_inputs: EdgeInputs, training: bool = False) -> tf.Tensor:
+    def call(self, inputs: list[NodeOutput], edge_inputs: EdgeInputs, training: bool = False) -> NodeOutput:
         """Compute the cell's output, [B, H', W', C''].
 
         Args:
@@ -61,7 +68,7 @@ class Cell(Layer):
         if not self.preprocess:
             return list(inputs)
         return [
-            NodeOutput(layer(node, training=training))
+            native_preprocess.apply(layer, node, self._kernels, training)
             for layer, node in zip(self.preprocess, inputs, strict=True)
         ]
 
@@ -150,10 +157,9 @@ class Cell(Layer):
         source = nodes[self.ends[edge][1]]
         return self.edge_layers[edge](source, **inputs, training=training)
 
-    def output_of(self, nodes: list[NodeOutput]) -> tf.Tensor:
+    def output_of(self, nodes: list[NodeOutput]) -> NodeOutput:
         """Return the cell's output, made of all its nodes."""
-        outputs = [nodes[i].x for i in self.output_nodes]
-        return outputs[0] if len(outputs) == 1 else tf.concat(outputs, -1)
+        return NodeOutput(*(nodes[i].x for i in self.output_nodes))
 
     @property
     def operations(self) -> list[Operation]:

@@ -1,5 +1,6 @@
 """A node's output, and what its outgoing edges share."""
 
+import functools
 from collections.abc import Callable, Hashable
 
 import tensorflow as tf
@@ -14,13 +15,19 @@ class NodeOutput:
 
     Make a new one for every forward pass: what is kept belongs to the pass's graph and gradient tape.
 
-    Attributes:
-      x: the node's output, [B, H, W, C].
+    Args:
+      parts: tensors [B, H, W, C'] whose channels, one after the other, are the output's: one, or what a cell
+        concatenates.
     """
 
-    def __init__(self, x: tf.Tensor):
-        self.x = x
+    def __init__(self, *parts: tf.Tensor):
+        self.parts = parts
         self._derived: dict[tuple, NodeOutput] = {}
+
+    @functools.cached_property
+    def x(self) -> tf.Tensor:
+        """The node's output, [B, H, W, C]."""
+        return self.parts[0] if len(self.parts) == 1 else tf.concat(self.parts, -1)
 
     def then(self, function: Callable[..., tf.Tensor], *arguments: Hashable) -> "NodeOutput":
         """Return function(x, *arguments), computed at the first call with this function and arguments."""

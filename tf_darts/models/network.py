@@ -100,7 +100,16 @@ class Network(keras.Model):
             any(map(native_edge.knows, sorted(names))),
         )
         self.body, self.head = body_and_head(
-            space, channels, cells, channels_in, classes, True, self._chosen_edges, seed, activations
+            space,
+            channels,
+            cells,
+            channels_in,
+            classes,
+            True,
+            self._chosen_edges,
+            seed,
+            activations,
+            self.kernels,
         )
         self.auxiliary_head: AuxiliaryHead | None = None
         if auxiliary:

@@ -93,7 +93,16 @@ class Supernet(keras.Model):
         with variables_as_rows():
             self.kernels = kernels_of(space, channels, cells, partial_channels, activations)
             self.body, self.head = body_and_head(
-                space, channels, cells, channels_in, classes, False, self._mixed_edges, seed, activations
+                space,
+                channels,
+                cells,
+                channels_in,
+                classes,
+                False,
+                self._mixed_edges,
+                seed,
+                activations,
+                self.kernels,
             )
         self.packed = PackedVariables(super().variables)
         self.built = True

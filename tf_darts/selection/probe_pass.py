@@ -58,11 +58,11 @@ class SharedPass:
     """A batch's pass up to the first cell of a type, and into it.
 
     Attributes:
-      outputs: what the second cell takes of the blocks before the first, [B, H, W, C] each.
+      outputs: what the second cell takes of the blocks before the first.
       cell: the first cell; None where the supernet has no cell of the type.
     """
 
-    outputs: list[tf.Tensor]
+    outputs: list[NodeOutput]
     cell: SharedCell | None
 
 
@@ -98,7 +98,7 @@ def shared_pass(
     # The operation noise counts its draws: one more for this batch, in which all probes see the same.
     for draws in supernet.packed.others:
         draws.assign(draws.value + 1)
-    return SharedPass([output.x for output in outputs], cell)
+    return SharedPass(outputs, cell)
 
 
 def probe_logits(
@@ -126,12 +126,11 @@ def probe_logits(
     """
     masked = {**mixing_weights, cell_type: mixing_weights[cell_type] * mask}
     edge_inputs, first = supernet.edge_inputs(masked, computed), _first_of(supernet, cell_type)
-    nodes = [NodeOutput(x) for x in shared.outputs]
+    nodes = [NodeOutput(*output.parts) for output in shared.outputs]
     with supernet.packed.unpacked():
         if shared.cell is not None:
             given = edge_inputs[first] or []
-            y = _rest_of_cell(supernet.body.blocks[first], shared.cell, mask, given, training)
-            nodes.append(NodeOutput(y))
+            nodes.append(_rest_of_cell(supernet.body.blocks[first], shared.cell, mask, given, training))
         supernet.body.extend(nodes, edge_inputs, range(first + 1, len(edge_inputs)), training)
         return supernet.head(nodes[-1], training=training)
 
@@ -162,7 +161,7 @@ def _shared_cell(
 
 def _rest_of_cell(
     cell: Cell, shared: SharedCell, mask: tf.Tensor, edge_inputs: EdgeInputs, training: bool
-) -> tf.Tensor:
+) -> NodeOutput:
     """Compute the cell's output with a mask on the edges into the node."""
     nodes, known = list(shared.nodes), dict(shared.known)
     for i, parts in shared.parts.items():

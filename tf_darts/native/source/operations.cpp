@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "edge.h"
+#include "norm.h"
+#include "preprocess.h"
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
 #include "tensorflow/c/tf_datatype.h"
@@ -86,6 +88,38 @@ void* make_sum(TF_OpKernelConstruction* construction) {
 }
 
 void destroy(void* attributes) { delete static_cast<Attributes*>(attributes); }
+
+// The same of what comes before a cell.
+struct PreprocessAttributes {
+  Preprocess made;
+  int64_t parts = 0, scales = 0;  // scales: 1 if the batch norm has a scale and an offset
+  bool kernel_gradients = false;
+};
+
+void* make_preprocess(TF_OpKernelConstruction* construction) {
+  auto made = std::make_unique<PreprocessAttributes>();
+  Status status(TF_NewStatus());
+  unsigned char wanted = 0;
+  TF_OpKernelConstruction_GetAttrFloat(construction, EPSILON, &made->made.epsilon, status.get());
+  if (TF_GetCode(status.get()) == TF_OK)
+    TF_OpKernelConstruction_GetAttrFloat(construction, MOMENTUM, &made->made.momentum, status.get());
+  if (TF_GetCode(status.get()) == TF_OK)
+    TF_OpKernelConstruction_GetAttrInt64(construction, "part_count", &made->parts, status.get());
+  if (TF_GetCode(status.get()) == TF_OK)
+    TF_OpKernelConstruction_GetAttrInt64(construction, "scale_count", &made->scales, status.get());
+  if (TF_GetCode(status.get()) == TF_OK)
+    TF_OpKernelConstruction_GetAttrBool(construction, "kernel_gradients", &wanted, status.get());
+  if (TF_GetCode(status.get()) == TF_OK && made->scales > 1)
+    TF_SetStatus(status.get(), TF_INVALID_ARGUMENT, "tf_darts: scales: one or none");
+  if (TF_GetCode(status.get()) != TF_OK) {
+    TF_OpKernelConstruction_Failure(construction, status.get());
+    return nullptr;
+  }
+  made->kernel_gradients = wanted != 0;
+  return made.release();
+}
+
+void destroy_preprocess(void* attributes) { delete static_cast<PreprocessAttributes*>(attributes); }
 
 // Matrices of which TensorFlow has fewer rows and columns than the kernels.
 struct Extent {
@@ -169,6 +203,39 @@ class Call {
     const std::string refusal = edge->refusal();
     if (!refusal.empty()) fail(refusal);
     return static_cast<const float*>(TF_TensorData(tensor));
+  }
+
+  // The next inputs as the parts of what comes before a cell, whose sizes they and the kernel after them give;
+  // then the kernel is the last of what is returned.
+  std::vector<const float*> preprocess_inputs(Preprocess* made, int64_t parts, std::vector<int64_t>* shape) {
+    std::vector<const float*> found;
+    made->parts = static_cast<int>(parts);
+    for (int64_t i = 0; i < parts; ++i) {
+      TF_Tensor* tensor = next();
+      if (tensor == nullptr) return {};
+      std::vector<int64_t> own(TF_NumDims(tensor));
+      for (size_t d = 0; d < own.size(); ++d) own[d] = TF_Dim(tensor, static_cast<int>(d));
+      if (own.size() != 4 || (i > 0 && own != *shape)) {
+        fail("parts are not all [images, height, width, channels], of one size");
+        return {};
+      }
+      *shape = own;
+      found.push_back(static_cast<const float*>(TF_TensorData(tensor)));
+    }
+    made->pixels = (*shape)[0] * (*shape)[1] * (*shape)[2];
+    made->part_channels = static_cast<int>((*shape)[3]);
+    TF_Tensor* kernel = next();
+    if (kernel == nullptr) return {};
+    if (TF_NumDims(kernel) != 4 || TF_Dim(kernel, 0) != 1 || TF_Dim(kernel, 1) != 1 ||
+        TF_Dim(kernel, 2) != made->in_channels()) {
+      fail("the kernel is not [1, 1, channels of all parts, channels]");
+      return {};
+    }
+    made->given = static_cast<int>(TF_Dim(kernel, 3));
+    const std::string refusal = made->refusal();
+    if (!refusal.empty()) fail(refusal);
+    found.push_back(static_cast<const float*>(TF_TensorData(kernel)));
+    return found;
   }
 
   // The kernels of all units, of all channels.
@@ -363,6 +430,53 @@ void run_gradient(void* attributes, TF_OpKernelContext* context) {
   call.narrow();
 }
 
+void run_preprocess(void* attributes, TF_OpKernelContext* context) {
+  const auto& given = *static_cast<PreprocessAttributes*>(attributes);
+  Preprocess made = given.made;
+  Call call(context);
+  std::vector<int64_t> shape;
+  std::vector<const float*> parts = call.preprocess_inputs(&made, given.parts, &shape);
+  if (!call.ok()) return;
+  const float* kernel = parts.back();
+  parts.pop_back();
+  const float* scale = given.scales ? call.input(made.given) : nullptr;
+  const float* offset = given.scales ? call.input(made.given) : nullptr;
+  const float *mean = call.input(made.given), *variance = call.input(made.given);
+  shape[3] = made.given;
+  float* y = call.output(shape);
+  shape[3] = made.channels();
+  float *z = call.output(shape), *statistics = call.output({2, made.channels()});
+  float *moved_mean = call.output({made.given}), *moved_variance = call.output({made.given});
+  if (!call.ok()) return;
+  preprocess(made, parts, kernel, scale, offset, z, statistics, y);
+  move_estimates(made.momentum, static_cast<double>(made.pixels), made.given, made.channels(), statistics,
+                 mean, variance, moved_mean, moved_variance);
+}
+
+void run_preprocess_gradient(void* attributes, TF_OpKernelContext* context) {
+  const auto& given = *static_cast<PreprocessAttributes*>(attributes);
+  Preprocess made = given.made;
+  Call call(context);
+  std::vector<int64_t> shape;
+  std::vector<const float*> parts = call.preprocess_inputs(&made, given.parts, &shape);
+  if (!call.ok()) return;
+  const float* kernel = parts.back();
+  parts.pop_back();
+  const float *z = call.input(made.z_floats()), *statistics = call.input(int64_t{2} * made.channels());
+  const float* scale = given.scales ? call.input(made.given) : nullptr;
+  const float* dy = call.input(made.pixels * made.given);
+  const std::vector<float*> dparts = call.outputs(made.parts, shape);
+  float* dkernel = nullptr;
+  if (given.kernel_gradients)
+    dkernel = call.output({1, 1, made.in_channels(), made.given});
+  else
+    call.output({0});
+  float* dscale = given.scales ? call.output({made.given}) : nullptr;
+  float* doffset = given.scales ? call.output({made.given}) : nullptr;
+  if (!call.ok()) return;
+  preprocess_gradient(made, parts, kernel, scale, z, statistics, dy, dparts, dkernel, dscale, doffset);
+}
+
 void unknown_shapes(TF_ShapeInferenceContext* context, TF_Status* status) {
   TF_ShapeInferenceContextSetUnknownShape(context, status);
 }
@@ -372,13 +486,12 @@ struct Definition {
   std::vector<const char*> attributes, inputs, outputs;
   void* (*make)(TF_OpKernelConstruction*);
   void (*run)(void*, TF_OpKernelContext*);
+  void (*destroy)(void*) = destroy;
 };
 
 bool define(const Definition& definition) {
   Status status(TF_NewStatus());
   TF_OpDefinitionBuilder* builder = TF_NewOpDefinitionBuilder(definition.name);
-  TF_OpDefinitionBuilderAddAttr(builder, "stride: int");
-  TF_OpDefinitionBuilderAddAttr(builder, "candidates: list(int)");
   TF_OpDefinitionBuilderAddAttr(builder, "epsilon: float");
   TF_OpDefinitionBuilderAddAttr(builder, "momentum: float");
   for (const char* attribute : definition.attributes) TF_OpDefinitionBuilderAddAttr(builder, attribute);
@@ -388,16 +501,22 @@ bool define(const Definition& definition) {
   TF_RegisterOpDefinition(builder, status.get());
   if (TF_GetCode(status.get()) != TF_OK) return false;
   TF_RegisterKernelBuilder(
-      definition.name, TF_NewKernelBuilder(definition.name, "CPU", definition.make, definition.run, destroy),
+      definition.name, TF_NewKernelBuilder(definition.name, "CPU", definition.make, definition.run,
+                                            definition.destroy),
       status.get());
   return TF_GetCode(status.get()) == TF_OK;
 }
 
 const std::vector<Definition>& definitions() {
   static const std::vector<Definition> all = {
-      {"TfDartsPoolStatistics", {}, {"x: float"}, {"statistics: float"}, make, run_pool_statistics},
+      {"TfDartsPoolStatistics",
+       {"stride: int", "candidates: list(int)"},
+       {"x: float"},
+       {"statistics: float"},
+       make,
+       run_pool_statistics},
       {"TfDartsUnits",
-       {"kernel_count: int >= 0", "pooled_count: int >= 0", "unit_count: int >= 0", "norm_count: int >= 0",
+       {"stride: int", "candidates: list(int)", "kernel_count: int >= 0", "pooled_count: int >= 0", "unit_count: int >= 0", "norm_count: int >= 0",
         "scale_count: int >= 0"},
        {"x: float", "kernels: kernel_count * float", "pooled: pooled_count * float",
         "scales: scale_count * float", "offsets: scale_count * float", "means: norm_count * float",
@@ -408,7 +527,7 @@ const std::vector<Definition>& definitions() {
        run_units},
       // The kernels are there for the gradient.
       {"TfDartsSum",
-       {"kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
+       {"stride: int", "candidates: list(int)", "kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
         "scale_count: int >= 0", "factor_count: int >= 0", "kernel_gradients: bool"},
        {"x: float", "kernels: kernel_count * float", "z: unit_count * float", "statistics: float",
         "weights: candidate_count * float", "scales: scale_count * float", "offsets: scale_count * float",
@@ -417,7 +536,7 @@ const std::vector<Definition>& definitions() {
        make_sum,
        run_sum},
       {"TfDartsGradient",
-       {"kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
+       {"stride: int", "candidates: list(int)", "kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
         "scale_count: int >= 0", "factor_count: int >= 0", "kernel_gradients: bool"},
        {"x: float", "kernels: kernel_count * float", "z: unit_count * float", "statistics: float",
         "weights: candidate_count * float", "scales: scale_count * float", "offsets: scale_count * float",
@@ -426,6 +545,24 @@ const std::vector<Definition>& definitions() {
         "doffsets: scale_count * float"},
        make_sum,
        run_gradient},
+      // z, statistics and moved estimates have no gradients.
+      {"TfDartsPreprocess",
+       {"part_count: int >= 1", "scale_count: int >= 0", "kernel_gradients: bool"},
+       {"parts: part_count * float", "kernel: float", "scales: scale_count * float",
+        "offsets: scale_count * float", "mean: float", "variance: float"},
+       {"y: float", "z: float", "statistics: float", "moved_mean: float", "moved_variance: float"},
+       make_preprocess,
+       run_preprocess,
+       destroy_preprocess},
+      {"TfDartsPreprocessGradient",
+       {"part_count: int >= 1", "scale_count: int >= 0", "kernel_gradients: bool"},
+       {"parts: part_count * float", "kernel: float", "z: float", "statistics: float",
+        "scales: scale_count * float", "dy: float"},
+       {"dparts: part_count * float", "dkernel: float", "dscales: scale_count * float",
+        "doffsets: scale_count * float"},
+       make_preprocess,
+       run_preprocess_gradient,
+       destroy_preprocess},
   };
   return all;
 }
