@@ -45,6 +45,22 @@ Scratch& scratch() {
   return mine;
 }
 
+// An image in blocks with a border of zeros.
+struct Bordered {
+  float* data;
+  int height, width, border;
+
+  size_t row() const { return static_cast<size_t>(width + 2 * border) * LANES; }
+  size_t plane() const { return row() * (height + 2 * border); }
+  // Where the border is `other` pixels wide, which is no more than it is.
+  const float* corner(int block, int other) const {
+    return data + block * plane() + (border - other) * (row() + LANES);
+  }
+  float* pixels(int block, int y) const {
+    return data + block * plane() + (border + y) * row() + border * LANES;
+  }
+};
+
 // Images of TensorFlow, seen where they lie. If their channels do not fill whole vectors, each is copied.
 class Images {
  public:
@@ -56,6 +72,22 @@ class Images {
   void want(int64_t image) const {
     const size_t floats = static_cast<size_t>(pixels_) * given_;
     scratch().ahead.want(data_ + image * floats, floats);
+  }
+
+  // The ReLU of an image, read where it lies.
+  void relu_to(int64_t image, const Bordered& to) const {
+    for (int b = 0; b < channels_ / LANES; ++b) {
+      const int lanes = lanes_of(b, given_);
+      const float* from = data_ + image * pixels_ * given_ + b * LANES;
+      for (int y = 0; y < to.height; ++y) {
+        float* out = to.pixels(b, y);
+        if (lanes == LANES)
+          for (int x = 0; x < to.width; ++x, from += given_, out += LANES) store(out, relu(load(from)));
+        else
+          for (int x = 0; x < to.width; ++x, from += given_, out += LANES)
+            store(out, relu(load_some(from, 0, lanes)));
+      }
+    }
   }
 
   View of(int64_t image) const {
@@ -91,6 +123,12 @@ class NewImages {
     if (given_ != channels_) copy_ = buffer.get(static_cast<size_t>(pixels) * channels_);
   }
 
+  // A write reads first.
+  void want(int64_t image) const {
+    const size_t floats = static_cast<size_t>(pixels_) * given_;
+    scratch().ahead.want(data_ + image * floats, floats);
+  }
+
   Planes of(int64_t image) const {
     if (copy_ == nullptr) return {data_ + image * pixels_ * given_, LANES, given_};
     return {copy_, static_cast<size_t>(pixels_) * LANES, LANES};
@@ -110,22 +148,6 @@ class NewImages {
   float* data_;
   int pixels_, given_, channels_;
   float* copy_ = nullptr;
-};
-
-// An image in blocks with a border of zeros.
-struct Bordered {
-  float* data;
-  int height, width, border;
-
-  size_t row() const { return static_cast<size_t>(width + 2 * border) * LANES; }
-  size_t plane() const { return row() * (height + 2 * border); }
-  // Where the border is `other` pixels wide, which is no more than it is.
-  const float* corner(int block, int other) const {
-    return data + block * plane() + (border - other) * (row() + LANES);
-  }
-  float* pixels(int block, int y) const {
-    return data + block * plane() + (border + y) * row() + border * LANES;
-  }
 };
 
 Bordered bordered(Buffer& buffer, int height, int width, int border, int blocks) {
@@ -328,16 +350,6 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
                     scratch().ahead, moments.sums());
   }
   moments.count(height * width);
-}
-
-// The source of first units: the ReLU of the input.
-void read_input(View x, int channels, const Bordered& to) {
-  for (int b = 0; b < channels / LANES; ++b)
-    for (int y = 0; y < to.height; ++y) {
-      float* out = to.pixels(b, y);
-      const float* in = x.data + b * x.plane + static_cast<size_t>(y) * to.width * x.step;
-      for (int i = 0; i < to.width; ++i, in += x.step, out += LANES) store(out, relu(load(in)));
-    }
 }
 
 // The source of later units: the ReLU of the normalised z before.
@@ -955,7 +967,7 @@ void compute_units(const Edge& edge, const float* x, const std::vector<const flo
     const Images inputs(x, edge.in_pixels(), edge, scratch().input);
     Ahead& ahead = scratch().ahead;
     part.each([&](int64_t i) {
-      read_input(inputs.of(i), channels, source);
+      inputs.relu_to(i, source);
       ahead.expect(products);
       if (i + 1 < edge.images) inputs.want(i + 1);
       for (size_t m = 0; m < layout.chains.size(); ++m) {
@@ -1131,11 +1143,12 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
   // All first units, poolings and the skip connection of an image.
   const int border = layout.border(0);
   const size_t in_plane = static_cast<size_t>(edge.in_pixels()) * LANES;
-  // A skip connection's part is a multiple of dy.
-  bool pools = false, skips = false;
+  // A skip connection's part is a multiple of dy. Where all candidates have later units, dy was read there.
+  bool pools = false, skips = false, reads_dy = false;
   std::vector<float> skip(channels);
   for (size_t m = 0; m < candidates; ++m) {
     pools = pools || edge.candidates[m].pools();
+    reads_dy = reads_dy || units[m].size() < 2;
     if (edge.candidates[m].kind != Kind::SKIP) continue;
     skips = true;
     for (int c = 0; c < channels; ++c) skip[c] += chains[m].a[c];
@@ -1161,18 +1174,20 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
       ahead.want(z[layout.first_unit[m]] + i * floats, floats);
     };
     part.each([&](int64_t i) {
-      const View input = inputs.of(i), d_output = d_outputs.of(i);
+      const View input = sources.read_input() ? inputs.of(i) : View{};
+      const View d_output = reads_dy ? d_outputs.of(i) : View{};
       ahead.expect(products);
       for (size_t m = begins + 1; m < candidates; ++m) want(m, i);
       if (i > 0) {
         inputs.want(i - 1);
-        d_outputs.want(i - 1);
+        if (reads_dy) d_outputs.want(i - 1);
+        d_inputs.want(i - 1);
         want(begins, i - 1);
       }
       const std::vector<View>& views = sources.of(i, input, true);
       float* through = scratch().relu_gradient.get(in_plane * blocks);
       float* direct = pools ? scratch().input_gradient.zeros(in_plane * blocks) : nullptr;
-      read_input(input, channels, source);
+      inputs.relu_to(i, source);
       bool add = false;
       for (size_t m = 0; m < candidates; ++m) {
         if (edge.candidates[m].convolves()) {
