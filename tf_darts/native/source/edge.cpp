@@ -36,7 +36,7 @@ View inside(const float* images, int64_t image, int pixels, int channels) {
 // What a thread works with; kept from call to call.
 struct Scratch {
   Buffer source, spread, depthwise, gradient, relu_gradient, input_gradient, pooled, pooled_gradient, points;
-  Buffer input, output, output_gradient;  // copies of TensorFlow's images
+  Buffer input, output_gradient;  // copies of TensorFlow's images
   Ahead ahead;
 };
 
@@ -105,47 +105,6 @@ class Images {
 
  private:
   const float *data_, *factors_;
-  int pixels_, given_, channels_;
-  float* copy_ = nullptr;
-};
-
-// The same for images that are written: `of` says where an image goes, and `done` that it is there.
-class NewImages {
- public:
-  struct Planes {
-    float* data;
-    size_t plane;
-    int step;
-  };
-
-  NewImages(float* data, int pixels, const Edge& edge, Buffer& buffer)
-      : data_(data), pixels_(pixels), given_(edge.given), channels_(edge.channels()) {
-    if (given_ != channels_) copy_ = buffer.get(static_cast<size_t>(pixels) * channels_);
-  }
-
-  // A write reads first.
-  void want(int64_t image) const {
-    const size_t floats = static_cast<size_t>(pixels_) * given_;
-    scratch().ahead.want(data_ + image * floats, floats);
-  }
-
-  Planes of(int64_t image) const {
-    if (copy_ == nullptr) return {data_ + image * pixels_ * given_, LANES, given_};
-    return {copy_, static_cast<size_t>(pixels_) * LANES, LANES};
-  }
-
-  void done(int64_t image) const {
-    if (copy_ == nullptr) return;
-    const float* from = copy_;
-    for (int b = 0; b < channels_ / LANES; ++b) {
-      const int lanes = lanes_of(b, given_);
-      float* pixel = data_ + image * pixels_ * given_ + b * LANES;
-      for (int p = 0; p < pixels_; ++p, pixel += given_, from += LANES) store_some(pixel, load(from), 0, lanes);
-    }
-  }
-
- private:
-  float* data_;
   int pixels_, given_, channels_;
   float* copy_ = nullptr;
 };
@@ -442,10 +401,10 @@ class Sources {
 
 // ---- The sum ----
 
-// y = offset + the sum of scale[m] * source m, PIXELS pixels of a plane, `step` floats apart.
+// y = offset + the sum of scale[m] * source m, PIXELS pixels of so many lanes, `step` floats apart.
 template <int PIXELS>
 TF_DARTS_INLINE void sum_tile(const std::vector<View>& sources, int block, int pixel, const float* scale,
-                              int channels, Vector offset, float* y, int step) {
+                              int channels, Vector offset, float* y, int step, int lanes) {
   Vector sum[PIXELS];
 #pragma GCC unroll 8
   for (int p = 0; p < PIXELS; ++p) sum[p] = offset;
@@ -457,7 +416,7 @@ TF_DARTS_INLINE void sum_tile(const std::vector<View>& sources, int block, int p
     for (int p = 0; p < PIXELS; ++p) sum[p] += k * load(in + p * from.step);
   }
 #pragma GCC unroll 8
-  for (int p = 0; p < PIXELS; ++p) store(y + static_cast<size_t>(p) * step, sum[p]);
+  for (int p = 0; p < PIXELS; ++p) store_first(y + static_cast<size_t>(p) * step, sum[p], lanes);
 }
 
 // ---- The gradient ----
@@ -1042,11 +1001,9 @@ void sum_candidates(const Edge& edge, const float* x, const std::vector<const fl
   in_parts(edge.images, false, [&](const Part& part) {
     Sources sources(edge, layout, z);
     const Images inputs(x, edge.in_pixels(), edge, scratch().input);
-    const NewImages outputs(y, pixels, edge, scratch().output);
     std::vector<float> scale_here = scale, offset_here = offset;
     part.each([&](int64_t i) {
       const std::vector<View>& views = sources.of(i, sources.read_input() ? inputs.of(i) : View{});
-      const NewImages::Planes out = outputs.of(i);
       if (factors != nullptr) {
         for (size_t c = 0; c < scale.size(); ++c) scale_here[c] = factors[i] * scale[c];
         for (int c = 0; c < channels; ++c) offset_here[c] = factors[i] * offset[c];
@@ -1055,12 +1012,13 @@ void sum_candidates(const Edge& edge, const float* x, const std::vector<const fl
         const Vector start = load(&offset_here[b * LANES]);
         const float* k = &scale_here[b * LANES];
         int p = 0;
-        float* to = out.data + b * out.plane;
-        for (; p + TILE <= pixels; p += TILE, to += static_cast<size_t>(TILE) * out.step)
-          sum_tile<TILE>(views, b, p, k, channels, start, to, out.step);
-        for (; p < pixels; ++p, to += out.step) sum_tile<1>(views, b, p, k, channels, start, to, out.step);
+        float* to = y + i * pixels * edge.given + b * LANES;
+        const int lanes = lanes_of(b, edge.given);
+        for (; p + TILE <= pixels; p += TILE, to += static_cast<size_t>(TILE) * edge.given)
+          sum_tile<TILE>(views, b, p, k, channels, start, to, edge.given, lanes);
+        for (; p < pixels; ++p, to += edge.given)
+          sum_tile<1>(views, b, p, k, channels, start, to, edge.given, lanes);
       }
-      outputs.done(i);
     });
   });
 }
@@ -1142,7 +1100,8 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
 
   // All first units, poolings and the skip connection of an image.
   const int border = layout.border(0);
-  const size_t in_plane = static_cast<size_t>(edge.in_pixels()) * LANES;
+  const size_t in_plane = static_cast<size_t>(edge.in_pixels()) * LANES,
+               in_floats = static_cast<size_t>(edge.in_pixels()) * edge.given;
   // A skip connection's part is a multiple of dy. Where all candidates have later units, dy was read there.
   bool pools = false, skips = false, reads_dy = false;
   std::vector<float> skip(channels);
@@ -1164,7 +1123,6 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
     Sources sources(edge, layout, z);
     const Images inputs(x, edge.in_pixels(), edge, scratch().input);
     const Images d_outputs(dy, pixels, edge, scratch().output_gradient, factors);
-    const NewImages d_inputs(dx, edge.in_pixels(), edge, scratch().output);
     const Bordered source = bordered(scratch().source, edge.height, edge.width, border, blocks);
     const Bordered spread = bordered(scratch().spread, edge.height, edge.width, border, blocks);
     Ahead& ahead = scratch().ahead;
@@ -1181,7 +1139,7 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
       if (i > 0) {
         inputs.want(i - 1);
         if (reads_dy) d_outputs.want(i - 1);
-        d_inputs.want(i - 1);
+        ahead.want(dx + (i - 1) * in_floats, in_floats);  // a write reads first
         want(begins, i - 1);
       }
       const std::vector<View>& views = sources.of(i, input, true);
@@ -1199,28 +1157,27 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
           pool_gradient(edge, edge.candidates[m].kind, chains[m], d_output, views[m], input, direct);
         }
       }
-      const NewImages::Planes out = d_inputs.of(i);
       const bool skipped = skips;  // in a register
       for (int b = 0; b < blocks; ++b) {
         const float* r = through + b * in_plane;
         const float* a = direct != nullptr ? direct + b * in_plane : r;
         const float* d = d_output.data + b * d_output.plane;
         const Vector k = d_output.factor * load(&skip[b * LANES]);
-        float* to = out.data + b * out.plane;
+        float* to = dx + i * in_floats + b * LANES;
+        const int lanes = lanes_of(b, edge.given);
         for (int y = 0; y < edge.height; ++y) {
           const float* after = source.pixels(b, y);
-          for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += out.step) {
+          for (int c = 0; c < edge.width; ++c, a += LANES, r += LANES, after += LANES, to += edge.given) {
             Vector sum = add ? through_relu(load(r), load(after)) : Vector{};
             if (direct != nullptr) sum += load(a);
             if (skipped) {
               sum += k * load(d);
               d += d_output.step;
             }
-            store(to, sum);
+            store_first(to, sum, lanes);
           }
         }
       }
-      d_inputs.done(i);
     });
     for (auto& chain : units)
       if (!chain.empty()) chain[0].done(part);

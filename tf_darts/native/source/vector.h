@@ -81,6 +81,14 @@ TF_DARTS_INLINE void store_some(float* p, Vector v, int first, int end) {
 #endif
 }
 
+// The first `lanes`, or all.
+TF_DARTS_INLINE void store_first(float* p, Vector v, int lanes) {
+  if (lanes == LANES)
+    store(p, v);
+  else
+    store_some(p, v, 0, lanes);
+}
+
 // Stores past the caches what is not read again soon: memory then need not be read to be written. The address
 // is aligned to a vector. `end_of_streams` makes it visible to other threads.
 TF_DARTS_INLINE void stream(float* p, Vector v) {
