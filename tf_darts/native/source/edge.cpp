@@ -25,8 +25,10 @@ struct View {
   size_t plane;
   int step;
   float factor = 1.0f;
+  int given = 0;  // channels, where the last vector may not be whole; 0: all are
 
-  View from(int pixel) const { return {data + static_cast<size_t>(pixel) * step, plane, step, factor}; }
+  View from(int pixel) const { return {data + static_cast<size_t>(pixel) * step, plane, step, factor, given}; }
+  int lanes(int block) const { return given == 0 ? LANES : lanes_of(block, given); }
 };
 
 View inside(const float* images, int64_t image, int pixels, int channels) {
@@ -90,17 +92,24 @@ class Images {
     }
   }
 
-  View of(int64_t image) const {
-    const float* from = data_ + image * pixels_ * given_;
+  // An image where it lies; its last vector may not be whole.
+  View lying(int64_t image) const {
     const float factor = factors_ != nullptr ? factors_[image] : 1.0f;
-    if (copy_ == nullptr) return {from, LANES, given_, factor};
+    return {data_ + image * pixels_ * given_, LANES, given_, factor, copy_ != nullptr ? given_ : 0};
+  }
+
+  // The same in whole vectors.
+  View of(int64_t image) const {
+    const View there = lying(image);
+    if (copy_ == nullptr) return there;
+    const float* from = there.data;
     float* to = copy_;
     for (int b = 0; b < channels_ / LANES; ++b, from += LANES) {
       const int lanes = lanes_of(b, given_);
       const float* pixel = from;
       for (int p = 0; p < pixels_; ++p, pixel += given_, to += LANES) store(to, load_some(pixel, 0, lanes));
     }
-    return {copy_, static_cast<size_t>(pixels_) * LANES, LANES, factor};
+    return {copy_, static_cast<size_t>(pixels_) * LANES, LANES, there.factor};
   }
 
  private:
@@ -424,6 +433,7 @@ TF_DARTS_INLINE void sum_tile(const std::vector<View>& sources, int block, int p
 // Writes the gradient of one block of an image.
 void apply(const Chain& chain, View d, View source, size_t block, int pixels, float* out) {
   const Slope of = chain.slope(block, d.factor);
+  const int lanes = d.lanes(static_cast<int>(block));
   const float *from = d.data + block * d.plane, *at = source.data + block * source.plane;
   Ahead& ahead = scratch().ahead;
   int p = 0;
@@ -431,10 +441,10 @@ void apply(const Chain& chain, View d, View source, size_t block, int pixels, fl
     ahead.work(APPLIED * TILE);
 #pragma GCC unroll 8
     for (int i = 0; i < TILE; ++i, from += d.step, at += source.step, out += LANES)
-      store(out, of(load(from), load(at)));
+      store(out, of(load_first(from, lanes), load(at)));
   }
   for (; p < pixels; ++p, from += d.step, at += source.step, out += LANES)
-    store(out, of(load(from), load(at)));
+    store(out, of(load_first(from, lanes), load(at)));
 }
 
 // The same of all blocks.
@@ -446,9 +456,10 @@ void apply(const Chain& chain, View d, View source, int pixels, float* out) {
 // Adds the sum of each channel, of at most SUMMED pixels.
 void add_values(View d, int channels, int pixels, double* sums) {
   for (int b = 0; b < channels / LANES; ++b) {
+    const int lanes = d.lanes(b);
     const float* from = d.data + b * d.plane;
     Vector sum = {};
-    for (int p = 0; p < pixels; ++p, from += d.step) sum += load(from);
+    for (int p = 0; p < pixels; ++p, from += d.step) sum += load_first(from, lanes);
     add_lanes(d.factor * sum, sums + b * LANES);
   }
 }
@@ -457,12 +468,13 @@ void add_values(View d, int channels, int pixels, double* sums) {
 void add_products(View d, View source, const float* mean, int channels, int pixels, double* sums) {
   for (int b = 0; b < channels / LANES; ++b) {
     const Vector about = mean != nullptr ? load(mean + b * LANES) : Vector{};
+    const int lanes = d.lanes(b);
     const float *from = d.data + b * d.plane, *at = source.data + b * source.plane;
     Vector sum[4] = {};  // apart, for a sum waits for the one before it
     int p = 0;
     for (; p + 4 <= pixels; p += 4, from += 4 * d.step, at += 4 * source.step)
-      for (int j = 0; j < 4; ++j) sum[j] += load(from + j * d.step) * (load(at + j * source.step) - about);
-    for (; p < pixels; ++p, from += d.step, at += source.step) sum[0] += load(from) * (load(at) - about);
+      for (int j = 0; j < 4; ++j) sum[j] += load_first(from + j * d.step, lanes) * (load(at + j * source.step) - about);
+    for (; p < pixels; ++p, from += d.step, at += source.step) sum[0] += load_first(from, lanes) * (load(at) - about);
     add_lanes(d.factor * ((sum[0] + sum[1]) + (sum[2] + sum[3])), sums + b * LANES);
   }
 }
@@ -761,7 +773,7 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
         ahead.want(z[unit] + i * floats, floats);
       };
       part.each([&](int64_t i) {
-        const View d_output = d_outputs.of(i);
+        const View d_output = d_outputs.lying(i);
         ahead.expect(products);
         for (size_t m = begins + 1; m < units.size(); ++m) want(m, i);
         if (i > 0) {
@@ -1047,7 +1059,7 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
     const Images d_outputs(dy, pixels, edge, scratch().output_gradient, factors);
     double *first = sums.of(part), *second = first + channels;
     part.each([&](int64_t i) {
-      const View d = d_outputs.of(i);
+      const View d = d_outputs.lying(i);
       const std::vector<View>& views = sources.of(i, sources.read_input() ? inputs.of(i) : View{});
       for (int p = 0; p < pixels; p += SUMMED) {
         const int count = std::min(SUMMED, pixels - p);
@@ -1133,7 +1145,7 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
     };
     part.each([&](int64_t i) {
       const View input = sources.read_input() ? inputs.of(i) : View{};
-      const View d_output = reads_dy ? d_outputs.of(i) : View{};
+      const View d_output = pools || skips ? d_outputs.of(i) : reads_dy ? d_outputs.lying(i) : View{};
       ahead.expect(products);
       for (size_t m = begins + 1; m < candidates; ++m) want(m, i);
       if (i > 0) {

@@ -82,6 +82,10 @@ TF_DARTS_INLINE void store_some(float* p, Vector v, int first, int end) {
 }
 
 // The first `lanes`, or all.
+TF_DARTS_INLINE Vector load_first(const float* p, int lanes) {
+  return lanes == LANES ? load(p) : load_some(p, 0, lanes);
+}
+
 TF_DARTS_INLINE void store_first(float* p, Vector v, int lanes) {
   if (lanes == LANES)
     store(p, v);
