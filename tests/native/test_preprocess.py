@@ -10,7 +10,7 @@ from tf_darts.layers import native_preprocess
 from tf_darts.layers.depthwise import no_kernel_gradients
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operations import FactorizedReduce, ReluConvBN
-from tf_darts.native import choice, library, preprocess
+from tf_darts.native import choice, preprocess
 from tf_darts.runtime import strategy
 
 
@@ -101,10 +101,10 @@ def test_others_are_tensorflows():
 
 def test_threads_leave_its_bits():
     expected, *others = (
-        [library.set_threads(threads), computed(choice.NATIVE, (3, 16, 16, 36), 4, 36, affine=True)][1]
+        [kernels.set_threads(threads), computed(choice.NATIVE, (3, 16, 16, 36), 4, 36, affine=True)][1]
         for threads in (1, 2, 3, 8)
     )
-    library.set_threads(strategy.operation_threads())
+    kernels.set_threads(strategy.operation_threads())
     for found in others:
         for name, value in expected.items():
             np.testing.assert_array_equal(found[name], value, err_msg=name)

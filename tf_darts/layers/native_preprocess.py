@@ -9,7 +9,7 @@ from tf_darts.native import choice, preprocess
 
 
 def apply(layer: Operation, node: NodeOutput, kernels: str, training: bool) -> NodeOutput:
-    """Bring a cell's input to its width; on native kernels its parts need not be concatenated.
+    """Compute a cell's input at the cell's width; on native kernels its parts need not be concatenated.
 
     Args:
       layer: what does it; a `ReluConvBN` can be native.

@@ -26,7 +26,7 @@ class NodeOutput:
 
     @functools.cached_property
     def x(self) -> tf.Tensor:
-        """The node's output, [B, H, W, C]."""
+        """Return the node's output, [B, H, W, C], of its parts concatenated once."""
         return self.parts[0] if len(self.parts) == 1 else tf.concat(self.parts, -1)
 
     def then(self, function: Callable[..., tf.Tensor], *arguments: Hashable) -> "NodeOutput":
