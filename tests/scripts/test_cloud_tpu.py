@@ -243,7 +243,7 @@ def test_nobody_watching_it_goes_on_and_can_be_watched_and_stopped(cloud):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     status, said = cloud.call("run", "train", "--name=x")
-    assert status == 3 and "another program is running" in said
+    assert status == 3 and "another program is at work" in said
     status, said = cloud.call("install")
     assert status == 1 and "a program is running there" in said
     watching = cloud.start("watch")
