@@ -4,7 +4,7 @@ r"""What bin/benchmark measures: supernets and networks of three spaces at the s
 
 Cost: hours on two CPU cores with the peer, most of them for the stages of the selection.
 Result: seconds and memory of each task, beside PyTorch's. On two CPU cores with AVX-512 a bilevel step was
-9.3 times as fast in the DARTS space, and 3.8 times in NAS-Bench-201 (docs/performance.md).
+10.7 times as fast in the DARTS space, and 4.3 times in NAS-Bench-201 (docs/performance.md).
 
 In a few minutes:
 
