@@ -135,7 +135,8 @@ def test_what_ran_is_recorded_and_native_kernels_make_way(tmp_path, monkeypatch,
         assert recorded["xla"] == "on" and recorded["kernels"] == choice.TENSORFLOW
     capsys.readouterr()
     run(tiny.one_device())
-    assert "xla: 'on' -> 'off'): it continues" in capsys.readouterr().err  # before it, kernels if there are any
+    # Before it stand kernels, where there are any.
+    assert "xla: 'on' -> 'off'): it continues" in capsys.readouterr().err
     assert read_json(tmp_path / "search" / seconds.NAME)["xla"] == "off"
 
 
