@@ -26,7 +26,7 @@ _CACHE = "--tf_xla_persistent_cache_directory"
 _LEFT_OUT = "--xla_disable_hlo_passes"
 # On a GPU this pass takes every batch norm for a softmax, and XLA then tries many tilings wherever it might
 # fuse something: minutes for a step of the DARTS space, which gets no fewer launches (docs/performance.md).
-_SLOW_PASS = "triton-softmax-rewriter"
+_SOFTMAXES = "triton-softmax-rewriter"
 _MARK = "_tf_darts_compiles_steps"  # on strategies: what is built and traced later finds it there
 # What TensorFlow says as it reads a program that it has kept. The first is of a try at another format, the
 # second of two names that are XLA's, not the processor's.
@@ -75,7 +75,7 @@ def leave_out_slow_pass() -> None:
     """Have XLA compile faster for a GPU, unless XLA_FLAGS choose passes; it reads them once."""
     given = os.environ.get("XLA_FLAGS", "")
     if _LEFT_OUT not in given:
-        os.environ["XLA_FLAGS"] = f"{given} {_LEFT_OUT}={_SLOW_PASS}".strip()
+        os.environ["XLA_FLAGS"] = f"{given} {_LEFT_OUT}={_SOFTMAXES}".strip()
 
 
 def compiles(strategy: Any = None) -> bool:
