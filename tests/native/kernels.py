@@ -15,5 +15,5 @@ def or_skip():
 
 
 def set_threads(count):
-    """Has at most so many threads at work at a time, those that call included."""
+    """Let at most `count` threads work at a time, the calling ones included."""
     library._loaded()[1].tf_darts_set_threads(count)

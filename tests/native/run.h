@@ -34,12 +34,36 @@ Floats floats(size_t count) {
   return made;
 }
 
+// Keeps what a run reads and writes.
+class Memory {
+ public:
+  float* own(size_t size) {
+    owned_.push_back(floats(size));
+    return owned_.back().get();
+  }
+
+  float* result(size_t size) {
+    results_.emplace_back(own(size), size);
+    return owned_.back().get();
+  }
+
+  // All results, one after the other.
+  std::vector<float> results() const {
+    std::vector<float> all;
+    for (const auto& [data, size] : results_) all.insert(all.end(), data, data + size);
+    return all;
+  }
+
+ private:
+  std::vector<Floats> owned_;
+  std::vector<std::pair<const float*, size_t>> results_;
+};
+
 std::vector<Candidate> candidates(int given, int height, int width, int stride) {
-  std::vector<Candidate> made = {{Kind::MAX_POOL, 0, 0, 1},    {Kind::AVERAGE_POOL, 0, 0, 0},
-                                 {Kind::MAX_POOL, 0, 0, 0},    {Kind::AVERAGE_POOL, 0, 0, 1},
-                                 {Kind::CONVOLUTION, 3, 1, 2}, {Kind::CONVOLUTION, 5, 1, 2},
-                                 {Kind::CONVOLUTION, 7, 1, 3}, {Kind::CONVOLUTION, 3, 2, 1},
-                                 {Kind::CONVOLUTION, 5, 2, 1}};
+  std::vector<Candidate> made = {
+      {Kind::MAX_POOL, 0, 0, 1},     {Kind::AVERAGE_POOL, 0, 0, 0}, {Kind::MAX_POOL, 0, 0, 0},
+      {Kind::AVERAGE_POOL, 0, 0, 1}, {Kind::CONVOLUTION, 3, 1, 2},  {Kind::CONVOLUTION, 5, 1, 2},
+      {Kind::CONVOLUTION, 7, 1, 3},  {Kind::CONVOLUTION, 3, 2, 1},  {Kind::CONVOLUTION, 5, 2, 1}};
   if (stride == 1) {
     made.push_back({Kind::SKIP, 0, 0, 0});
     made.push_back({Kind::DENSE, 1, 1, 1});
@@ -60,25 +84,19 @@ std::vector<float> run(const Edge& edge, bool scaled) {
   const size_t in = edge.images * edge.in_pixels() * edge.given,
                out = edge.images * edge.out_pixels() * edge.given,
                blocks = edge.images * edge.out_pixels() * channels;
-  const Floats x = floats(in), dy = floats(out), y = floats(out), dx = floats(in),
-               dweights = floats(count * channels), factors = floats(edge.images), statistics = floats(2 * edge.norms() * channels);
-  std::vector<Floats> owned;
-  std::vector<std::pair<const float*, size_t>> made;
-  const auto own = [&](size_t size) {
-    owned.push_back(floats(size));
-    return owned.back().get();
-  };
-  const auto result = [&](size_t size) {
-    made.emplace_back(own(size), size);
-    return owned.back().get();
-  };
+  Memory memory;
+  const auto own = [&](size_t size) { return memory.own(size); };
+  const auto result = [&](size_t size) { return memory.result(size); };
+  const float *x = own(in), *dy = own(out), *factors = own(edge.images);
+  float *y = result(out), *dx = result(in), *dweights = result(count * channels),
+        *statistics = result(2 * edge.norms() * channels);
   std::vector<const float*> kernels, pooled, z_read, weights, means, variances;
   std::vector<float*> dkernels, z, moved_means, moved_variances;
   for (const Candidate& candidate : edge.candidates) {
     weights.push_back(own(channels));
     if (candidate.pools() && candidate.norms > 0) {
       float* found = result(2 * channels);
-      pool_statistics(edge, candidate.kind, x.get(), found);
+      pool_statistics(edge, candidate.kind, x, found);
       pooled.push_back(found);
     }
     for (int i = 0; i < candidate.units(); ++i) {
@@ -108,17 +126,13 @@ std::vector<float> run(const Edge& edge, bool scaled) {
     dscales.scales.push_back(result(channels));
     dscales.offsets.push_back(result(channels));
   }
-  compute_units(edge, x.get(), kernels, pooled, scales, z, statistics.get());
-  move_estimates(edge, statistics.get(), means, variances, moved_means, moved_variances);
-  sum_candidates(edge, x.get(), z_read, statistics.get(), weights, scales, factors.get(), y.get());
+  compute_units(edge, x, kernels, pooled, scales, z, statistics);
+  move_estimates(edge, statistics, means, variances, moved_means, moved_variances);
+  sum_candidates(edge, x, z_read, statistics, weights, scales, factors, y);
   for (const auto& wanted : {std::vector<float*>(), dkernels})
-    edge_gradient(edge, x.get(), kernels, z_read, statistics.get(), weights, scales, factors.get(), dy.get(),
-                  dx.get(), dweights.get(), wanted, dscales);
-  made.insert(made.end(), {{y.get(), out}, {dx.get(), in}, {dweights.get(), count * channels}});
-  made.emplace_back(statistics.get(), 2 * edge.norms() * channels);
-  std::vector<float> results;
-  for (const auto& [data, size] : made) results.insert(results.end(), data, data + size);
-  return results;
+    edge_gradient(edge, x, kernels, z_read, statistics, weights, scales, factors, dy, dx, dweights, wanted,
+                  dscales);
+  return memory.results();
 }
 
 // The same of what comes before a cell.
@@ -126,16 +140,9 @@ std::vector<float> run(const Preprocess& given, bool scaled) {
   state = 1;
   const size_t in = given.pixels * given.part_channels, out = given.pixels * given.given,
                weights = static_cast<size_t>(given.in_channels()) * given.given;
-  std::vector<Floats> owned;
-  std::vector<std::pair<const float*, size_t>> made;
-  const auto own = [&](size_t size) {
-    owned.push_back(floats(size));
-    return owned.back().get();
-  };
-  const auto result = [&](size_t size) {
-    made.emplace_back(own(size), size);
-    return owned.back().get();
-  };
+  Memory memory;
+  const auto own = [&](size_t size) { return memory.own(size); };
+  const auto result = [&](size_t size) { return memory.result(size); };
   std::vector<const float*> parts;
   std::vector<float*> dparts;
   for (int i = 0; i < given.parts; ++i) {
@@ -150,9 +157,7 @@ std::vector<float> run(const Preprocess& given, bool scaled) {
   preprocess(given, parts, kernel, scale, offset, z, statistics, y);
   for (float* wanted : {static_cast<float*>(nullptr), dkernel})
     preprocess_gradient(given, parts, kernel, scale, z, statistics, dy, dparts, wanted, dscale, doffset);
-  std::vector<float> results;
-  for (const auto& [data, size] : made) results.insert(results.end(), data, data + size);
-  return results;
+  return memory.results();
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Shares operations out among threads: results have the same bits with any number of them, with several
-// operations at once, and in a process that was forked off. tests/native/test_sanitizers.py and test_threads.py
-// compile and run it. It prints how many edges and inputs of cells it ran.
+// operations at once, and in a process that was forked off. tests/native/test_sanitizers.py and
+// test_threads.py compile and run it. It prints how many edges and inputs of cells it ran.
+#include "threads.h"
+
 #include <immintrin.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,7 +14,6 @@
 #include <thread>
 
 #include "run.h"
-#include "threads.h"
 
 namespace {
 
@@ -46,8 +47,8 @@ int main() {
     for (int stride : {1, 2})
       for (int64_t images : {1, 5, 19})
         for (int size : {2, 9}) {
-          const Edge edge{images, size, size + 2, channels, stride, 1e-5f, 0.9f,
-                          candidates(channels, size, size + 2, stride)};
+          const Edge edge{images, size,  size + 2, channels,
+                          stride, 1e-5f, 0.9f,     candidates(channels, size, size + 2, stride)};
           runs.push_back([edge, scaled = runs.size() % 2 == 0] { return run(edge, scaled); });
         }
   for (int64_t pixels : {1, 300, 5000})

@@ -27,7 +27,9 @@ struct View {
   float factor = 1.0f;
   int given = 0;  // channels, where the last vector may not be whole; 0: all are
 
-  View from(int pixel) const { return {data + static_cast<size_t>(pixel) * step, plane, step, factor, given}; }
+  View from(int pixel) const {
+    return {data + static_cast<size_t>(pixel) * step, plane, step, factor, given};
+  }
   int lanes(int block) const { return given == 0 ? LANES : lanes_of(block, given); }
 };
 
@@ -274,8 +276,7 @@ void before_pointwise(const Unit& unit, const Bordered& source, int blocks, int 
                  depthwise<SIZE, DILATION, STRIDE, false>(
                      source.corner(b, unit.border()) + y0 * STRIDE * source.row(), source.row(),
                      &unit.depthwise[b * unit.taps() * LANES],
-                     out + static_cast<size_t>(b) * rows * width * LANES, rows, width,
-                     scratch().ahead);
+                     out + static_cast<size_t>(b) * rows * width * LANES, rows, width, scratch().ahead);
              });
 }
 
@@ -301,9 +302,8 @@ void unit_forward(const Unit& unit, const Bordered& source, int channels, int he
     return;
   }
   if (unit.by_points()) {
-    winograd<true, false>(source.corner(0, 1), source.row(), source.plane(), unit.given,
-                          unit.points.data(), z, height, width, winograd_work(channels), scratch().ahead,
-                          moments.sums());
+    winograd<true, false>(source.corner(0, 1), source.row(), source.plane(), unit.given, unit.points.data(),
+                          z, height, width, winograd_work(channels), scratch().ahead, moments.sums());
     moments.count(height * width);
     return;
   }
@@ -473,14 +473,16 @@ void add_products(View d, View source, const float* mean, int channels, int pixe
     Vector sum[4] = {};  // apart, for a sum waits for the one before it
     int p = 0;
     for (; p + 4 <= pixels; p += 4, from += 4 * d.step, at += 4 * source.step)
-      for (int j = 0; j < 4; ++j) sum[j] += load_first(from + j * d.step, lanes) * (load(at + j * source.step) - about);
-    for (; p < pixels; ++p, from += d.step, at += source.step) sum[0] += load_first(from, lanes) * (load(at) - about);
+      for (int j = 0; j < 4; ++j)
+        sum[j] += load_first(from + j * d.step, lanes) * (load(at + j * source.step) - about);
+    for (; p < pixels; ++p, from += d.step, at += source.step)
+      sum[0] += load_first(from, lanes) * (load(at) - about);
     add_lanes(d.factor * ((sum[0] + sum[1]) + (sum[2] + sum[3])), sums + b * LANES);
   }
 }
 
-// Where a part's gradients of a unit's kernels are added up, in the kernels' order: that of a depthwise kernel in
-// blocks, that of a dense 3x3 by its points. nullptr: not wanted.
+// Where a part's gradients of a unit's kernels are added up, in the kernels' order: that of a depthwise
+// kernel in blocks, that of a dense 3x3 by its points. nullptr: not wanted.
 using KernelSums = std::array<float*, 2>;
 
 // A unit's kernels as its gradient reads them, and their gradients as they add up.
@@ -493,9 +495,7 @@ struct UnitGradient {
   float* dkernels[2];                     // where they go
 
   UnitGradient(const Unit& unit, int64_t images, int channels, float* first, float* second)
-      : unit(unit),
-        first_sums(unit.sums(0, channels)),
-        dkernels{first, second} {
+      : unit(unit), first_sums(unit.sums(0, channels)), dkernels{first, second} {
     if (first != nullptr)
       sums = std::make_unique<PartSums<float>>(images, first_sums + unit.sums(1, channels));
     const int last = unit.kernel_count() - 1;
@@ -543,7 +543,8 @@ struct UnitGradient {
       else
         convolution_rows(to, source, dz, channels, y, rows, width, spread, add, dsource);
     }
-    if (unit.kind == Kind::CONVOLUTION) depthwise_image(to, source, channels / LANES, height, width, spread, add, dsource);
+    if (unit.kind == Kind::CONVOLUTION)
+      depthwise_image(to, source, channels / LANES, height, width, spread, add, dsource);
   }
 
   // Says that all images of a part were worked on.
@@ -591,8 +592,8 @@ struct UnitGradient {
                         added[0], height, width, work);
     const float* from = spread.corner(0, 1);
     if (add)
-      winograd<false, true>(from, spread.row(), spread.plane(), unit.given, turned.data(), dsource, height, width,
-                            work, scratch().ahead);
+      winograd<false, true>(from, spread.row(), spread.plane(), unit.given, turned.data(), dsource, height,
+                            width, work, scratch().ahead);
     else
       winograd<false, false>(from, spread.row(), spread.plane(), unit.given, turned.data(), dsource, height,
                              width, work, scratch().ahead);
@@ -600,8 +601,8 @@ struct UnitGradient {
 
   // Rows y0 .. y0 + rows of dz [blocks][rows][width]: the 1x1's gradient, and what goes on to the depthwise
   // convolution, or of a dense 1x1 to dsource.
-  void convolution_rows(const KernelSums& added, const Bordered& source, const float* dz, int channels, int y0,
-                        int rows, int width, const Bordered& spread, bool add, float* dsource) {
+  void convolution_rows(const KernelSums& added, const Bordered& source, const float* dz, int channels,
+                        int y0, int rows, int width, const Bordered& spread, bool add, float* dsource) {
     const int blocks = channels / LANES, pixels = rows * width;
     const size_t plane = static_cast<size_t>(pixels) * LANES;
     float* between = scratch().depthwise.get(plane * blocks);
@@ -613,7 +614,8 @@ struct UnitGradient {
     if (unit.kind == Kind::CONVOLUTION && unit.stride == 1 && width % TILE == 0) {
       for (int y = 0; y < rows; ++y)
         pointwise<false>(dz + static_cast<size_t>(y) * width * LANES, plane, unit.given, transposed.data(),
-                         channels, spread.pixels(0, y0 + y), spread.plane(), unit.given, width, scratch().ahead);
+                         channels, spread.pixels(0, y0 + y), spread.plane(), unit.given, width,
+                         scratch().ahead);
       return;
     }
     pointwise<false>(dz, plane, unit.given, transposed.data(), channels, between, plane, unit.given, pixels,
@@ -682,9 +684,10 @@ struct UnitGradient {
   }
 };
 
-// Keeps of an image d in blocks what the ReLU let through, to `out`, with its sums and those of its product with z - mean.
-void image_through_relu(const Edge& edge, const Bordered& source, const float* d, const float* z, const float* mean,
-                  float* out, double* first, double* second) {
+// Keeps of an image d in blocks what the ReLU let through, to `out`, with its sums and those of its product
+// with z - mean.
+void image_through_relu(const Edge& edge, const Bordered& source, const float* d, const float* z,
+                        const float* mean, float* out, double* first, double* second) {
   for (int b = 0; b < edge.channels() / LANES; ++b) {
     const Vector about = load(mean + b * LANES);
     const int strip = strip_rows(source.width, LANES);
@@ -792,7 +795,7 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
                                 inside(z[unit], i, pixels, channels), source, channels, height, width, spread,
                                 false, d);
           image_through_relu(edge, source, d, input, statistics_before(m), out, first + 2 * m * channels,
-                       first + (2 * m + 1) * channels);
+                             first + (2 * m + 1) * channels);
         }
       });
       for (auto& chain : units)
@@ -804,8 +807,8 @@ void later_units(const Edge& edge, const Layout& layout, std::vector<std::vector
       units[m][place].finish(channels);
       const double *first = sums.all() + 2 * m * channels, *second = first + channels;
       const int norm = norm_before(m);
-      chains[m] = Chain::of_norm(statistics_before(m), channels, edge.epsilon, scales.scale(norm),
-                                 first, second, static_cast<double>(edge.images) * pixels);
+      chains[m] = Chain::of_norm(statistics_before(m), channels, edge.epsilon, scales.scale(norm), first,
+                                 second, static_cast<double>(edge.images) * pixels);
       if (dscales.scales.empty()) continue;
       for (int c = 0; c < channels; ++c) {
         const double inverse = inverse_deviation(statistics_before(m), channels, c, edge.epsilon);
@@ -883,8 +886,7 @@ std::string Edge::refusal() const {
         if (candidate.norms != 1 || stride != 2)
           return "a factorized reduction has one batch norm and stride 2";
         if (height % 2 != 0 || width % 2 != 0) return "a factorized reduction needs even height and width";
-        if (given % (2 * LANES) != 0)
-          return "half the channels are no multiple of " + std::to_string(LANES);
+        if (given % (2 * LANES) != 0) return "half the channels are no multiple of " + std::to_string(LANES);
         break;
       case Kind::DENSE:
         if (candidate.norms != 1 || stride != 1) return "a dense convolution has one batch norm and stride 1";
@@ -1038,7 +1040,8 @@ void sum_candidates(const Edge& edge, const float* x, const std::vector<const fl
 void edge_gradient(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
                    const std::vector<const float*>& z, const float* statistics,
                    const std::vector<const float*>& weights, const Scales& scales, const float* factors,
-                   const float* dy, float* dx, float* dweights, const std::vector<float*>& dkernels, const ScaleGradients& dscales) {
+                   const float* dy, float* dx, float* dweights, const std::vector<float*>& dkernels,
+                   const ScaleGradients& dscales) {
   const Layout layout(edge, kernels);
   const int channels = edge.channels(), height = edge.out_height(), width = edge.out_width(),
             pixels = edge.out_pixels();
@@ -1089,8 +1092,8 @@ void edge_gradient(const Edge& edge, const float* x, const std::vector<const flo
       dscales.scales[norm][c] = static_cast<float>(of_scale * weights[m][c]);
       dscales.offsets[norm][c] = static_cast<float>(first[c] * weights[m][c]);
     }
-    chains.push_back(last != nullptr ? Chain::of_norm(last, channels, edge.epsilon, scale.data(),
-                                                      first, second + m * channels, n)
+    chains.push_back(last != nullptr ? Chain::of_norm(last, channels, edge.epsilon, scale.data(), first,
+                                                      second + m * channels, n)
                                      : Chain::of_weight(weights[m], channels));
   }
 

@@ -39,11 +39,11 @@ struct Candidate {
 
 struct Edge {
   int64_t images;
-  int height, width;            // of the input
-  int given;                    // channels of TensorFlow's images
-  int stride;                   // 1 or 2
-  float epsilon;                // of the batch norms
-  float momentum;               // weight of the old running estimates
+  int height, width;  // of the input
+  int given;          // channels of TensorFlow's images
+  int stride;         // 1 or 2
+  float epsilon;      // of the batch norms
+  float momentum;     // weight of the old running estimates
   std::vector<Candidate> candidates;
 
   int channels() const;
@@ -113,6 +113,7 @@ void sum_candidates(const Edge& edge, const float* x, const std::vector<const fl
 void edge_gradient(const Edge& edge, const float* x, const std::vector<const float*>& kernels,
                    const std::vector<const float*>& z, const float* statistics,
                    const std::vector<const float*>& weights, const Scales& scales, const float* factors,
-                   const float* dy, float* dx, float* dweights, const std::vector<float*>& dkernels, const ScaleGradients& dscales);
+                   const float* dy, float* dx, float* dweights, const std::vector<float*>& dkernels,
+                   const ScaleGradients& dscales);
 
 }  // namespace tf_darts

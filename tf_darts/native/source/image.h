@@ -212,8 +212,8 @@ TF_DARTS_INLINE void depthwise_tile(const float* in, size_t in_row, const float*
 // out [height][width] = (out +) the convolution of `in`, whose rows are in_row floats long, with kernel
 // [SIZE][SIZE][LANES]. in[0] is the pixel under the kernel's first corner for out[0].
 template <int SIZE, int DILATION, int STRIDE, bool ADD>
-inline void depthwise(const float* in, size_t in_row, const float* kernel, float* out, int height,
-                      int width, Ahead& ahead) {
+inline void depthwise(const float* in, size_t in_row, const float* kernel, float* out, int height, int width,
+                      Ahead& ahead) {
   for (int y = 0; y < height; ++y, in += STRIDE * in_row, out += width * LANES) {
     int x = 0;
     for (; x + TILE <= width; x += TILE) {

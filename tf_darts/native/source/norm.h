@@ -58,8 +58,8 @@ class Moments {
   int64_t pixels_ = 0;
 };
 
-// Calls body(part, moments) for all parts, with sums of theirs; first for one image alone, whose mean the sums
-// of all are then taken about.
+// Calls body(part, moments) for all parts, with sums of theirs; first for one image alone, whose mean the
+// sums of all are then taken about.
 template <class Body>
 void with_pilot(int64_t images, bool backwards, std::vector<Moments>& moments, Body body) {
   const int64_t pilot = backwards ? images - 1 : 0;
@@ -92,7 +92,8 @@ struct Affine {
   std::vector<float> scale, offset;
 
   Affine() = default;
-  Affine(const float* statistics, int channels, float epsilon, const float* own_scale, const float* own_offset)
+  Affine(const float* statistics, int channels, float epsilon, const float* own_scale,
+         const float* own_offset)
       : scale(channels), offset(channels) {
     for (int c = 0; c < channels; ++c) {
       scale[c] = inverse_deviation(statistics, channels, c, epsilon);

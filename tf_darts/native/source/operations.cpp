@@ -205,12 +205,11 @@ class Call {
     return static_cast<const float*>(TF_TensorData(tensor));
   }
 
-  // The next inputs as the parts of what comes before a cell, whose sizes they and the kernel after them give;
-  // then the kernel is the last of what is returned.
-  std::vector<const float*> preprocess_inputs(Preprocess* made, int64_t parts, std::vector<int64_t>* shape) {
+  // The next inputs as the parts of what comes before a cell; they and the kernel after them give its sizes.
+  std::vector<const float*> parts(Preprocess* made, int64_t count, std::vector<int64_t>* shape) {
     std::vector<const float*> found;
-    made->parts = static_cast<int>(parts);
-    for (int64_t i = 0; i < parts; ++i) {
+    made->parts = static_cast<int>(count);
+    for (int64_t i = 0; i < count; ++i) {
       TF_Tensor* tensor = next();
       if (tensor == nullptr) return {};
       std::vector<int64_t> own(TF_NumDims(tensor));
@@ -224,18 +223,22 @@ class Call {
     }
     made->pixels = (*shape)[0] * (*shape)[1] * (*shape)[2];
     made->part_channels = static_cast<int>((*shape)[3]);
+    return found;
+  }
+
+  // The next input as the kernel after these parts.
+  const float* kernel(Preprocess* made) {
     TF_Tensor* kernel = next();
-    if (kernel == nullptr) return {};
+    if (kernel == nullptr) return nullptr;
     if (TF_NumDims(kernel) != 4 || TF_Dim(kernel, 0) != 1 || TF_Dim(kernel, 1) != 1 ||
         TF_Dim(kernel, 2) != made->in_channels()) {
       fail("the kernel is not [1, 1, channels of all parts, channels]");
-      return {};
+      return nullptr;
     }
     made->given = static_cast<int>(TF_Dim(kernel, 3));
     const std::string refusal = made->refusal();
     if (!refusal.empty()) fail(refusal);
-    found.push_back(static_cast<const float*>(TF_TensorData(kernel)));
-    return found;
+    return static_cast<const float*>(TF_TensorData(kernel));
   }
 
   // The kernels of all units, of all channels.
@@ -333,9 +336,7 @@ std::vector<int64_t> output_shape(const Edge& edge, int channels) {
   return {edge.images, edge.out_height(), edge.out_width(), channels};
 }
 
-int64_t output_floats(const Edge& edge, int channels) {
-  return edge.images * edge.out_pixels() * channels;
-}
+int64_t output_floats(const Edge& edge, int channels) { return edge.images * edge.out_pixels() * channels; }
 
 Scales scales_of(Call& call, const Edge& edge, const Attributes& attributes) {
   Scales made;
@@ -400,8 +401,8 @@ void run_sum(void* attributes, TF_OpKernelContext* context) {
   const SumInputs given(call, edge, made);
   if (!call.ok()) return;
   float* y = call.output(output_shape(edge, edge.given));
-  if (call.ok()) sum_candidates(edge, given.x, given.z, given.statistics, given.weights, given.scales,
-                                given.factors, y);
+  if (call.ok())
+    sum_candidates(edge, given.x, given.z, given.statistics, given.weights, given.scales, given.factors, y);
 }
 
 void run_gradient(void* attributes, TF_OpKernelContext* context) {
@@ -430,42 +431,48 @@ void run_gradient(void* attributes, TF_OpKernelContext* context) {
   call.narrow();
 }
 
+// What both operations of what comes before a cell begin with, its sizes and those of the parts.
+struct PreprocessInputs {
+  Preprocess made;
+  std::vector<int64_t> shape;
+  std::vector<const float*> parts;
+  const float* kernel;
+
+  PreprocessInputs(Call& call, const PreprocessAttributes& given)
+      : made(given.made), parts(call.parts(&made, given.parts, &shape)), kernel(call.kernel(&made)) {}
+};
+
 void run_preprocess(void* attributes, TF_OpKernelContext* context) {
   const auto& given = *static_cast<PreprocessAttributes*>(attributes);
-  Preprocess made = given.made;
   Call call(context);
-  std::vector<int64_t> shape;
-  std::vector<const float*> parts = call.preprocess_inputs(&made, given.parts, &shape);
+  const PreprocessInputs in(call, given);
   if (!call.ok()) return;
-  const float* kernel = parts.back();
-  parts.pop_back();
+  const Preprocess& made = in.made;
   const float* scale = given.scales ? call.input(made.given) : nullptr;
   const float* offset = given.scales ? call.input(made.given) : nullptr;
   const float *mean = call.input(made.given), *variance = call.input(made.given);
+  std::vector<int64_t> shape = in.shape;
   shape[3] = made.given;
   float* y = call.output(shape);
   shape[3] = made.channels();
   float *z = call.output(shape), *statistics = call.output({2, made.channels()});
   float *moved_mean = call.output({made.given}), *moved_variance = call.output({made.given});
   if (!call.ok()) return;
-  preprocess(made, parts, kernel, scale, offset, z, statistics, y);
+  preprocess(made, in.parts, in.kernel, scale, offset, z, statistics, y);
   move_estimates(made.momentum, static_cast<double>(made.pixels), made.given, made.channels(), statistics,
                  mean, variance, moved_mean, moved_variance);
 }
 
 void run_preprocess_gradient(void* attributes, TF_OpKernelContext* context) {
   const auto& given = *static_cast<PreprocessAttributes*>(attributes);
-  Preprocess made = given.made;
   Call call(context);
-  std::vector<int64_t> shape;
-  std::vector<const float*> parts = call.preprocess_inputs(&made, given.parts, &shape);
+  const PreprocessInputs in(call, given);
   if (!call.ok()) return;
-  const float* kernel = parts.back();
-  parts.pop_back();
+  const Preprocess& made = in.made;
   const float *z = call.input(made.z_floats()), *statistics = call.input(int64_t{2} * made.channels());
   const float* scale = given.scales ? call.input(made.given) : nullptr;
   const float* dy = call.input(made.pixels * made.given);
-  const std::vector<float*> dparts = call.outputs(made.parts, shape);
+  const std::vector<float*> dparts = call.outputs(made.parts, in.shape);
   float* dkernel = nullptr;
   if (given.kernel_gradients)
     dkernel = call.output({1, 1, made.in_channels(), made.given});
@@ -474,7 +481,7 @@ void run_preprocess_gradient(void* attributes, TF_OpKernelContext* context) {
   float* dscale = given.scales ? call.output({made.given}) : nullptr;
   float* doffset = given.scales ? call.output({made.given}) : nullptr;
   if (!call.ok()) return;
-  preprocess_gradient(made, parts, kernel, scale, z, statistics, dy, dparts, dkernel, dscale, doffset);
+  preprocess_gradient(made, in.parts, in.kernel, scale, z, statistics, dy, dparts, dkernel, dscale, doffset);
 }
 
 void unknown_shapes(TF_ShapeInferenceContext* context, TF_Status* status) {
@@ -501,8 +508,8 @@ bool define(const Definition& definition) {
   TF_RegisterOpDefinition(builder, status.get());
   if (TF_GetCode(status.get()) != TF_OK) return false;
   TF_RegisterKernelBuilder(
-      definition.name, TF_NewKernelBuilder(definition.name, "CPU", definition.make, definition.run,
-                                            definition.destroy),
+      definition.name,
+      TF_NewKernelBuilder(definition.name, "CPU", definition.make, definition.run, definition.destroy),
       status.get());
   return TF_GetCode(status.get()) == TF_OK;
 }
@@ -516,8 +523,8 @@ const std::vector<Definition>& definitions() {
        make,
        run_pool_statistics},
       {"TfDartsUnits",
-       {"stride: int", "candidates: list(int)", "kernel_count: int >= 0", "pooled_count: int >= 0", "unit_count: int >= 0", "norm_count: int >= 0",
-        "scale_count: int >= 0"},
+       {"stride: int", "candidates: list(int)", "kernel_count: int >= 0", "pooled_count: int >= 0",
+        "unit_count: int >= 0", "norm_count: int >= 0", "scale_count: int >= 0"},
        {"x: float", "kernels: kernel_count * float", "pooled: pooled_count * float",
         "scales: scale_count * float", "offsets: scale_count * float", "means: norm_count * float",
         "variances: norm_count * float"},
@@ -527,8 +534,9 @@ const std::vector<Definition>& definitions() {
        run_units},
       // The kernels are there for the gradient.
       {"TfDartsSum",
-       {"stride: int", "candidates: list(int)", "kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
-        "scale_count: int >= 0", "factor_count: int >= 0", "kernel_gradients: bool"},
+       {"stride: int", "candidates: list(int)", "kernel_count: int >= 0", "unit_count: int >= 0",
+        "candidate_count: int >= 1", "scale_count: int >= 0", "factor_count: int >= 0",
+        "kernel_gradients: bool"},
        {"x: float", "kernels: kernel_count * float", "z: unit_count * float", "statistics: float",
         "weights: candidate_count * float", "scales: scale_count * float", "offsets: scale_count * float",
         "factors: factor_count * float"},
@@ -536,8 +544,9 @@ const std::vector<Definition>& definitions() {
        make_sum,
        run_sum},
       {"TfDartsGradient",
-       {"stride: int", "candidates: list(int)", "kernel_count: int >= 0", "unit_count: int >= 0", "candidate_count: int >= 1",
-        "scale_count: int >= 0", "factor_count: int >= 0", "kernel_gradients: bool"},
+       {"stride: int", "candidates: list(int)", "kernel_count: int >= 0", "unit_count: int >= 0",
+        "candidate_count: int >= 1", "scale_count: int >= 0", "factor_count: int >= 0",
+        "kernel_gradients: bool"},
        {"x: float", "kernels: kernel_count * float", "z: unit_count * float", "statistics: float",
         "weights: candidate_count * float", "scales: scale_count * float", "offsets: scale_count * float",
         "factors: factor_count * float", "dy: float"},

@@ -12,8 +12,8 @@
 
 namespace tf_darts {
 
-// A batch is worked on in so many parts, or in as many as it has images. Threads share them out. Each has sums
-// of its own, which are added in the order of the parts: no result depends on the number of threads.
+// A batch is worked on in so many parts, or in as many as it has images. Threads share them out. Each has
+// sums of its own, which are added in the order of the parts: no result depends on the number of threads.
 constexpr int PARTS = 8;
 
 struct Part {
@@ -33,8 +33,8 @@ struct Part {
 
 inline int parts_of(int64_t images) { return static_cast<int>(std::min<int64_t>(images, PARTS)); }
 
-// Calls body(part) for all parts, on any thread. Passes that follow one another go to and fro: a cache still has
-// the images that the one before touched last.
+// Calls body(part) for all parts, on any thread. Passes that follow one another go to and fro: a cache still
+// has the images that the one before touched last.
 template <class Body>
 void in_parts(int64_t images, bool backwards, Body body) {
   const int parts = parts_of(images);

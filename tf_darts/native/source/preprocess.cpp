@@ -77,7 +77,8 @@ class Joined {
         if (piece.whole())
           for (int p = 0; p < pixels; ++p, to += channels_) store(to, value(b, p));
         else
-          for (int p = 0; p < pixels; ++p, to += channels_) store_some(to, value(b, p), piece.first, piece.end);
+          for (int p = 0; p < pixels; ++p, to += channels_)
+            store_some(to, value(b, p), piece.first, piece.end);
       }
   }
 

@@ -13,12 +13,12 @@
 namespace tf_darts {
 
 struct Preprocess {
-  int64_t pixels;      // of all images
-  int parts;           // tensors that the input consists of
-  int part_channels;   // of each of them
-  int given;           // channels of the output
-  float epsilon;       // of the batch norm
-  float momentum;      // weight of the old running estimates
+  int64_t pixels;     // of all images
+  int parts;          // tensors that the input consists of
+  int part_channels;  // of each of them
+  int given;          // channels of the output
+  float epsilon;      // of the batch norm
+  float momentum;     // weight of the old running estimates
 
   int in_channels() const { return parts * part_channels; }
   int channels() const;  // the next multiple of LANES

@@ -19,8 +19,8 @@ std::atomic<int> limit{1};  // of threads at work
 struct Job {
   const std::function<void(int)>& body;
   const int count;
-  // How the calling thread rounds, and whether it takes denormal numbers for zeros: TensorFlow's do, and Python's
-  // does not.
+  // How the calling thread rounds, and whether it takes denormal numbers for zeros: TensorFlow's do, and
+  // Python's does not.
   const unsigned arithmetic;
   int next = 0, done = 0;
   std::condition_variable all_done{};

@@ -58,26 +58,33 @@ TF_DARTS_INLINE Vector widened(Half v) {
 #endif
 }
 
+// What the processor takes for the lanes from `first` to before `end`.
+#if defined(__AVX512F__)
+TF_DARTS_INLINE __mmask16 lanes_between(int first, int end) {
+  return static_cast<__mmask16>((1u << end) - (1u << first));
+}
+#else
+TF_DARTS_INLINE __m256i lanes_between(int first, int end) {
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), lanes),
+                             _mm256_cmpgt_epi32(_mm256_set1_epi32(end), lanes));
+}
+#endif
+
 // The lanes from `first` to before `end` of what would lie at p; zeros in the others, which are not read.
 TF_DARTS_INLINE Vector load_some(const float* p, int first, int end) {
 #if defined(__AVX512F__)
-  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << end) - (1u << first)), p);
+  return _mm512_maskz_loadu_ps(lanes_between(first, end), p);
 #else
-  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  const __m256i some = _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), lanes),
-                                           _mm256_cmpgt_epi32(_mm256_set1_epi32(end), lanes));
-  return _mm256_maskload_ps(p, some);
+  return _mm256_maskload_ps(p, lanes_between(first, end));
 #endif
 }
 
 TF_DARTS_INLINE void store_some(float* p, Vector v, int first, int end) {
 #if defined(__AVX512F__)
-  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << end) - (1u << first)), v);
+  _mm512_mask_storeu_ps(p, lanes_between(first, end), v);
 #else
-  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  const __m256i some = _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), lanes),
-                                           _mm256_cmpgt_epi32(_mm256_set1_epi32(end), lanes));
-  _mm256_maskstore_ps(p, some, v);
+  _mm256_maskstore_ps(p, lanes_between(first, end), v);
 #endif
 }
 

@@ -151,9 +151,10 @@ struct Tiles {
   }
 };
 
-// out [blocks][height][width] = (out +) the convolution of `in`, of whose channels so many are given, and whose planes and rows are in_plane
-// and in_row floats long and which begins one pixel above and to the left of the image. SUMMED: adds to the
-// sums and streams the output, which is then aligned. `work` has room for 2 * POINTS * WINOGRAD_TILES pixels.
+// out [blocks][height][width] = (out +) the convolution of `in`, of whose channels so many are given, and
+// whose planes and rows are in_plane and in_row floats long and which begins one pixel above and to the left
+// of the image. SUMMED: adds to the sums and streams the output, which is then aligned. `work` has room for 2
+// * POINTS * WINOGRAD_TILES pixels.
 template <bool SUMMED, bool ADD>
 inline void winograd(const float* in, size_t in_row, size_t in_plane, int given, const float* points,
                      float* out, int height, int width, float* work, Ahead& ahead, Sums sums = {}) {
