@@ -6,6 +6,7 @@ resized and the centre cut out. Every draw is stateless.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,17 @@ class Crop:
     test_resize: int
     color_jitter: float = 0.0
     hue_jitter: float = 0.0
+
+    # For pipelines: each pass over a set makes one anew, and would trace all operations below again.
+    @functools.cached_property
+    def traced_train(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """`train`, traced once."""
+        return tf.function(self.train, autograph=False)
+
+    @functools.cached_property
+    def traced_test(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """`test`, traced once."""
+        return tf.function(self.test, autograph=False)
 
     def train(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Cut, resize and colour at random: an encoded image (string scalar) -> uint8 [side, side, 3].

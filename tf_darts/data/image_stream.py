@@ -331,16 +331,16 @@ class ImageStream:
         encoded = self._encoded.read(self._order(purpose, pass_index, augment), first * batch_size)
         per_pass = math.ceil(self.size / batch_size)
 
-        @tf.autograph.experimental.do_not_convert  # nothing to convert, and every pass traces it anew
+        @tf.autograph.experimental.do_not_convert  # nothing to convert
         def decode(place: tf.Tensor, element: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
             content, label = element
             if not augment:
-                return self._crop.test(content), label
+                return self._crop.traced_test(content), label
             batch, within = place // batch_size, place % batch_size
             step = tf.cast(pass_index * per_pass + batch, tf.int32)
             seed = seeds.draw_seed(self._seed, f"{purpose}/crop", step)
             seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(within, tf.int32), alg="philox")
-            return self._crop.train(content, seed), label
+            return self._crop.traced_train(content, seed), label
 
         images = encoded.enumerate(first * batch_size).map(
             decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
