@@ -24,10 +24,90 @@ from tf_darts.study.conclude import conclude
 from tf_darts.study.output import Output
 from tf_darts.study.report import report
 from tf_darts.workdir import genotype_file, stage_folders
-from tf_darts.workdir.decisions import OperationDecision
+from tf_darts.workdir.decisions import (
+    DecisionsFile,
+    MagnitudeDecision,
+    Measured,
+    OperationDecision,
+    Probe,
+    RandomDecision,
+    Round,
+    ShapleyDecision,
+    TopologyDecision,
+)
 
 SPACE = spaces.get("nas_bench_201")
 EPOCHS = 3
+
+
+def probe(correct, **about):
+    return Probe(correct=correct, images=8, accuracy=correct / 8, loss=0.5, **about)
+
+
+# What each selection left, of each kind one.
+DECISIONS = {
+    "magnitude": [
+        MagnitudeDecision(
+            cell_type="normal",
+            edge=1,
+            edge_name="2<-0",
+            mixing_weights={"none": 0.25, "skip_connect": 0.75},
+            chosen="skip_connect",
+        )
+    ],
+    "by_loss": [
+        OperationDecision(
+            number=0,
+            epoch=0,
+            cell_type="normal",
+            edge=0,
+            edge_name="1<-0",
+            operation=1,
+            chosen="skip_connect",
+            probes=(
+                probe(6, operation="none", lost=0, gained=2),
+                probe(2, operation="skip_connect", lost=4, gained=1),
+            ),
+            whole=probe(5),
+            mixing_weights={"none": 0.5, "skip_connect": 0.5},
+        ),
+        OperationDecision(
+            number=1,
+            epoch=2,
+            cell_type="normal",
+            edge=1,
+            edge_name="2<-0",
+            operation=0,
+            chosen="none",
+            measured=Measured(importance={"none": 0.0, "skip_connect": -0.5}, images=8, passes=24),
+        ),
+        TopologyDecision(
+            number=2,
+            epoch=4,
+            cell_type="normal",
+            node=2,
+            rounds=(
+                Round(
+                    probes=(probe(3, edge=1, edge_name="2<-0"), probe(5, edge=2, edge_name="2<-1")),
+                    removed=(2,),
+                ),
+            ),
+            removed=(2,),
+            kept=(1,),
+            kept_names=("2<-0",),
+        ),
+        ShapleyDecision(
+            cell_type="normal",
+            edge=3,
+            edge_name="3<-0",
+            importance={"none": 0.0, "skip_connect": 0.125},
+            values={"none": 0.0, "skip_connect": 0.25},
+            mixing_weights={"none": 0.5, "skip_connect": 0.5},
+            chosen="skip_connect",
+        ),
+    ],
+    "random": [RandomDecision(genotype="drawn")],
+}
 
 
 def write(path, content):
@@ -78,7 +158,10 @@ def output(tmp_path_factory, study, table):
         for epoch in range(EPOCHS):
             values = describe(architecture_of(1000 * place + epoch))
             accuracy = {"evaluation/test_accuracy": 0.1 * (epoch + 1)} if epoch != 1 else {}
-            rows += [{"step": epoch, "epoch": epoch, "train_loss": 1.0}]
+            for step in range(2):
+                seen = {"train_loss": 1.0 + place + step, "train_accuracy": 0.25 * (step + epoch)}
+                valid = {"valid_loss": 2.0 - epoch} if job.search == "darts" else {}
+                rows += [{"step": 2 * epoch + step, "epoch": epoch, **seen, **valid}]
             rows += [{"step": epoch, "finished_epoch": epoch, **values, **accuracy}]
         write(folder / "result.json", {"last_epoch": rows[-1]})
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -91,6 +174,7 @@ def output(tmp_path_factory, study, table):
             path.mkdir(parents=True)
             genotype_file.save(path / "genotype.json", table.genotype(next(numbers)), SPACE)
             write(path / "seconds.json", {"seconds": 2.5, "cpu_seconds": 4.5, "starts": 2})
+            DecisionsFile(path).append(*DECISIONS[selection])
         result = {"test_accuracy": 0.5 + place / 100, "parameters": 1000 + place}
         write(output.workdir(job) / "training" / "random" / "result.json", result)
         if job.name == "fixed-seed1":  # of this one nothing is analysed yet
@@ -298,6 +382,10 @@ def test_epochs_are_what_magnitude_would_select(text, study, output, table):
         job = study.job(f"{row['search']}-seed{row['seed']}")
         epoch = int(row["epoch"]) - 1
         assert row["supernet_test_accuracy"] == ("" if epoch == 1 else str(10.0 * (epoch + 1)))
+        assert float(row["train_loss"]) == 1.5 + study.jobs.index(job)
+        assert float(row["train_accuracy"]) == 25.0 * epoch + 12.5
+        assert row["valid_loss"] == ("" if row["search"] == "fixed" else str(2.0 - epoch))
+        assert row["valid_accuracy"] == ""
         if row["search"] == "fixed":
             assert row["genotype"] == row["skip_share"] == row["c10_test_accuracy"] == ""
             continue
@@ -308,6 +396,51 @@ def test_epochs_are_what_magnitude_would_select(text, study, output, table):
         score = table.lookup(genotype).scores["CIFAR-100"]["test"]
         assert float(row["c100_test_accuracy"]) == score.accuracy
         assert int(row["c100_test_rank"]) == score.rank
+
+
+def test_alpha_is_there_for_every_epoch_that_trains_it(text, study, output):
+    with (output / "alpha.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["search"] for row in rows} == {"darts"}
+    found = {
+        tuple(row[c] for c in ("seed", "epoch", "edge", "operation")): float(row["alpha"]) for row in rows
+    }
+    assert len(found) == len(rows) == 3 * EPOCHS * len(SPACE.edges) * SPACE.num_operations
+    place = study.jobs.index(study.job("darts-seed2"))
+    alpha = architecture_of(1000 * place + 1).alpha["normal"].numpy()
+    names = SPACE.candidates["normal"][4]
+    assert [found["2", "2", str(SPACE.edges[4]), name] for name in names] == pytest.approx(list(alpha[4]))
+
+
+def test_decisions_have_a_row_for_every_candidate(text, output):
+    with (output / "decisions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    made = [row for row in rows if (row["search"], row["seed"]) == ("darts", "1")]
+    assert len(rows) == 3 * (2 + 8) + 2 * 8  # of one selection there is no genotype yet
+    about = ("selection", "number", "epoch", "edge", "node", "round", "candidate", "kept")
+    assert [tuple(row[name] for name in about) for row in made] == [
+        ("magnitude", "0", "", "2<-0", "", "", "none", "False"),
+        ("magnitude", "0", "", "2<-0", "", "", "skip_connect", "True"),
+        ("by_loss", "0", "0", "1<-0", "", "", "none", "False"),
+        ("by_loss", "0", "0", "1<-0", "", "", "skip_connect", "True"),
+        ("by_loss", "1", "2", "2<-0", "", "", "none", "True"),
+        ("by_loss", "1", "2", "2<-0", "", "", "skip_connect", "False"),
+        ("by_loss", "2", "4", "", "2", "0", "2<-0", "True"),
+        ("by_loss", "2", "4", "", "2", "0", "2<-1", "False"),
+        ("by_loss", "3", "", "3<-0", "", "", "none", "False"),
+        ("by_loss", "3", "", "3<-0", "", "", "skip_connect", "True"),
+    ]
+    probed = {name: made[3][name] for name in ("accuracy", "lost", "gained", "whole_accuracy", "importance")}
+    assert probed == {
+        "accuracy": "25.0",
+        "lost": "4",
+        "gained": "1",
+        "whole_accuracy": "62.5",
+        "importance": "",
+    }
+    assert (made[5]["importance"], made[5]["accuracy"]) == ("-0.5", "")
+    assert [row["accuracy"] for row in made[6:8]] == ["37.5", "62.5"]
+    assert [made[1]["mixing_weight"], made[-1]["importance"]] == ["0.75", "0.125"]
 
 
 @pytest.mark.parametrize("method", ["darts", "drnas", "pc_darts", "sgas"])

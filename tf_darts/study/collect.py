@@ -207,12 +207,11 @@ def percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 6)
 
 
-def write(output: Output, rows: Sequence[Row], epochs: Sequence[Row], correlations: Sequence[Row]) -> None:
-    """Write results.csv, results.json, epochs.csv and correlations.csv; no CSV without rows."""
-    _write_csv(output / "results.csv", rows)
+def write(output: Output, rows: Sequence[Row], others: Mapping[str, Sequence[Row]]) -> None:
+    """Write results.csv and results.json, and other tables, by name, as NAME.csv; no CSV without rows."""
     write_json(output / "results.json", {"rows": list(rows)})
-    _write_csv(output / "epochs.csv", epochs)
-    _write_csv(output / "correlations.csv", correlations)
+    for name, table in {"results": rows, **others}.items():
+        _write_csv(output / f"{name}.csv", table)
 
 
 def _write_csv(path: pathlib.Path, rows: Sequence[Row]) -> None:

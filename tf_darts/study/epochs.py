@@ -1,10 +1,11 @@
-"""Magnitude-based selection after every epoch of a search: what it would select, and how good that is.
+"""Every epoch of a search: its losses, alpha, what magnitude would select, and how good that is.
 
 A search records alpha after every epoch. An architecture with that alpha, and with what a progressive method
 had decided by then, is read as magnitude-based selection reads it after the last epoch.
 """
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -23,24 +24,62 @@ from tf_darts.workdir.decisions import Decision, OperationDecision
 from tf_darts.workdir.decisions import read as read_decisions
 from tf_darts.workdir.records import read_lines
 
+# What a search's steps record, on batches of training and of validation images.
+STEPS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+
 
 def epochs(study: Study, output: Output, tables: Tables) -> list[Row]:
     """Return a row for every epoch of every finished search, by search, seed and epoch.
 
     Columns: search, seed, epoch (finished epochs, from 1), and of what magnitude would select: genotype,
     skip_share (0 to 1), NAS-Bench-201's figures; and the supernet's test accuracy where it was measured. What
-    is of magnitude is None where alpha is never trained.
+    is of magnitude is None where alpha is never trained. Then the columns of `STEPS`, averaged over the
+    epoch's steps: losses, and accuracies (%); of validation images None where no step sees them.
     """
     found = [row for job in study.jobs if output.searched(job) for row in _rows(job, output, tables)]
+    return _sorted(found, study)
+
+
+def alpha(study: Study, output: Output) -> list[Row]:
+    """Return alpha after every epoch of every finished search that trains it, by search, seed and epoch.
+
+    Columns: search, seed, epoch (finished epochs, from 1), cell_type, edge, operation ("edge": the weight of
+    the edge itself, of PC-DARTS) and alpha.
+    """
+    found = []
+    for job in study.jobs:
+        if job.config.search.method in UNTRAINED_ALPHA or not output.searched(job):
+            continue
+        for epoch in read_lines(output.search_stage(job).path / "metrics.jsonl"):
+            for name in (name for name in epoch if name.startswith("alpha/")):
+                _, cell_type, edge, operation = name.split("/", 3)
+                found.append(
+                    {
+                        "search": job.search,
+                        "seed": job.seed,
+                        "epoch": epoch["finished_epoch"] + 1,
+                        "cell_type": cell_type,
+                        "edge": edge,
+                        "operation": operation,
+                        "alpha": epoch[name],
+                    }
+                )
+    return _sorted(found, study)
+
+
+def _sorted(rows: list[Row], study: Study) -> list[Row]:
     order = {name: i for i, name in enumerate(study.searches)}
-    return sorted(found, key=lambda row: (order[row["search"]], row["seed"], row["epoch"]))
+    return sorted(rows, key=lambda row: (order[row["search"]], row["seed"], row["epoch"]))  # stable
 
 
 def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
     space, folder = spaces.of(job.config), output.search_stage(job).path
     decisions = [d for d in read_decisions(folder) if isinstance(d, OperationDecision)]
-    rows = []
-    for epoch in (row for row in read_lines(folder / "metrics.jsonl") if "finished_epoch" in row):
+    rows, steps = [], []
+    for epoch in read_lines(folder / "metrics.jsonl"):
+        if "finished_epoch" not in epoch:
+            steps.append(epoch)
+            continue
         number, genotype = epoch["finished_epoch"], None
         if job.config.search.method not in UNTRAINED_ALPHA:
             made = [decision for decision in decisions if decision.epoch <= number]
@@ -54,9 +93,20 @@ def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
                 "skip_share": genotype and skip_share_of(genotype),
                 **true_figures(tables.of(job), genotype, (TEST,)),
                 SUPERNET: percent(epoch.get("evaluation/test_accuracy")),
+                **{column: _mean(steps, column) for column in STEPS},
             }
         )
+        steps = []
     return rows
+
+
+def _mean(steps: Sequence[Mapping[str, float]], column: str) -> float | None:
+    """Return the mean over an epoch's steps, of accuracies in percent; None where no step has the column."""
+    values = [step[column] for step in steps if column in step]
+    if not values:
+        return None
+    mean = statistics.fmean(values)
+    return percent(mean) if column.endswith("accuracy") else round(mean, 6)
 
 
 def by_magnitude(
