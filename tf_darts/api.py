@@ -238,7 +238,7 @@ def find(
       test: the same.
       budget: what the network may cost, as "200k parameters, 300 kB, 2 ms"; empty: as the rules say.
       hours: time limit; 0: none.
-      config: fields that no rule changes, by name; or a whole config in the place of configs/own_images.py.
+      config: fields that no rule changes, by name; or a whole config instead of configs/own_images.py.
       workdir: as in `search`.
       class_names: as in `search`.
 

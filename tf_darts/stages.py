@@ -111,7 +111,7 @@ def _search(
 
 
 def import_supernet(session: Session, workdir: str, path: str) -> tuple[pathlib.Path, dict[str, float]]:
-    """Put the supernet of a file in the place of a search; return the folder and what was measured.
+    """Take the supernet of a file instead of a search's; return the folder and what was measured.
 
     Args:
       session: config, space, devices and data.

@@ -120,6 +120,14 @@ def test_finished_studies_run_nothing(done, call):
     assert out == done[1] and files(folder / "out") == before
 
 
+def test_collecting_before_a_selection_is_finished_says_so(call, table_path, tmp_path):
+    (tmp_path / "out").mkdir()
+    status, out, err = call(tmp_path, *begun(tmp_path, table_path), "--collect")
+    assert status == 0, err
+    assert "No selection is finished yet; what there is stands in " in out and "results.csv" not in out
+    assert not (tmp_path / "out" / "results.csv").exists()
+
+
 def test_collecting_alone_says_the_same(done, call):
     folder = done[0]
     before = files(folder / "out")

@@ -160,7 +160,7 @@ class AnalysisRun:
         for name, png in pictures.items():
             write_atomically(self.folder / f"{name}.png", png)
         if self.config.runtime.tensorboard:
-            events, group = Events(self.folder), f"analysis_{self._name}"  # in the place of those before
+            events, group = Events(self.folder), f"analysis_{self._name}"  # instead of those before
             for name, png in pictures.items():
                 events.image(f"{group}/{name}", png, step=0)
             for name, curve in (curves or {}).items():

@@ -1,4 +1,4 @@
-"""Puts a supernet that was searched elsewhere in the place of a search.
+"""Takes a supernet that was searched elsewhere instead of one of a search here.
 
 bin/import_supernet --file=FILE.npz --config=configs/paper.py:darts_cifar10_darts_pt --workdir=runs/mine
 """

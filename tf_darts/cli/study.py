@@ -71,7 +71,7 @@ def _study(output: Output) -> Study:
         settings.allow_extensions(config)  # a program of the user's
     else:
         config = dict(output.study().config)
-    if isinstance(config.get("base"), dict):  # anything else is refused by name below
+    if isinstance(config.get("base"), dict):  # anything else gives an error below, by its name
         for section, fields in changes.items():
             given = {name: value for name, value in fields.items() if value is not None}
             there = config["base"].get(section, {})
@@ -94,7 +94,7 @@ def program() -> int:
         raise UserError(f"--output: {_OUTPUT.value!r} is no folder; allowed: with --collect, that of a study")
     study, tables = _study(output), Tables()
     for job in study.jobs:
-        tables.of(job)  # a table that is no use is refused now, not after the searches
+        tables.of(job)  # a table that is no use fails now, not after the searches
         tables.surrogate(job)
         output.check(job)
     for line in study.skipped:
@@ -163,9 +163,10 @@ def _collect(study: Study, output: Output, tables: Tables) -> None:
 
     print(conclude(study, output, tables))
     leaderboard.leave(study, output, tables)
-    print(
-        f"All figures are in {output / 'results.csv'} and {output / 'epochs.csv'}, the pictures beside them."
-    )
+    if (output / "results.csv").exists():
+        print(f"All figures are in {output / 'results.csv'}, other tables and the pictures beside it.")
+    else:
+        print(f"No selection is finished yet; what there is stands in {output}.")
     if (output / leaderboard.NAMES[0]).exists():
         print(f"The leaderboard is {output / leaderboard.NAMES[0]}.")
 

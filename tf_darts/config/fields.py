@@ -69,7 +69,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "nodes": integer_field(4, "intermediate nodes of a cell", 1, limit=limits.NODES),
         "candidates": Field(
             None,
-            "candidate operations: names for all edges, or by cell type ('normal', 'reduce'); in the place of"
+            "candidate operations: names for all edges, or by cell type ('normal', 'reduce'); instead of"
             " names also a list with names for each edge in order, or by edge ('2<-0')",
             "names of operations as tuples, by cell type and edge as dictionaries",
             lambda v: True,
@@ -568,7 +568,7 @@ FIELDS: dict[str, dict[str, Field]] = {
             limit=limits.TRACED_STEPS,
         ),
     },
-    # What a run picks itself, in the place of other fields; no stage depends on this section.
+    # What a run picks itself, instead of other fields; no stage depends on this section.
     "own_images": {
         "plan": flag_field(
             False,

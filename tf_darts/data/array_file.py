@@ -62,7 +62,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
     if not os.path.isfile(full):
         raise bad("data.path", path, "no such file", allowed)
     try:
-        # Pickled arrays are refused: reading one runs code from the file.
+        # Pickled arrays give an error: reading one runs code from the file.
         file = np.load(full, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise bad("data.path", path, "not a .npz file", allowed)

@@ -31,7 +31,7 @@ class Outline:
 def of(data: ml_collections.ConfigDict) -> Outline | None:
     """Return the outline of the images that a config names; None: it is known only once they are read.
 
-    Nothing is refused here: what is wrong is said by the one who reads the images.
+    Nothing fails here: what is wrong is said by the one who reads the images.
 
     Args:
       data: `config.data`, validated.

@@ -45,7 +45,7 @@ def keep(
       class_names: a name for each label; empty: the labels themselves.
       test_fraction: that share.
       seed: decides which.
-      side: what images of several sizes are resized to; 0: they are refused.
+      side: what images of several sizes are resized to; 0: they give an error.
 
     Raises:
       UserError: they are no labelled images, or the folder has others that something was made of.

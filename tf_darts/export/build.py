@@ -60,7 +60,7 @@ def export(
 ) -> dict[str, Any]:
     """Write files of a trained network, check them in a fresh process, and write the model card.
 
-    All of it appears at once, in the place of an earlier export.
+    All of it appears at once and replaces an earlier export.
 
     Args:
       trained: what is exported.
@@ -208,7 +208,7 @@ def _bytes(path: pathlib.Path) -> int:
 
 
 def _replace(folder: pathlib.Path, new: pathlib.Path) -> None:
-    """Put a folder in the place of another; a kill leaves one of them whole."""
+    """Replace a folder by another; a kill leaves one of them whole."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

@@ -1,4 +1,4 @@
-"""What reading a stranger's model could do: refused before it is read, unless the user named it (`trust`).
+"""What reading a stranger's model could do: an error before it is read, unless the user named it (`trust`).
 
 A model is a graph, and a graph may write files and call Python. What bin/export writes does neither: a Keras
 file has Keras's layers alone, which none of `RUNS` is; a TFLite file built-in operators; and a SavedModel

@@ -9,7 +9,7 @@ An undecided edge has all its candidates open: the plain softmax of DARTS. A dec
 operation: its row is exactly one-hot, and the gradient to alpha is exactly zero. A removed edge's row
 is zero.
 
-A search method may put another function in the place of the softmax (`normalise`), and have every edge
+A search method may put another function instead of the softmax (`normalise`), and have every edge
 weighted against the node's other edges too (`weighs_edges`, PC-DARTS).
 """
 

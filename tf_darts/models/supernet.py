@@ -158,7 +158,7 @@ class Supernet(keras.Model):
           computed: what is computed, as `Architecture.computed`; the mixing weights of all
             else have to be zero. None: everything.
           tracks: whether running statistics (in training) and the counters of draws move.
-          trained: values in the place of the trainable variables, in their order; None: their own.
+          trained: values instead of the trainable variables', in their order; None: their own.
 
         Returns:
           Float [B, classes].

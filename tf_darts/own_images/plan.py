@@ -37,7 +37,7 @@ class Plan:
     """What a run on own images does.
 
     Attributes:
-      settings: fields by their whole names, in the place of what the config says, for search and selection.
+      settings: fields by their whole names, instead of what the config says, for search and selection.
       rivals: those for which there is time.
       seconds: predicted wall-clock seconds by stage, before the search.
       budget: as the user gave it.

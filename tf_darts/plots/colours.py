@@ -41,7 +41,7 @@ KINDS = (
 
 _FAINTEST = 4  # lighter variants of a kind's colour that a dark page has others for
 
-# Of a dark page, in the place of the above. At the end of this file: and of the lighter variants of a kind.
+# Of a dark page, instead of the above. At the end of this file: and of the lighter variants of a kind.
 DARK = {
     INK: "#e6e9ec",
     "#000000": "#e6e9ec",

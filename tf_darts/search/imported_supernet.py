@@ -1,4 +1,4 @@
-"""A supernet that was searched elsewhere, in the place of a search: selection goes on from it."""
+"""A supernet that was searched elsewhere, instead of a search here: selection goes on from it."""
 
 import pathlib
 from collections.abc import Mapping

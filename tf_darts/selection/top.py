@@ -1,7 +1,7 @@
 """The best genotypes of a selection: the one selected, and those that give up the least of its leads.
 
 What a decision chose leads over what it did not by some accuracy (loss, mixing weight: the criterion's unit).
-A genotype that takes another operation of an edge, or at a node another edge in the place of one, gives up
+A genotype that takes another operation of an edge, or at a node another edge instead of one, gives up
 that lead. Genotypes are ranked by the sum of what they give up, each lead as it was when it was decided.
 """
 

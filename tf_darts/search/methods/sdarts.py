@@ -1,6 +1,6 @@
 """SDARTS: the weights are fitted at perturbed mixing weights (Chen and Hsieh, ICML 2020, equation 2).
 
-The perturbation stands in the place of the softmax of alpha in the step of the weights alone; rows of decided
+The perturbation replaces the softmax of alpha in the step of the weights alone; rows of decided
 edges stay as they are. The radius grows over the search (0.03 to 0.3) and is at its end in fine-tuning.
 """
 

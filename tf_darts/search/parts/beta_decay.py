@@ -1,4 +1,4 @@
-"""Regulariser of beta-DARTS: it decays the mixing weights in the place of alpha (Ye et al., CVPR 2022).
+"""Regulariser of beta-DARTS: it decays the mixing weights instead of alpha (Ye et al., CVPR 2022).
 
 The term is the mean over edges of logsumexp(alpha of the edge), whose gradient in alpha is the softmax over
 the number of edges: what is largest is pulled down most, whatever alpha's scale is.

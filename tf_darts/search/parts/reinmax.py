@@ -4,7 +4,7 @@ With p the probabilities and D the sampled one-hot row, the gradient is that of
 
     2 softmax at (D + p at the temperature) / 2  -  p / 2
 
-in the place of p: by Heun's rule for the differences of the loss between operations, where the plain
+instead of p: by Heun's rule for the differences of the loss between operations, where the plain
 straight-through estimator has Euler's. At temperature 1 its mean is exact for a loss that is quadratic in D.
 """
 

@@ -14,7 +14,7 @@ from tf_darts.search.now import Now
 from tf_darts.spaces import Space
 
 Rows = dict[str, tf.Tensor]
-"""What stands in the place of the probabilities of alpha: float [edges, operations] per cell type."""
+"""What replaces the probabilities of alpha: float [edges, operations] per cell type."""
 
 SAMPLER, PERTURBATION, REGULARISER = "sampler", "perturbation", "regulariser"
 
@@ -29,7 +29,7 @@ class SearchPart:
       space: the search space.
 
     Attributes:
-      kind: what it stands in the place of: two of one kind exclude each other, but for regularisers. "": of
+      kind: what it replaces: two of one kind exclude each other, but for regularisers. "": of
         no kind.
       refuses: what it may not stand beside, with the reason: a kind, another part or a search method.
       needs: another part that it makes no sense without, and the reason; None: none.
@@ -60,7 +60,7 @@ class SearchPart:
         """Make what depends on the supernet, once, before the first step."""
 
     def sample(self, architecture: Architecture, now: Now, half: str) -> Rows | None:
-        """Return what stands in the place of the probabilities in both halves of a step; None: nothing.
+        """Return what replaces the probabilities in both halves of a step; None: nothing.
 
         Args:
           architecture: alpha and the masks; rows of decided edges have to stay one-hot.
