@@ -71,6 +71,19 @@ def test_a_search_that_ended_early_counts_as_far_as_it_came(tmp_path):
     assert count(folder) == STEPS + TRAINING
 
 
+def test_a_search_of_two_stages_counts_both_as_far_as_they_came(tmp_path):
+    folder = workdir(tmp_path, search__method="drnas_progressive", search__channels=4)
+    text = (folder / "search" / "metrics.jsonl").read_text()
+    (folder / "search" / "stage_1").mkdir()
+    (folder / "search" / "stage_1" / "metrics.jsonl").write_text(text)
+    assert count(folder) == 2 * 2 * STEPS + TRAINING
+    rows = [json.loads(line) for line in text.splitlines()]
+    made.write_lines(folder / "search" / "metrics.jsonl", [row for row in rows if row["step"] <= 6])
+    assert count(folder) == 2 * STEPS + STEPS + TRAINING
+    (folder / "search" / "metrics.jsonl").unlink()
+    assert count(folder) == 2 * STEPS + TRAINING
+
+
 def test_probes_count_a_third_and_fine_tuning_as_the_search(tmp_path):
     folder = workdir(tmp_path)
     assert count(folder, "perturbation") == 2 * STEPS + PROBES + TRAINING

@@ -16,7 +16,9 @@ from tf_darts.models.widen import widened
 from tf_darts.registry import METHODS
 from tf_darts.search import loop, progressive
 from tf_darts.search import setup as search_setup
+from tf_darts.search.replay import of_epochs
 from tf_darts.selection import select as selection_lib
+from tf_darts.workdir import search_stages
 
 NAMES = ("skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 SPACE = dataclasses.replace(tiny.SPACE, candidates={"normal": (NAMES,) * 3})
@@ -100,7 +102,7 @@ def test_a_stage_begins_with_what_the_one_before_has_found():
 
 
 def test_the_search_goes_on_from_stage_to_stage(tmp_path):
-    last = search(tmp_path / "search")
+    given, last = checked(), search(tmp_path / "search")
     assert (tmp_path / "search" / "stage_1" / "result.json").exists()
     rows = [tiny.rows(tmp_path / "search" / name / "metrics.jsonl") for name in ("stage_1", ".")]
     assert all(row["train_loss"] > 0 for row in (rows[0][0], rows[1][0]))
@@ -108,6 +110,18 @@ def test_the_search_goes_on_from_stage_to_stage(tmp_path):
     assert is_open.sum(1).tolist() == [2, 2, 2]
     weights = last.bilevel.architecture.current_weights()["normal"]
     assert not weights[:, :3][~is_open].any()
+    # What is recorded is of both, counted through, and tells which operations were left.
+    found = search_stages.rows(tmp_path / "search")
+    steps = [row["step"] for row in found if "finished_epoch" not in row]
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) == sum(
+        "finished_epoch" not in row for own in rows for row in own
+    )
+    epochs = [row for row in found if "finished_epoch" in row]
+    assert [(row["finished_epoch"], row["stage"]) for row in epochs] == [(0, 1), (1, 2)]
+    assert {row["epoch"] for row in found[-2:] if "epoch" in row} == {1}
+    replayed = of_epochs(given.config, SPACE, epochs, [])
+    np.testing.assert_array_equal(replayed[2]["normal"], weights)
+    assert replayed[1]["normal"][:, :3].all()
     # A selection looks at what is left, and at nothing else.
     (tmp_path / "selected").mkdir()
     fields = FIELDS | {"selection__interval": 0, "selection__compact": False}

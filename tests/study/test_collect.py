@@ -462,8 +462,8 @@ def test_an_epoch_is_read_as_magnitude_selection_reads_the_architecture(method):
     for decision in decisions:
         decision_state.apply(architecture, decision)
     # As one reads it from JSON.
-    epoch = json.loads(json.dumps(describe(architecture)))
-    found = epochs.by_magnitude(search, space, epoch, decisions)
+    epoch = json.loads(json.dumps(describe(architecture))) | {"finished_epoch": 0}
+    found = epochs.by_magnitude(search, space, [epoch], decisions)[0]
     assert found == magnitude.select(architecture).genotype
     plain = architecture_of(5, "darts", space, search)
     assert (found == magnitude.select(plain).genotype) == (method == "darts")

@@ -18,11 +18,11 @@ from tf_darts.registry import ANALYSES, ANALYSIS_READS, hint
 from tf_darts.search.setup import SearchSetup
 from tf_darts.spaces import Space
 from tf_darts.workdir import checkpoints as checkpoints_lib
-from tf_darts.workdir import decisions, tensorboard_texts
+from tf_darts.workdir import decisions, search_stages, tensorboard_texts
 from tf_darts.workdir.decisions import Decision
 from tf_darts.workdir.events import Events
 from tf_darts.workdir.files import write_atomically
-from tf_darts.workdir.records import SCHEMA_VERSION, JsonLines, read_json, read_lines, write_json
+from tf_darts.workdir.records import SCHEMA_VERSION, JsonLines, read_json, write_json
 from tf_darts.workdir.stage_folder import StageFolder
 
 Curve = Sequence[tuple[int, float]]  # (step, value)
@@ -128,9 +128,9 @@ class AnalysisRun:
         Raises:
           UserError: there are none.
         """
-        path = self.search_folder / "metrics.jsonl"
-        epochs = [row for row in read_lines(path) if "finished_epoch" in row]
+        epochs = [row for row in search_stages.rows(self.search_folder) if "finished_epoch" in row]
         if not epochs:
+            path = self.search_folder / search_stages.METRICS
             raise UserError(f"--workdir: {path} has no row of a finished epoch")
         return epochs
 

@@ -68,7 +68,7 @@ class Searched:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the supernet's cells, accuracies, decisions of the search."""
         stage, config, space = self.run.contents(self.folder), self.run.config, self.run.space
-        weights = of_epochs(config, space, stage.epochs[-1:], stage.decisions)
-        last = next(iter(weights.values()), {})
+        weights = of_epochs(config, space, stage.epochs, stage.decisions)
+        last = next(reversed(weights.values()), {})
         facts = {**self.run.facts, "search method": config.search.method}
         return notebook.of_search(stage, space, last, facts)

@@ -6,6 +6,7 @@ in steps of alpha, in fine-tuning, in training. A probe passes it forward alone,
 same, whatever the model.
 """
 
+import itertools
 from collections.abc import Iterable
 
 import ml_collections
@@ -105,16 +106,14 @@ def _in_search(record: WorkdirContents, stage: StageContents) -> float | None:
         return None
     total, done = _in_probes(stage.decisions), _steps(stage)
     half = in_training_half(config.data, data.train.images)
-    for epoch in plan(method, half, 1):
-        steps = min(max(done - epoch.first, 0), epoch.steps)
+    planned = plan(method, half, 1)
+    whole = sum(epoch.steps for epoch in planned)  # of one stage: all are as long
+    for stage, epoch in itertools.product(range(method.searches), planned):
+        steps = min(max(done - stage * whole - epoch.first, 0), epoch.steps)
         short = epoch.batch - epoch.last_batch if steps == epoch.steps else 0
         total += method.weight_passes * (steps * epoch.batch - short)
         if epoch.trains_alpha and method.alpha_metrics:
             total += method.alpha_passes * steps * epoch.batch
-    # The stages before the last of a progressive search are as long, and whole.
-    for epoch in plan(method, half, 1) * (method.searches - 1):
-        total += method.weight_passes * (epoch.steps * epoch.batch - (epoch.batch - epoch.last_batch))
-        total += method.alpha_passes * epoch.steps * epoch.batch * epoch.trains_alpha
     return total
 
 

@@ -16,7 +16,7 @@ from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.genotypes.genotype import Genotype
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.spaces import Space
-from tf_darts.workdir import decisions, genotype_file, seconds
+from tf_darts.workdir import decisions, genotype_file, search_stages, seconds
 from tf_darts.workdir.decisions import Decision
 from tf_darts.workdir.records import read_json, recorded_config
 from tf_darts.workdir.stage_folders import SEARCH, supernet_folder
@@ -46,7 +46,7 @@ class StageContents:
       seconds: that it took; None: not recorded.
       result: content of result.json; empty: not there.
       memory: content of memory.json; empty: not there.
-      rows: of metrics.jsonl.
+      rows: of metrics.jsonl, of all stages of a search (`workdir.search_stages`).
       decisions: of decisions.jsonl.
       folder: where it is.
     """
@@ -72,7 +72,7 @@ class StageContents:
             seconds.of(folder),
             _json(folder / "result.json"),
             _json(folder / "memory.json"),
-            _lines(folder / "metrics.jsonl"),
+            search_stages.rows(folder, _lines),
             [decisions.of_row(row) for row in _lines(folder / decisions.NAME)],
             folder,
         )

@@ -6,9 +6,11 @@ from collections.abc import Callable
 import numpy as np
 
 from tf_darts.models import widen
+from tf_darts.models.architecture import Architecture
 from tf_darts.search import loop
 from tf_darts.search.methods.method import Method
 from tf_darts.search.setup import SearchSetup
+from tf_darts.workdir import search_stages
 
 
 def prepare(
@@ -29,7 +31,7 @@ def prepare(
     """
     before: SearchSetup | None = None
     for number, method in enumerate(setup.method.earlier(), 1):
-        stage, own = make(method), folder / f"stage_{number}"
+        stage, own = make(method), search_stages.earlier(folder, number)
         own.mkdir(exist_ok=True)
         if before is not None:
             hand_over(before, stage)
@@ -48,18 +50,25 @@ def hand_over(before: SearchSetup, after: SearchSetup) -> None:
     """
     widen.hand_over(before.bilevel.supernet, after.bilevel.supernet)
     old, new = before.bilevel.architecture, after.bilevel.architecture
-    probabilities = old.probabilities()
     for cell_type, alpha in old.alpha.items():
         new.alpha[cell_type].assign(alpha)
         if cell_type in old.edge_alpha:
             new.edge_alpha[cell_type].assign(old.edge_alpha[cell_type])
-        kept = largest(
-            probabilities[cell_type].numpy(),
-            old.open_operations[cell_type].numpy(),
-            after.method.operations,
-        )
-        new.open_operations[cell_type].assign(kept)
         new.open_edges[cell_type].assign(old.open_edges[cell_type])
+    keep_largest(old, new, after.method.operations)
+
+
+def keep_largest(of: Architecture, to: Architecture, count: int) -> None:
+    """Leave open in an architecture the operations of each edge that have the largest mean weight in another.
+
+    Args:
+      of: the one that says their weights, and which are open.
+      to: the one that is changed; it may be the same.
+      count: how many stay, at most.
+    """
+    for cell_type, probabilities in of.probabilities().items():
+        kept = largest(probabilities.numpy(), of.open_operations[cell_type].numpy(), count)
+        to.open_operations[cell_type].assign(kept)
 
 
 def largest(weights: np.ndarray, is_open: np.ndarray, count: int) -> np.ndarray:

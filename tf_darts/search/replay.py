@@ -1,6 +1,7 @@
 """alpha and mixing weights over the epochs of a search, from what it recorded."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -9,10 +10,11 @@ from tf_darts.models import decision_state
 from tf_darts.models.architecture import Architecture
 from tf_darts.registry import METHODS
 from tf_darts.search.alpha_summary import recall
+from tf_darts.search.progressive import keep_largest
 from tf_darts.spaces import Space
 from tf_darts.workdir.decisions import Decision, OperationDecision, TopologyDecision
 
-Row = Mapping[str, float]
+Row = Mapping[str, Any]
 
 
 def replayed(
@@ -21,24 +23,33 @@ def replayed(
     epochs: Sequence[Row],
     decisions: Sequence[Decision],
     read: Callable[[Architecture, Row], None] = recall,
+    *,
+    own_decisions: bool = False,
 ) -> Iterator[tuple[Row, Architecture]]:
-    """Yield the architecture as it was after every epoch, with what a progressive method had decided by then.
+    """Yield the architecture as it was after every epoch, with what the search had decided by then.
+
+    In a search of several stages it has the operations that were left in the stage.
 
     Args:
       config: of the search.
       space: its space.
-      epochs: rows of metrics.jsonl of finished epochs.
+      epochs: rows of finished epochs (`workdir.search_stages.rows`), from the first on.
       decisions: the search's own.
       read: sets alpha to what an epoch's row says.
+      own_decisions: whether those made right after an epoch count in it, as a selection then sees them.
 
     Yields:
       Each row, and the same architecture at that time.
     """
-    architecture = METHODS.load(config.search.method)(config, space).architecture()
+    method = METHODS.load(config.search.method)(config, space)
+    architecture, stages, stage = method.architecture(), [*method.earlier(), method], 1
     left = [d for d in decisions if isinstance(d, OperationDecision | TopologyDecision)]
     for row in epochs:
+        while stage < row.get("stage", stage):
+            keep_largest(architecture, architecture, stages[stage].operations)
+            stage += 1
         # An epoch's row is written before its decisions are made.
-        while left and left[0].epoch < row["finished_epoch"]:
+        while left and left[0].epoch < row["finished_epoch"] + own_decisions:
             decision_state.apply(architecture, left.pop(0))
         read(architecture, row)
         yield row, architecture
@@ -52,7 +63,7 @@ def of_epochs(
     Args:
       config: of the search.
       space: its space.
-      epochs: rows of metrics.jsonl of finished epochs; those without alpha are left out.
+      epochs: as of `replayed`; those without alpha are left out.
       decisions: the search's own.
 
     Returns:

@@ -12,17 +12,17 @@ import ml_collections
 
 from tf_darts import spaces
 from tf_darts.genotypes.genotype import Genotype
-from tf_darts.models import decision_state
-from tf_darts.registry import METHODS, UNTRAINED_ALPHA
-from tf_darts.search.alpha_summary import recall, skip_share_of
+from tf_darts.registry import UNTRAINED_ALPHA
+from tf_darts.search.alpha_summary import skip_share_of
+from tf_darts.search.replay import replayed
 from tf_darts.selection import magnitude
 from tf_darts.spaces import Space
 from tf_darts.study.collect import SUPERNET, TEST, Row, Tables, percent, true_figures
 from tf_darts.study.output import Output
 from tf_darts.study.settings import Job, Study
+from tf_darts.workdir import search_stages
 from tf_darts.workdir.decisions import Decision, OperationDecision
 from tf_darts.workdir.decisions import read as read_decisions
-from tf_darts.workdir.records import read_lines
 
 # What a search's steps record, on batches of training and of validation images.
 STEPS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
@@ -50,7 +50,7 @@ def alpha(study: Study, output: Output) -> list[Row]:
     for job in study.jobs:
         if job.config.search.method in UNTRAINED_ALPHA or not output.searched(job):
             continue
-        for epoch in read_lines(output.search_stage(job).path / "metrics.jsonl"):
+        for epoch in search_stages.rows(output.search_stage(job).path):
             for name in (name for name in epoch if name.startswith("alpha/")):
                 _, cell_type, edge, operation = name.split("/", 3)
                 found.append(
@@ -73,30 +73,31 @@ def _sorted(rows: list[Row], study: Study) -> list[Row]:
 
 
 def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
-    space, folder = spaces.of(job.config), output.search_stage(job).path
-    decisions = [d for d in read_decisions(folder) if isinstance(d, OperationDecision)]
-    rows, steps = [], []
-    for epoch in read_lines(folder / "metrics.jsonl"):
-        if "finished_epoch" not in epoch:
-            steps.append(epoch)
-            continue
-        number, genotype = epoch["finished_epoch"], None
-        if job.config.search.method not in UNTRAINED_ALPHA:
-            made = [decision for decision in decisions if decision.epoch <= number]
-            genotype = by_magnitude(job.config, space, epoch, made)
+    folder = output.search_stage(job).path
+    steps: dict[int, list[Mapping[str, float]]] = {}
+    ended = []
+    for row in search_stages.rows(folder):
+        if "finished_epoch" in row:
+            ended.append(row)
+        else:
+            steps.setdefault(row["epoch"], []).append(row)
+    chosen = by_magnitude(job.config, spaces.of(job.config), ended, read_decisions(folder))
+    rows = []
+    for epoch in ended:
+        number = epoch["finished_epoch"]
+        genotype = chosen.get(number)
         rows.append(
             {
                 "search": job.search,
                 "seed": job.seed,
                 "epoch": number + 1,
-                "genotype": genotype and genotype.to_text(space),
+                "genotype": genotype and genotype.to_text(spaces.of(job.config)),
                 "skip_share": genotype and skip_share_of(genotype),
                 **true_figures(tables.of(job), genotype, (TEST,)),
                 SUPERNET: percent(epoch.get("evaluation/test_accuracy")),
-                **{column: _mean(steps, column) for column in STEPS},
+                **{column: _mean(steps.get(number, ()), column) for column in STEPS},
             }
         )
-        steps = []
     return rows
 
 
@@ -110,18 +111,26 @@ def _mean(steps: Sequence[Mapping[str, float]], column: str) -> float | None:
 
 
 def by_magnitude(
-    config: ml_collections.ConfigDict, space: Space, epoch: dict[str, Any], decisions: Sequence[Decision]
-) -> Genotype:
-    """Select by magnitude from an epoch's alpha.
+    config: ml_collections.ConfigDict,
+    space: Space,
+    epochs: Sequence[Mapping[str, Any]],
+    decisions: Sequence[Decision],
+) -> dict[int, Genotype]:
+    """Select by magnitude from alpha after every epoch.
 
     Args:
       config: the search's config.
       space: the search space.
-      epoch: the epoch's row of metrics.jsonl.
-      decisions: of the search, made by then.
+      epochs: rows of finished epochs, from the first on.
+      decisions: the search's own.
+
+    Returns:
+      By the epoch's number, from 0; empty where alpha is never trained.
     """
-    architecture = METHODS.load(config.search.method)(config, space).architecture()
-    recall(architecture, epoch)
-    for decision in decisions:
-        decision_state.apply(architecture, decision)
-    return magnitude.select(architecture).genotype
+    if config.search.method in UNTRAINED_ALPHA:
+        return {}
+    made = [decision for decision in decisions if isinstance(decision, OperationDecision)]
+    return {
+        row["finished_epoch"]: magnitude.select(architecture).genotype
+        for row, architecture in replayed(config, space, epochs, made, own_decisions=True)
+    }
