@@ -26,7 +26,7 @@ from tf_darts.workdir.records import read_json
 class Checker(html.parser.HTMLParser):
     """Whether tags are closed in order, and identifiers are there once."""
 
-    EMPTY = ("meta", "img", "br", "link", "input")
+    EMPTY = ("meta", "img", "br", "wbr", "link", "input")
 
     def __init__(self, text):
         super().__init__()
@@ -103,6 +103,22 @@ def test_further_supernets_are_named_and_their_time_counts(found, page, tmp_path
     spent = sum(stage.seconds or 0.0 for stage in found.stages)
     for of, took in ((page, spent), (text, spent + 2 * found.search.seconds)):
         assert f"<b>{duration(took)}</b><span>time in all" in of
+
+
+def test_epochs_of_all_stages_of_a_search_count(tmp_path):
+    folder = tmp_path / "run"
+    made.workdir(folder, mistakes=False, search__method="drnas_progressive", search__channels=4)
+    metrics = folder / "search" / "metrics.jsonl"
+    of_edges = {f"alpha/normal/{edge}/edge": 0.5 for edge in made.SPACE.edges}
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    (folder / "search" / "stage_1").mkdir()
+    for path in (metrics, folder / "search" / "stage_1" / "metrics.jsonl"):
+        made.write_lines(path, [row | of_edges if "finished_epoch" in row else row for row in rows])
+    text = workdir_page.make(workdir_contents.read(folder))
+    assert "The search took 8 epochs." in text and "<b>drnas_<wbr>progressive</b>" in text
+    (folder / "search" / "result.json").unlink()
+    metrics.unlink()
+    assert "The search is at epoch 4 of 8." in workdir_page.make(workdir_contents.read(folder))
 
 
 def test_text_of_the_files_cannot_become_markup(found, page):

@@ -99,6 +99,12 @@ def _method(record: WorkdirContents, config: ml_collections.ConfigDict) -> Metho
     return made
 
 
+def searches(record: WorkdirContents) -> int:
+    """Return how many stages the search has, each of `search.epochs`; 1 where its code may not run here."""
+    method = _method(record, record.config)
+    return 1 if method is None else method.searches
+
+
 def _in_search(record: WorkdirContents, stage: StageContents) -> float | None:
     config, data = _config(record, stage), DataRecord.read(stage.folder)
     method = _method(record, config)

@@ -16,7 +16,7 @@ from tf_darts.plots.decisions import WORTH, ShownDecision
 from tf_darts.plots.mixture_diagram import draw_mixture
 from tf_darts.plots.table import COST_HEADINGS, NetworkRow
 from tf_darts.registry import UNTRAINED_ALPHA
-from tf_darts.report import curves, further, outcome, page, pareto, strength
+from tf_darts.report import curves, further, outcome, page, pareto, spent, strength
 from tf_darts.report.page import NARROW, HtmlTable
 from tf_darts.report.workdir_contents import StageContents, WorkdirContents
 from tf_darts.runtime.progress import duration
@@ -110,7 +110,7 @@ def percent(share: float | None, digits: int = 2) -> str:
 
 def _summary(record: WorkdirContents, decided: list[dict]) -> dict[str, Any]:
     search, config = record.search, record.config
-    done, total = len(search.epochs), config.search.epochs
+    done, total = len(search.epochs), config.search.epochs * spent.searches(record)
     if not search.result:
         state = f"is at epoch {done} of {total}" if search.folder.exists() else "has not begun"
     elif "imported" in search.result:
@@ -150,8 +150,8 @@ def _summary(record: WorkdirContents, decided: list[dict]) -> dict[str, Any]:
         ]
         facts += [("supernet's test accuracy", percent(accuracies[-1]))] if accuracies else []
         facts += [("skip connections by magnitude", percent(last.get("skip_share"), 0))]
-    spent = [stage.seconds for stage in record.stages if stage.seconds is not None]
-    facts += [("time in all", duration(sum(spent)))] if spent else []
+    seconds = [stage.seconds for stage in record.stages if stage.seconds is not None]
+    facts += [("time in all", duration(sum(seconds)))] if seconds else []
     return {"lines": lines, "facts": facts, "table": _results(record, found)}
 
 
