@@ -132,11 +132,16 @@ def _row(
         "candidate": candidate,
         "kept": kept,
         "accuracy": probe and percent(probe.accuracy),
-        "loss": probe and probe.loss,
+        "loss": probe and _short(probe.loss),
         "lost": probe and probe.lost,
         "gained": probe and probe.gained,
         "whole_accuracy": whole and percent(whole.accuracy),
-        "whole_loss": whole and whole.loss,
-        "importance": importance,
-        "mixing_weight": mixing_weight,
+        "whole_loss": whole and _short(whole.loss),
+        "importance": _short(importance),
+        "mixing_weight": _short(mixing_weight),
     }
+
+
+def _short(value: float | None) -> float | None:
+    """Return a value of single precision without digits that it does not have."""
+    return None if value is None else float(f"{value:.8g}")
