@@ -3,7 +3,7 @@
     python -m tests.docs.recorded
 
 writes results/*/summary.md, the pictures of studies in docs/, and in docs/results.md the rows that say what
-to compare with, and the leaderboard.
+to compare with, the leaderboard, and magnitude over its epochs.
 
 Rows come from results.csv, epochs.csv and correlations.csv; nothing is searched or trained.
 """
@@ -62,6 +62,7 @@ class Recorded:
             return [{column: _value(text) for column, text in row.items()} for row in csv.DictReader(file)]
 
 
+EPOCHS = (1, 5, 10, 15, 20)  # of the leaderboard's searches, in its table of magnitude
 LEADERBOARD = Recorded("leaderboard", "study_leaderboard", "", arguments=("small",))
 STUDIES = (
     LEADERBOARD,
@@ -161,7 +162,7 @@ def made(recorded: Recorded) -> tuple[str, dict[str, bytes]]:
 
 
 def with_leaderboard(page: str) -> str:
-    """Return a page with the leaderboard in the place of the table that begins with its first line.
+    """Return a page with the leaderboard instead of the table that begins with its first line.
 
     A row is a search: its cost, and by selection mean, standard deviation and the worst seed. The last row is
     what the selections cost.
@@ -187,10 +188,43 @@ def with_leaderboard(page: str) -> str:
         table.append([name, counted, _mean(spent), *(_cell(found) for found in own.values())])
     spent_by = [[cost.selection_cpu for (_, s), cost in costs.items() if s == name] for name in selections]
     table.append(["CPU s of the selection", "", "", *(_mean(spent) for spent in spent_by)])
+    return _replaced(page, "| search | seeds | CPU s |", table)
+
+
+def with_epochs(page: str) -> str:
+    """Return a page with the table of magnitude over the leaderboard's epochs, instead of the one there.
+
+    A row is a search: by epoch the mean true accuracy of magnitude's cell over the seeds, and the median
+    epoch in which that cell changed for the last time.
+
+    Raises:
+      ValueError: there is no such table.
+    """
+    rows = [row for row in LEADERBOARD.rows("epochs") if row["genotype"]]
+    table = [["search", *(f"after {epoch}" for epoch in EPOCHS), "last change, median epoch"]]
+    table.append(["---"] * len(table[0]))
+    for search in dict.fromkeys(row["search"] for row in rows):
+        own = [row for row in rows if row["search"] == search]
+        means = [_mean([row[TRUE_TEST[0]] for row in own if row["epoch"] == e], 2) for e in EPOCHS]
+        changes = []
+        for seed in {row["seed"] for row in own}:
+            cells = [row["genotype"] for row in own if row["seed"] == seed]  # by epoch
+            changed = [e for e in range(1, len(cells)) if cells[e] != cells[e - 1]]
+            changes.append(1 + max(changed, default=0))
+        table.append([search, *means, f"{statistics.median(changes):g}"])
+    return _replaced(page, "| search | after 1 |", table)
+
+
+def _replaced(page: str, beginning: str, table: list[list[str]]) -> str:
+    """Return a page with a table instead of the one whose first line begins so.
+
+    Raises:
+      ValueError: there is no such line.
+    """
     lines = page.split("\n")
-    begin = next((i for i, line in enumerate(lines) if line.startswith("| search | seeds | CPU s |")), None)
+    begin = next((i for i, line in enumerate(lines) if line.startswith(beginning)), None)
     if begin is None:
-        raise ValueError("not in the page: | search | seeds |")
+        raise ValueError(f"not in the page: {beginning}")
     end = next(i for i in range(begin, len(lines)) if not lines[i].startswith("|"))
     lines[begin:end] = map(_line, table)
     return "\n".join(lines)
@@ -204,8 +238,10 @@ def _cell(found: Statistics | None) -> str:
     return f"{found.mean:.2f}{spread}, {found.min:.2f}"
 
 
-def _mean(values: list[float | None]) -> str:
-    return f"{statistics.mean(value for value in values if value is not None):.0f}"
+def _mean(values: list[float | None], digits: int = 0) -> str:
+    """Return the mean of the values that are known; empty where none is."""
+    known = [value for value in values if value is not None]
+    return f"{statistics.mean(known):.{digits}f}" if known else ""
 
 
 def write(root: Path = ROOT) -> None:
@@ -217,7 +253,7 @@ def write(root: Path = ROOT) -> None:
             (root / "docs" / name).write_bytes(png)
         print(f"{recorded.folder}: {', '.join(drawn)}", file=sys.stderr)
     page = root / "docs" / "results.md"
-    text = with_leaderboard(with_references(page.read_text(encoding="utf-8")))
+    text = with_epochs(with_leaderboard(with_references(page.read_text(encoding="utf-8"))))
     page.write_text(text, encoding="utf-8")
 
 

@@ -43,11 +43,14 @@ def test_the_page_of_results_has_them_too():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert recorded.with_references(page) == page, "run python -m tests.docs.recorded"
     assert recorded.with_leaderboard(page) == page, "run python -m tests.docs.recorded"
+    assert recorded.with_epochs(page) == page, "run python -m tests.docs.recorded"
     assert page.count("| ResNet's cell |") == page.count("| best of the space |") == 7
     with pytest.raises(ValueError, match="not in the page: | search"):
         recorded.with_references("# Results")
     with pytest.raises(ValueError, match="not in the page: | search"):
         recorded.with_leaderboard("# Results")
+    with pytest.raises(ValueError, match="not in the page: | search"):
+        recorded.with_epochs("# Results")
 
 
 def test_so_does_the_first_page():
