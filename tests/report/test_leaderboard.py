@@ -61,7 +61,7 @@ def rows():
 def left(study, rows, tmp_path_factory):
     output = Output(tmp_path_factory.mktemp("study"))
     output.record(study)
-    write(output, rows, [], [])
+    write(output, rows, {})
     leaderboard.leave(study, output, NoTables())
     return output
 
@@ -142,7 +142,7 @@ def test_rank_correlations_stand_beside_it(study, rows):
 def test_without_results_there_is_none(study, tmp_path):
     output = Output(tmp_path / "out")
     output.record(study)
-    write(output, [], [], [])
+    write(output, [], {})
     (output / "leaderboard.csv").write_text("of another study")
     leaderboard.leave(study, output, NoTables())
     assert not list(output.folder.glob("leaderboard*"))
