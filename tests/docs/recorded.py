@@ -3,7 +3,7 @@
     python -m tests.docs.recorded
 
 writes results/*/summary.md, the pictures of studies in docs/, and in docs/results.md the rows that say what
-to compare with, the leaderboard, and magnitude over its epochs.
+to compare with, the leaderboard with two tables more.
 
 Rows come from results.csv, epochs.csv and correlations.csv; nothing is searched or trained.
 """
@@ -62,6 +62,8 @@ class Recorded:
             return [{column: _value(text) for column, text in row.items()} for row in csv.DictReader(file)]
 
 
+# One-shot selections of the leaderboard, with `selection.probe_statistics` of each.
+STATISTICS = {"one_shot": "batch", "one_shot_running": "running", "one_shot_recalibrated": "recalibrated"}
 EPOCHS = (1, 5, 10, 15, 20)  # of the leaderboard's searches, in its table of magnitude
 LEADERBOARD = Recorded("leaderboard", "study_leaderboard", "", arguments=("small",))
 STUDIES = (
@@ -170,15 +172,11 @@ def with_leaderboard(page: str) -> str:
     Raises:
       ValueError: there is no such line.
     """
-    study, rows = LEADERBOARD.study(), LEADERBOARD.rows("results")
-    groups = {
-        (group.search, group.selection): group.statistics
-        for group in summarise(study, rows, ()).groups
-        if group.measure == TRUE_TEST[0]
-    }
+    study, rows, groups = _leaderboard()
     costs = leaderboard.costs_of(study, rows)
     searches = [name for name in study.searches if any(search == name for search, _ in groups)]
-    selections = [name for name in study.selections if any(selection == name for _, selection in groups)]
+    made = {selection for _, selection in groups}
+    selections = [name for name in study.selections if name in made - {*STATISTICS} | {"one_shot"}]
     table = [["search", "seeds", "CPU s", *selections], ["---"] * (len(selections) + 3)]
     for name in searches:
         own = {selection: groups.get((name, selection)) for selection in selections}
@@ -189,6 +187,38 @@ def with_leaderboard(page: str) -> str:
     spent_by = [[cost.selection_cpu for (_, s), cost in costs.items() if s == name] for name in selections]
     table.append(["CPU s of the selection", "", "", *(_mean(spent) for spent in spent_by)])
     return _replaced(page, "| search | seeds | CPU s |", table)
+
+
+def with_statistics(page: str) -> str:
+    """Return a page with the table of one-shot probes by the statistics of their batch norms, likewise.
+
+    A row is a search: by selection mean, standard deviation and the worst seed. The last is what they cost.
+
+    Raises:
+      ValueError: there is no such table.
+    """
+    study, rows, groups = _leaderboard()
+    searches = [
+        name for name in study.searches if all((name, selection) in groups for selection in STATISTICS)
+    ]
+    table = [["search", *(f"`{statistics}`" for statistics in STATISTICS.values())]]
+    table.append(["---"] * len(table[0]))
+    table += [[name, *(_cell(groups[name, selection]) for selection in STATISTICS)] for name in searches]
+    costs = leaderboard.costs_of(study, rows)
+    spent = [[costs[name, selection].selection_cpu for name in searches] for selection in STATISTICS]
+    table.append(["CPU s of the selection", *map(_mean, spent)])
+    return _replaced(page, "| search | `batch` |", table)
+
+
+def _leaderboard() -> tuple[Study, list[Row], dict[tuple[str, str], Statistics]]:
+    """Return the leaderboard's study, its rows, and the statistics by search and selection."""
+    study, rows = LEADERBOARD.study(), LEADERBOARD.rows("results")
+    groups = {
+        (group.search, group.selection): group.statistics
+        for group in summarise(study, rows, ()).groups
+        if group.measure == TRUE_TEST[0]
+    }
+    return study, rows, groups
 
 
 def with_epochs(page: str) -> str:
@@ -253,7 +283,9 @@ def write(root: Path = ROOT) -> None:
             (root / "docs" / name).write_bytes(png)
         print(f"{recorded.folder}: {', '.join(drawn)}", file=sys.stderr)
     page = root / "docs" / "results.md"
-    text = with_epochs(with_leaderboard(with_references(page.read_text(encoding="utf-8"))))
+    text = page.read_text(encoding="utf-8")
+    for make in (with_references, with_leaderboard, with_statistics, with_epochs):
+        text = make(text)
     page.write_text(text, encoding="utf-8")
 
 

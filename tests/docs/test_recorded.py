@@ -42,15 +42,13 @@ def test_every_table_of_true_accuracies_has_what_to_compare_with(data_set):
 def test_the_page_of_results_has_them_too():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert recorded.with_references(page) == page, "run python -m tests.docs.recorded"
-    assert recorded.with_leaderboard(page) == page, "run python -m tests.docs.recorded"
-    assert recorded.with_epochs(page) == page, "run python -m tests.docs.recorded"
+    for make in (recorded.with_leaderboard, recorded.with_statistics, recorded.with_epochs):
+        assert make(page) == page, "run python -m tests.docs.recorded"
+        with pytest.raises(ValueError, match="not in the page: | search"):
+            make("# Results")
     assert page.count("| ResNet's cell |") == page.count("| best of the space |") == 7
     with pytest.raises(ValueError, match="not in the page: | search"):
         recorded.with_references("# Results")
-    with pytest.raises(ValueError, match="not in the page: | search"):
-        recorded.with_leaderboard("# Results")
-    with pytest.raises(ValueError, match="not in the page: | search"):
-        recorded.with_epochs("# Results")
 
 
 def test_so_does_the_first_page():
