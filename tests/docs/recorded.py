@@ -175,8 +175,8 @@ def with_leaderboard(page: str) -> str:
     study, rows, groups = _leaderboard()
     costs = leaderboard.costs_of(study, rows)
     searches = [name for name in study.searches if any(search == name for search, _ in groups)]
-    made = {selection for _, selection in groups}
-    selections = [name for name in study.selections if name in made - {*STATISTICS} | {"one_shot"}]
+    shown = {selection for _, selection in groups} - {"one_shot_running", "one_shot_recalibrated"}
+    selections = [name for name in study.selections if name in shown]
     table = [["search", "seeds", "CPU s", *selections], ["---"] * (len(selections) + 3)]
     for name in searches:
         own = {selection: groups.get((name, selection)) for selection in selections}

@@ -16,6 +16,7 @@ from tests.report import made
 from tests.report.test_pages import Checker, check_page
 from tf_darts.nas_bench import nas_bench_201
 from tf_darts.report import notebook, workdir_contents
+from tf_darts.workdir.metrics import per_epoch
 from tf_darts.workdir.records import read_json
 
 FACTS = {"images": "3 for <b>training</b>"}
@@ -153,18 +154,18 @@ def test_steps_are_averaged_skipped_ones_left_out_and_an_unfinished_epoch_too():
         {"step": 4, "finished_epoch": 1, "test_accuracy": 0.5},
         {"step": 5, "epoch": 2, "train_loss": 1.0, "skipped": 0.0},
     ]
-    found = notebook.per_epoch(rows)
+    found = per_epoch(rows)
     assert list(found) == ["epoch", "skipped", "test_accuracy", "train_loss"]
     assert found["train_loss"] == [1.0, 3.0] and found["skipped"] == [0.5, 0.0]
     assert math.isnan(found["test_accuracy"][0]) and found["test_accuracy"][1] == 0.5
-    assert notebook.per_epoch([]) == {}
+    assert per_epoch([]) == {}
 
 
 def test_where_pandas_is_it_is_a_frame(monkeypatch, record):
     stand_in = types.SimpleNamespace(DataFrame=lambda columns: ("frame", columns))
     monkeypatch.setitem(sys.modules, "pandas", stand_in)
     kind, columns = notebook.history(record.search.folder)
-    assert kind == "frame" and columns == notebook.per_epoch(record.search.rows)
+    assert kind == "frame" and columns == per_epoch(record.search.rows)
 
 
 @pytest.mark.parametrize("attribute", ["data-jp-theme-light='{}'", "class='vscode-{}'"])

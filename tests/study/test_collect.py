@@ -162,6 +162,8 @@ def output(tmp_path_factory, study, table):
                 seen = {"train_loss": 1.0 + place + step, "train_accuracy": 0.25 * (step + epoch)}
                 valid = {"valid_loss": 2.0 - epoch} if job.search == "darts" else {}
                 rows += [{"step": 2 * epoch + step, "epoch": epoch, **seen, **valid}]
+            skipped = {"train_loss": None, "train_accuracy": None, "skipped": 1.0}
+            rows += [{"step": 2 * epoch + 1, "epoch": epoch, **skipped}]
             rows += [{"step": epoch, "finished_epoch": epoch, **values, **accuracy}]
         write(folder / "result.json", {"last_epoch": rows[-1]})
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

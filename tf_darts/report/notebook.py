@@ -6,8 +6,7 @@ paper of its own, can be read on both.
 """
 
 import pathlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from tf_darts.report.workdir_contents import StageContents
 from tf_darts.report.workdir_page import percent
 from tf_darts.runtime.progress import duration
 from tf_darts.spaces import Space
+from tf_darts.workdir.metrics import per_epoch
 
 _CLASSES = 10  # rows of the table of classes: more make a page of it
 # How hosts of notebooks say that they are dark, or light; where none is said, the reader's system decides.
@@ -119,30 +119,6 @@ def of_training(
     return _render(title, pictures, shown, tables, genotype.to_text(space))
 
 
-def per_epoch(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Return the metrics of every finished epoch, by name, from the rows of metrics.jsonl.
-
-    Metrics of steps are averaged over the epoch. `epoch` counts from 1; what was not measured in an epoch is
-    nan.
-    """
-    steps: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    ended: dict[int, dict[str, float]] = {}
-    for row in rows:
-        if "finished_epoch" in row:
-            known = ended.setdefault(int(row["finished_epoch"]), {})
-            known.update({name: row[name] for name in row if name not in ("step", "finished_epoch")})
-        else:
-            for name in row.keys() - {"step", "epoch"}:
-                if row[name] is not None:  # a step that was skipped
-                    steps[row["epoch"]][name].append(row[name])
-    epochs = sorted(ended)
-    found = {e: {n: float(np.mean(v)) for n, v in steps[e].items()} | ended[e] for e in epochs}
-    names = sorted({name for values in found.values() for name in values}, key=_order)
-    nan = float("nan")
-    columns = {name: [found[e].get(name, nan) for e in epochs] for name in names}
-    return {"epoch": [e + 1 for e in epochs], **columns} if epochs else {}
-
-
 def history(folder: pathlib.Path) -> Any:
     """Return `per_epoch` of a stage's folder, as a DataFrame where pandas is installed."""
     columns = per_epoch(StageContents.read(folder.parent, folder.name).rows)
@@ -151,11 +127,6 @@ def history(folder: pathlib.Path) -> Any:
     except ImportError:
         return columns
     return pandas.DataFrame(columns)
-
-
-def _order(name: str) -> tuple[bool, str]:
-    """Sort what is one number before the many of alpha."""
-    return "/" in name, name
 
 
 def _render(

@@ -1,4 +1,4 @@
-"""A supernet that was searched elsewhere, instead of a search here: selection goes on from it."""
+"""Takes a supernet that was searched elsewhere, so that a selection can go on from it."""
 
 import pathlib
 from collections.abc import Mapping

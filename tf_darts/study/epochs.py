@@ -4,7 +4,7 @@ A search records alpha after every epoch. An architecture with that alpha, and w
 had decided by then, is read as magnitude-based selection reads it after the last epoch.
 """
 
-import statistics
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +23,7 @@ from tf_darts.study.settings import Job, Study
 from tf_darts.workdir import search_stages
 from tf_darts.workdir.decisions import Decision, OperationDecision
 from tf_darts.workdir.decisions import read as read_decisions
+from tf_darts.workdir.metrics import per_epoch
 
 # What a search's steps record, on batches of training and of validation images.
 STEPS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
@@ -73,17 +74,12 @@ def _sorted(rows: list[Row], study: Study) -> list[Row]:
 
 
 def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
-    folder = output.search_stage(job).path
-    steps: dict[int, list[Mapping[str, float]]] = {}
-    ended = []
-    for row in search_stages.rows(folder):
-        if "finished_epoch" in row:
-            ended.append(row)
-        else:
-            steps.setdefault(row["epoch"], []).append(row)
-    chosen = by_magnitude(job.config, spaces.of(job.config), ended, read_decisions(folder))
+    space, folder = spaces.of(job.config), output.search_stage(job).path
+    recorded = search_stages.rows(folder)
+    ended, means = [row for row in recorded if "finished_epoch" in row], per_epoch(recorded)
+    chosen = by_magnitude(job.config, space, ended, read_decisions(folder))
     rows = []
-    for epoch in ended:
+    for place, epoch in enumerate(ended):
         number = epoch["finished_epoch"]
         genotype = chosen.get(number)
         rows.append(
@@ -91,22 +87,20 @@ def _rows(job: Job, output: Output, tables: Tables) -> list[Row]:
                 "search": job.search,
                 "seed": job.seed,
                 "epoch": number + 1,
-                "genotype": genotype and genotype.to_text(spaces.of(job.config)),
+                "genotype": genotype and genotype.to_text(space),
                 "skip_share": genotype and skip_share_of(genotype),
                 **true_figures(tables.of(job), genotype, (TEST,)),
                 SUPERNET: percent(epoch.get("evaluation/test_accuracy")),
-                **{column: _mean(steps.get(number, ()), column) for column in STEPS},
+                **{column: _mean(means, column, place) for column in STEPS},
             }
         )
     return rows
 
 
-def _mean(steps: Sequence[Mapping[str, float]], column: str) -> float | None:
-    """Return the mean over an epoch's steps, of accuracies in percent; None where no step has the column."""
-    values = [step[column] for step in steps if column in step]
-    if not values:
+def _mean(means: Mapping[str, Sequence[float]], column: str, place: int) -> float | None:
+    """Return an epoch's mean for a table, of accuracies in percent; None where no step has the column."""
+    if column not in means or math.isnan(mean := means[column][place]):
         return None
-    mean = statistics.fmean(values)
     return percent(mean) if column.endswith("accuracy") else round(mean, 6)
 
 

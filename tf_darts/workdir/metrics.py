@@ -5,7 +5,9 @@ a group of its own beside it, PREFIX_GROUP/NAME.
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -137,3 +139,32 @@ class Metrics:
 def _number(value: np.floating) -> float | None:
     """Return a metric as JSON has it, which knows no NaN; None for that of a skipped step."""
     return float(value) if np.isfinite(value) else None
+
+
+def per_epoch(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Return the metrics of every finished epoch, by name, from the rows of metrics.jsonl.
+
+    Metrics of steps are averaged over the epoch. `epoch` counts from 1; what was not measured in an epoch is
+    nan.
+    """
+    steps: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    ended: dict[int, dict[str, float]] = {}
+    for row in rows:
+        if "finished_epoch" in row:
+            known = ended.setdefault(int(row["finished_epoch"]), {})
+            known.update({name: row[name] for name in row if name not in ("step", "finished_epoch")})
+        else:
+            for name in row.keys() - {"step", "epoch"}:
+                if row[name] is not None:  # a step that was skipped
+                    steps[row["epoch"]][name].append(row[name])
+    epochs = sorted(ended)
+    found = {e: {n: float(np.mean(v)) for n, v in steps[e].items()} | ended[e] for e in epochs}
+    names = sorted({name for values in found.values() for name in values}, key=_order)
+    nan = float("nan")
+    columns = {name: [found[e].get(name, nan) for e in epochs] for name in names}
+    return {"epoch": [e + 1 for e in epochs], **columns} if epochs else {}
+
+
+def _order(name: str) -> tuple[bool, str]:
+    """Sort what is one number before the many of alpha."""
+    return "/" in name, name
