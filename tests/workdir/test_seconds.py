@@ -31,7 +31,8 @@ def test_seconds_of_all_cores_are_those_of_the_process_and_its_children(tmp_path
     with pytest.raises(KeyError), seconds.recorded(tmp_path):  # added up over starts, whatever ends them
         subprocess.run([sys.executable, "-S", "-c", BURN.format(0.2)], check=True)
         raise KeyError
-    assert content(tmp_path)["cpu_seconds"] >= first + 0.19 and content(tmp_path)["starts"] == 2
+    # The system counts in hundredths.
+    assert content(tmp_path)["cpu_seconds"] - first > 0.185 and content(tmp_path)["starts"] == 2
 
 
 def test_a_stage_begun_without_them_has_none(tmp_path):
