@@ -26,12 +26,12 @@ def _cut(text: str, longest: int, end: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - end - 5]} ... {text[len(text) - end :]}"
 
 
-def listed(names: Iterable[Any], most: int = 12) -> str:
+def listed(names: Iterable[Any], most: int = 12, between: str = ", ") -> str:
     """Return names for a message, with commas between them: the first `most`, and how many there are."""
     all_names = [str(name) for name in names]
     if len(all_names) <= most + 2:  # to cut less would save nothing
-        return ", ".join(all_names)
-    return f"{', '.join(all_names[:most])}, ... ({len(all_names)} in all)"
+        return between.join(all_names)
+    return f"{between.join(all_names[:most])}{between}... ({len(all_names)} in all)"
 
 
 def show(value: Any, longest: int = 80) -> str:

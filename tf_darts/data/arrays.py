@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import model_selection
 
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, listed
 from tf_darts.runtime import seeds
 
 
@@ -79,12 +79,6 @@ def check(arrays: Arrays, error: Callable[[str, str], UserError]) -> None:
         raise error(fault, "one shape for all images")
 
 
-def some(items: list[str], most: int = 10) -> str:
-    """Join items with commas, cut short after `most` of them."""
-    rest = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + rest
-
-
 def without_images(labels: np.ndarray, class_names: tuple[str, ...]) -> list[str]:
     """Return the names of the classes that have no label."""
     present = np.bincount(labels, minlength=len(class_names)) > 0
@@ -109,7 +103,7 @@ def held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray
     present = np.count_nonzero(counts)
     fault = f"cannot split {len(labels)} images"
     if single := [str(label) for label in np.flatnonzero(counts == 1)]:
-        fault = f"{fault}, with one image of class {some(single)}"
+        fault = f"{fault}, with one image of class {listed(single)}"
         raise bad("data.test_fraction", fraction, fault, "two images of every class, or separate test images")
     try:
         train, test = model_selection.train_test_split(

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tf_darts.data.arrays import some
-from tf_darts.errors import UserError, show
+from tf_darts.errors import UserError, listed, show
 
 MOST_CLASSES = 65536  # beyond it the labels are surely something else, and the classifier would not fit
 ALLOWED = "integer labels"
@@ -98,7 +97,7 @@ def names_of(class_names: Any, unique: bool = False) -> Names | None:
         )
     if unique and len(found.names) != len(set(found.names)):
         twice = sorted({name for name in found.names if found.names.count(name) > 1})
-        raise UserError(f"class_names has {some(twice)} more than once; allowed: a different name for each")
+        raise UserError(f"class_names has {listed(twice)} more than once; allowed: a different name for each")
     return found if found.names else None
 
 
@@ -158,13 +157,13 @@ def classes_of(
         where = {label: number for number, label in enumerate(order)}
         if missing := [str(label) for label in distinct.tolist() if label not in where]:
             raise UserError(
-                f"labels: {some(missing)} is not among class_names; allowed: a name for each label"
+                f"labels: {listed(missing)} is not among class_names; allowed: a name for each label"
             )
         made = [np.array([where[label] for label in part.values.tolist()], np.int64) for part in parts]
         text = names.names if names else tuple(map(str, order))
         if distinct.dtype.kind != "U":
             print(
-                f"data: labels {some(list(map(str, order)), 5)} are classes 0 to {len(order) - 1}",
+                f"data: labels {listed(order, 5)} are classes 0 to {len(order) - 1}",
                 file=sys.stderr,
             )
     return made[0], made[1] if test is not None else np.zeros(0, np.int64), text

@@ -15,9 +15,10 @@ import ml_collections
 import numpy as np
 
 from tf_darts.data import image_file
-from tf_darts.data.arrays import Arrays, bad, held_out, some
+from tf_darts.data.arrays import Arrays, bad, held_out
 from tf_darts.data.image_stream import Files
 from tf_darts.data.share import share_of
+from tf_darts.errors import listed
 from tf_darts.runtime import host, seeds
 
 LAYOUTS = "a folder with train/CLASS/ and test/CLASS/ (data.test_split), or with CLASS/, of image files"
@@ -63,7 +64,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Arrays:
     )
     _refuse(data.path, root, faults)
     if animated:
-        shown = some(_relative(animated, root), 3)
+        shown = listed(_relative(animated, root), 3)
         print(
             f"data: {len(animated)} images have several frames ({shown}): the first is read", file=sys.stderr
         )
@@ -99,7 +100,7 @@ def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part]
         train, test = (_list(data.path, os.path.join(root, part)) for part in ("train", test_name))
         if train.class_names != test.class_names:
             differ = sorted(set(train.class_names) ^ set(test.class_names))
-            fault = f"only one of train and {test_name} has the classes {some(differ)}"
+            fault = f"only one of train and {test_name} has the classes {listed(differ)}"
             raise bad("data.path", data.path, fault, "the same classes in both")
         unread = collections.Counter(f"folder {f}/" for f in folders if f not in ("train", test_name))
         _say_skipped(data.path, root, train.skipped + test.skipped + unread)
@@ -113,7 +114,7 @@ def _parts(data: ml_collections.ConfigDict, seed: int) -> tuple[str, list[_Part]
         meant = f", as data.test_split={others[0]}" if others and "train" in folders else ""
         raise bad("data.path", data.path, f"has no folder {missing}", LAYOUTS + meant)
     elif parts_by_name := [name for name in folders if name.lower() in PARTS and _holds_folders(root, name)]:
-        fault = f"{some(parts_by_name)} with folders in it is no class"
+        fault = f"{listed(parts_by_name)} with folders in it is no class"
         raise bad("data.path", data.path, fault, LAYOUTS + ", named so")
     else:
         listing = _list(data.path, root)
@@ -255,4 +256,4 @@ def _refuse(path: str, root: str, faults: dict[str, str]) -> None:
     """Fail if there is anything wrong with files."""
     if faults:
         named = [f"{os.path.relpath(file, root)} ({fault})" for file, fault in faults.items()]
-        raise bad("data.path", path, f"cannot read {some(named)}", image_file.KINDS)
+        raise bad("data.path", path, f"cannot read {listed(named)}", image_file.KINDS)

@@ -19,12 +19,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_darts.data import image_file
-from tf_darts.data.arrays import Reading, some
+from tf_darts.data.arrays import Reading
 from tf_darts.data.crop import Crop
 from tf_darts.data.image_set import size_of_first_half
 from tf_darts.data.share import APART, HALVES, sizes, split
 from tf_darts.data.transform import Transform
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, listed
 from tf_darts.runtime import seeds
 from tf_darts.workdir.data_record import DataRecord, PartRecord
 
@@ -250,7 +250,7 @@ class _Reader(NamedTuple):
 
 def _unreadable(error: Exception, broken: list[str]) -> UserError:
     line = (str(getattr(error, "message", error)).splitlines() or ["it ends too early"])[0]
-    fault = f"an image there cannot be read ({some(broken) or line})"
+    fault = f"an image there cannot be read ({listed(broken) or line})"
     return UserError(f"config: data.path: {fault}; allowed: {image_file.KINDS}")
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tf_darts.data.arrays import Arrays, some, without_images
+from tf_darts.data.arrays import Arrays, without_images
 from tf_darts.data.class_labels import Names, classes_of, labels_of
 from tf_darts.data.image_arrays import BYTE, UNIT, Side, images_of
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, listed
 
 Named = tuple[str, Any]
 """What something is called in messages, and what it is."""
@@ -55,7 +55,7 @@ def check_classes(arrays: Arrays, names: str, error: Callable[[str, str], UserEr
       UserError: there is such a class.
     """
     if missing := without_images(arrays.y_train, arrays.class_names):
-        fault = f"no training image of class {some(missing)}"
+        fault = f"no training image of class {listed(missing)}"
         raise error(fault, f"labels from 0 without gaps, or {names} too")
 
 

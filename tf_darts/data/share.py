@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import ml_collections
 import numpy as np
 
-from tf_darts.data.arrays import bad, some
+from tf_darts.data.arrays import bad
+from tf_darts.errors import listed
 from tf_darts.runtime import seeds
 
 HALVES = ("training half", "validation half")  # what their seeds are folded by
@@ -77,7 +78,7 @@ def share_of(labels: np.ndarray, share: float, seed: int, class_names: Sequence[
     kept = _of_each_class(labels, size_of(share, len(labels)), draw)
     if gone := set(labels.tolist()) - set(labels[kept].tolist()):
         fault = (
-            f"of {len(labels)} training images none of class {some([class_names[k] for k in sorted(gone)])}"
+            f"of {len(labels)} training images none of class {listed([class_names[k] for k in sorted(gone)])}"
         )
         least = 1 / np.bincount(labels)[sorted(gone)].min()
         allowed = f"a share that leaves images of every class, as {min(1.0, 1.01 * least):.2g}"

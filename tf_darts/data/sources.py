@@ -13,11 +13,12 @@ import ml_collections
 import numpy as np
 from sklearn import datasets
 
-from tf_darts.data.arrays import Arrays, bad, check, held_out, some, without_images
+from tf_darts.data.arrays import Arrays, bad, check, held_out, without_images
 from tf_darts.data.crop import Crop
 from tf_darts.data.image_data import ImageData
 from tf_darts.data.image_stream import StreamedData
 from tf_darts.data.share import share_of
+from tf_darts.errors import listed
 from tf_darts.registry import SOURCES, STREAMS
 
 PATIENCE = 30.0  # seconds of reading after which it is said
@@ -60,7 +61,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> ImageData | StreamedData
     # Before the limits: whoever asks for a few images knows that they may not show every class.
     for part, labels in (("training", arrays.y_train), ("test", arrays.y_test)):
         if missing := without_images(labels, arrays.class_names):
-            text = f"data: warning: no {part} image of class {some(missing)}"
+            text = f"data: warning: no {part} image of class {listed(missing)}"
             print(f"{text} among {len(labels)}", file=sys.stderr)
     x_train, y_train = (a[: data.limit_train or None] for a in (arrays.x_train, arrays.y_train))
     if data.share < 1 and data.source != "folder":  # which leaves files out before it reads them

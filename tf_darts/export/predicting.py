@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tf_darts.data import image_file
-from tf_darts.data.arrays import some
 from tf_darts.data.crop import Crop
 from tf_darts.data.sources import averaged
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, listed
 from tf_darts.export import FILES, build, card, model_file, reload
 from tf_darts.export.formats import on_cpu
 from tf_darts.runtime import command
@@ -56,7 +55,7 @@ class Classifier:
             except image_file.ERRORS as error:
                 bad.append(f"{file} ({image_file.reason(error)})")
         if bad:
-            raise UserError(f"--image: cannot read {some(bad)}; allowed: {image_file.KINDS}")
+            raise UserError(f"--image: cannot read {listed(bad)}; allowed: {image_file.KINDS}")
         return self.answer(averaged(np.stack(images), self.downscale))
 
     def _pixels(self, file: str) -> np.ndarray:

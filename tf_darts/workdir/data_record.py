@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, listed
 from tf_darts.workdir.records import read_json, write_json
 
 NAME = "data.json"
@@ -97,7 +96,8 @@ class DataRecord:
         if self.class_names != now.class_names:
             gone = [name for name in self.class_names if name not in now.class_names]
             new = [name for name in now.class_names if name not in self.class_names]
-            said = [f"without {_some(gone)}"] * bool(gone) + [f"with {_some(new)}"] * bool(new)
+            said = [f"without {listed(gone, _NAMED)}"] if gone else []
+            said += [f"with {listed(new, _NAMED)}"] if new else []
             found.append(f"the classes are now {' and '.join(said) or 'in another order'}")
         if self.image_shape != now.image_shape:
             found.append(f"images are {_size(now.image_shape)}, and were {_size(self.image_shape)}")
@@ -119,7 +119,7 @@ class DataRecord:
                 if before_count != after_count
             ]
             if moved:
-                return [f"{what} images are {_some(moved, '; ')}"]
+                return [f"{what} images are {listed(moved, _NAMED, '; ')}"]
         if before.images != after.images:
             return [f"{what} images are {after.images}, and were {before.images}"]
         return [f"the {what} images have changed, or their order"]
@@ -129,11 +129,6 @@ def _part(content: dict[str, Any]) -> PartRecord:
     return PartRecord(
         int(content["images"]), tuple(int(count) for count in content["of_class"]), str(content["sha256"])
     )
-
-
-def _some(items: Sequence[str], between: str = ", ") -> str:
-    rest = f"{between}and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
-    return between.join(items[:_NAMED]) + rest
 
 
 def _size(shape: tuple[int, ...]) -> str:
