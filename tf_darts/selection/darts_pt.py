@@ -20,7 +20,7 @@ from tf_darts.models.architecture import Architecture
 from tf_darts.models.decision_state import DecisionState
 from tf_darts.plots import decisions as decision_plots
 from tf_darts.plots.plain_figure import png_of
-from tf_darts.registry import MAGNITUDE
+from tf_darts.registry import MAGNITUDE, UNTRAINED_ALPHA
 from tf_darts.search import pictures
 from tf_darts.search.alpha_summary import likely
 from tf_darts.search.setup import SearchSetup
@@ -64,7 +64,7 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     decider, steps = _compile(setup, file.decisions)
     planned, _ = plan(file.decisions)
     total = epochs * steps.per_pass
-    work = SelectionProgress(_costs(setup, planned), total, stage.at["decisions"], stage.step)
+    work = _progress(setup, planned, [steps.per_pass] * epochs, stage)
     stage.begin(work.progress, {"decisions": stage.at["decisions"]}, shows_config=False)
     if stage.at["decisions"] + stage.step:
         work.progress.say(f"select: continuing after {stage.at['decisions']} of {len(planned)} decisions")
@@ -221,7 +221,29 @@ def criteria(selection: ml_collections.ConfigDict) -> tuple[str, str]:
     return selection.criterion, selection.criterion if topology == "same" else topology
 
 
-def _costs(setup: SearchSetup, planned: Sequence[PlannedDecision]) -> list[int]:
+def _progress(
+    setup: SearchSetup, planned: Sequence[PlannedDecision], epochs: Sequence[int], stage: StageRun
+) -> SelectionProgress:
+    """Return the progress, of the decisions and of epochs of so many steps, as far as the stage has come."""
+    open_in, selection = _open_shares(setup.space, planned), setup.config.selection
+    if not selection.compact or selection.one_shot:  # what is decided is computed all the same
+        open_in = [1.0] * len(open_in)
+    step = SelectionProgress.STEP * (1 if setup.config.search.method in UNTRAINED_ALPHA else 2)
+    costs = []
+    for epoch, count in enumerate(epochs):
+        costs += [step * open_in[sum(decision.epoch <= epoch for decision in planned)]] * count
+    batches = _batches(setup, planned)
+    return SelectionProgress(batches, open_in[:-1], costs, stage.at["decisions"], stage.step)
+
+
+def _open_shares(space: Space, planned: Sequence[PlannedDecision]) -> list[float]:
+    """Return which share of the candidate operations is there before each decision, and after the last."""
+    operations = [p.kind == "operation" and len(space.candidates[p.cell_type][p.place]) for p in planned]
+    gone = np.cumsum([0, *(max(count - 1, 0) for count in operations)])
+    return (1 - gone / max(sum(operations), 1)).tolist()
+
+
+def _batches(setup: SearchSetup, planned: Sequence[PlannedDecision]) -> list[int]:
     """Return for each decision how many batches its probes need, at most."""
     selection = setup.config.selection
     by_kind = dict(zip(("operation", "topology"), criteria(selection), strict=True))
