@@ -13,6 +13,7 @@ import csv
 import dataclasses
 import statistics
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.docs.pages import ROOT
@@ -37,6 +38,7 @@ class Recorded:
       epochs: of magnitude over the epochs.
       correlations: of how measures of operations agree.
       arguments: of the config, what stands behind its colon.
+      fields: of the config, what was given as --config.FIELD=VALUE.
     """
 
     folder: str
@@ -45,10 +47,13 @@ class Recorded:
     epochs: str = ""
     correlations: str = ""
     arguments: tuple[str, ...] = ()
+    fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def study(self) -> Study:
         """Return the study."""
-        config = files.load(self.config, *self.arguments).to_dict()
+        loaded = files.load(self.config, *self.arguments)
+        loaded.update_from_flattened_dict(self.fields)
+        config = loaded.to_dict()
         if config["base"]["data"]["source"] == "npz":
             config["base"]["data"]["path"] = "images.npz"  # as --data_dir gives it; nothing is read there
         return settings.validate(config)
@@ -75,6 +80,17 @@ STUDIES = (
         "study_nas_bench_201",
         *("study_nas_bench_201.png", "study_epochs.png", "study_mechanism.png"),
     ),
+    Recorded(
+        "paper_nas_bench_201",
+        *("study_paper", ""),
+        arguments=("nas_bench_201_cifar10_darts_pt_fixed_alpha",),
+        fields={
+            "base.search.epochs": 20,
+            "base.search.evaluate_every": 10,
+            "base.data.source": "npz",
+            "seeds": (0,),
+        },
+    ),
     Recorded("recommended", "study_recommended", "study_recommended.png"),
     Recorded("recommended_small", "study_recommended_small", ""),
     Recorded("s2_s4", "study_s2_s4", "study_s2_s4.png"),
@@ -100,6 +116,7 @@ TABLES = {
         "",
         "",
     ),
+    "| cell | CIFAR-10 | CIFAR-100 | ImageNet16-120 |": ("", _C10, _C100, _IN16),
     "| selection | genotype | test accuracy here, % |": ("", "", "", _C10),
     "| search | selection | CIFAR-10, mean |": ("", "", _C10, "", "", _C100, _IN16, ""),
     "| search | selection by | CIFAR-10, mean |": ("", "", _C10, "", "", _C100, _IN16),
