@@ -5,8 +5,8 @@
     bin/train --config=configs/paper.py:darts_cifar10_darts_pt --workdir=runs/darts
 
 Cost: the paper gives 0.8 GPU-days (GTX 1080 Ti) for search and selection of this row.
-Result: the paper gives a test error of 2.61 %, the mean over four seeds. Of all rows one was
-run here at its own size, with a shorter search (docs/results.md).
+Result: the paper gives a test error of 2.61 %, the mean over four seeds. One row was run here
+at its own size, with a shorter search (docs/results.md).
 
 Rows are for an accelerator. On two CPU cores a bilevel step takes some seconds, and this search has 19,550
 of them.

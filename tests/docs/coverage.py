@@ -142,7 +142,7 @@ COVERAGE: dict[str, dict[str, Coverage]] = {
         "bin/tensorboard ": Runs({"tensorboard": ("--inspect",)}),  # tells what is there, and ends
         "bin/report ": Runs(),
     },
-    "results.md": {"bin/study ": Runs(NO_JOBS)},
+    "results.md": {"bin/study ": Runs(NO_JOBS), "ROW=": Runs(NO_JOBS)},
     "studies.md": {
         "bin/study --config=configs/study_nas_bench_201.py": Runs(NO_JOBS),
         "OUTPUT/results.csv": Shows("a study's folder; tests/study/test_program.py"),
