@@ -192,7 +192,7 @@ def with_leaderboard(page: str) -> str:
     study, rows, groups = _leaderboard()
     costs = leaderboard.costs_of(study, rows)
     searches = [name for name in study.searches if any(search == name for search, _ in groups)]
-    shown = {selection for _, selection in groups} - {"one_shot_running", "one_shot_recalibrated"}
+    shown = {selection for _, selection in groups} - (STATISTICS.keys() - {"one_shot"})  # of the other table
     selections = [name for name in study.selections if name in shown]
     table = [["search", "seeds", "CPU s", *selections], ["---"] * (len(selections) + 3)]
     for name in searches:

@@ -17,7 +17,7 @@ BATCHES = 60  # of a decision's probes: five operations and the whole, of 10
 
 @pytest.fixture(name="counted")
 def _counted(monkeypatch):
-    """Return a selection's progress after so many decisions and steps, and the list of what it counts."""
+    """Plan a selection; return the plan, its epochs, what makes its progress, and what that then counts."""
     counts = []
 
     def progress(name, total, done):
@@ -33,7 +33,7 @@ def _counted(monkeypatch):
             config=config, space=SPACE, probe_images=lambda: np.arange(100), probe_batch=10, others={}
         )
         stage = types.SimpleNamespace(at={"decisions": decisions}, step=step)
-        return darts_pt._progress(setup, planned, [STEPS] * epochs, stage)
+        return darts_pt._progress(setup, planned, epochs, STEPS, stage)
 
     return planned, epochs, make, counts
 

@@ -64,7 +64,7 @@ def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
     decider, steps = _compile(setup, file.decisions)
     planned, _ = plan(file.decisions)
     total = epochs * steps.per_pass
-    work = _progress(setup, planned, [steps.per_pass] * epochs, stage)
+    work = _progress(setup, planned, epochs, steps.per_pass, stage)
     stage.begin(work.progress, {"decisions": stage.at["decisions"]}, shows_config=False)
     if stage.at["decisions"] + stage.step:
         work.progress.say(f"select: continuing after {stage.at['decisions']} of {len(planned)} decisions")
@@ -222,25 +222,32 @@ def criteria(selection: ml_collections.ConfigDict) -> tuple[str, str]:
 
 
 def _progress(
-    setup: SearchSetup, planned: Sequence[PlannedDecision], epochs: Sequence[int], stage: StageRun
+    setup: SearchSetup, planned: Sequence[PlannedDecision], epochs: int, per_pass: int, stage: StageRun
 ) -> SelectionProgress:
-    """Return the progress, of the decisions and of epochs of so many steps, as far as the stage has come."""
+    """Start the progress where the stage stands.
+
+    Args:
+      setup: the supernet.
+      planned: all decisions, in order.
+      epochs: of fine-tuning in all.
+      per_pass: steps of an epoch.
+      stage: has the decisions and steps done before.
+    """
     open_in, selection = _open_shares(setup.space, planned), setup.config.selection
     if not selection.compact or selection.one_shot:  # what is decided is computed all the same
         open_in = [1.0] * len(open_in)
     step = SelectionProgress.STEP * (1 if setup.config.search.method in UNTRAINED_ALPHA else 2)
-    costs = []
-    for epoch, count in enumerate(epochs):
-        costs += [step * open_in[sum(decision.epoch <= epoch for decision in planned)]] * count
+    decided = [sum(decision.epoch <= epoch for decision in planned) for epoch in range(epochs)]
+    costs = [step * open_in[count] for count in decided for _ in range(per_pass)]
     batches = _batches(setup, planned)
     return SelectionProgress(batches, open_in[:-1], costs, stage.at["decisions"], stage.step)
 
 
 def _open_shares(space: Space, planned: Sequence[PlannedDecision]) -> list[float]:
     """Return which share of the candidate operations is there before each decision, and after the last."""
-    operations = [p.kind == "operation" and len(space.candidates[p.cell_type][p.place]) for p in planned]
-    gone = np.cumsum([0, *(max(count - 1, 0) for count in operations)])
-    return (1 - gone / max(sum(operations), 1)).tolist()
+    counts = [len(space.candidates[p.cell_type][p.place]) if p.kind == "operation" else 0 for p in planned]
+    gone = np.cumsum([0, *(max(count - 1, 0) for count in counts)])
+    return (1 - gone / max(sum(counts), 1)).tolist()
 
 
 def _batches(setup: SearchSetup, planned: Sequence[PlannedDecision]) -> list[int]:
