@@ -76,7 +76,7 @@ test_malformed_forms_are_refused, test_malformed_forms_are_refused_many = few_an
 def check_masks(name, seed, weighs_edges, steps):
     """Mixing weights are a distribution over what is open, and one-hot where an edge is decided."""
     space = spaces.get(name)
-    architecture = Architecture(space, 1.0, seed % 2**31, weighs_edges=weighs_edges)
+    architecture = Architecture(space, 1.0, seed % 2**31, weighs_edges=weighs_edges, passes_by=weighs_edges)
     draw = np.random.default_rng(seed)
     for alpha in architecture.alpha.values():
         alpha.assign(draw.normal(scale=draw.choice([1e-3, 1.0, 30.0]), size=alpha.shape))

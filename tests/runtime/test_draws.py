@@ -7,8 +7,9 @@ from scipy import stats
 
 from tests.search import drawing, tiny
 from tf_darts.runtime import draws
-from tf_darts.search.methods import drnas, gdas, random_sharing
-from tf_darts.search.methods.sdarts import perturbed
+from tf_darts.search.methods import random_sharing
+from tf_darts.search.parts import dirichlet, gumbel
+from tf_darts.search.parts.perturbation import perturbed
 from tf_darts.selection.finetune import dropped
 from tf_darts.training.step import drop_path_factors
 
@@ -63,10 +64,10 @@ def test_a_gamma_of_nothing_has_a_finite_gradient():
 
 MASK = tf.constant([[True, True], [True, False]])
 USERS = {
-    "gdas": lambda seed: gdas.straight_through(drawing.architecture(), "normal", seed, tf.constant(1.0)),
+    "gdas": lambda seed: gumbel.straight_through(drawing.architecture(), "normal", seed, tf.constant(1.0)),
     "random_sharing": lambda seed: random_sharing.draw(drawing.architecture(), "normal", seed),
     "sdarts": lambda seed: perturbed(tf.constant([[0.3, 0.7], [1.0, 0.0]]), MASK, 0.2, seed),
-    "drnas": lambda seed: drnas.draw(tf.constant([[0.3, -2.0], [1.0, 0.0]]), MASK, seed),
+    "drnas": lambda seed: dirichlet.draw(tf.constant([[0.3, -2.0], [1.0, 0.0]]), MASK, seed),
     "drop_path": lambda seed: drop_path_factors(seed, tf.constant(0.3), 5, 16, 8, tf.constant(8)),
     "finetuning": lambda seed: dropped([[True, False, True]] * 8, 0.5, seed),
 }

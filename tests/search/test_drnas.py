@@ -7,7 +7,8 @@ from scipy import integrate, stats
 
 from tests.search import drawing, tiny
 from tests.search.drawing import DECIDED, REMOVED, batch
-from tf_darts.search.methods import drnas
+from tf_darts.search.parts import dirichlet
+from tf_darts.search.parts.dirichlet_kl import distance
 
 ALPHA = np.float32([[1.0, -0.5, 0.3], [0.0, 0.0, 0.0], [2.0, 1.0, -2.0]])
 OPEN = np.array([[True, True, True], [True, True, False], [True, True, True]])
@@ -29,7 +30,7 @@ def many():
         with tf.GradientTape() as tape:
             tape.watch(alpha)
             rows = tf.map_fn(
-                lambda n: drnas.draw(alpha, tf.constant(OPEN), tf.stack([3, n])),
+                lambda n: dirichlet.draw(alpha, tf.constant(OPEN), tf.stack([3, n])),
                 tf.range(DRAWS),
                 fn_output_signature=tf.float32,
             )
@@ -52,7 +53,7 @@ def test_means_and_variances_are_those_of_the_distribution(many):
     total = c.sum(1, keepdims=True)
     mean = c / total
     variance = mean * (1 - mean) / (total + 1)
-    np.testing.assert_allclose(drnas.mean(tf.constant(ALPHA), tf.constant(OPEN)), mean, rtol=1e-5)
+    np.testing.assert_allclose(dirichlet.mean(tf.constant(ALPHA), tf.constant(OPEN)), mean, rtol=1e-5)
     assert (abs(rows.mean(0) - mean) <= 4 * np.sqrt(variance / DRAWS) + 1e-7).all()
     np.testing.assert_allclose(rows.var(0), variance, rtol=0.25, atol=1e-7)  # one has a heavy tail
 
@@ -70,7 +71,7 @@ def test_the_pathwise_gradient_is_that_of_the_mean(many):
     alpha = tf.constant(ALPHA)
     with tf.GradientTape() as tape:
         tape.watch(alpha)
-        first = tf.reduce_sum(drnas.mean(alpha, tf.constant(OPEN))[:, 0])
+        first = tf.reduce_sum(dirichlet.mean(alpha, tf.constant(OPEN))[:, 0])
     expected = tape.gradient(first, alpha).numpy()
     assert abs(expected).max() > 0.1
     np.testing.assert_allclose(gradient, expected, atol=0.015)
@@ -85,13 +86,13 @@ def kl(c):
 @pytest.mark.parametrize("alpha", [(0.0, 0.0), (1.5, 0.2), (-0.3, 2.0), (-0.2, -0.4)])
 def test_the_distance_is_the_integral(alpha):
     c = [a + 1 if a > 0 else np.exp(a) for a in alpha]
-    found = drnas.distance(tf.constant([[*alpha, 9.0]]), tf.constant([[True, True, False]]))
+    found = distance(tf.constant([[*alpha, 9.0]]), tf.constant([[True, True, False]]))
     assert float(found) == pytest.approx(kl(c), rel=1e-4, abs=1e-6)
 
 
 def test_the_distance_of_several_edges_and_operations_is_their_sum():
     alpha = np.float32([[1.0, -0.5, 0.3], [0.6, -0.2, 5.0], [2.0, 1.0, -0.6]])
-    found, expected = float(drnas.distance(tf.constant(alpha), tf.constant(OPEN))), 0.0
+    found, expected = float(distance(tf.constant(alpha), tf.constant(OPEN))), 0.0
     spread, draw = 0.0, np.random.default_rng(0)
     for row, is_open in zip(concentrations(alpha), OPEN, strict=True):
         dirichlet, uniform = stats.dirichlet(row[is_open]), stats.dirichlet(np.ones(is_open.sum()))
@@ -106,7 +107,7 @@ def slope(alpha, is_open):
     alpha = tf.constant(alpha)
     with tf.GradientTape() as tape:
         tape.watch(alpha)
-        value = drnas.distance(alpha, tf.constant(is_open))
+        value = distance(alpha, tf.constant(is_open))
     return tape.gradient(value, alpha).numpy()
 
 
@@ -120,15 +121,21 @@ def test_the_distance_pulls_every_alpha_to_zero():
 
 def test_very_negative_alphas_stay_finite():
     alpha, is_open = tf.constant([[-30.0, -50.0], [-1000.0, 3.0]]), tf.ones([2, 2], bool)
-    for rows in (drnas.mean(alpha, is_open), drnas.draw(alpha, is_open, tf.constant([1, 1]))):
+    for rows in (dirichlet.mean(alpha, is_open), dirichlet.draw(alpha, is_open, tf.constant([1, 1]))):
         np.testing.assert_allclose(rows.numpy().sum(1), 1, rtol=1e-5)
     assert np.isfinite(slope(alpha.numpy(), is_open.numpy())).all()
 
 
+def mix(architecture, now):
+    """The mixing weights in the step of the weights."""
+    sampler = tiny.method("drnas").parts["dirichlet"]
+    return architecture.mixing_weights(sampler.sample(architecture, now, "train"))
+
+
 def test_decided_rows_are_exactly_one_hot():
-    architecture = drawing.architecture(normalise=drnas.mean)
+    architecture = drawing.architecture(normalise=dirichlet.mean)
     for number in range(20):
-        rows = drnas.DrNAS.mix(architecture, tiny.now(number), "drnas/train")["normal"].numpy()
+        rows = mix(architecture, tiny.now(number))["normal"].numpy()
         assert rows[DECIDED].tolist() == [0, 0, 1] and not rows[REMOVED].any() and rows[0, 2] == 0
     assert architecture.probabilities()["normal"].numpy()[DECIDED].tolist() == [0, 0, 1]
 
@@ -153,7 +160,7 @@ def test_alpha_descends_the_loss_of_the_draw_and_the_distance():
         tiny.one_device().run(lambda m=method, b=bilevel, n=now: m.fit_alpha(b, batch(1), batch(2), n))
         gradients[regularization] = applied[0][0].numpy()
         with tf.GradientTape() as tape:
-            mixing = method.mix(bilevel.architecture, now, "drnas/valid")
+            mixing = method.mixing(bilevel, now, "valid")
             logits = bilevel.forward(batch(2)[0], training=True, mixing_weights=mixing)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(batch(2)[1], logits)
             loss = tf.reduce_mean(losses)
@@ -169,12 +176,12 @@ def test_alpha_descends_the_loss_of_the_draw_and_the_distance():
 def test_replicas_draw_the_same():
     strategy = tiny.two_replicas()
     with strategy.scope():
-        architecture = drawing.architecture(normalise=drnas.mean)
+        architecture = drawing.architecture(normalise=dirichlet.mean)
     function = tf.function(
-        lambda: strategy.run(lambda: drnas.DrNAS.mix(architecture, tiny.now(3), "drnas/train")["normal"]),
+        lambda: strategy.run(lambda: mix(architecture, tiny.now(3))["normal"]),
         autograph=False,
     )
     first, second = strategy.experimental_local_results(function())
     np.testing.assert_array_equal(first, second)
-    alone = drnas.DrNAS.mix(drawing.architecture(normalise=drnas.mean), tiny.now(3), "drnas/train")
+    alone = mix(drawing.architecture(normalise=dirichlet.mean), tiny.now(3))
     np.testing.assert_array_equal(first, alone["normal"])

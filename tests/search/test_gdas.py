@@ -7,7 +7,7 @@ from scipy import stats
 
 from tests.search import drawing, tiny
 from tests.search.drawing import DECIDED, REMOVED
-from tf_darts.search.methods.gdas import straight_through
+from tf_darts.search.parts.gumbel import straight_through
 
 
 def rows_of(architecture, number, temperature):
@@ -65,7 +65,7 @@ def test_operations_are_sampled_as_often_as_alpha_says():
 
 @pytest.mark.parametrize(("progress", "temperature"), [(0.0, 10.0), (0.5, 5.05), (1.0, 0.1)])
 def test_the_temperature_falls_linearly(progress, temperature):
-    found = tiny.method("gdas").temperature(tiny.now(progress=progress))
+    found = tiny.method("gdas").parts["gumbel"].temperature(tiny.now(progress=progress))
     assert float(found) == pytest.approx(temperature, rel=1e-5)
 
 

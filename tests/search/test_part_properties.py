@@ -270,7 +270,7 @@ def test_a_frozen_operation_does_not_move_by_a_bit(freezing):
 
 def test_what_overfits_is_frozen_after_so_many_checks(freezing):
     made, oles = freezing
-    assert [name.rpartition(" ")[2] for name in oles.operations] == ["nor_conv_1x1"] * 3
+    assert [name.rpartition(" ")[2] for name in oles.names] == ["nor_conv_1x1"] * 3
     gradients = [tf.random.stateless_normal(w.shape, [i, 1]) for i, w in enumerate(made.bilevel.weights)]
     # On the validation batch: the same for the first operation, opposite for the second, at angles for the
     # third.

@@ -1,4 +1,4 @@
-"""Parts of a search: today's methods as parts, whole searches, resuming, and what may not stand together."""
+"""Parts of a search: whole searches, resuming, and what may not stand together."""
 
 import numpy as np
 import pytest
@@ -9,20 +9,13 @@ from tf_darts.errors import UserError
 from tf_darts.registry import METHOD_PARTS, METHODS, PART_SECTIONS, PARTS
 from tf_darts.search import loop
 
-# What today's methods are made of.
-AS_PARTS = {
-    "gdas": ("gumbel",),
-    "drnas": ("dirichlet", "dirichlet_kl"),
-    "sdarts_rs": ("random_perturbation",),
-    "sdarts_adv": ("adversarial_perturbation",),
-    "pc_darts": ("partial_channels",),
-}
-
 
 def small(method="darts", **fields):
     """Two cells, as aligned cells need; attacks of two steps."""
     if method == "sdarts_adv" or "adversarial_perturbation" in fields.get("search__parts", ()):
         fields["sdarts__attack_steps"] = 2
+    if method == "drnas_progressive" or "progressive" in fields.get("search__parts", ()):
+        fields["progressive__operations"] = (2, 1)  # the space has two
     return tiny.config(search__method=method, search__cells=2, search__channels=4, **fields)
 
 
@@ -31,15 +24,6 @@ def after_steps(settings, count=2):
     steps, _ = tiny.search_steps(made)
     steps(0, count)
     return tiny.state(made)
-
-
-@pytest.mark.parametrize("method", AS_PARTS)
-def test_a_method_is_darts_with_its_parts_bit_for_bit(method):
-    extra = {"search__alpha_warmup_epochs": 0}
-    tiny.assert_equal(
-        after_steps(small(method, **extra)),
-        after_steps(small("darts", search__parts=AS_PARTS[method], **extra)),
-    )
 
 
 # Those with variables of their own, and of the supernet; others differ from DARTS in what is drawn or added.
@@ -83,6 +67,11 @@ def test_parts_stand_together():
     assert all(np.isfinite(v).all() for v in state)
 
 
+def test_what_freezes_operations_compares_the_gradients_of_the_loss_alone():
+    parts = ("frozen_operations", "aligned_cells")
+    tiny.assert_equal(*(after_steps(small(search__parts=order)) for order in (parts, parts[::-1])))
+
+
 @pytest.mark.parametrize(
     ("method", "parts", "reason"),
     [
@@ -91,12 +80,16 @@ def test_parts_stand_together():
         ("darts", ("zero_one",), "without 'sigmoid'"),
         ("darts", ("dirichlet_kl",), "without 'dirichlet'"),
         ("darts", ("auxiliary_skip", "partial_channels"), "are a skip connection already"),
-        ("darts", ("aligned_cells", "partial_channels"), "edges have weights too"),
+        ("darts", ("aligned_cells", "partial_channels"), "channels that pass them by have one too"),
         ("darts", ("adversarial_perturbation", "auxiliary_skip"), "those of the candidates alone"),
-        ("pc_darts", ("partial_channels",), "partial channels of its own"),
+        ("darts", ("progressive", "partial_channels"), "partial channels of its own"),
+        ("drnas_progressive", ("auxiliary_skip",), "are a skip connection already"),
+        ("fixed_alpha", ("progressive",), "which no step trains"),
+        ("oles", ("gumbel",), "would count as overfitting"),
+        ("darts", ("frozen_operations", "reinmax"), "would count as overfitting"),
         ("pc_darts", ("auxiliary_skip",), "are a skip connection already"),
         ("fixed_alpha", ("beta_decay",), "no step of it trains alpha"),
-        ("gdas", ("beta_decay",), "which has a step of its own"),
+        ("random_sharing", ("gumbel",), "which has a step of its own"),
         ("darts_second_order", ("beta_decay",), "which has a step of its own"),
     ],
 )

@@ -72,7 +72,7 @@ def test_it_is_estimated_to_need_less_memory():
 
 
 def architecture():
-    made = Architecture(drawing.SPACE, alpha_scale=1.0, seed=3, weighs_edges=True)
+    made = Architecture(drawing.SPACE, alpha_scale=1.0, seed=3, weighs_edges=True, passes_by=True)
     made.edge_alpha["normal"].assign([0.5, -1.0, 0.0, 1.0, 2.0])
     return made
 
@@ -120,7 +120,7 @@ def test_alpha_of_edges_has_the_gradient_of_its_softmax():
 
 def test_magnitude_reads_operations_times_edges():
     space = dataclasses.replace(drawing.SPACE, candidates={"normal": (drawing.THREE,) * 5})
-    made = Architecture(space, alpha_scale=0.0, weighs_edges=True)
+    made = Architecture(space, alpha_scale=0.0, weighs_edges=True, passes_by=True)
     alpha = np.zeros([5, 3], np.float32)
     alpha[2, 0], alpha[3, 1], alpha[4, 2] = 3.0, 2.0, 1.0  # by operations alone: edges 2 and 3
     made.alpha["normal"].assign(alpha)

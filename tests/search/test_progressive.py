@@ -12,7 +12,7 @@ from tf_darts.errors import UserError
 from tf_darts.layers import operations
 from tf_darts.layers.node_output import NodeOutput
 from tf_darts.layers.operation import apply_operation
-from tf_darts.models.widen import widened
+from tf_darts.models.widen import copied, widened
 from tf_darts.registry import METHODS
 from tf_darts.search import loop, progressive
 from tf_darts.search import setup as search_setup
@@ -52,9 +52,18 @@ def test_a_widened_operation_gives_copies_of_what_it_gave(name, stride):
         np.testing.assert_allclose(after, np.repeat(before, 2, -1), rtol=2e-4, atol=2e-5)
 
 
-def test_what_is_no_whole_number_of_times_as_large_is_refused():
-    with pytest.raises(UserError, match=r"variable w of shape \(4,\) cannot be widened to \(6,\)"):
-        widened(np.zeros(4), (6,), "w")
+@pytest.mark.parametrize(("shape", "wanted"), [((4,), (3,)), ((4, 2), (2, 4)), ((1, 2, 2), (2, 4, 4))])
+def test_what_cannot_be_widened_is_refused(shape, wanted):
+    with pytest.raises(UserError, match=r"variable w of shape .* cannot be widened to"):
+        widened(np.zeros(shape), wanted, "w")
+
+
+def test_channels_need_not_grow_a_whole_number_of_times():
+    """As from a sixth of 36 channels to a fourth: 6 to 9."""
+    assert copied(6, 9).tolist() == [0, 0, 1, 2, 2, 3, 4, 4, 5]
+    kernel, x = np.random.default_rng(0).normal(size=(6, 6)), np.random.default_rng(1).normal(size=(5, 6))
+    before, copies = x @ kernel, copied(6, 9)
+    np.testing.assert_allclose(x[:, copies] @ widened(kernel, (9, 9)), before[:, copies], rtol=1e-12)
 
 
 def checked(**fields):
@@ -83,11 +92,13 @@ def test_a_stage_begins_with_what_the_one_before_has_found():
     before, after = made(given, first), made(given)
     alpha = np.float32([[3, 1, 2], [0, 0, -1], [-5, 4, 5]])
     before.bilevel.architecture.alpha["normal"].assign(alpha)
-    before.bilevel.architecture.edge_alpha["normal"].assign([1.0, 2.0, 3.0])
+    (moment,) = before.bilevel.alpha_optimizer.first
+    moment.assign(2 * alpha)
     progressive.hand_over(before, after)
     architecture = after.bilevel.architecture
     assert np.array_equal(architecture.alpha["normal"], alpha)
-    assert np.array_equal(architecture.edge_alpha["normal"], [1, 2, 3])
+    assert not architecture.edge_alpha  # as in the authors' code
+    assert np.array_equal(after.bilevel.alpha_optimizer.first[0], 2 * alpha)  # which goes on
     assert architecture.open_operations["normal"].numpy().tolist() == [
         [True, False, True],
         [True, True, False],  # of equal ones the first
@@ -161,15 +172,14 @@ def test_largest_keeps_only_what_is_open():
     ("fields", "message"),
     [
         (
-            {"progressive__partial_channels": (4, 3)},
-            r"channels is \(4, 3\); allowed: each a multiple",
+            {"progressive__partial_channels": (4, 4)},
+            r"channels is \(4, 4\); allowed: each larger",
         ),
-        ({"progressive__partial_channels": (2, 4)}, "allowed: each a multiple of the next"),
+        ({"progressive__partial_channels": (2, 4)}, "allowed: each larger than the next"),
         ({"progressive__partial_channels": ()}, "allowed: at least one stage"),
         ({"progressive__partial_channels": (2, 1)}, "allowed: at least 2"),
         ({"progressive__operations": (3,)}, "allowed: as many as partial_channels, 2"),
         ({"progressive__operations": (2, 2)}, "allowed: each fewer"),
-        ({"selection__noise_radius": 0.1}, "'drnas_progressive', whose mixing weights are weighted"),
     ],
 )
 def test_stages_that_make_no_sense_are_refused(fields, message):
@@ -181,7 +191,9 @@ def test_stages_that_make_no_sense_are_refused(fields, message):
     ("fields", "message"),
     [
         ({"early_stopping__window": 2}, "early_stopping.window is 2 with .* a set length; allowed: 0"),
-        ({"search__channels": 6}, "a multiple of the first of progressive.partial_channels, 4"),
+        ({"search__channels": 6}, r"a multiple of each of progressive.partial_channels, \(4, 2\)"),
+        ({"progressive__operations": (2, 1)}, "in space 'tiny': at least 3 first, all that an edge has"),
+        ({"progressive__operations": (9, 3)}, "then fewer than 3"),
     ],
 )
 def test_what_does_not_suit_the_stages_is_refused_before_any_work(fields, message):
@@ -189,8 +201,29 @@ def test_what_does_not_suit_the_stages_is_refused_before_any_work(fields, messag
         checked(**fields)
 
 
-def test_parts_that_make_no_sense_beside_partial_channels_are_refused():
-    for part in ("auxiliary_skip", "aligned_cells", "partial_channels"):
-        settings = tiny.config(**FIELDS, search__parts=(part,), search__cells=2)
-        with pytest.raises(UserError, match=f"'{part}' beside search.method 'drnas_progressive'"):
-            METHODS.load("drnas_progressive")(settings, SPACE)
+def test_one_schedule_goes_over_all_stages(tmp_path):
+    search(tmp_path / "search", search__epochs=2, search__learning_rate_min=0.0)
+    rates = [
+        row["learning_rate"] for row in search_stages.rows(tmp_path / "search") if "finished_epoch" not in row
+    ]
+    expected = 0.025 * (1 + np.cos(np.pi * np.arange(4) / 4)) / 2
+    np.testing.assert_allclose(list(dict.fromkeys(rates)), expected, rtol=1e-5)
+
+
+def test_what_is_frozen_stays_so_in_the_next_stage():
+    given = checked(search__parts=("frozen_operations",))
+    (first,) = given.method.earlier()
+    before, after = made(given, first), made(given)
+    for stage in (before, after):
+        stage.method.begin(stage.bilevel)
+    frozen = before.method.parts["frozen_operations"].state.frozen
+    frozen.assign(np.arange(frozen.shape[0]) % 2)
+    progressive.hand_over(before, after)
+    kept = after.method.parts["frozen_operations"].state.frozen.numpy()
+    assert kept.any() and np.array_equal(kept, frozen)
+
+
+def test_any_sampler_may_shrink():
+    settings = tiny.config(**FIELDS | {"search__method": "darts"}, search__parts=("gumbel", "progressive"))
+    method = METHODS.load("darts")(settings, SPACE)
+    assert (method.searches, method.stage, method.partial_channels, method.operations) == (2, 1, 2, 2)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.search import drawing, tiny
 from tests.search.drawing import DECIDED, REMOVED, batch
-from tf_darts.search.methods import sdarts
+from tf_darts.search.parts import perturbation
 
 
 def plain_rows(made):
@@ -34,7 +34,7 @@ def assert_within(rows, plain, radius):
 def test_random_rows_are_distributions_in_the_ball(radius):
     architecture = drawing.architecture()
     plain, free = architecture.probabilities()["normal"], architecture.free("normal")
-    drawn = [sdarts.perturbed(plain, free, radius, tf.constant([7, i])).numpy() for i in range(100)]
+    drawn = [perturbation.perturbed(plain, free, radius, tf.constant([7, i])).numpy() for i in range(100)]
     undecided = [0, 2, 4]
     for rows in drawn:
         np.testing.assert_allclose(rows.sum(1), 1, rtol=1e-5)
@@ -52,14 +52,14 @@ def test_rows_are_cut_to_the_simplex():
     plain = np.float32([[0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.1, 0.2, 0.7], [1, 0, 0], [0, 0, 0]])
     moved = np.float32([[0.75, 0.5, -0.1], [-0.3, -0.1, -0.2], [1.5, 0.5, 0.5], [0.5, 0.5, 0], [0.2, 0, 0]])
     free = np.array([[True] * 3] * 3 + [[False] * 3] * 2)
-    rows = sdarts._on_simplex(tf.constant(plain), tf.constant(moved), tf.constant(free)).numpy()
+    rows = perturbation._on_simplex(tf.constant(plain), tf.constant(moved), tf.constant(free)).numpy()
     np.testing.assert_allclose(rows[:3], [[0.6, 0.4, 0], [0, 1, 0], [0.5, 0.25, 0.25]], rtol=1e-6)
     np.testing.assert_array_equal(rows[3:], plain[3:])
 
 
 @pytest.mark.parametrize(("progress", "radius"), [(0.0, 0.03), (0.5, 0.165), (0.98, 0.2946), (1.0, 0.3)])
 def test_the_radius_grows_over_the_search(progress, radius):
-    method = tiny.method("sdarts_rs")
+    method = tiny.method("sdarts_rs").parts["random_perturbation"]
     assert float(method.radius(tiny.now(progress=progress))) == pytest.approx(radius, rel=1e-6)
 
 
@@ -102,13 +102,17 @@ def in_replica(function):
     return tiny.one_device().run(function)
 
 
+def attack_of(made):
+    return made.method.parts["adversarial_perturbation"]
+
+
 def losses(made, train, now, *all_rows):
-    method, bilevel = made.method, made.bilevel
+    method, bilevel = attack_of(made), made.bilevel
     return [float(in_replica(lambda r=rows: method._loss(bilevel, train, now, r))) for rows in all_rows]
 
 
 def test_an_attack_raises_the_loss_inside_its_ball(attacked):
-    method, bilevel, raised, gained = attacked.method, attacked.bilevel, 0, []
+    method, bilevel, raised, gained = attack_of(attacked), attacked.bilevel, 0, []
     before = tiny.state(attacked)
     plain = bilevel.architecture.probabilities()
 
@@ -119,7 +123,7 @@ def test_an_attack_raises_the_loss_inside_its_ball(attacked):
 
         def on_replica():
             rows = method.attack(bilevel, train, now)
-            start = sdarts.randomly_perturbed(bilevel, method.radius(now), now, "sdarts")
+            start = perturbation.randomly_perturbed(bilevel, method.radius(now), now, "sdarts")
             return rows["normal"], [method._loss(bilevel, train, now, r) for r in (rows, plain, start)]
 
         return in_replica(on_replica)
@@ -140,7 +144,7 @@ def test_an_attack_raises_the_loss_inside_its_ball(attacked):
 
 
 def test_an_attack_that_lowers_the_loss_is_given_up(attacked, monkeypatch):
-    method, bilevel, train, now = attacked.method, attacked.bilevel, batch(0), tiny.now(0)
+    method, bilevel, train, now = attack_of(attacked), attacked.bilevel, batch(0), tiny.now(0)
     original = method._gradients
 
     def downhill(*arguments):
@@ -152,7 +156,7 @@ def test_an_attack_that_lowers_the_loss_is_given_up(attacked, monkeypatch):
 
 
 def test_more_steps_find_more(attacked):
-    method, bilevel, train, now = attacked.method, attacked.bilevel, batch(1), tiny.now(3)
+    method, bilevel, train, now = attack_of(attacked), attacked.bilevel, batch(1), tiny.now(3)
     found = []
     for steps in (1, 7):
         method.config.sdarts.attack_steps = steps
@@ -174,7 +178,7 @@ def test_two_replicas_attack_as_one():
         def on_replica(made=made, images=images, labels=labels, part=8 // replicas):
             first = part * tf.distribute.get_replica_context().replica_id_in_sync_group
             here = tf.slice(images, [first, 0, 0, 0], [part, 8, 8, 1]), tf.slice(labels, [first], [part])
-            return made.method.attack(made.bilevel, here, tiny.now(0))["normal"]
+            return attack_of(made).attack(made.bilevel, here, tiny.now(0))["normal"]
 
         function = tf.function(lambda s=strategy, f=on_replica: s.run(f), autograph=False)
         rows[replicas] = [r.numpy() for r in strategy.experimental_local_results(function())]

@@ -24,7 +24,7 @@ def test_a_mask_removes_one_operation_or_an_edge(architecture):
 
 
 def test_a_mask_has_a_column_for_the_weight_of_the_edge():
-    architecture = Architecture(DARTS, weighs_edges=True)
+    architecture = Architecture(DARTS, weighs_edges=True, passes_by=True)
     mask = mask_without(architecture, "normal", 2, None)
     assert mask.shape == (14, 8) and not mask[2].any()
     assert mask.shape == architecture.mixing_weights()["normal"].shape

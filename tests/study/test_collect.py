@@ -12,7 +12,6 @@ from tests.study.small import small
 from tf_darts import spaces
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.models import decision_state
-from tf_darts.models.architecture import Architecture
 from tf_darts.nas_bench import table_file
 from tf_darts.nas_bench.nas_bench_201 import RESNET, NasBench201, accuracy_column
 from tf_darts.registry import METHODS
@@ -118,7 +117,7 @@ def write(path, content):
 def architecture_of(seed, method="darts", space=SPACE, config=None):
     """Return an architecture whose alpha is drawn, with the method's way to weigh."""
     made = METHODS.load(method)(config or settings.validate(small()).jobs[0].config, space)
-    return Architecture(space, 1.0, seed, made.normalise, made.weighs_edges)
+    return made.architecture(seed)
 
 
 @pytest.fixture(scope="module")

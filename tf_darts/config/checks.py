@@ -179,7 +179,7 @@ def _check_progressive(progressive: ml_collections.ConfigDict) -> None:
     pairs = list(itertools.pairwise(channels))
     good = (
         ("partial_channels", bool(channels), "at least one stage"),
-        ("partial_channels", all(a > b and a % b == 0 for a, b in pairs), "each a multiple of the next"),
+        ("partial_channels", all(a > b for a, b in pairs), "each larger than the next"),
         ("partial_channels", all(k >= 2 for k in channels), "at least 2"),
         ("operations", len(operations) == len(channels), f"as many as partial_channels, {len(channels)}"),
         ("operations", all(a > b for a, b in itertools.pairwise(operations)), "each fewer"),
@@ -297,12 +297,7 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
             "config: selection.latency_table is empty with selection.max_latency_ms and runtime.strategy"
             " 'multi_worker', whose processes would each measure one of their own; allowed: a table"
         )
-    if selection.noise_radius and search.method in ("pc_darts", "drnas_progressive"):
-        raise UserError(
-            f"config: selection.noise_radius is {selection.noise_radius} with search.method"
-            f" {search.method!r}, whose mixing weights are weighted by edges too; allowed: 0"
-        )
-    other = [name for name in parts_of(config) if name in ("partial_channels", "sigmoid")]
+    other = [name for name in parts_of(config) if name in ("partial_channels", "progressive", "sigmoid")]
     if selection.noise_radius and other:
         raise UserError(
             f"config: selection.noise_radius is {selection.noise_radius} with the search part {other[0]!r},"

@@ -70,9 +70,9 @@ class Architecture(tf.Module):
       alpha_scale: standard deviation of alpha's start.
       seed: of it.
       normalise: makes probabilities of alpha.
-      weighs_edges: whether a node's open edges have weights that sum to 1 (PC-DARTS, equation 3). Mixing
-        weights then have one column more, the weight of the edge itself: what a partial mixed edge
-        multiplies the channels with that pass it by.
+      weighs_edges: whether a node's open edges have weights that sum to 1 (PC-DARTS, equation 3).
+      passes_by: whether channels pass the operations by. Mixing weights then have one column more, the
+        weight of the edge itself: what a partial mixed edge multiplies such channels with.
     """
 
     def __init__(
@@ -82,9 +82,10 @@ class Architecture(tf.Module):
         seed: int = 0,
         normalise: Normalise = softmax,
         weighs_edges: bool = False,
+        passes_by: bool = False,
     ):
         super().__init__(name="architecture")
-        self.space, self._normalise = space, normalise
+        self.space, self._normalise, self._passes_by = space, normalise, passes_by
         self.edge_alpha: dict[str, tf.Variable] = {}
         self.alpha, self.open_operations, self.open_edges = {}, {}, {}
         self.computed: Computed = {}
@@ -136,6 +137,7 @@ class Architecture(tf.Module):
             edge = tf.cast(self.open_edges[cell_type], p.dtype)
             if self.edge_alpha:
                 edge *= self._edge_weights(cell_type)
+            if self._passes_by:
                 p = tf.concat([p, tf.ones_like(p[:, :1])], -1)
             weights[cell_type] = p * edge[:, None]
         return weights
@@ -161,7 +163,7 @@ class Architecture(tf.Module):
         for cell_type, mask in self.open_operations.items():
             open_edges = self.open_edges[cell_type].numpy()[:, None]
             columns = [mask.numpy() & open_edges]
-            if self.edge_alpha:
+            if self._passes_by:
                 columns.append(open_edges)
             self.computed[cell_type] = _as_tuples(np.concatenate(columns, 1))
 

@@ -1,9 +1,9 @@
 """A supernet's weights in one of wider operations (progressive shrinking: Chen et al., DrNAS, section 3.4).
 
 Where fewer channels pass the operations by, operations have more of them. Each channel of the narrow
-operation stands for several of the wide one, side by side, and what reads a channel takes the mean of its
-copies (Chen et al., Net2Net, ICLR 2016). An operation whose input has copies side by side so gives copies of
-what it gave before; batch norms keep their running statistics.
+operation stands for one or several of the wide one, side by side, and what reads a channel takes the mean of
+its copies (Chen et al., Net2Net, ICLR 2016). An operation whose input has copies side by side so gives copies
+of what it gave before; batch norms keep their running statistics.
 """
 
 import keras
@@ -36,14 +36,20 @@ def widened(values: np.ndarray, shape: tuple[int, ...], name: str = "") -> np.nd
       name: of the variable, for the message.
 
     Raises:
-      UserError: the shape is no whole number of times as large.
+      UserError: an axis shrinks, or more than two of them grow.
     """
     axes = [axis for axis, (a, b) in enumerate(zip(values.shape, shape, strict=True)) if a != b]
     for axis in axes:
-        times, rest = divmod(shape[axis], values.shape[axis])
-        if rest or len(axes) > 2:
+        if shape[axis] < values.shape[axis] or len(axes) > 2:
             raise UserError(f"variable {name} of shape {values.shape} cannot be widened to {shape}")
-        values = np.repeat(values, times, axis)
+        sources = copied(values.shape[axis], shape[axis])
+        values = np.take(values, sources, axis)
         if axis != axes[-1]:
-            values = values / np.asarray(times, values.dtype)
+            times = np.bincount(sources)[sources].astype(values.dtype)
+            values = values / times.reshape([-1 if a == axis else 1 for a in range(values.ndim)])
     return values
+
+
+def copied(narrow: int, wide: int) -> np.ndarray:
+    """Return which narrow channel each wide one stands for, copies side by side: int [wide]."""
+    return np.arange(wide) * narrow // wide

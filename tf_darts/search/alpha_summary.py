@@ -39,14 +39,19 @@ def recall(architecture: Architecture, epoch: Mapping[str, float]) -> None:
         alpha.assign([epoch[f"alpha/{cell_type}/{edge}/edge"] for edge in space.edges])
 
 
-def entropy(mixing_weights: np.ndarray) -> float:
-    """Return the mean entropy over the edges of one cell type, in nats.
+def entropies(mixing_weights: np.ndarray) -> np.ndarray:
+    """Return the entropy of each edge of one cell type in nats, float [edges].
 
     Rows that do not sum to 1 (sigmoids) are divided by their sums.
     """
     sums = mixing_weights.sum(-1, keepdims=True)
     p = np.where(abs(sums - 1.0) > 1e-3, mixing_weights / np.maximum(sums, 1e-30), mixing_weights)
-    return float(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1).mean())
+    return -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1)
+
+
+def entropy(mixing_weights: np.ndarray) -> float:
+    """Return the mean of `entropies`."""
+    return float(entropies(mixing_weights).mean())
 
 
 def skip_share(space: Space, weights: dict[str, np.ndarray]) -> float:

@@ -167,7 +167,7 @@ def hessian_times(setup: SearchSetup) -> Callable[..., np.ndarray]:
         with (
             bilevel.untracked(),
             no_kernel_gradients(),
-            choice.gradients_of_gradients(),
+            choice.tensorflow_alone(),
             tf.GradientTape(watch_accessed_variables=False) as outer,
         ):
             outer.watch(alphas)

@@ -128,13 +128,16 @@ def search_steps(setup: SearchSetup, epochs: Sequence[Epoch], epoch: Epoch, coun
     )
     valid_batches = Batches(valid, "search/valid", batch, replicas)
 
+    # Schedules go over all stages of the search.
+    before, whole = method.stage * search.epochs, method.searches * search.epochs
+
     def step(number: tf.Tensor, replica: tf.Tensor, train: Batch, valid: Batch) -> dict[str, tf.Tensor]:
         del replica
         place, _ = place_of(number)
         now = Now(
             number=number,
-            progress=tf.cast(place, keras.config.floatx()) / float(search.epochs),
-            learning_rate=cosine(search.learning_rate, search.learning_rate_min, place, search.epochs),
+            progress=tf.cast(before + place, keras.config.floatx()) / float(whole),
+            learning_rate=cosine(search.learning_rate, search.learning_rate_min, before + place, whole),
             train_total=count,
             valid_total=batch,
             trains_alpha=epoch.trains_alpha,

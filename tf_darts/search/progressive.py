@@ -44,18 +44,25 @@ def prepare(
 def hand_over(before: SearchSetup, after: SearchSetup) -> None:
     """Copy into a stage: weights widened, alpha, and of each edge the operations of largest mean weight.
 
+    Alpha's optimizer goes on, and so do variables of parts, such as which operations are frozen. The weights'
+    momentum begins anew.
+
     Args:
       before: the stage that is over.
-      after: the one that begins; optimizers are as new.
+      after: the one that begins.
     """
     widen.hand_over(before.bilevel.supernet, after.bilevel.supernet)
     old, new = before.bilevel.architecture, after.bilevel.architecture
     for cell_type, alpha in old.alpha.items():
         new.alpha[cell_type].assign(alpha)
-        if cell_type in old.edge_alpha:
-            new.edge_alpha[cell_type].assign(old.edge_alpha[cell_type])
         new.open_edges[cell_type].assign(old.open_edges[cell_type])
     keep_largest(old, new, after.method.operations)
+    pairs = [(before.bilevel.alpha_optimizer, after.bilevel.alpha_optimizer)]
+    states = after.method.part_states()
+    pairs += [(state, states[name]) for name, state in before.method.part_states().items()]
+    for earlier, later in pairs:
+        for source, target in zip(earlier.variables, later.variables, strict=True):
+            target.assign(source)
 
 
 def keep_largest(of: Architecture, to: Architecture, count: int) -> None:

@@ -20,8 +20,8 @@ from tf_darts.optim.optimizers import SGD
 from tf_darts.runtime import draws
 from tf_darts.runtime.seeds import draw_seed, fold
 from tf_darts.search.bilevel import Disturb, MixingWeights
-from tf_darts.search.methods.sdarts import perturbed
 from tf_darts.search.now import Now
+from tf_darts.search.parts.perturbation import perturbed
 from tf_darts.search.setup import SearchSetup
 
 

@@ -49,7 +49,8 @@ class Method:
       alpha_passes: batches that a step of alpha passes forward and backward (`report.spent`).
       weight_passes: the same of a step of the weights.
       searches: stages that the search has, one after the other (`earlier`).
-      operations: that an edge has at most; 0: all.
+      stage: number of this one, from 0; the last, which selections see, but for those of `earlier`.
+      operations: that an edge has in it at most; 0: all.
       budget: what a selected network has to keep to; None: no budget. The set-up sets it before `check`.
     """
 
@@ -64,7 +65,6 @@ class Method:
     whole_passes = False
     alpha_passes: float = 1
     weight_passes: float = 1
-    searches = 1
     operations = 0
     budget: Budget | None = None
 
@@ -75,9 +75,19 @@ class Method:
             self.normalise = part.normalise or self.normalise
             self.weighs_edges |= part.weighs_edges
             self.auxiliary_skip |= part.auxiliary_skip
-            self.partial_channels *= part.partial_channels
             self.metrics += part.metrics
             self.weight_passes += part.weight_passes
+        self.searches = max((part.searches for part in self.parts.values()), default=1)
+        self._enter(self.searches - 1)
+
+    def _enter(self, stage: int) -> None:
+        """Be a stage of the search, from 0."""
+        self.stage = stage
+        for part in self.parts.values():
+            part.enter(stage)
+            if part.partial_channels > 1:  # of one part at most
+                self.partial_channels = part.partial_channels
+            self.operations = part.operations or self.operations
 
     def _load_parts(self) -> dict[str, part_lib.SearchPart]:
         """Make the parts.
@@ -109,7 +119,10 @@ class Method:
 
     def earlier(self) -> list["Method"]:
         """Return the methods of the stages that are searched before this one (`search.progressive`)."""
-        return []
+        found = [type(self)(self.config, self.space) for _ in range(self.stage)]
+        for stage, method in enumerate(found):
+            method._enter(stage)
+        return found
 
     @property
     def epochs(self) -> int:
@@ -158,7 +171,7 @@ class Method:
             return bilevel.weight_step(train, now.train_total, now.learning_rate)
         mixing = self.mixing(bilevel, now, "train", train)
         evaluated = bilevel.weight_gradients(train, now.train_total, lambda: mixing)
-        parts = list(self.parts.values())
+        parts = sorted(self.parts.values(), key=lambda part: not part.compares_gradients)
 
         def apply(gradients: list[tf.Tensor], done: int = 0) -> tf.Tensor:
             if done == len(parts):
@@ -210,7 +223,8 @@ class Method:
           seed: of alpha's start.
         """
         scale = self.config.search[self.alpha_scale]
-        return Architecture(self.space, scale, seed, self.normalise, self.weighs_edges)
+        passes_by = self.partial_channels > 1
+        return Architecture(self.space, scale, seed, self.normalise, self.weighs_edges, passes_by)
 
     def batch_size(self, epoch: int) -> int:
         """Return the global batch of both halves in an epoch of the search, from 0."""

@@ -95,7 +95,7 @@ def nested_gradients(bilevel: Bilevel, train: Batch, now: Now, direction: list[t
     images, labels = train
     alphas = list(bilevel.alphas.values())
     with (
-        choice.gradients_of_gradients(),
+        choice.tensorflow_alone(),
         tf.GradientTape(watch_accessed_variables=False) as outer,
     ):
         outer.watch(alphas)

@@ -33,8 +33,8 @@ class AlignedCells(SearchPart):
 
     weight_passes = 2 + 2 * cost.FORWARD / cost.TRAINING_STEP  # two with weights' gradients, one without
     refuses: ClassVar[Mapping[str, str]] = {
-        name: "alignment is between mixing weights of operations, and edges have weights too"
-        for name in ("partial_channels", "pc_darts", "drnas_progressive")
+        name: "alignment is between mixing weights of operations, and channels that pass them by have one too"
+        for name in ("partial_channels", "progressive")
     }
 
     def __init__(self, config: ml_collections.ConfigDict, space: Space):

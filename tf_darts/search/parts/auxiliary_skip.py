@@ -23,7 +23,7 @@ class AuxiliarySkip(SearchPart):
     auxiliary_skip = True
     refuses: ClassVar[Mapping[str, str]] = {
         name: "channels that pass the operations by are a skip connection already"
-        for name in ("partial_channels", "pc_darts", "drnas_progressive")
+        for name in ("partial_channels", "progressive")
     }
 
     def beside(self, architecture: Architecture, now: Now) -> Rows:

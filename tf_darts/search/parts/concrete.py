@@ -6,8 +6,8 @@ operation's.
 """
 
 from tf_darts.models.architecture import Architecture, softmax
-from tf_darts.search.methods import gdas
 from tf_darts.search.now import Now
+from tf_darts.search.parts.gumbel import noisy_logits
 from tf_darts.search.parts.search_part import SAMPLER, Rows, SearchPart, linear
 
 
@@ -21,7 +21,7 @@ class Concrete(SearchPart):
         temperature = linear(snas.temperature_start, snas.temperature_end, now)
         return {
             t: softmax(
-                gdas.noisy_logits(architecture, t, now.draw_seed(f"snas/{half}/{t}")) / temperature,
+                noisy_logits(architecture, t, now.draw_seed(f"snas/{half}/{t}")) / temperature,
                 architecture.open_operations[t].read_value(),
             )
             for t in architecture.alpha

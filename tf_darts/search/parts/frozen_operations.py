@@ -8,7 +8,8 @@ Both gradients are taken at the same weights and mixing weights, as the paper ha
 compares that of the step before with one to which the step of alpha has added its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
@@ -43,25 +44,30 @@ class FrozenOperations(SearchPart):
 
     metrics = ("frozen_operations",)
     weight_passes = 1  # of the validation batch
+    compares_gradients = True
+    refuses: ClassVar[Mapping[str, str]] = {
+        name: "what a step does not sample has no gradient, which would count as overfitting"
+        for name in ("gumbel", "reinmax")
+    }
     state: FrozenState
 
     def begin(self, bilevel: Bilevel) -> None:
         """Find which rows of the packed variables are whose, of operations that have weights."""
         packed = bilevel.supernet.packed
         owner: dict[int, int] = {}
-        self.operations: list[str] = []
+        self.names: list[str] = []
         for number, block in enumerate(bilevel.supernet.body.blocks):
             for edge in block.edge_layers if isinstance(block, Cell) else ():
                 for operation in edge.operations:
                     variables = operation.trainable_variables
-                    owner |= {id(v): len(self.operations) for v in variables}
+                    owner |= {id(v): len(self.names) for v in variables}
                     if variables:
-                        self.operations.append(f"cell {number} {edge.name} {operation.name}")
+                        self.names.append(f"cell {number} {edge.name} {operation.name}")
         # For each packed variable the shape of its rows, and whose they are; -1: no candidate's.
         groups = [group for variable, group in packed.members if variable.trainable]
         self._shapes = [tuple(group[0].shape) for group in groups]
         self._owners = [[owner.get(id(v), -1) for v in group] for group in groups]
-        self.state = FrozenState(len(self.operations))
+        self.state = FrozenState(len(self.names))
 
     def update(
         self,
@@ -105,7 +111,7 @@ class FrozenOperations(SearchPart):
 
         Of a kernel it is the mean cosine along its channels of output, the first dimension in PyTorch.
         """
-        sums = tf.zeros([len(self.operations)], keras.config.floatx())
+        sums = tf.zeros([len(self.names)], keras.config.floatx())
         counts = tf.zeros_like(sums)
         for g, h, shape, owners in zip(gradients, other, self._shapes, self._owners, strict=True):
             rows = [i for i, owner in enumerate(owners) if owner >= 0]
@@ -115,8 +121,8 @@ class FrozenOperations(SearchPart):
             a, b = (tf.reshape(tf.gather(x, rows), [len(rows), *shape]) for x in (g, h))
             cosine = _cosine(a, b, _channels_axis(shape) + 1)
             values = tf.reduce_mean(tf.reshape(cosine, [len(rows), -1]), -1)
-            sums += tf.math.unsorted_segment_sum(values, of, len(self.operations))
-            counts += tf.math.unsorted_segment_sum(tf.ones_like(values), of, len(self.operations))
+            sums += tf.math.unsorted_segment_sum(values, of, len(self.names))
+            counts += tf.math.unsorted_segment_sum(tf.ones_like(values), of, len(self.names))
         return sums / counts
 
     def measure(self) -> dict[str, tf.Tensor]:

@@ -11,8 +11,8 @@ straight-through estimator has Euler's. At temperature 1 its mean is exact for a
 import tensorflow as tf
 
 from tf_darts.models.architecture import Architecture, softmax
-from tf_darts.search.methods import gdas
 from tf_darts.search.now import Now
+from tf_darts.search.parts.gumbel import noisy_logits
 from tf_darts.search.parts.search_part import SAMPLER, Rows, SearchPart, linear
 
 
@@ -26,7 +26,7 @@ class ReinMax(SearchPart):
         temperature = linear(reinmax.temperature_start, reinmax.temperature_end, now)
         for t, alpha in architecture.alpha.items():
             mask = architecture.open_operations[t].read_value()
-            noisy = gdas.noisy_logits(architecture, t, now.draw_seed(f"reinmax/{half}/{t}"))
+            noisy = noisy_logits(architecture, t, now.draw_seed(f"reinmax/{half}/{t}"))
             hard = tf.one_hot(tf.argmax(tf.where(mask, noisy, -1e9), -1), noisy.shape[-1], dtype=noisy.dtype)
             rows[t] = straight_through(tf.convert_to_tensor(alpha), mask, hard, temperature)
         return rows

@@ -36,9 +36,13 @@ class SearchPart:
       normalise: makes probabilities of alpha; None: those of the method.
       weighs_edges: as `Architecture.weighs_edges`.
       partial_channels: as `Supernet.partial_channels`.
+      operations: that an edge has at most; 0: all.
+      searches: stages that it makes of a search, one after the other.
       auxiliary_skip: as `Supernet.auxiliary_skip`.
       metrics: names of what `measure` returns.
       weight_passes: batches that it passes forward and backward in a step of the weights, besides the step.
+      compares_gradients: whether `update` judges the gradients, and so has to see them before other parts
+        change them.
       state: variables of its own, which checkpoints hold; `begin` makes them.
     """
 
@@ -48,13 +52,19 @@ class SearchPart:
     normalise: Normalise | None = None
     weighs_edges = False
     partial_channels = 1
+    operations = 0
+    searches = 1
     auxiliary_skip = False
     metrics: tuple[str, ...] = ()
     weight_passes: float = 0
+    compares_gradients = False
     state: tf.Module | None = None
 
     def __init__(self, config: ml_collections.ConfigDict, space: Space):
         self.config, self.space = config, space
+
+    def enter(self, stage: int) -> None:
+        """Set what depends on the stage of a search that has several, from 0."""
 
     def begin(self, bilevel: Bilevel) -> None:
         """Make what depends on the supernet, once, before the first step."""
