@@ -215,6 +215,23 @@ def test_a_field_that_nothing_reads_is_refused(name):
             " data.source is 'digits', data.stream is False",
         ),
         (
+            {"selection.probe_statistics": "running", "selection.criterion": "first_order"},
+            "selection.probe_statistics is 'running' with criterion first_order, which probes nothing;"
+            " allowed: 'batch'",
+        ),
+        (
+            {
+                "selection.threshold": 0.5,
+                "search.parts": ("partial_channels",),
+                "space": "nas_bench_201",
+            },
+            "selection.threshold is 0.5 with the search part 'partial_channels'",
+        ),
+        (
+            {"search.method": "fixed_alpha", "selection.order": "least_certain"},
+            "selection.order is 'least_certain' with search.method 'fixed_alpha': alpha was never",
+        ),
+        (
             {"early_stopping.ratio": 0.5},
             "early_stopping.ratio is 0.5; allowed: only with early_stopping.window of at least 1, and",
         ),
@@ -229,6 +246,18 @@ def test_what_is_said_of_an_idle_field(values, message):
 def test_racing_one_of_two_criteria_is_no_idle_setting():
     values = {"selection.racing_confidence": 0.9, "selection.criterion": "magnitude"}
     config_lib.validate(laid({**values, "selection.topology_criterion": "loss"}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"search.method": "fixed_alpha", "selection.method": "random", "selection.order": "least_certain"},
+        {"selection.probe_statistics": "running", "selection.topology_criterion": "first_order"},
+        {"selection.probe_statistics": "running", "selection.method": "magnitude"},
+    ],
+)
+def test_what_another_choice_reads_may_be_set(values):
+    config_lib.validate(laid(values))
 
 
 # Reading: where code asks for a field by a name that is no attribute, the module that has the name.

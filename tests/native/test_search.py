@@ -11,9 +11,10 @@ from tests.native import kernels
 from tests.search import tiny
 from tf_darts import stages
 from tf_darts.native import choice
-from tf_darts.registry import METHOD_PARTS
+from tf_darts.registry import CRITERIA, METHOD_PARTS, PROXIES
 from tf_darts.runtime.progress import Progress
 from tf_darts.search import loop
+from tf_darts.selection.criterion import View
 from tf_darts.training import loop as training
 from tf_darts.training import setup
 from tf_darts.workdir import seconds
@@ -104,3 +105,24 @@ def test_a_step_of_parts_agrees_with_tensorflow(method):
     for value, expected in zip(*(map(np.float64, values) for values in found), strict=True):
         scale = max(np.abs(expected).max(), 1e-3)
         assert np.abs(value - expected).max() <= 1e-3 * scale
+
+
+@pytest.mark.parametrize("name", [*PROXIES, "first_order"])
+def test_a_criterion_measures_what_it_does_on_tensorflow(name):
+    """Also where it looks at every ReLU, or differentiates twice, which native kernels do not offer."""
+    criterion, found = CRITERIA.load(name)(), []
+    # Without a ReLU after the last batch norm, gradients of the logits' sum are rounding alone.
+    space = dataclasses.replace(SPACE, stacking=dataclasses.replace(SPACE.stacking, head_batch_norm=True))
+
+    def measure(bilevel):
+        images = tf.random.stateless_normal([8, 8, 8, 1], [1, 2])
+        view = View(bilevel, images, tf.range(8), bilevel.architecture.mixing_weights())
+        return tf.nest.flatten(criterion.measure(view))
+
+    for kind in (choice.NATIVE, choice.TENSORFLOW):
+        made = tiny.setup(config(kind, search__alpha_scale=1.0), space)
+        assert made.bilevel.supernet.kernels == kind
+        values = tf.function(functools.partial(measure, made.bilevel), autograph=False)()
+        found.append(np.concatenate([np.ravel(value) for value in values]))
+    assert np.abs(found[1]).max() > 0
+    np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-3 * np.abs(found[1]).max())

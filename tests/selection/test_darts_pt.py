@@ -374,6 +374,13 @@ def test_what_the_supernet_does_not_have_is_not_decided_but_said(tmp_path, capsy
     said = json.loads((tmp_path / "selected" / "warnings.json").read_text())["warnings"]
     assert set(said) == {"absent/normal"} and "no normal cell, with search.cells 2" in said["absent/normal"]
     assert said["absent/normal"] in capsys.readouterr().err
+    (tmp_path / "magnitude").mkdir()
+    made = two_cells.setup(**fields, selection__method="magnitude")
+    assert selection_lib.run(made, tmp_path / "searched", tmp_path / "magnitude").cells == {
+        **by_magnitude(saved.bilevel.architecture).genotype.cells
+    }
+    rows = tiny.rows(tmp_path / "magnitude" / "decisions.jsonl")
+    assert {row["cell_type"] for row in rows} == {"reduce"}
 
     skips = tuple(dataclasses.replace(c, operation="skip_connect") for c in genotype.cells["normal"])
     smallest = dataclasses.replace(genotype, cells={**genotype.cells, "normal": skips})

@@ -279,6 +279,19 @@ def test_of_too_many_skip_connections_the_weakest_is_taken_out_and_edges_rank_an
     assert limited(2) == [(2, 0, skips), (2, 1, conv_3), *third[2:]]
 
 
+def test_weights_of_edges_take_no_part_in_limits_and_thresholds():
+    """Where channels pass the operations by, mixing weights have a column more, which is 1 here."""
+    space = dataclasses.replace(spaces.get("darts_with_none"), none_in_genotype=True)
+    alone = {t: np.random.default_rng(1).uniform(0.1, 0.3, (14, 8)) for t in space.cell_types}
+    beside = {t: np.concatenate([w, np.ones([14, 1])], 1) for t, w in alone.items()}
+    limit = skip_limit(space, 1)
+    assert magnitude.magnitude_within(limit, space, beside) == magnitude.magnitude_within(limit, space, alone)
+    for judged, expected in zip(
+        *(magnitude.judged_by_threshold(space, w, 0.85).values() for w in (beside, alone)), strict=True
+    ):
+        np.testing.assert_array_equal(judged[:, :8], expected)
+
+
 def test_decided_skip_connections_are_not_taken_out():
     architecture = Architecture(spaces.get("s2"), alpha_scale=0)
     for edge in (0, 3):

@@ -148,3 +148,25 @@ def test_each_is_a_criterion_that_says_minus_the_score_without_what_is_removed(m
         score = tf.function(lambda weights=weights: proxy.score(View(made.bilevel, *batch, weights)))()
         assert value == pytest.approx(-float(score), rel=1e-4)
     assert (measures.images, measures.passes) == (8, 2 * 8 * proxy.passes)
+
+
+def test_the_hessian_is_symmetric_and_takes_the_gradient_by_default(made, batch):
+    """That the default is right GraSP's test shows, by a difference."""
+    shapes = [variable.shape for variable in made.bilevel.weights]
+    first, second = (
+        [np.random.default_rng([seed, i]).normal(size=shape) for i, shape in enumerate(shapes)]
+        for seed in (0, 1)
+    )
+
+    @tf.function(autograph=False)
+    def times(*vectors):
+        view = View(made.bilevel, *batch, made.bilevel.architecture.mixing_weights())
+        return view.hessian_times([tf.cast(v, tf.float32) for v in vectors] or None)
+
+    def dot(a, b):
+        return sum((np.float64(x) * np.float64(y)).sum() for x, y in zip(a, b, strict=True))
+
+    assert dot(second, times(*first)) == pytest.approx(dot(first, times(*second)), rel=1e-3)
+    own = times(*gradients(made, batch))
+    for found, expected in zip(times(), own, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)

@@ -101,6 +101,16 @@ def test_the_loss_decides_operations_and_edges(searched, tmp_path):
     assert {row["criterion"] for row in rows} == {"loss"}
 
 
+def test_certainty_of_sigmoids_is_that_of_their_shares():
+    """An edge of three small equal sigmoids is wholly undecided; one of two is not."""
+    rows = {"normal": np.array([[0.01, 0.01, 0.01], [0.9, 0.9, 0.0], [0.99, 0.01, 0.01]])}
+    for least, edges in ((True, [0, 1, 2]), (False, [2, 1, 0])):
+        pick, left = schedule.by_certainty(tiny.SPACE, rows, least), [0, 1, 2]
+        for edge in edges:
+            assert pick("normal", "operation", left) == edge
+            left.remove(edge)
+
+
 def test_orders(searched, tmp_path):
     architecture = searched_supernet(searched).bilevel.architecture
     p = architecture.probabilities()["normal"].numpy()

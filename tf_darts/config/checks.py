@@ -239,13 +239,18 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
             ("method", selection.method in NEEDS_ALPHA),
             ("criterion", perturbed and selection.criterion == MAGNITUDE),
             ("topology_criterion", perturbed and selection.topology_criterion == MAGNITUDE),
-            ("order", selection.order in ("least_certain", "most_certain")),
+            ("order", perturbed and selection.order in ("least_certain", "most_certain")),
         ):
             if bad:
                 raise UserError(
                     f"config: selection.{field} is {selection[field]!r} with search.method {search.method!r}:"
                     " alpha was never trained, so its size says nothing"
                 )
+    if perturbed and selection.probe_statistics != "batch" and criteria <= registry.NOT_PROBED:
+        raise UserError(
+            f"config: selection.probe_statistics is {selection.probe_statistics!r} with criterion"
+            f" {', '.join(sorted(criteria))}, which probes nothing; allowed: 'batch'"
+        )
     probed = criteria - {MAGNITUDE}
     if selection.racing_confidence and not (probed and probed <= {*RACEABLE}):
         raise UserError(
@@ -291,6 +296,11 @@ def _check_selection(config: ml_collections.ConfigDict, space: spaces.Space) -> 
         raise UserError(
             f"config: selection.threshold is {selection.threshold} with space {config.space!r}; allowed: 0,"
             " or a space with the operation none on every edge, also of genotypes"
+        )
+    if selection.threshold and "partial_channels" in parts_of(config):
+        raise UserError(
+            f"config: selection.threshold is {selection.threshold} with the search part 'partial_channels',"
+            " whose mixing weights are weighted by edges too; allowed: 0"
         )
     if selection.max_latency_ms and not selection.latency_table and config.runtime.strategy == "multi_worker":
         raise UserError(

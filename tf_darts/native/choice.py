@@ -18,7 +18,7 @@ NETWORK_CHANNELS = 4  # a network's are a multiple of this, and at least CHANNEL
 
 _WANTED: contextvars.ContextVar[str] = contextvars.ContextVar("kernels", default=TENSORFLOW)
 
-_DIFFERENTIATED: contextvars.ContextVar[bool] = contextvars.ContextVar("gradients once", default=True)
+_IN_USE: contextvars.ContextVar[bool] = contextvars.ContextVar("native kernels in use", default=True)
 
 
 def wanted(kernels: str) -> contextlib.AbstractContextManager[None]:
@@ -26,14 +26,17 @@ def wanted(kernels: str) -> contextlib.AbstractContextManager[None]:
     return holding(_WANTED, kernels)
 
 
-def gradients_of_gradients() -> contextlib.AbstractContextManager[None]:
-    """Let what is traced in this block be differentiated twice, which only TensorFlow's kernels can be."""
-    return holding(_DIFFERENTIATED, False)
+def tensorflow_alone() -> contextlib.AbstractContextManager[None]:
+    """Let what is traced in this block run on TensorFlow's kernels, whatever the model has chosen.
+
+    Only they can be differentiated twice, and have every ReLU as an operation of the graph.
+    """
+    return holding(_IN_USE, False)
 
 
 def in_use() -> bool:
     """Return whether passes that are traced now may run on native kernels."""
-    return _DIFFERENTIATED.get()
+    return _IN_USE.get()
 
 
 def choose(channels: int, activations: str, convolves: bool) -> str:

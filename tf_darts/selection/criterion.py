@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from tf_darts.layers.depthwise import no_kernel_gradients
+from tf_darts.native import choice
 from tf_darts.optim.losses import losses_and_hits
 from tf_darts.search.bilevel import Bilevel, MixingWeights
 
@@ -73,7 +74,8 @@ class View:
         """
         graph = tf.compat.v1.get_default_graph()
         before = len(graph.get_operations())
-        logits = self.logits(batch_statistics=batch_statistics)
+        with choice.tensorflow_alone():
+            logits = self.logits(batch_statistics=batch_statistics)
         made = graph.get_operations()[before:]
         return logits, [operation.outputs[0] for operation in made if operation.type == "Relu"]
 
@@ -92,6 +94,20 @@ class View:
             loss = self.loss(self.logits())
         zero = tf.UnconnectedGradients.ZERO
         return tape.gradient(loss, self.weights, unconnected_gradients=zero)
+
+    def hessian_times(self, vectors: list[tf.Tensor] | None = None) -> list[tf.Tensor]:
+        """Return the Hessian of the loss in the weights times some vectors, of the form of `weights`.
+
+        Args:
+          vectors: of the form of `weights`; None: the gradient itself.
+        """
+        # It is the gradient of the gradient's product with the vectors.
+        with choice.tensorflow_alone(), tf.GradientTape() as outer:
+            outer.watch(self.weights)
+            gradients = self.weight_gradients()
+            pairs = zip(gradients, gradients if vectors is None else vectors, strict=True)
+            product = tf.add_n([tf.reduce_sum(g * tf.stop_gradient(v)) for g, v in pairs])
+        return outer.gradient(product, self.weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     def by_layer(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
         """Take values of the form of `weights` apart: a tensor for each kernel, of its shape."""

@@ -20,9 +20,10 @@ from tf_darts.workdir.decisions import DecisionsFile, MagnitudeDecision
 
 
 def run(setup: SearchSetup, folder: pathlib.Path) -> Genotype:
-    """Select from the searched supernet; leave decisions.jsonl."""
+    """Select from the searched supernet; leave decisions.jsonl, of the cell types that the supernet has."""
     selected = select(setup.bilevel.architecture, setup.budget, setup.config.selection.threshold)
-    DecisionsFile(folder).append(*selected.decisions)
+    there = setup.bilevel.alphas
+    DecisionsFile(folder).append(*(d for d in selected.decisions if d.cell_type in there))
     show_alone(setup, folder, selected.genotype)
     return selected.genotype
 
@@ -98,7 +99,7 @@ def judged_by_threshold(
             none = names.index(NONE)
             judged[t][e, none] = 0.0
             # Just above it, so that an operation that has the threshold's weight does not tie with it.
-            above = judged[t][e].max() > threshold
+            above = judged[t][e, : len(names)].max() > threshold
             judged[t][e, none] = 0.0 if above else np.nextafter(threshold, 1.0)
     return judged
 
@@ -182,6 +183,7 @@ def few_skips(
     Returns:
       The genotype; None where it does not fit the budget.
     """
+    weights = {t: rows[:, : space.num_operations] for t, rows in weights.items()}  # without those of edges
     least = {t: rows.min() - 1.0 for t, rows in weights.items()}
     left = {t: np.where(state.operations[t], rows, least[t]) for t, rows in weights.items()}
     index = {(edge.target, edge.source): e for e, edge in enumerate(space.edges)}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
+from tf_darts.search.alpha_summary import entropies
 from tf_darts.spaces import Space
 
 
@@ -77,10 +78,10 @@ def by_certainty(space: Space, probabilities: dict[str, np.ndarray], least: bool
       least: whether the least certain come first; False: those of the smallest entropy.
     """
     sign = 1.0 if least else -1.0
-    entropies = {t: -sign * (p * np.log(np.where(p > 0, p, 1.0))).sum(-1) for t, p in probabilities.items()}
+    by_edge = {t: sign * entropies(p) for t, p in probabilities.items()}
 
     def pick(cell_type: str, kind: str, left: list[int]) -> int:
-        of_edge = entropies[cell_type]
+        of_edge = by_edge[cell_type]
         if kind == "operation":
             return max(left, key=lambda edge: of_edge[edge])
         return max(left, key=lambda node: of_edge[list(space.incoming(node))].mean())
