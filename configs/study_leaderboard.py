@@ -3,8 +3,8 @@
     bin/study --config=configs/study_leaderboard.py --output=runs/leaderboard --data_dir=CIFAR10.npz
 
 Cost: 85 searches, of three minutes each (small: 4,000 images), or of ten minutes or more (16,000).
-Result: the best pairs, one-shot probes after alpha that is never trained or beta-DARTS, have 93.6 to 93.7 %
-(docs/results.md).
+Result: the best three are one-shot probes, after beta-DARTS with running statistics and after alpha that is
+never trained: 93.6 to 93.7 % (docs/results.md).
 
 With configs/study_leaderboard.py:small the scale is that of configs/study_methods_cifar10.py, otherwise that
 of configs/nas_bench_201_reduced.py. Two jobs run at a time.

@@ -2,7 +2,7 @@
 
     bin/study --config=configs/study_recommended.py --output=runs/study_recommended --data_dir=CIFAR10.npz
 
-Cost: 2.5 hours of one CPU core with AVX-512 in all, nearly twice as many without. Two jobs run at a time.
+Cost: 3 hours of one CPU core with AVX-512 in all, nearly twice as many without. Two jobs run at a time.
 Result: a true accuracy of 94.36 % by the recipe, of 94.05 % on average by the paper's DARTS+PT, of 92.88 %
 by DARTS' magnitude (docs/results.md).
 

@@ -2,8 +2,8 @@
 
     python -m tests.docs.recorded
 
-writes results/*/summary.md, the pictures of studies in docs/, and in docs/results.md the rows that say what
-to compare with, the leaderboard with two tables more.
+writes results/*/summary.md, results/leaderboard/leaderboard.csv, the pictures of studies in docs/, and in
+docs/results.md the rows that say what to compare with, the leaderboard with two tables more.
 
 Rows come from results.csv, epochs.csv and correlations.csv; nothing is searched or trained.
 """
@@ -238,6 +238,13 @@ def _leaderboard() -> tuple[Study, list[Row], dict[tuple[str, str], Statistics]]
     return study, rows, groups
 
 
+def write_leaderboard(path: Path) -> None:
+    """Write the leaderboard's leaderboard.csv."""
+    study, rows = LEADERBOARD.study(), LEADERBOARD.rows("results")
+    summary = summarise(study, rows, [NasBench201.of_package()])
+    leaderboard.write_table(path, summary, leaderboard.costs_of(study, rows))
+
+
 def with_epochs(page: str) -> str:
     """Return a page with the table of magnitude over the leaderboard's epochs, instead of the one there.
 
@@ -299,6 +306,7 @@ def write(root: Path = ROOT) -> None:
         for name, png in drawn.items():
             (root / "docs" / name).write_bytes(png)
         print(f"{recorded.folder}: {', '.join(drawn)}", file=sys.stderr)
+    write_leaderboard(root / "results" / "leaderboard" / "leaderboard.csv")
     page = root / "docs" / "results.md"
     text = page.read_text(encoding="utf-8")
     for make in (with_references, with_leaderboard, with_statistics, with_epochs):

@@ -20,6 +20,12 @@ def test_a_summary_is_that_of_the_recorded_rows(folder):
     assert list(drawn) == [name for name in [STUDIES[folder].comparison] if name]
 
 
+def test_the_leaderboard_is_that_of_the_recorded_rows(tmp_path):
+    recorded.write_leaderboard(tmp_path / "leaderboard.csv")
+    written = (ROOT / "results" / "leaderboard" / "leaderboard.csv").read_text(encoding="utf-8")
+    assert (tmp_path / "leaderboard.csv").read_text(encoding="utf-8") == written
+
+
 def test_every_folder_of_a_study_is_known():
     assert {path.parent.name for path in (ROOT / "results").glob("*/results.csv")} == STUDIES.keys()
 

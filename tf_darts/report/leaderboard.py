@@ -6,6 +6,7 @@ OUTPUT/leaderboard.csv     a row for every search, selection and measure
 
 import dataclasses
 import math
+import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -122,8 +123,13 @@ def leave(study: Study, output: Output, tables: Tables) -> None:
     costs = costs_of(study, rows)
     compared = agreements(correlations(study, output))
     page.write(output / NAMES[0], make(study, summary, costs, compared))
+    write_table(output / NAMES[1], summary, costs)
+
+
+def write_table(path: pathlib.Path, summary: Summary, costs: Spent) -> None:
+    """Write the leaderboard as CSV, a row for every measure, search and selection."""
     columns = (*_COLUMNS, *_COST, *_CPU_COST, *_PUBLISHED, *_PREDICTION)
-    write_csv(output / NAMES[1], list(columns), [_csv_row(group, costs) for group in summary.groups])
+    write_csv(path, list(columns), [_csv_row(group, costs) for group in summary.groups])
 
 
 def costs_of(study: Study, rows: Iterable[Row]) -> Spent:
