@@ -14,6 +14,7 @@ from tf_darts.selection import zero_cost_pt
 from tf_darts.selection.criterion import View
 from tf_darts.selection.probe_steps import PURPOSE
 from tf_darts.workdir import decisions as decisions_lib
+from tf_darts.workdir import top_file
 from tf_darts.workdir.decisions import OperationDecision, ProposalRow, TopologyDecision
 
 EDGES, PROPOSALS = 3, 3
@@ -91,6 +92,17 @@ def test_the_best_discrete_network_is_selected(selected):
         if row.selected:
             assert proposed == genotype
     assert len(set(scores)) > 1  # the orders differ, and so do genotypes
+
+
+def test_the_next_best_are_the_other_proposals(selected):
+    _, rows, folder = selected
+    scores = {row.genotype: row.score for row in rows if isinstance(row, ProposalRow)}
+    criterion, ranked = top_file.read(folder)
+    assert criterion == "snip" and [row.genotype for row in ranked] == sorted(
+        scores, key=lambda g: -scores[g]
+    )
+    for row in ranked:
+        assert row.lost == pytest.approx(max(scores.values()) - scores[row.genotype])
 
 
 def test_it_goes_on_after_a_kill_as_if_there_had_been_none(selected, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 What a decision chose leads over what it did not by some accuracy (loss, mixing weight: the criterion's unit).
 A genotype that takes another operation of an edge, or at a node another edge instead of one, gives up
 that lead. Genotypes are ranked by the sum of what they give up, each lead as it was when it was decided.
+Samples and proposals, which were scored whole, are ranked by their scores.
 """
 
 import heapq
@@ -27,6 +28,7 @@ from tf_darts.workdir.decisions import (
     MagnitudeDecision,
     OperationDecision,
     Probe,
+    ProposalRow,
     SampleDecision,
     ShapleyDecision,
     TopologyDecision,
@@ -104,6 +106,10 @@ def ranking(space: Space, genotype: Genotype, decisions: Sequence[Decision]) -> 
         scored = dict.fromkeys((best - row.correct, row.images, row.genotype) for row in samples)
         ordered = sorted(scored, key=_lost)  # of equal ones the first, which is selected
         return [(missed / images, from_text(text, space)) for missed, images, text in ordered[:TRIED]]
+    # Of equal scores the first proposal, which is selected.
+    proposals = sorted((r for r in decisions if isinstance(r, ProposalRow)), key=lambda row: -row.score)
+    if len({row.genotype for row in proposals}) > 1:
+        return [(proposals[0].score - row.score, from_text(row.genotype, space)) for row in proposals]
     operations, edges = _leads(space, decisions)
     if not operations and not edges:
         return [(0.0, genotype)]
