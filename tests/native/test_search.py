@@ -90,8 +90,10 @@ def test_a_step_of_parts_agrees_with_tensorflow(method):
     found = []
     for kind in (choice.NATIVE, choice.TENSORFLOW):
         fields = {"search__method": method, "search__cells": 2, "search__alpha_scale": 1.0}
-        if method == "drnas_progressive":  # half of the channels go through operations
-            fields["search__channels"] = 32
+        # A half or a fourth of the channels go through operations.
+        fields["search__channels"] = {"drnas_progressive": 32, "pc_darts": 64}.get(method, 16)
+        if method == "drnas_progressive":
+            fields["progressive__operations"] = (2, 1)  # the space has two
         settings = config(kind, **fields)
         settings.aligned_cells.epsilon = 0.01  # a difference divides rounding by it
         made = tiny.setup(settings, SPACE)
