@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.search import tiny, two_cells
 from tf_darts.config import depends
 from tf_darts.errors import UserError
+from tf_darts.layers import body
 from tf_darts.registry import METHODS
 from tf_darts.runtime import process, strategy
 from tf_darts.runtime.progress import Progress
@@ -71,7 +72,7 @@ def test_nothing_of_a_search_is_float32(method):
     if method == "pc_darts":
         fields["pc_darts__partial_channels"] = 2
     if method == "drnas_progressive":
-        fields["search__channels"] = 4
+        fields |= {"search__channels": 4, "progressive__operations": (2, 1)}
     made = tiny.setup(tiny.config(**fields))
     steps, _ = tiny.search_steps(made)
     assert in_float32(steps) == set()
@@ -118,6 +119,25 @@ def test_nothing_of_a_training_is_float32():
     settings = tiny.config(**F64, **fields, training__cutout_length=2)
     made = training_setup.make(settings, tiny.SPACE, tiny.GENOTYPE, tiny.data(settings), tiny.one_device())
     assert in_float32(training_loop.training_steps(made).full_steps) == set()
+
+
+@pytest.mark.parametrize(("own", "size"), [((10, 13), (12, 16)), ((5, 6), (5, 8)), ((1, 3), (4, 12))])
+def test_images_are_enlarged_in_float64(own, size):
+    images = np.random.default_rng(0).normal(size=(2, *own, 3))
+    wanted = images
+    for axis, (here, there) in enumerate(zip(own, size, strict=True), 1):
+        places = (np.arange(there) + 0.5) * here / there - 0.5
+
+        def interpolated(line, places=places):
+            return np.interp(places, np.arange(len(line)), line)
+
+        wanted = np.apply_along_axis(interpolated, axis, wanted)
+    made = body.enlarge(tf.constant(images), size, "resize")
+    assert made.dtype == tf.float64
+    np.testing.assert_allclose(made, wanted, rtol=0, atol=1e-12)
+    single = tf.constant(images, tf.float32)
+    np.testing.assert_allclose(body.enlarge(single, size, "resize"), wanted, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(body.enlarge(single, size, "resize"), tf.image.resize(single, size))
 
 
 def test_it_starts_where_float32_does():

@@ -3,17 +3,21 @@
 Exit status: 0 if everything agrees, 1 if something is beyond its tolerance, 2 if a file cannot be compared.
 """
 
+import contextlib
+from collections.abc import Iterator, Sequence
+
 from absl import flags
 
 from tf_darts import spaces
 from tf_darts.cli import shared_flags
-from tf_darts.errors import UserError
+from tf_darts.errors import UserError, listed, show, show_path
 from tf_darts.runtime.quiet import quiet_start
 
 _FILE = flags.DEFINE_multi_string(
     "file",
     [],
-    "An .npz of reference values (tf_darts/tools/verify.py lists its keys). May be given several times.",
+    "An .npz of reference values (tf_darts/tools/reference_checks.py lists its keys). May be given several"
+    " times.",
 )
 _SPACE = flags.DEFINE_multi_string(
     "space",
@@ -50,10 +54,18 @@ def program() -> int:
         runtime = config.default().runtime
         runtime.precision = _PRECISION.value
         strategy.start(runtime)
-    beyond = compared = 0
+    # All files are checked before the first takes its time.
+    verifications = []
     for path, space in zip(files, chosen, strict=True):
-        comparisons = verify.verify(path, space)
+        with _named(path, files):
+            verifications.append(verify.Verification(path, space))
+    beyond = compared = 0
+    for path, space, verification in zip(files, chosen, verifications, strict=True):
+        comparisons = verification.run()
         print(f"{path} ({space.name})\n{report(comparisons)}\n", flush=True)
+        unknown = verification.unknown
+        if unknown:
+            print(f"not known, and so not compared: {listed(map(show, unknown))}\n", flush=True)
         compared += len(comparisons)
         beyond += sum(not comparison.passed for comparison in comparisons)
     if beyond:
@@ -61,6 +73,17 @@ def program() -> int:
         return 1
     print(f"agrees: all {compared} arrays")
     return 0
+
+
+@contextlib.contextmanager
+def _named(path: str, files: Sequence[str]) -> Iterator[None]:
+    """Let an error of this block name the file, where there are several."""
+    try:
+        yield
+    except UserError as error:
+        if len(files) == 1 or show_path(path) in str(error):
+            raise
+        raise UserError(f"{show_path(path)}: {error}") from None
 
 
 def main() -> None:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_darts.layers.cell import Cell, EdgeInputs, EdgeLayer
+from tf_darts.layers.constants import constant
 from tf_darts.layers.head import Head
 from tf_darts.layers.layer import Layer
 from tf_darts.layers.node_output import NodeOutput
@@ -119,9 +121,20 @@ def enlarge(images: tf.Tensor, size: tuple[int, int], how: str) -> tf.Tensor:
     """
     if tuple(images.shape[1:3]) == size:
         return images
+    if how == "resize" and images.dtype == tf.float64:  # tf.image.resize computes in float32 whatever it gets
+        rows, columns = map(_interpolation, images.shape[1:3], size)
+        return tf.einsum("ph,bhwc,qw->bpqc", rows, images, columns)
     if how == "resize":
         return tf.image.resize(images, size)
     return tf.pad(images, [[0, 0], *border(images.shape[1:3], size), [0, 0]])
+
+
+def _interpolation(own: int, wanted: int) -> tf.Tensor:
+    """Return what interpolates a side of `own` pixels linearly to `wanted`: float64 [wanted, own]."""
+    # Where the middles of the wanted pixels lie; beyond the middles of the outer ones these stay alone.
+    places = np.clip((np.arange(wanted) + 0.5) * own / wanted - 0.5, 0, own - 1)
+    weights = np.maximum(1 - np.abs(places[:, None] - np.arange(own)), 0)
+    return constant(weights, tf.float64)
 
 
 def border(image_shape: Sequence[int], size: tuple[int, int]) -> list[list[int]]:

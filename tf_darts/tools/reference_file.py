@@ -17,6 +17,7 @@ from tf_darts.genotypes.genotype import Genotype
 from tf_darts.models.network import Network
 from tf_darts.models.supernet import Supernet
 from tf_darts.spaces import Space
+from tf_darts.tools import reference_checks
 
 # What a quantity is, for its tolerance: the result of a pass, a gradient, or what steps have amplified.
 OUTPUT, GRADIENT, AFTER_STEPS = range(3)
@@ -83,9 +84,11 @@ class ReferenceFile(Mapping):
         """Read a file.
 
         Raises:
-          UserError: it cannot be read.
+          UserError: it cannot be read, or holds something else than numbers, finite where they are inputs.
         """
-        return cls(npz.read(path))
+        arrays = npz.read(path)
+        reference_checks.check_contents(arrays, path)
+        return cls(arrays)
 
     def nudged(self, seed: int) -> "ReferenceFile":
         """Return a copy with weights and images changed at random by about a millionth."""
@@ -108,6 +111,9 @@ class ReferenceFile(Mapping):
 
         Returns:
           None where there is none, or one of other inputs, with a warning.
+
+        Raises:
+          UserError: it is there and cannot be read.
         """
         beside = pathlib.Path(path).with_suffix("")
         beside = beside.with_name(f"{beside.name}_float64.npz")
@@ -168,24 +174,19 @@ class ReferenceFile(Mapping):
         )
 
     def compare(self, quantity: str, prefix: str, ours: Mapping[str, np.ndarray], kind: int) -> None:
-        """Compare each array under `prefix` that the file has and `ours` names.
+        """Compare each array under `prefix` that the file has and `ours` names, of the same shape.
 
         Args:
           quantity: the group that it is reported in.
           prefix: what keys of the file begin with.
           ours: our values, by the rest of the key.
           kind: `OUTPUT`, `GRADIENT` or `AFTER_STEPS`.
-
-        Raises:
-          UserError: an array has another shape than ours.
         """
         theirs = {k: v for k, v in self.under(prefix).items() if k in ours}
         tolerance = TOLERANCES[keras.config.floatx()][kind]
-        largest = max((np.abs(v).max() for v in theirs.values()), default=0.0)
+        largest = max(map(_largest, theirs.values()), default=0.0)
         for name, value in theirs.items():
-            if value.shape != np.shape(ours[name]):
-                raise UserError(f"file: {prefix}{name} has shape {value.shape}; ours: {np.shape(ours[name])}")
-            scale = max(np.abs(value).max(), 1e-3 * largest, 1e-30)
+            scale = max(_largest(value), 1e-3 * largest, 1e-30)
             self.ours[prefix + name] = np.asarray(ours[name], np.float64)
             self.scale[prefix + name] = scale
             error = self.distance(prefix + name, value)
@@ -199,6 +200,11 @@ class ReferenceFile(Mapping):
         """Compare what has to be the same, stored under `key`."""
         error = 0.0 if theirs == ours else float("inf")
         self.comparisons.append(Comparison(quantity, key, error, 0.0))
+
+
+def _largest(value: np.ndarray) -> float:
+    """Return the largest absolute value that is finite: beside an infinite one every difference is small."""
+    return float(np.abs(value[np.isfinite(value)].astype(np.float64)).max(initial=0.0))
 
 
 def report(comparisons: list[Comparison]) -> str:

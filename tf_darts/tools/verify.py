@@ -3,7 +3,8 @@
 A reference file is an `.npz` whose keys are paths: `state/NAME` (every parameter and buffer), for a
 supernet `alpha/...`, `x_train, y_train, x_valid, y_valid`, `logits_valid`, `probe/...`, `alpha_grad/...`,
 `weight_grad/...`, `after_stepK/...`; for a network `genotype`, `x`, `y`, `train_logits`,
-`weight_grad/...` and so on. Channels, depth and classes are read off the arrays' shapes.
+`weight_grad/...` and so on: `reference_checks` has them all. A file may hold less of what is compared; what
+else it holds is named. Channels, depth and classes are read off the arrays' shapes.
 
 A ReLU or a max pooling may stand so near its kink that rounding decides its side, and then gradients
 differ by far more than rounding although both are right. So, where something is beyond its tolerance,
@@ -14,8 +15,8 @@ they hold.
 """
 
 import dataclasses
-import re
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -23,19 +24,26 @@ import tensorflow as tf
 
 from tf_darts import config as config_lib
 from tf_darts.errors import UserError
+from tf_darts.genotypes.genotype import Genotype
 from tf_darts.layers.cell import Cell
 from tf_darts.layers.operations import Noise
+from tf_darts.layers.row import set_values
 from tf_darts.models import torch_weights
 from tf_darts.models.architecture import Architecture
-from tf_darts.models.network import Network, check_auxiliary, count_parameters
+from tf_darts.models.network import Network, auxiliary_block, check_auxiliary, count_parameters
 from tf_darts.models.supernet import Supernet
 from tf_darts.optim.losses import Batch
 from tf_darts.search.bilevel import Bilevel
 from tf_darts.selection import magnitude
 from tf_darts.selection.probe_pass import mask_without
 from tf_darts.spaces import Space
+from tf_darts.tools import reference_checks
+from tf_darts.tools.reference_checks import Probes
 from tf_darts.tools.reference_file import AFTER_STEPS, GRADIENT, NUDGES, OUTPUT, Comparison, ReferenceFile
 from tf_darts.training.step import network_loss
+
+Prepared = tuple[Callable[[], None], list[str]]
+"""What computes and compares everything of a file that was checked, and the keys that are not known."""
 
 
 def verify(path: str, space: Space) -> list[Comparison]:
@@ -49,35 +57,57 @@ def verify(path: str, space: Space) -> list[Comparison]:
       One comparison per array, in the order of computation.
 
     Raises:
-      UserError: the file cannot be read, is not of this space, or holds values of float32 where ours are
-        computed in float64.
+      UserError: as `Verification`.
     """
-    reference, in_float64 = ReferenceFile.read(path), keras.config.floatx() == "float64"
-    for key in ("logits_valid", "train_logits"):
-        if in_float64 and key in reference and reference[key].dtype != np.float64:
-            raise UserError(
-                f"file: {key} of {path!r} is {reference[key].dtype}; allowed with --precision=float64: a file"
-                " whose values were computed in float64"
-            )
-    if reference.under("alpha/"):
-        compute = _verify_supernet
-    elif "genotype" in reference:
-        compute = _verify_network
-    else:
-        raise UserError(f"file: {path!r} has neither alpha/... (a supernet) nor genotype (a network)")
-    compute(reference, space)
-    if not reference.comparisons:
-        raise UserError(f"file: {path!r} holds nothing to compare")
-    beyond = {c.key for c in reference.comparisons if not c.within and np.isfinite(c.error)}
-    moved = dict.fromkeys(beyond, 0.0)
-    for seed in range(NUDGES if beyond and not in_float64 else 0):
-        nudged = reference.nudged(seed)
-        compute(nudged, space)
-        for key in beyond:
-            moved[key] = max(moved[key], reference.distance(key, nudged.ours[key]))
-    found = [dataclasses.replace(c, moved=moved.get(c.key, 0.0)) for c in reference.comparisons]
-    exact = None if in_float64 else reference.exact(path)
-    return found if exact is None else [_beside_exact(c, reference, exact) for c in found]
+    return Verification(path, space).run()
+
+
+class Verification:
+    """A reference file that was read and checked, with the model to compute its quantities with.
+
+    Args:
+      path: the `.npz` file.
+      space: the search space that it was computed in.
+
+    Attributes:
+      unknown: keys of the file that are not known, and so not compared.
+
+    Raises:
+      UserError: the file, or that of the same in float64 beside it, cannot be read; it is not of this space,
+        holds what cannot be computed with, or values of float32 where ours are computed in float64.
+    """
+
+    def __init__(self, path: str, space: Space):
+        self._reference = ReferenceFile.read(path)
+        if self._reference.under("alpha/"):
+            prepare = _prepare_supernet
+        elif "genotype" in self._reference:
+            prepare = _prepare_network
+        else:
+            raise UserError(f"file: {path!r} has neither alpha/... (a supernet) nor genotype (a network)")
+        self._prepare = functools.partial(prepare, space=space, path=path)
+        self._compare, self.unknown = self._prepare(self._reference)
+        self._in_float64 = keras.config.floatx() == "float64"
+        self._exact = None if self._in_float64 else self._reference.exact(path)
+
+    def run(self) -> list[Comparison]:
+        """Compute every quantity and compare it; call it once: steps change the model.
+
+        Returns:
+          One comparison per array, in the order of computation.
+        """
+        reference, exact = self._reference, self._exact
+        self._compare()
+        beyond = {c.key for c in reference.comparisons if not c.within and np.isfinite(c.error)}
+        moved = dict.fromkeys(beyond, 0.0)
+        for seed in range(NUDGES if beyond and not self._in_float64 else 0):
+            nudged = reference.nudged(seed)
+            compare, _ = self._prepare(nudged)
+            compare()
+            for key in beyond:
+                moved[key] = max(moved[key], reference.distance(key, nudged.ours[key]))
+        found = [dataclasses.replace(c, moved=moved.get(c.key, 0.0)) for c in reference.comparisons]
+        return found if exact is None else [_beside_exact(c, reference, exact) for c in found]
 
 
 def _beside_exact(comparison: Comparison, reference: ReferenceFile, exact: ReferenceFile) -> Comparison:
@@ -114,9 +144,21 @@ def _refuse_noise(model: Supernet | Network) -> None:
         )
 
 
-def _verify_supernet(reference: ReferenceFile, space: Space) -> None:
+def _shape_of(state: Mapping[str, np.ndarray], space: Space) -> dict[str, int]:
+    """Return the arguments that a model of a state is made with."""
+    shape = torch_weights.shape_of(state, space, "state/")
+    if not shape["channels"]:  # a narrower stem would divide by no channels
+        raise UserError(
+            f"file: state/stem.0.weight has shape {state['stem.0.weight'].shape}; allowed: at least"
+            f" {space.stacking.stem_multiplier} output channels"
+        )
+    return shape
+
+
+def _prepare_supernet(reference: ReferenceFile, space: Space, path: str) -> Prepared:
+    """Check a supernet's file."""
     state = reference.under("state/")
-    model = Supernet(space, **torch_weights.shape_of(state, space, "state/"))
+    model = Supernet(space, **_shape_of(state, space))
     _refuse_noise(model)
     torch_weights.load(model, state)
     selected = reference.genotype(space) if "genotype" in reference else None
@@ -129,49 +171,60 @@ def _verify_supernet(reference: ReferenceFile, space: Space) -> None:
                 f"file: alpha/{name} has shape {given.shape}; space {space.name!r} has {tuple(alpha.shape)}"
             )
         alpha.assign(given)
-    bilevel = Bilevel.create(model, architecture, config_lib.default().search)
     train = reference.batch("x_train", "y_train", model)
     valid = reference.batch("x_valid", "y_valid", model)
+    probes = reference_checks.probes_of(reference.under("probe/"), space)
+    unknown = reference_checks.check_results(
+        reference,
+        ("x_train", "y_train", "x_valid", "y_valid", *(f"alpha/{name}" for name in names.values())),
+        reference_checks.supernet_results(reference, model, names.values(), probes),
+        reference_checks.SUPERNET_KEYS,
+        path,
+    )
+    bilevel = Bilevel.create(model, architecture, config_lib.default().search)
+    compare = functools.partial(_compare_supernet, reference, bilevel, names, train, valid, probes, selected)
+    return compare, unknown
 
-    def forward(mixing_weights: dict[str, tf.Tensor]) -> tf.Tensor:
-        return bilevel.forward(valid[0], training=True, mixing_weights=mixing_weights)
 
-    if len(reference.under("probe/")) > 8:  # compiling takes as long as some eight passes
-        forward = tf.function(forward)
+def _compare_supernet(
+    reference: ReferenceFile,
+    bilevel: Bilevel,
+    names: Mapping[str, str],
+    train: Batch,
+    valid: Batch,
+    probes: Probes,
+    selected: Genotype | None,
+) -> None:
+    """Compare everything of a supernet.
 
+    Args:
+      reference: what is compared with.
+      bilevel: as it is before anything is computed.
+      names: the reference's name of each cell type's alpha.
+      train: the batch of every weight step.
+      valid: that of everything else.
+      probes: those of the reference.
+      selected: its genotype; None: it has none.
+    """
+    architecture, model = bilevel.architecture, bilevel.supernet
     # Every forward pass in training mode moves the running statistics, so their number and order are
     # those of the reference: one, one per probe, then an alpha step and a weight step three times.
-    reference.compare(
-        "logits",
-        "",
-        {"logits_valid": forward(architecture.mixing_weights()).numpy()},
-        OUTPUT,
-    )
-    probed = _compare_probes(reference, architecture, forward)
+    logits = bilevel.forward(valid[0], training=True)
+    reference.compare("logits", "", {"logits_valid": logits.numpy()}, OUTPUT)
+    _compare_probes(reference, bilevel, probes, valid[0])
     _compare_steps(reference, bilevel, names, train, valid)
     trained = torch_weights.export(model)
     weights = {name: value for name, value in trained.items() if "running" not in name}
     reference.compare("weights after 3 steps", "after_step3/state/", weights, AFTER_STEPS)
-    # The release does not evaluate an operation of the DARTS spaces whose mixing weight is zero, so that the
-    # statistics of one that a probe leaves out have missed that pass there.
-    missed = tuple(
-        f"cells.{i}._ops.{edge}._ops.{operation}."
-        for cell_type, edge, operation in probed
-        for i, block in enumerate(model.body.layout)
-        if block.cell_type == cell_type
-    )
-    running = {n: v for n, v in trained.items() if "running" in n and not n.startswith(missed)}
+    running = {name: value for name, value in trained.items() if "running" in name}
     reference.compare("running statistics", "after_step3/state/", running, AFTER_STEPS)
-    reference.compare(
-        "logits after 3 steps",
-        "after_step3/",
-        {"logits_valid": forward(architecture.mixing_weights()).numpy()},
-        AFTER_STEPS,
-    )
+    logits = bilevel.forward(valid[0], training=True)
+    reference.compare("logits after 3 steps", "after_step3/", {"logits_valid": logits.numpy()}, AFTER_STEPS)
     if selected is not None:
-        reference.equal(
-            "genotype by magnitude", "genotype", selected, magnitude.select(architecture).genotype
-        )
+        # No genotype can be read where alpha has become NaN; the other rows then say what went wrong first.
+        finite = all(np.isfinite(weights).all() for weights in architecture.current_weights().values())
+        ours = magnitude.select(architecture).genotype if finite else None
+        reference.equal("genotype by magnitude", "genotype", selected, ours)
 
 
 def _compare_steps(
@@ -191,9 +244,10 @@ def _compare_steps(
         evaluated = bilevel.alpha_step(valid, len(valid[1]))
         if step == 0:
             reference.compare("loss", "", {"loss_valid": evaluated.loss.numpy()}, OUTPUT)
-            gradients = {
-                names[t]: g.numpy() for t, g in zip(bilevel.alphas, evaluated.gradients, strict=True)
-            }
+            # A cell type that the supernet does not have leaves its alpha without a gradient.
+            gradients = {name: np.zeros(reference[f"alpha/{name}"].shape) for name in names.values()}
+            for cell_type, gradient in zip(bilevel.alphas, evaluated.gradients, strict=True):
+                gradients[names[cell_type]] = gradient.numpy()
             reference.compare("alpha gradients", "alpha_grad/", gradients, GRADIENT)
         evaluated, norm = bilevel.weight_step(train, len(train[1]), learning_rate)
         if step == 0:
@@ -210,29 +264,29 @@ def _compare_steps(
         )
 
 
-def _compare_probes(
-    reference: ReferenceFile, architecture: Architecture, forward
-) -> list[tuple[str, int, int]]:
+def _compare_probes(reference: ReferenceFile, bilevel: Bilevel, probes: Probes, images: tf.Tensor) -> None:
     """Compare each probe: the same forward pass with one mixing weight set to zero.
 
-    Returns:
-      Cell type, edge and operation of each.
+    The release does not evaluate an operation of the DARTS spaces whose mixing weight is zero, so that its
+    running statistics miss the pass; it does evaluate those of NAS-Bench-201.
     """
-    space, probed = architecture.space, []
-    for key in reference.under("probe/"):
-        match = re.fullmatch(r"(?:(\w+)/)?edge(\d+)/op(\d+)/logits", key)
-        cell_type = (match and match[1]) or space.cell_types[0]
-        if match is None or cell_type not in space.cell_types:
-            raise UserError(f"file: probe/{key} names no probe; expected probe/[CELL/]edgeE/opO/logits")
-        edge, operation = int(match[2]), int(match[3])
-        rows = space.candidates[cell_type]
-        if edge >= len(rows) or operation >= len(rows[edge]):
-            raise UserError(f"file: probe/{key}: space {space.name!r} has no such edge or operation")
+    architecture, model = bilevel.architecture, bilevel.supernet
+    skips_zeros = architecture.space.stacking.name == "darts"
+    running = [(v, name) for v, name, _ in torch_weights.names(model) if "running" in name]
+
+    def forward(mixing_weights: dict[str, tf.Tensor]) -> tf.Tensor:
+        return bilevel.forward(images, training=True, mixing_weights=mixing_weights)
+
+    if len(probes) > 8:  # compiling takes as long as some eight passes
+        forward = tf.function(forward)
+    for key, (cell_type, edge, operation) in probes.items():
         weights = architecture.mixing_weights()
         weights[cell_type] *= mask_without(architecture, cell_type, edge, operation)
+        cells = [i for i, block in enumerate(model.body.layout) if block.cell_type == cell_type]
+        masked = tuple(f"cells.{i}._ops.{edge}._ops.{operation}." for i in cells if skips_zeros)
+        kept = [(v, v.numpy()) for v, name in running if name.startswith(masked)]
         reference.compare("probe logits", "probe/", {key: forward(weights).numpy()}, OUTPUT)
-        probed.append((cell_type, edge, operation))
-    return probed
+        set_values(kept)
 
 
 def _torch_gradients(model, gradients) -> dict[str, np.ndarray]:
@@ -245,16 +299,39 @@ def _torch_gradients(model, gradients) -> dict[str, np.ndarray]:
     return {named[id(v)][0]: named[id(v)][1].to_torch(np.asarray(gradient)) for v, gradient in pairs}
 
 
-def _verify_network(reference: ReferenceFile, space: Space) -> None:
+def _prepare_network(reference: ReferenceFile, space: Space, path: str) -> Prepared:
+    """Check a network's file."""
     state = reference.under("state/")
-    shape = torch_weights.shape_of(state, space, "state/")
+    shape = _shape_of(state, space)
     auxiliary = any(name.startswith("auxiliary_head.") for name in state)
     model = Network(space, reference.genotype(space), **shape, auxiliary=auxiliary)
     _refuse_noise(model)
     torch_weights.load(model, state)
     images, labels = reference.batch("x", "y", model)
     if auxiliary:
-        check_auxiliary(space, shape["cells"], images.shape[1:])
+        try:
+            check_auxiliary(space, shape["cells"], images.shape[1:])
+        except UserError:  # it names a field of the config
+            before = model.body.layout[: auxiliary_block(space, shape["cells"]) + 1]
+            side = 8 * 2 ** sum(block.reduction for block in before)
+            raise UserError(
+                f"file: x has shape {reference['x'].shape}; allowed: {side}x{side} images, as it has an"
+                " auxiliary head"
+            ) from None
+    unknown = reference_checks.check_results(
+        reference,
+        ("genotype", "x", "y"),
+        reference_checks.network_results(reference, model),
+        reference_checks.NETWORK_KEYS,
+        path,
+    )
+    return functools.partial(_compare_network, reference, model, images, labels), unknown
+
+
+def _compare_network(
+    reference: ReferenceFile, model: Network, images: np.ndarray, labels: np.ndarray
+) -> None:
+    """Compare everything of a network, on a batch."""
     weights = [v.value for v in model.trainable_variables]
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -283,6 +360,6 @@ def _verify_network(reference: ReferenceFile, space: Space) -> None:
     if "parameters" in reference:
         total = sum(v.shape.num_elements() for v in model.trainable_variables)
         own = count_parameters(model)
-        given = reference["parameters"].tolist()
+        given = reference["parameters"].item()
         # Published counts leave the auxiliary head out; a count of everything is accepted too.
         reference.equal("parameters", "parameters", given, total if given == total else own)

@@ -14,6 +14,17 @@ def few_nudges(monkeypatch):
     monkeypatch.setattr(verify, "NUDGES", 1)
 
 
+@pytest.fixture
+def never_computed(monkeypatch):
+    """Fail where something is computed: what is wrong has to be found before."""
+
+    def fail(*arguments):
+        pytest.fail("something was computed")
+
+    monkeypatch.setattr(verify, "_compare_supernet", fail)
+    monkeypatch.setattr(verify, "_compare_network", fail)
+
+
 @pytest.fixture(scope="module")
 def small() -> dict[str, np.ndarray]:
     return supernet_reference(spaces.get("nas_bench_201"), 2, 1, 4, probes=[("normal", 0, 3)])

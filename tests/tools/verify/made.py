@@ -91,7 +91,13 @@ def supernet_reference(space, channels, cells, classes, channels_in=3, probes=()
         weights = architecture.current_weights()
         weights[cell_type][edge, operation] = 0.0
         prefix = "" if single else f"{cell_type}/"
+        before = torch_weights.export(model)
         logits = model(valid[0], {t: tf.constant(w) for t, w in weights.items()}, training=True)
+        if space.stacking.name == "darts":  # the release has not computed the operation
+            cells = [i for i, block in enumerate(model.body.layout) if block.cell_type == cell_type]
+            there = tuple(f"cells.{i}._ops.{edge}._ops.{operation}." for i in cells)
+            kept = {name: value for name, value in before.items() if name.startswith(there)}
+            torch_weights.load(model, torch_weights.export(model) | kept)
         file[f"probe/{prefix}edge{edge}/op{operation}/logits"] = logits.numpy()
     for step in range(3):
         evaluated = bilevel.alpha_step(valid, len(valid[1]))

@@ -44,7 +44,7 @@ def release(shared, name: str) -> tuple[str, spaces.Space]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "arrays"), [("supernet_nas_bench_201", 221), ("network_darts", 274), ("supernet_darts", 1759)]
+    ("name", "arrays"), [("supernet_nas_bench_201", 221), ("network_darts", 274), ("supernet_darts", 1859)]
 )
 def test_the_release_agrees_with_nothing_excused(shared, in_float64, name, arrays):
     comparisons = verify.verify(*release(shared, name))
@@ -98,6 +98,14 @@ def test_values_of_float32_are_refused(shared, in_float64):
         verify.verify(path.replace("_float64", ""), space)
 
 
+@pytest.mark.parametrize("key", ["loss_train", "grad_norm/step1", "after_step3/state/lastact.0.weight"])
+def test_one_array_of_float32_is_refused(small, tmp_path, in_float64, never_computed, key):
+    arrays = small | {k: v.astype(np.float64) for k, v in small.items() if v.dtype == np.float32}
+    arrays[key] = arrays[key].astype(np.float32)
+    with pytest.raises(UserError, match=f"{key} of .* is float32; allowed with --precision=float64: "):
+        verify.verify(save(tmp_path, arrays), spaces.get("nas_bench_201"))
+
+
 # In float32, beside a file in float64.
 
 
@@ -144,6 +152,25 @@ def test_both_distances_from_float64_are_told(network, tmp_path, capsys):
     assert "reference_float64.npz is left out: its x is not that of" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (None, "reference_float64.npz' cannot be read as .npz"),
+        ({"train_loss": np.array("a")}, "train_loss has .* in .*reference_float64.npz'; allowed: numbers"),
+    ],
+)
+def test_a_damaged_file_in_float64_is_refused_at_once(network, tmp_path, never_computed, change, message):
+    space, ours, exact = network
+    path = save(tmp_path, ours)
+    beside = tmp_path / "reference_float64.npz"
+    if change is None:
+        beside.write_bytes(b"PK\x03\x04 and no more")
+    else:
+        np.savez(beside, **(exact | change))
+    with pytest.raises(UserError, match=message):
+        verify.verify(path, space)
+
+
 # What a wrong formula does.
 
 
@@ -157,7 +184,7 @@ def padding_in_the_divisor(x, stride=1):
     return tf.nn.avg_pool2d(padded, 3, stride, "VALID")
 
 
-def biased(batch_norm_, x):
+def biased(x, shared):
     mean = tf.reduce_mean(x, [0, 1, 2])
     return mean, tf.reduce_mean(tf.square(x - mean), [0, 1, 2]), tf.constant(1e18, x.dtype)
 
@@ -178,7 +205,7 @@ MUTANTS = {
     "momentum": (batch_norm, "BATCH_NORM_MOMENTUM", 0.99, "supernet_nas_bench_201"),
     "epsilon": (batch_norm, "BATCH_NORM_EPSILON", 1e-3, "supernet_nas_bench_201"),
     "epsilon, 2 % off": (batch_norm, "BATCH_NORM_EPSILON", 1.02e-5, "network_darts"),
-    "biased variance": (batch_norm.BatchNorm, "_moments", biased, "supernet_nas_bench_201"),
+    "biased variance": (batch_norm, "_moments", biased, "supernet_nas_bench_201"),
     "decay before clipping": (SGD, "apply", decay_before_clipping, "supernet_nas_bench_201"),
 }
 

@@ -21,7 +21,7 @@ from tf_darts.tools import verify
     ("name", "channels", "cells", "classes", "channels_in", "probes"),
     [
         pytest.param("s1", 4, 5, 7, 3, [("normal", 3, 1), ("reduce", 6, 0)], marks=pytest.mark.slow),
-        pytest.param("s3", 2, 1, 4, 1, [("reduce", 0, 0), ("reduce", 2, 2)], marks=pytest.mark.slow),
+        ("s3", 2, 1, 4, 1, [("reduce", 0, 0), ("reduce", 2, 2)]),
         pytest.param("s3", 2, 3, 10, 3, [], marks=pytest.mark.slow),
         pytest.param("s2", 2, 2, 10, 3, [("reduce", 13, 1)], marks=pytest.mark.slow),
         ("nas_bench_201", 2, 1, 5, 3, [("normal", 5, 0), ("normal", 5, 3)]),
@@ -36,9 +36,7 @@ def test_supernets(tmp_path, name, channels, cells, classes, channels_in, probes
     assert {c.quantity for c in comparisons} == wanted
     given = {k for k in arrays if not k.startswith(("state/", "alpha/", "x_", "y_"))}
     skipped = given - {c.key for c in comparisons}
-    # All that is passed over: counters, and running statistics inside mixed edges.
-    assert all("num_batches_tracked" in k or "_ops." in k or "edges." in k for k in skipped)
-    assert all("num_batches_tracked" in k or "running" in k for k in skipped)
+    assert all(k.endswith("num_batches_tracked") for k in skipped)  # all that is passed over
 
 
 @pytest.mark.slow
@@ -70,6 +68,8 @@ def test_a_network_with_an_auxiliary_head(tmp_path):
     assert "train_aux_logits" in {c.key for c in comparisons}
     arrays["parameters"] += 128 * 8 * 4 + 2 * 128 + 4 * 128 * 768 + 2 * 768 + 768 * 10 + 10
     assert beyond(verify.verify(save(tmp_path, arrays), space)) == []  # all counted
+    arrays["parameters"] = arrays["parameters"].reshape(1)
+    assert beyond(verify.verify(save(tmp_path, arrays), space)) == []  # one number, however it is stored
     arrays["parameters"] += 1
     assert beyond(verify.verify(save(tmp_path, arrays), space)) == ["parameters"]
 
