@@ -12,6 +12,7 @@ from tests.study.small import small
 from tf_darts import spaces
 from tf_darts.genotypes import genotype as genotype_lib
 from tf_darts.models import decision_state
+from tf_darts.models.architecture import Architecture
 from tf_darts.nas_bench import table_file
 from tf_darts.nas_bench.nas_bench_201 import RESNET, NasBench201, accuracy_column
 from tf_darts.registry import METHODS
