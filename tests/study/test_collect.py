@@ -467,7 +467,7 @@ def test_an_epoch_is_read_as_magnitude_selection_reads_the_architecture(method):
     epoch = json.loads(json.dumps(describe(architecture))) | {"finished_epoch": 0}
     found = epochs.by_magnitude(search, space, [epoch], decisions)[0]
     assert found == magnitude.select(architecture).genotype
-    plain = architecture_of(5, "darts", space, search)
+    plain = Architecture(space, 1.0, 5)
     assert (found == magnitude.select(plain).genotype) == (method == "darts")
 
 
