@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
-from tf_darts.search.alpha_summary import entropies
 from tf_darts.spaces import Space
 
 
@@ -77,6 +76,8 @@ def by_certainty(space: Space, probabilities: dict[str, np.ndarray], least: bool
       probabilities: float [edges, operations] per cell type, as the search left them.
       least: whether the least certain come first; False: those of the smallest entropy.
     """
+    from tf_darts.search.alpha_summary import entropies  # here: plans are made without TensorFlow, too
+
     sign = 1.0 if least else -1.0
     by_edge = {t: sign * entropies(p) for t, p in probabilities.items()}
 
