@@ -1,4 +1,4 @@
-"""The folders of a search that is several (`search.methods.progressive`), and the rows of all of them.
+"""The folders of a search that is several (`search.parts.progressive`), and the rows of all of them.
 
 WORKDIR/search/stage_1/, ...    the stages before the last, each as a search's own folder
 WORKDIR/search/                 the last
