@@ -20,9 +20,10 @@ def test_a_summary_is_that_of_the_recorded_rows(folder):
     assert list(drawn) == [name for name in [STUDIES[folder].comparison] if name]
 
 
-def test_the_leaderboard_is_that_of_the_recorded_rows(tmp_path):
-    recorded.write_leaderboard(tmp_path / "leaderboard.csv")
-    written = (ROOT / "results" / "leaderboard" / "leaderboard.csv").read_text(encoding="utf-8")
+@pytest.mark.parametrize("leaderboard", [recorded.LEADERBOARD, recorded.LARGER])
+def test_the_leaderboard_is_that_of_the_recorded_rows(tmp_path, leaderboard):
+    recorded.write_leaderboard(tmp_path / "leaderboard.csv", leaderboard)
+    written = (ROOT / "results" / leaderboard.folder / "leaderboard.csv").read_text(encoding="utf-8")
     assert (tmp_path / "leaderboard.csv").read_text(encoding="utf-8") == written
 
 
@@ -48,7 +49,12 @@ def test_every_table_of_true_accuracies_has_what_to_compare_with(data_set):
 def test_the_page_of_results_has_them_too():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert recorded.with_references(page) == page, "run python -m tests.docs.recorded"
-    for make in (recorded.with_leaderboard, recorded.with_statistics, recorded.with_epochs):
+    for make in (
+        recorded.with_leaderboard,
+        recorded.with_statistics,
+        recorded.with_epochs,
+        recorded.with_larger,
+    ):
         assert make(page) == page, "run python -m tests.docs.recorded"
         with pytest.raises(ValueError, match="not in the page: | search"):
             make("# Results")
