@@ -320,24 +320,7 @@ LATER_METHODS = (
     *("drnas_progressive", "shapley"),
 )
 
-# Sections of the config that belong to one or a few methods; elsewhere they have to be left alone.
-METHOD_SECTIONS: dict[str, tuple[str, ...]] = {
-    "sdarts": ("sdarts_rs", "sdarts_adv"),
-    "gdas": ("gdas",),
-    "pc_darts": ("pc_darts",),
-    "drnas": ("drnas",),
-    "sgas": ("sgas",),
-    "beta_decay": ("beta_darts",),
-    "zero_one": ("fair_darts",),
-    "frozen_operations": ("oles",),
-    "aligned_cells": ("lambda_darts",),
-    "snas": ("snas",),
-    "reinmax": ("reinmax",),
-    "progressive": ("drnas_progressive",),
-    "shapley": ("shapley",),
-}
-
-# The same by parts.
+# Sections of the config that belong to one or a few parts; elsewhere they have to be left alone.
 PART_SECTIONS: dict[str, tuple[str, ...]] = {
     "sdarts": ("random_perturbation", "adversarial_perturbation"),
     "gdas": ("gumbel",),
@@ -351,6 +334,13 @@ PART_SECTIONS: dict[str, tuple[str, ...]] = {
     "snas": ("concrete",),
     "reinmax": ("reinmax",),
     "progressive": ("progressive",),
+}
+
+# The same by methods: those with the parts, and two with a section of their own.
+METHOD_SECTIONS: dict[str, tuple[str, ...]] = {"sgas": ("sgas",), "shapley": ("shapley",)} | {
+    section: methods
+    for section, users in PART_SECTIONS.items()
+    if (methods := tuple(method for method, parts in METHOD_PARTS.items() if {*users} & {*parts}))
 }
 
 # Methods that decide edges during the search, and so within the selection's budget.

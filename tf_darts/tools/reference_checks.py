@@ -1,7 +1,7 @@
 """What a reference file is checked for before anything is computed."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 import keras
 import numpy as np
@@ -113,12 +113,7 @@ def supernet_results(
         results |= dict.fromkeys(keys, arrays[f"alpha/{name}"].shape)
     results |= {f"grad_norm/step{step}": () for step in range(3)}
     results["after_step3/logits_valid"] = logits["valid"]
-    for name, trained in _names(model):
-        shape = arrays[f"state/{name}"].shape
-        results[f"after_step3/state/{name}"] = shape
-        if trained:
-            results[f"weight_grad/{name}"] = shape
-    return results
+    return results | _of_variables(arrays, model, "after_step3/state/")
 
 
 def network_results(arrays: Mapping[str, np.ndarray], model: Network) -> Results:
@@ -128,18 +123,19 @@ def network_results(arrays: Mapping[str, np.ndarray], model: Network) -> Results
     results |= {"train_logits": logits, "eval_logits_after_one_train_forward": logits}
     if model.auxiliary_head is not None:
         results["train_aux_logits"] = logits
-    for name, trained in _names(model):
-        shape = arrays[f"state/{name}"].shape
-        results[f"after_forward/{name}"] = shape
-        if trained:
-            results[f"weight_grad/{name}"] = shape
-    return results
+    return results | _of_variables(arrays, model, "after_forward/")
 
 
-def _names(model: Supernet | Network) -> Iterator[tuple[str, bool]]:
-    """Yield the name of every variable of a model, and whether it is trained."""
+def _of_variables(
+    arrays: Mapping[str, np.ndarray], model: Supernet | Network, after: str
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the values of all variables, below `after`, and of their gradients."""
+    shapes = {}
     for variable, name, _ in torch_weights.names(model):
-        yield name, variable.trainable
+        shapes[f"{after}{name}"] = arrays[f"state/{name}"].shape
+        if variable.trainable:
+            shapes[f"weight_grad/{name}"] = arrays[f"state/{name}"].shape
+    return shapes
 
 
 def check_results(
